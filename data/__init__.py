@@ -1,0 +1,53 @@
+"""Corpora, audio files, log-mel features and training segments."""
+
+from data.audio import (
+    AUDIO_SUFFIXES,
+    AudioError,
+    find_audio_files,
+    from_int16,
+    read_waveform,
+    to_int16,
+    write_waveform,
+)
+from data.corpora import CORPORA, Corpus, fetch, speech_files
+from data.debian import CorpusError
+from data.features import FeatureMismatch, MelConfig, log_mel
+from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
+from data.prepare import PrepareConfig, prepare
+from data.segments import Batch, SegmentSampler, UtteranceSet, dither
+from data.split import SPLITS, Split, assign_splits, split_of
+from data.synthetic import synthesise
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "CORPORA",
+    "SPLITS",
+    "AudioError",
+    "Batch",
+    "Corpus",
+    "CorpusError",
+    "DataError",
+    "FeatureMismatch",
+    "Manifest",
+    "MelConfig",
+    "PrepareConfig",
+    "SegmentSampler",
+    "Skipped",
+    "Split",
+    "Statistics",
+    "Utterance",
+    "UtteranceSet",
+    "assign_splits",
+    "dither",
+    "fetch",
+    "find_audio_files",
+    "from_int16",
+    "log_mel",
+    "prepare",
+    "read_waveform",
+    "speech_files",
+    "split_of",
+    "synthesise",
+    "to_int16",
+    "write_waveform",
+]

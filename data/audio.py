@@ -1,0 +1,232 @@
+"""Audio files in and out: one channel of float samples in [-1, 1]."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+from torch import Tensor
+
+from flows.atomic import atomic_write
+
+_SOUNDFILE_SUFFIXES = frozenset(
+    (
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aiff",
+        ".aif",
+        ".au",
+        ".caf",
+        ".w64",
+        ".sph",
+    )
+)
+_PYAV_SUFFIXES = frozenset(
+    (".g722", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".ac3", ".amr")
+)
+AUDIO_SUFFIXES: frozenset[str] = _SOUNDFILE_SUFFIXES | _PYAV_SUFFIXES
+"""Suffixes (lower case, with the dot) of the files taken for audio."""
+
+_WRITTEN_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+_INT16_SCALE = 32768.0
+# About three steps of 16-bit audio: below it there is dither or an offset, but no speech.
+_SILENCE_PEAK = 1e-4
+# A damaged header that says 1 Hz would turn seconds into hours.
+_PLAUSIBLE_RATES_HZ = range(4000, 768001)
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class AudioError(ValueError):
+    """An audio file that cannot be used: `path`, and the `reason` in one line."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> FloatArray:
+    """Read a file as one channel at the wanted rate; its peak is left alone.
+
+    Channels are averaged. A WAV file whose header promises more than follows (a recorder that was
+    killed, a stream of unknown length) yields the samples that are there; a compressed file cut
+    short is refused where its decoder objects.
+
+    Args:
+        path: a file with one of `AUDIO_SUFFIXES`.
+        sample_rate: wanted rate in Hz.
+        min_seconds: the shortest clip accepted.
+    Returns:
+        Samples, shape (T,), nominally in [-1, 1].
+    Raises:
+        AudioError: if the file is missing, empty, not audio, has no, non-finite or only silent
+            samples, or is too short.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError(path, "not a file" if path.exists() else "no such file")
+    channels, source_rate = _decode(path)
+    if channels.size == 0:
+        raise AudioError(path, "no samples")
+    if not np.isfinite(channels).all():
+        raise AudioError(path, "NaN or infinite samples")
+    if source_rate not in _PLAUSIBLE_RATES_HZ:
+        raise AudioError(path, f"sample rate is {source_rate} Hz, expected 4000 to 768000 Hz")
+    waveform = channels.mean(axis=1)
+    if source_rate != sample_rate:
+        waveform = soxr.resample(waveform, source_rate, sample_rate, quality="HQ")
+    peak = float(np.abs(waveform).max(initial=0.0))
+    if peak < _SILENCE_PEAK:
+        raise AudioError(path, f"silent (peak {peak:.1e}, expected >= {_SILENCE_PEAK:.0e})")
+    seconds = len(waveform) / sample_rate
+    if seconds < min_seconds:
+        raise AudioError(path, f"too short ({seconds:.3f} s, expected >= {min_seconds:g} s)")
+    return np.asarray(waveform, dtype=np.float32)
+
+
+def write_waveform(path: Path, waveform: npt.NDArray[Any] | Tensor, sample_rate: int) -> int:
+    """Write a 16-bit WAV or FLAC file, whole or not at all, without rescaling.
+
+    Args:
+        path: ends in .wav or .flac.
+        waveform: float samples, shape (T,), (1, T) or (1, 1, T); beyond [-1, 1] they are clipped.
+        sample_rate: Hz.
+    Returns:
+        The number of samples clipped, for the caller to warn about.
+    Raises:
+        AudioError: for another suffix, shape or type, no samples, or non-finite ones.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITTEN_FORMATS:
+        accepted = " or ".join(_WRITTEN_FORMATS)
+        raise AudioError(path, f"cannot write {path.suffix!r} files, expected {accepted}")
+    samples = waveform.detach().float().cpu().numpy() if isinstance(waveform, Tensor) else waveform
+    if samples.ndim == 0 or samples.size == 0 or samples.size != samples.shape[-1]:
+        raise AudioError(path, f"waveform has shape {samples.shape}, expected (T,), one channel")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise AudioError(path, f"waveform is {samples.dtype}, expected float in [-1, 1]")
+    if not np.isfinite(samples).all():
+        raise AudioError(path, "NaN or infinite samples, not written")
+    quantised, num_clipped = to_int16(samples.reshape(-1))
+    with atomic_write(path) as file:
+        soundfile.write(
+            file,
+            quantised,
+            sample_rate,
+            subtype="PCM_16",
+            format=_WRITTEN_FORMATS[path.suffix.lower()],
+        )
+    return num_clipped
+
+
+def to_int16(waveform: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.int16], int]:
+    """Round to 16 bits.
+
+    Args:
+        waveform: float samples, any shape.
+    Returns:
+        The samples as int16, same shape; how many lay outside [-1, 1] and were clipped.
+
+    >>> to_int16(np.array([0.5, -1.0, 1.0, 1.5]))
+    (array([ 16384, -32768,  32767,  32767], dtype=int16), 1)
+    """
+    limits = np.iinfo(np.int16)
+    scaled = np.round(waveform * _INT16_SCALE).clip(limits.min, limits.max)
+    return scaled.astype(np.int16), int(np.count_nonzero(np.abs(waveform) > 1))
+
+
+def from_int16(samples: npt.NDArray[np.int16]) -> FloatArray:
+    """Turn 16-bit samples, any shape, into float32 in [-1, 1)."""
+    return samples.astype(np.float32) / np.float32(_INT16_SCALE)
+
+
+def find_audio_files(root: Path) -> list[Path]:
+    """List the audio files under a folder, hidden ones apart.
+
+    Links to folders are not followed, so that a loop of links cannot trap the search; links to
+    files are.
+
+    Args:
+        root: the folder.
+    Returns:
+        Paths under `root`, in the order of their names relative to it.
+    Raises:
+        AudioError: if `root` is not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise AudioError(root, "no such folder")
+    found = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in names
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
+        ]
+    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _decode(path: Path) -> tuple[FloatArray, int]:
+    """Samples (T, channels) and rate in Hz as they are in the file."""
+    suffix = path.suffix.lower()
+    if suffix not in AUDIO_SUFFIXES:
+        raise AudioError(path, f"{suffix or 'no'} suffix is not that of an audio file")
+    if path.stat().st_size == 0:
+        raise AudioError(path, "empty file")
+    try:
+        return _decode_soundfile(path) if suffix in _SOUNDFILE_SUFFIXES else _decode_av(path)
+    except AudioError:
+        raise
+    # The decoders meet arbitrary bytes and raise whatever those lead to; some of PyAV's errors
+    # derive from Exception alone.
+    except Exception as error:
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+        words = " ".join(str(reason).split()).rstrip(".")
+        raise AudioError(path, f"unreadable audio ({words.removeprefix('Error : ')})") from error
+
+
+def _decode_soundfile(path: Path) -> tuple[FloatArray, int]:
+    samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return samples, int(sample_rate)
+
+
+def _decode_av(path: Path) -> tuple[FloatArray, int]:
+    # Raw G.722 has no header to recognise it by. An open file rather than its name: libav takes
+    # "a:b.m4a" for protocol a.
+    container_format = "g722" if path.suffix.lower() == ".g722" else None
+    with open(path, "rb") as file, av.open(file, format=container_format) as container:
+        if not container.streams.audio:
+            raise AudioError(path, "no audio stream")
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise AudioError(path, "no decoder for its audio stream")
+        blocks = list(_float_blocks(container, stream))
+        if not blocks:
+            raise AudioError(path, "no samples")
+        return np.concatenate(blocks, axis=1).T, int(stream.codec_context.sample_rate)
+
+
+def _float_blocks(container: Any, stream: Any) -> Iterator[FloatArray]:
+    """Decoded blocks, each (channels, samples), whatever the codec's sample format."""
+    to_float = av.AudioResampler(format="fltp", rate=stream.codec_context.sample_rate)
+    for frame in container.decode(stream):
+        for block in to_float.resample(frame):
+            yield np.asarray(block.to_ndarray(), dtype=np.float32)
+    for block in to_float.resample(None):
+        yield np.asarray(block.to_ndarray(), dtype=np.float32)

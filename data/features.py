@@ -1,0 +1,176 @@
+"""Log-mel frames under a named convention that travels with every artefact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Literal
+
+import librosa
+import torch
+from torch import Tensor
+
+# Inside the square root of the magnitude: keeps the gradient finite at digital silence. HiFi-GAN's
+# value, part of the convention.
+_MAGNITUDE_EPS = 1e-9
+
+
+class FeatureMismatch(ValueError):  # noqa: N818 - says what it is
+    """Two artefacts were made with different log-mel conventions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelConfig:
+    """The log-mel convention; at 22050 Hz the defaults are those of HiFi-GAN and Tacotron 2.
+
+    Args:
+        sample_rate: of the waveform, Hz.
+        n_fft: length of the Fourier transform, samples.
+        hop_length: samples per frame.
+        win_length: length of the Hann window, samples; at most `n_fft`.
+        num_mels: number of mel bands.
+        fmin_hz: lower edge of the lowest band.
+        fmax_hz: upper edge of the highest band; at most half the sample rate.
+        log_base: "e" or "10".
+        log_floor: smallest mel magnitude, applied before the logarithm.
+        filterbank_norm: "slaney" (bands of equal area) or "none" (bands of equal peak), both on
+            Slaney's mel scale.
+        power: exponent of the spectral magnitude: 1 for magnitude, 2 for power.
+    Raises:
+        ValueError: names the field, its value and what was expected.
+    """
+
+    sample_rate: int = 16000
+    n_fft: int = 1024
+    hop_length: int = 256
+    win_length: int = 1024
+    num_mels: int = 80
+    fmin_hz: float = 0.0
+    fmax_hz: float = 8000.0
+    log_base: Literal["e", "10"] = "e"
+    log_floor: float = 1e-5
+    filterbank_norm: Literal["slaney", "none"] = "slaney"
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "n_fft", "hop_length", "win_length", "num_mels"):
+            self._require(name, lambda v: isinstance(v, int) and v > 0, "a positive integer")
+        for name in ("log_floor", "power"):
+            self._require(name, lambda v: 0 < v < math.inf, "a positive number")
+        self._require("log_base", lambda v: v in ("e", "10"), '"e" or "10"')
+        self._require("filterbank_norm", lambda v: v in ("slaney", "none"), '"slaney" or "none"')
+        self._require("win_length", lambda v: v <= self.n_fft, f"at most n_fft={self.n_fft}")
+        self._require(
+            "hop_length",
+            lambda v: v <= self.n_fft and (self.n_fft - v) % 2 == 0,
+            f"at most n_fft={self.n_fft} and of the same parity, so that frames are centred",
+        )
+        nyquist = self.sample_rate / 2
+        self._require("fmax_hz", lambda v: 0 < v <= nyquist, f"in (0, sample_rate/2 = {nyquist:g}]")
+        self._require("fmin_hz", lambda v: 0 <= v < self.fmax_hz, f"in [0, fmax_hz={self.fmax_hz})")
+
+    def _require(self, name: str, accepts: Callable[..., bool], expected: str) -> None:
+        value = getattr(self, name)
+        try:
+            accepted = not isinstance(value, bool) and accepts(value)
+        except TypeError:  # a string where a number belongs
+            accepted = False
+        if not accepted:
+            raise ValueError(f"MelConfig.{name} is {value!r}, expected {expected}")
+
+    @property
+    def silence(self) -> float:
+        """The log-mel value of digital silence: the floor, in the convention's logarithm."""
+        return math.log(self.log_floor) if self.log_base == "e" else math.log10(self.log_floor)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frame rate in Hz."""
+        return self.sample_rate / self.hop_length
+
+    def check_same(self, other: MelConfig, what: str) -> None:
+        """Refuse features or a model made under another convention.
+
+        Args:
+            other: the convention found.
+            what: what `other` belongs to, for the message.
+        Raises:
+            FeatureMismatch: names the first differing field and both values.
+        """
+        for field in fields(self):
+            expected, found = getattr(self, field.name), getattr(other, field.name)
+            if expected != found:
+                raise FeatureMismatch(
+                    f"{what}: log-mel {field.name} is {found!r}, expected {expected!r}"
+                )
+
+
+def log_mel(waveform: Tensor, config: MelConfig) -> Tensor:
+    """Compute log-mel frames; differentiable, on any device.
+
+    .. math:: M_l = \\log \\max(F \\, |STFT_l|^{power}, floor)
+
+    Frame l covers samples [l·hop, (l+1)·hop), with the window centred on them. Both ends are padded
+    by reflection; a waveform too short to be reflected (at most (n_fft − hop)/2 samples) is padded
+    with zeros.
+
+    Args:
+        waveform: samples in [-1, 1], shape (B, 1, T), float32 or float64, at `config.sample_rate`.
+        config: the convention.
+    Returns:
+        Log-mel frames, shape (B, num_mels, T // hop_length), of the waveform's type and device.
+    Raises:
+        ValueError: for a wrong shape or type, or fewer samples than one hop.
+    References:
+        HiFi-GAN (Kong et al., 2020), `mel_spectrogram` of its implementation. arXiv:2010.05646
+
+    >>> log_mel(torch.zeros(1, 1, 1000), MelConfig()).shape
+    torch.Size([1, 80, 3])
+    """
+    if waveform.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"waveform is {waveform.dtype}, expected float32 or float64 in [-1, 1]")
+    if waveform.ndim != 3 or waveform.shape[1] != 1:
+        raise ValueError(f"waveform has shape {tuple(waveform.shape)}, expected (B, 1, T)")
+    num_samples = waveform.shape[-1]
+    if num_samples < config.hop_length:
+        raise ValueError(f"waveform has {num_samples} samples, expected >= {config.hop_length}")
+    filterbank, window = _constants(config, waveform.device, waveform.dtype)
+    padding = (config.n_fft - config.hop_length) // 2
+    mode = "reflect" if num_samples > padding else "constant"
+    # Mixed precision would round the filterbank product to 8 bits.
+    with torch.autocast(waveform.device.type, enabled=False):
+        padded = torch.nn.functional.pad(waveform, (padding, padding), mode=mode).squeeze(1)
+        spectrum = torch.stft(
+            padded,
+            config.n_fft,
+            config.hop_length,
+            config.win_length,
+            window,
+            center=False,
+            return_complex=True,
+        )
+        energy = spectrum.real.square() + spectrum.imag.square() + _MAGNITUDE_EPS
+        mel = (filterbank @ energy.pow(config.power / 2)).clamp_min(config.log_floor)
+        return mel.log() if config.log_base == "e" else mel.log10()
+
+
+@lru_cache(maxsize=32)
+def _constants(
+    config: MelConfig, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Filterbank (num_mels, n_fft//2 + 1) and window (win_length,)."""
+    basis = librosa.filters.mel(
+        sr=config.sample_rate,
+        n_fft=config.n_fft,
+        n_mels=config.num_mels,
+        fmin=config.fmin_hz,
+        fmax=config.fmax_hz,
+        norm="slaney" if config.filterbank_norm == "slaney" else None,
+        dtype="float64",
+    )
+    # A tensor first made under inference_mode could never take part in a gradient later.
+    with torch.inference_mode(False):
+        window = torch.hann_window(config.win_length, dtype=torch.float64)
+        return torch.from_numpy(basis).to(device, dtype), window.to(device, dtype)

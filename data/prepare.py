@@ -1,0 +1,197 @@
+"""From a folder of recordings to waveforms and log-mel frames ready for training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data.corpora import speech_files
+from data.features import MelConfig
+from data.journal import Journal
+from data.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    Contents,
+    DataError,
+    Manifest,
+    Skipped,
+    Utterance,
+)
+from data.parallel import choose_num_workers, parallel_map
+from data.split import assign_splits, check_shares
+from data.statistics import training_statistics
+from data.utterance import Record, Task, make_utterance
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """How a corpus is turned into features.
+
+    Args:
+        corpus: a name of `CORPORA` or a folder, as given to `fetch`; says which files are not
+            speech, and is recorded.
+        mel: the log-mel convention, with the sample rate.
+        min_seconds: shorter files are skipped.
+        val_percent: share of utterances held out for validation.
+        test_percent: share of utterances held out for the test.
+        num_workers: processes; 0 chooses by the number of processors and of files.
+    Raises:
+        ValueError: names the field, its value and what was expected.
+    """
+
+    corpus: str = "allison"
+    mel: MelConfig = field(default_factory=MelConfig)
+    min_seconds: float = 0.3
+    val_percent: float = 5.0
+    test_percent: float = 5.0
+    num_workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_shares(self.val_percent, self.test_percent)
+        if not self.min_seconds >= 0:
+            raise ValueError(f"min_seconds is {self.min_seconds!r}, expected >= 0")
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers is {self.num_workers!r}, expected >= 0")
+
+
+def prepare(
+    corpus_folder: Path, dump_dir: Path, config: PrepareConfig, *, progress: bool = True
+) -> Manifest:
+    """Prepare every recording of a corpus; a second run does only what has changed.
+
+    Each file becomes `dump_dir/waveforms/NAME.npy` (int16, T a multiple of the hop: the last,
+    incomplete frame is dropped) and `dump_dir/mels/NAME.npy` (float32, num_mels × L), the log-mel
+    being that of the stored waveform. A file is done again when its size or time of change, the
+    settings or the outputs are not what `dump_dir/journal.jsonl` says; outputs whose source is gone
+    are deleted. Unusable files are skipped and listed with their reasons in the manifest and in
+    `dump_dir/report.txt`.
+
+    Args:
+        corpus_folder: as returned by `fetch`.
+        dump_dir: where to write.
+        config: how.
+        progress: show a progress bar.
+    Returns:
+        The manifest, which is also in `dump_dir/manifest.json`.
+    Raises:
+        DataError: if fewer than three usable utterances are left, or `dump_dir` cannot be written.
+        AudioError: if `corpus_folder` is not a folder.
+    """
+    corpus_folder, dump_dir = Path(corpus_folder), Path(dump_dir)
+    tasks, skipped = _tasks(corpus_folder, dump_dir, config)
+    try:
+        records, is_changed = _bring_up_to_date(tasks, dump_dir, config.num_workers, progress)
+        return _describe(corpus_folder, dump_dir, config, tasks, records, skipped, is_changed)
+    except OSError as error:
+        raise DataError(f"{dump_dir}: {error}") from error
+
+
+def _tasks(
+    corpus_folder: Path, dump_dir: Path, config: PrepareConfig
+) -> tuple[list[Task], list[Skipped]]:
+    """One task per name, and the files whose name is taken, as a.flac beside a.wav."""
+    tasks: dict[str, Task] = {}
+    duplicates = []
+    for source in speech_files(config.corpus, corpus_folder):
+        file_name = source.relative_to(corpus_folder)
+        name = file_name.with_suffix("").as_posix()
+        if name in tasks:
+            reason = f"same name as {tasks[name].source.name}"
+            duplicates.append(Skipped(name=file_name.as_posix(), reason=reason))
+        else:
+            tasks[name] = Task(
+                name=name,
+                source=source,
+                dump_dir=dump_dir,
+                mel=config.mel,
+                min_seconds=config.min_seconds,
+            )
+    return list(tasks.values()), duplicates
+
+
+def _bring_up_to_date(
+    tasks: Sequence[Task], dump_dir: Path, num_workers: int, progress: bool
+) -> tuple[list[Record], bool]:
+    """Do what is not done; the record of each task, and whether there was anything to do."""
+    journal = Journal(dump_dir)
+    journal.forget_all_but(task.name for task in tasks)
+    pending = [task for task in tasks if not journal.is_current(task)]
+    if pending:
+        # What it says is about to stop being true.
+        (dump_dir / MANIFEST_NAME).unlink(missing_ok=True)
+        num_workers = num_workers or choose_num_workers(len(pending))
+        with tqdm(total=len(pending), desc="prepare", unit="file", disable=not progress) as bar:
+            for record in parallel_map(make_utterance, pending, num_workers):
+                journal.add(record)
+                bar.update()
+        journal.compact()
+    return [journal.records[task.name] for task in tasks], bool(pending)
+
+
+def _describe(
+    corpus_folder: Path,
+    dump_dir: Path,
+    config: PrepareConfig,
+    tasks: Sequence[Task],
+    records: Sequence[Record],
+    duplicates: Sequence[Skipped],
+    is_changed: bool,
+) -> Manifest:
+    """Make the manifest, or find the one that is there still true."""
+    usable = sorted((r for r in records if not r.problem), key=lambda record: record.name)
+    skipped = [
+        Skipped(name=task.source.relative_to(corpus_folder).as_posix(), reason=record.problem)
+        for task, record in zip(tasks, records, strict=True)
+        if record.problem
+    ]
+    skipped = sorted([*skipped, *duplicates], key=lambda skip: skip.name)
+    hint = (
+        f" ({len(skipped)} skipped, as {skipped[0].name}: {skipped[0].reason})" if skipped else ""
+    )
+    if not usable:
+        raise DataError(f"no usable audio in {corpus_folder}{hint}")
+    try:
+        splits = assign_splits((r.name for r in usable), config.val_percent, config.test_percent)
+    except ValueError as error:
+        raise DataError(f"{corpus_folder}: {error}{hint}") from error
+    listing = "".join(f"{record.sha256}  {record.name}\n" for record in usable)
+    contents = partial(
+        Contents,
+        version=FORMAT_VERSION,
+        corpus=config.corpus,
+        checksum=hashlib.sha256(listing.encode()).hexdigest(),
+        mel=config.mel,
+        min_seconds=float(config.min_seconds),
+        val_percent=float(config.val_percent),
+        test_percent=float(config.test_percent),
+        utterances=tuple(
+            Utterance(
+                name=record.name,
+                split=splits[record.name],
+                num_frames=record.num_frames,
+                num_clipped=record.num_clipped,
+            )
+            for record in usable
+        ),
+        skipped=tuple(skipped),
+    )
+    if not is_changed:
+        previous = _load_if_valid(dump_dir)
+        if previous and previous.contents == contents(statistics=previous.statistics):
+            return previous
+    train = [name for name, split in splits.items() if split == "train"]
+    manifest = Manifest(dump_dir, contents(statistics=training_statistics(dump_dir, train)))
+    manifest.save()
+    return manifest
+
+
+def _load_if_valid(dump_dir: Path) -> Manifest | None:
+    try:
+        return Manifest.load(dump_dir)
+    except DataError:
+        return None

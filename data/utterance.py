@@ -1,0 +1,127 @@
+"""One recording turned into its two prepared files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from data.audio import AudioError, from_int16, read_waveform, to_int16
+from data.features import MelConfig, log_mel
+from data.manifest import FORMAT_VERSION, check_name, mel_path, waveform_path
+from flows.atomic import atomic_write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is to be done with one file.
+
+    Args:
+        name: of the utterance: path relative to the corpus folder, without suffix.
+        source: the recording.
+        dump_dir: where the features go.
+        mel: the convention.
+        min_seconds: the shortest clip accepted.
+    """
+
+    name: str
+    source: Path
+    dump_dir: Path
+    mel: MelConfig
+    min_seconds: float
+
+    def key(self) -> str:
+        """Tell states of the source and of the settings apart, without reading the source."""
+        settings = json.dumps(
+            [FORMAT_VERSION, str(self.source), self.min_seconds, asdict(self.mel)]
+        )
+        return f"{_stamp(self.source)} {hashlib.sha256(settings.encode()).hexdigest()[:16]}"
+
+    def outputs(self) -> str:
+        """Tell states of the prepared files apart."""
+        paths = (waveform_path(self.dump_dir, self.name), mel_path(self.dump_dir, self.name))
+        return " ".join(_stamp(path) for path in paths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What became of one file.
+
+    Args:
+        name: of the utterance.
+        key: `Task.key` at the time.
+        outputs: `Task.outputs` afterwards.
+        problem: why the file was skipped; empty if it was not.
+        sha256: of the source file.
+        num_frames: L.
+        num_clipped: samples beyond [-1, 1].
+    """
+
+    name: str
+    key: str
+    outputs: str = ""
+    problem: str = ""
+    sha256: str = ""
+    num_frames: int = 0
+    num_clipped: int = 0
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    def is_current(self, task: Task) -> bool:
+        """Whether doing the task again would change nothing."""
+        return self.key == task.key() and (bool(self.problem) or self.outputs == task.outputs())
+
+
+def make_utterance(task: Task) -> Record:
+    """Read, quantise, analyse and store one recording.
+
+    Args:
+        task: what to do.
+    Returns:
+        What became of it; an unusable file is a record with a `problem`, not an exception.
+    Raises:
+        OSError: if the outputs cannot be written.
+    """
+    key = task.key()
+    try:
+        waveform = read_waveform(task.source, task.mel.sample_rate, min_seconds=task.min_seconds)
+        num_frames = len(waveform) // task.mel.hop_length
+        if num_frames == 0:
+            raise AudioError(
+                task.source, f"shorter than one frame of {task.mel.hop_length} samples"
+            )
+    except AudioError as error:
+        return Record(name=task.name, key=key, problem=error.reason)
+    samples, num_clipped = to_int16(waveform[: num_frames * task.mel.hop_length])
+    # Of the stored samples, so that the two files agree to the last bit.
+    frames = log_mel(torch.from_numpy(from_int16(samples))[None, None], task.mel)[0]
+    _save(waveform_path(task.dump_dir, task.name), samples)
+    _save(mel_path(task.dump_dir, task.name), frames.numpy())
+    return Record(
+        name=task.name,
+        key=key,
+        outputs=task.outputs(),
+        sha256=hashlib.sha256(task.source.read_bytes()).hexdigest(),
+        num_frames=num_frames,
+        num_clipped=num_clipped,
+    )
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    with atomic_write(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "none"
+    return f"{status.st_size}@{status.st_mtime_ns}"

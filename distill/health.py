@@ -1,0 +1,90 @@
+"""Signs that a distillation goes wrong long before the loss says so."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill.objective import Distillation
+
+SILENT_DBFS = -60.0
+"""Frames of the recording below this level count as silent."""
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """Measures of one held-out batch and what is alarming about them."""
+
+    values: dict[str, float]
+    warnings: tuple[str, ...]
+
+
+@torch.no_grad()
+def check_health(
+    objective: Distillation, noise: Tensor, log_mel: Tensor, recording: Tensor
+) -> HealthReport:
+    """Measure a student on one held-out batch.
+
+    Args:
+        objective: student, teacher and weights.
+        noise: standard normal, shape (B, 1, T).
+        log_mel: conditioning of the batch.
+        recording: the batch's waveforms, shape (B, 1, T).
+    Returns:
+        values by name, and a sentence for each that is out of bounds:
+
+        * `std_ratio`: deviation of the samples over the recordings'; quiet students whisper.
+        * `floor_share`: share of log-scales of the student's total at or below the floor.
+        * `silence_dbfs`: the sample's level where the recording is silent (absent if nowhere).
+        * `context_gap`: loss under another clip's context less the loss under the right one,
+          over the latter; near 0 when the student ignores its context.
+        * `flow_K_log_scale_mean`, `_std`: each flow's log-scale, noise side first.
+    """
+    sample = objective.student(noise, log_mel)
+    hop, floor = objective.student.config.hop_length, objective.student.config.log_scale_floor
+    values = {
+        "std_ratio": float(sample.waveform.std() / recording.std()),
+        "floor_share": float((sample.log_scale <= floor + 0.05).float().mean()),
+    }
+    for k, log_scale in enumerate(sample.flow_log_scales):
+        values[f"flow_{k}_log_scale_mean"] = float(log_scale.mean())
+        values[f"flow_{k}_log_scale_std"] = float(log_scale.std())
+    silent = _frame_levels(recording, hop) < SILENT_DBFS
+    if silent.any():
+        values["silence_dbfs"] = float(_frame_levels(sample.waveform, hop)[silent].mean())
+    right = float(objective.score(sample, log_mel, recording)["loss"])
+    if log_mel.shape[0] > 1:
+        wrong = float(objective(noise, log_mel.roll(1, 0), recording)["loss"])
+        values["context_gap"] = (wrong - right) / abs(right)
+    return HealthReport(values, tuple(_alarms(values)))
+
+
+def _alarms(values: dict[str, float]) -> list[str]:
+    alarms = []
+    if not math.isfinite(values["std_ratio"]) or not 0.5 <= values["std_ratio"] <= 1.5:
+        alarms.append(
+            f"samples have {values['std_ratio']:.2f} times the recordings' deviation (0.5 to 1.5 "
+            "is healthy): a quiet student whispers, raise spectral_weight"
+        )
+    if values["floor_share"] > 0.5:
+        alarms.append(
+            f"{values['floor_share']:.0%} of log-scales are at the floor: the student has "
+            "collapsed to a deterministic function"
+        )
+    if values.get("silence_dbfs", -math.inf) > SILENT_DBFS + 20:
+        alarms.append(
+            f"silence is filled with noise at {values['silence_dbfs']:.0f} dBFS: the student hisses"
+        )
+    if values.get("context_gap", math.inf) < 0.05:
+        alarms.append(
+            f"another clip's context changes the loss by only {values['context_gap']:.1%}: the "
+            "student ignores its context"
+        )
+    return alarms
+
+
+def _frame_levels(waveform: Tensor, hop: int) -> Tensor:
+    """Level of each frame in dBFS (RMS), shape (B, L)."""
+    frames = waveform[:, 0].unfold(-1, hop, hop)
+    return 10 * frames.square().mean(-1).clamp(min=1e-12).log10()

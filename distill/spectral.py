@@ -1,0 +1,95 @@
+"""Distance between waveforms in the time-frequency plane."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchaudio.functional import spectrogram
+
+POWER_FLOOR = 1e-7
+"""Smallest power of a bin, so that the magnitude's square root and logarithm stay finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralConfig:
+    """Resolutions of the multi-resolution STFT distance, in samples.
+
+    The defaults are Parallel WaveGAN's.
+    """
+
+    fft_sizes: tuple[int, ...] = (1024, 2048, 512)
+    hop_lengths: tuple[int, ...] = (120, 240, 50)
+    win_lengths: tuple[int, ...] = (600, 1200, 240)
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.fft_sizes), len(self.hop_lengths), len(self.win_lengths)}
+        if len(lengths) != 1 or not self.fft_sizes:
+            raise ValueError(
+                "spectral.fft_sizes, hop_lengths and win_lengths must have one value per "
+                f"resolution, got {self.fft_sizes}, {self.hop_lengths}, {self.win_lengths}"
+            )
+        for fft, hop, win in zip(self.fft_sizes, self.hop_lengths, self.win_lengths, strict=True):
+            if not 0 < hop <= win <= fft:
+                raise ValueError(
+                    f"spectral: resolution fft {fft}, hop {hop}, win {win} does not satisfy "
+                    "0 < hop <= win <= fft"
+                )
+
+
+def stft_magnitude(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
+    """Hann-windowed magnitude spectrogram.
+
+    Args:
+        waveform: shape (B, 1, T).
+        fft_size: points of the transform.
+        hop_length: samples between frames.
+        win_length: samples of the Hann window.
+    Returns:
+        magnitudes, shape (B, fft_size / 2 + 1, frames), at least sqrt(POWER_FLOOR).
+    """
+    window = torch.hann_window(win_length, dtype=waveform.dtype, device=waveform.device)
+    power: Tensor = spectrogram(
+        waveform[:, 0],
+        pad=0,
+        window=window,
+        n_fft=fft_size,
+        hop_length=hop_length,
+        win_length=win_length,
+        power=2.0,
+        normalized=False,
+        pad_mode="constant",
+    )
+    return power.clamp(min=POWER_FLOOR).sqrt()
+
+
+def multi_resolution_stft(
+    sample: Tensor, recording: Tensor, config: SpectralConfig
+) -> tuple[Tensor, Tensor]:
+    r"""Spectral convergence and log-magnitude distance, averaged over resolutions.
+
+    .. math:: \frac{\lVert |S(x)| - |S(\hat x)| \rVert_F}{\lVert |S(x)| \rVert_F}, \qquad
+              \frac1N \lVert \log|S(x)| - \log|S(\hat x)| \rVert_1
+
+    Args:
+        sample: generated waveform, shape (B, 1, T).
+        recording: reference waveform, same shape.
+        config: resolutions.
+    Returns:
+        spectral convergence and log-magnitude distance (nats), scalars.
+    Raises:
+        ValueError: if the shapes differ.
+    References:
+        Parallel WaveGAN (Yamamoto et al., 2020), eq. 3-6. arXiv:1910.11480
+    """
+    if sample.shape != recording.shape:
+        raise ValueError(
+            f"sample has shape {tuple(sample.shape)}, recording {tuple(recording.shape)}: not equal"
+        )
+    convergence, log_magnitude = sample.new_zeros(()), sample.new_zeros(())
+    resolutions = list(zip(config.fft_sizes, config.hop_lengths, config.win_lengths, strict=True))
+    for resolution in resolutions:
+        found = stft_magnitude(sample, *resolution)
+        wanted = stft_magnitude(recording, *resolution)
+        convergence = convergence + torch.linalg.norm(wanted - found) / torch.linalg.norm(wanted)
+        log_magnitude = log_magnitude + (wanted.log() - found.log()).abs().mean()
+    return convergence / len(resolutions), log_magnitude / len(resolutions)

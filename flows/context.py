@@ -1,0 +1,63 @@
+"""Frame-rate context: a small convolutional network over the conditioning features."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flows.weight_norm import normalised_conv
+
+
+class FrameContext(nn.Module):
+    """Turn conditioning frames into the hidden frames that causal networks are conditioned on.
+
+    Sees `margin` frames on each side. A caller who has the true neighbours passes them; otherwise
+    the outermost frames are repeated, as at the ends of an utterance.
+
+    Args:
+        num_features: bands of the conditioning, M (mel bands).
+        channels: hidden channels, H.
+        margin: frames seen before and after each frame; `margin` after is the look-ahead.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_features: int, channels: int, margin: int = 2) -> None:
+        super().__init__()
+        if margin < 0:
+            raise ValueError(f"margin is {margin}, expected at least 0")
+        self.num_features = num_features
+        self.margin = margin
+        self.register_buffer("mean", torch.zeros(num_features, 1))
+        self.register_buffer("std", torch.ones(num_features, 1))
+        self.first = normalised_conv(num_features, channels, 2 * margin + 1)
+        self.second = normalised_conv(channels, channels, 1)
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Store the corpus's mean and standard deviation per band, shape (M,) each."""
+        self.mean.copy_(mean[:, None])
+        self.std.copy_(std[:, None])
+
+    def forward(self, features: Tensor, num_frames: int) -> Tensor:
+        """Compute hidden frames.
+
+        Args:
+            features: shape (B, M, num_frames), or (B, M, num_frames + 2 * margin) when the true
+                neighbours are given.
+            num_frames: frames wanted, L.
+        Returns:
+            hidden frames, shape (B, H, L).
+        Raises:
+            ValueError: if the features have another shape.
+        """
+        shape = tuple(features.shape)
+        lengths = (num_frames, num_frames + 2 * self.margin)
+        if len(shape) != 3 or shape[1] != self.num_features or shape[2] not in lengths:
+            raise ValueError(
+                f"conditioning has shape {shape}, expected (B, {self.num_features}, "
+                f"{lengths[0]}), or {lengths[1]} frames with the neighbours on each side"
+            )
+        features = (features - self.mean) / self.std
+        if shape[2] == num_frames:
+            features = F.pad(features, (self.margin, self.margin), mode="replicate")
+        return F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)

@@ -1,0 +1,138 @@
+"""The contract every flow keeps: a bijection that knows its own log-determinant.
+
+One sign convention for the whole program lives in this file: `forward` goes from data to noise,
+`inverse` from noise to data, and each returns the log-determinant of the map it applied.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class Transform(nn.Module):
+    r"""An invertible map between data ``x`` and noise ``z``.
+
+    .. math:: \log p(x) = \log p(z) + \log\left|\det \frac{\partial z}{\partial x}\right|
+
+    Vectors have shape (B, D), signals (B, C, T). Log-determinants are in nats, shape (B,).
+    Subclasses implement both directions; ``context`` is passed through untouched by those that do
+    not use it.
+    """
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map data to noise.
+
+        Args:
+            x: data, shape (B, D) or (B, C, T).
+            context: conditioning, whatever shape the transform documents.
+        Returns:
+            z, same shape as x; log|det dz/dx| in nats, shape (B,).
+        Raises:
+            ValueError: if x is not a floating-point tensor of the right shape.
+        """
+        raise NotImplementedError
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map noise to data; the exact inverse of `forward`.
+
+        Args:
+            z: noise, shape (B, D) or (B, C, T).
+            context: conditioning, as in `forward`.
+        Returns:
+            x, same shape as z; log|det dx/dz| in nats, shape (B,).
+        Raises:
+            ValueError: if z is not a floating-point tensor of the right shape.
+        """
+        raise NotImplementedError
+
+
+class Inverse(Transform):
+    """Swap the two directions of a transform.
+
+    The duality of autoregressive flows is this line: a MAF is an `Autoregressive` transform, an
+    IAF is the `Inverse` of one.
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply the wrapped transform's inverse."""
+        return self.transform.inverse(x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply the wrapped transform's forward."""
+        z, log_det = self.transform(z, context)
+        return z, log_det
+
+
+class Compose(Transform):
+    r"""Chain transforms: data passes through them in the order given.
+
+    .. math:: \log|\det J| = \sum_k \log|\det J_k|
+
+    Args:
+        transforms: at least one transform; the first is nearest to the data.
+    """
+
+    def __init__(self, transforms: Iterable[Transform]) -> None:
+        super().__init__()
+        self.transforms = nn.ModuleList(transforms)
+        if not self.transforms:
+            raise ValueError("Compose needs at least one transform, got an empty list")
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply every transform from data to noise and add the log-determinants."""
+        total = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
+        for transform in self.transforms:
+            x, log_det = transform(x, context)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply every inverse from noise to data, last transform first."""
+        total = torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
+        for transform in reversed(self.transforms):
+            assert isinstance(transform, Transform)
+            z, log_det = transform.inverse(z, context)
+            total = total + log_det
+        return z, total
+
+
+def sum_over_event(values: Tensor) -> Tensor:
+    """Sum everything but the batch: (B, ...) to (B,)."""
+    return values.flatten(1).sum(1)
+
+
+def check_continuous(x: Tensor, name: str = "x") -> None:
+    """Refuse data that has no density.
+
+    Args:
+        x: the tensor a flow is asked to transform.
+        name: what to call it in the message.
+    Raises:
+        ValueError: if the tensor holds integers, booleans or complex numbers. A density fitted to
+            integers can put unbounded mass on them (Theis et al., 2016), so they must be
+            dequantised first.
+    """
+    if not x.is_floating_point():
+        raise ValueError(
+            f"{name} has dtype {x.dtype}: a flow is a density over real numbers and cannot model "
+            "discrete data; pass it through flows.Dequantize first"
+        )
+
+
+def check_vector(x: Tensor, num_features: int, name: str = "x") -> None:
+    """Raise ValueError unless x is a floating-point tensor of shape (B, num_features)."""
+    check_continuous(x, name)
+    if x.dim() != 2 or x.shape[1] != num_features:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, expected (B, {num_features})")
+
+
+def check_signal(x: Tensor, num_channels: int, name: str = "x") -> None:
+    """Raise ValueError unless x is a floating-point tensor of shape (B, num_channels, T), T > 0."""
+    check_continuous(x, name)
+    if x.dim() != 3 or x.shape[1] != num_channels or x.shape[2] == 0:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, expected (B, {num_channels}, T)")

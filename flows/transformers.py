@@ -1,0 +1,144 @@
+"""Scalar bijections whose parameters a conditioner supplies.
+
+A transformer acts on each scalar of its input by itself. Its parameters carry one axis more than
+the input, at position 1: an input of shape (B, ...) takes parameters of shape (B, P, ...).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LOG_SCALE_FLOOR = -7.0
+"""Smallest log-scale of a sample in [-1, 1]: exp(-7) is thirty steps of 16-bit audio.
+
+Digital silence would otherwise have infinite density (ClariNet, Ping et al., 2019, sec. 3.1).
+"""
+
+
+def bound_log_scale(raw: Tensor, floor: float) -> Tensor:
+    r"""Bound a log-scale from below, smoothly, so that its gradient never dies.
+
+    .. math:: s = f + \log(1 + e^{r - f})
+
+    This is the only place in the program where a log-scale meets its floor: likelihood, KL and
+    sampling all read the bounded value.
+
+    Args:
+        raw: unbounded log-scale, any shape.
+        floor: lower bound in nats.
+    Returns:
+        the bounded log-scale, within 0.01 nats of `raw` once raw > floor + 4.6.
+    """
+    return floor + F.softplus(raw - floor)
+
+
+def unbound_log_scale(bounded: float, floor: float) -> float:
+    """Invert `bound_log_scale` for a number, to initialise a bias.
+
+    >>> round(unbound_log_scale(float(bound_log_scale(torch.tensor(-6.5), -7.0)), -7.0), 4)
+    -6.5
+    """
+    return floor + math.log(math.expm1(bounded - floor))
+
+
+class Transformer(nn.Module):
+    """An elementwise bijection with `num_params` parameters for each scalar."""
+
+    num_params: int
+
+    def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Map data to noise.
+
+        Args:
+            x: data, shape (B, ...).
+            params: parameters, shape (B, P, ...).
+        Returns:
+            z and the elementwise log|dz/dx| in nats, both of x's shape.
+        """
+        raise NotImplementedError
+
+    def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Map noise to data; returns x and the elementwise log|dx/dz|."""
+        raise NotImplementedError
+
+
+class Additive(Transformer):
+    r"""Shift without scaling, volume preserving.
+
+    .. math:: z = x - \mu
+
+    References:
+        NICE (Dinh et al., 2015), sec. 3. arXiv:1410.8516
+    """
+
+    num_params = 1
+
+    def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Subtract the shift; the log-derivative is exactly zero."""
+        return x - params[:, 0], torch.zeros_like(x)
+
+    def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the shift back."""
+        return z + params[:, 0], torch.zeros_like(z)
+
+
+class Affine(Transformer):
+    r"""Standardise by a location and a bounded log-scale: one Gaussian per scalar.
+
+    .. math:: z = (x - \mu)\, e^{-s}, \qquad \log|dz/dx| = -s
+
+    Args:
+        log_scale_floor: lower bound of s in nats.
+    References:
+        MAF (Papamakarios et al., 2017), eq. 3-4. arXiv:1705.07057
+    """
+
+    num_params = 2
+
+    def __init__(self, log_scale_floor: float = LOG_SCALE_FLOOR) -> None:
+        super().__init__()
+        self.log_scale_floor = log_scale_floor
+
+    def split(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Read parameters (B, 2, ...) as the shift and the bounded log-scale, (B, ...) each."""
+        shift, raw = params.unbind(1)
+        return shift, bound_log_scale(raw, self.log_scale_floor)
+
+    def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardise: subtract the shift, divide by the scale."""
+        shift, log_scale = self.split(params)
+        return (x - shift) * torch.exp(-log_scale), -log_scale
+
+    def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Multiply by the scale, add the shift."""
+        shift, log_scale = self.split(params)
+        return z * torch.exp(log_scale) + shift, log_scale
+
+
+class Swapped(Transformer):
+    r"""Exchange a transformer's two directions.
+
+    An IAF writes each step as :math:`x = z\,e^{s} + \mu` with parameters from earlier *noise*: its
+    network reads noise in the slot where a MAF's reads data, so its transformer is swapped too.
+
+    Args:
+        transformer: the bijection to turn around.
+    References:
+        IAF (Kingma et al., 2016), eq. 10. arXiv:1606.04934
+    """
+
+    def __init__(self, transformer: Transformer) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.num_params = transformer.num_params
+
+    def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the wrapped transformer's inverse."""
+        return self.transformer.inverse(x, params)
+
+    def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the wrapped transformer's forward."""
+        value, log_det = self.transformer(z, params)
+        return value, log_det

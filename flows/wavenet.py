@@ -1,0 +1,357 @@
+"""The causal network of teacher and student: gated dilated convolutions, strictly causal."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flows.autoregressive import Conditioner
+from flows.linear_prediction import LinearPrediction
+from flows.transform import check_signal
+from flows.weight_norm import normalised_conv
+
+SQRT_HALF = math.sqrt(0.5)
+FRAME_GAIN = 5.0  # see LinearPrediction.gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveNetConfig:
+    """Size of a causal WaveNet.
+
+    Args:
+        num_layers: gated residual layers.
+        layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
+        kernel_size: taps of each dilated convolution.
+        residual_channels: width of the residual path and of each gate half.
+        skip_channels: width of the summed skip connections; 0 reads the last residual instead, as
+            Parallel WaveNet's student does.
+        prediction_order: past samples of a linear predictor, with coefficients from the context,
+            whose output is added to the locations; 0 for none, as in the papers.
+    """
+
+    num_layers: int = 20
+    layers_per_cycle: int = 10
+    kernel_size: int = 2
+    residual_channels: int = 64
+    skip_channels: int = 64
+    prediction_order: int = 0
+
+    def __post_init__(self) -> None:
+        minimum = {
+            "num_layers": 1,
+            "layers_per_cycle": 1,
+            "kernel_size": 2,
+            "residual_channels": 1,
+            "skip_channels": 0,
+            "prediction_order": 0,
+        }
+        for field, least in minimum.items():
+            value = getattr(self, field)
+            if value < least:
+                raise ValueError(f"wavenet.{field} is {value}, expected at least {least}")
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Dilation of each layer, in samples."""
+        return tuple(2 ** (i % self.layers_per_cycle) for i in range(self.num_layers))
+
+    @property
+    def receptive_field(self) -> int:
+        """Past samples that the parameters of a step can depend on."""
+        return max(self.prediction_order, 1 + (self.kernel_size - 1) * sum(self.dilations))
+
+
+class ResidualLayer(nn.Module):
+    r"""One gated layer: dilated convolution, context, gate, residual and skip.
+
+    .. math:: g = \tanh(W_f * h + V_f c) \odot \sigma(W_g * h + V_g c)
+
+    Filter and gate are one convolution, residual and skip one 1x1 convolution.
+
+    References:
+        WaveNet (van den Oord et al., 2016), eq. 3. arXiv:1609.03499
+    """
+
+    def __init__(self, config: WaveNetConfig, dilation: int) -> None:
+        super().__init__()
+        channels = config.residual_channels
+        self.dilation = dilation
+        self.history = (config.kernel_size - 1) * dilation
+        self.gate = normalised_conv(channels, 2 * channels, config.kernel_size, dilation=dilation)
+        self.out = normalised_conv(channels, channels + config.skip_channels, 1)
+
+    def forward(self, h: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output."""
+        gates = self.gate(F.pad(h, (self.history, 0)))
+        if context is not None:
+            # One frame serves T/L samples: broadcast instead of repeating it in memory.
+            batch, channels, frames = context.shape
+            gates = gates.view(batch, channels, frames, -1) + context[..., None]
+            gates = gates.view(batch, channels, -1)
+        tanh, sigmoid = gates.chunk(2, dim=1)
+        out = self.out(torch.tanh(tanh) * torch.sigmoid(sigmoid))
+        residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
+        return (h + residual) * SQRT_HALF, skip
+
+
+@dataclass
+class LayerCache:
+    """One layer's weights laid out for a single step, and the inputs it still needs."""
+
+    gate_weight: Tensor  # (kernel * R, 2R)
+    out_weight: Tensor  # (R, R + S)
+    out_bias: Tensor
+    taps: tuple[int, ...]  # positions in `past` that the kernel reads, oldest first
+    past: deque[Tensor]  # the last (kernel - 1) * dilation inputs, (B, R) each
+
+
+@dataclass
+class WaveNetState:
+    """What cached evaluation remembers between steps."""
+
+    layers: list[LayerCache]
+    first: tuple[Tensor, Tensor]  # weight and bias of a plain matrix product
+    hidden: tuple[Tensor, Tensor]
+    head: tuple[Tensor, Tensor]
+    gates: Tensor  # context and gate bias, (L, num_layers, B, 2R)
+    samples_per_frame: int
+    time: int = 0
+    frame_gates: tuple[Tensor, ...] = ()  # the current frame's, one (B, 2R) per layer
+    offsets: Tensor | None = None  # added to the parameters of a frame, (B, P, C, L)
+    predictors: Tensor | None = None  # (B, C, L, K)
+    recent: Tensor | None = None  # the last K samples, (B, C, K)
+
+
+class WaveNet(Conditioner):
+    """Causal WaveNet over signals: parameters of step t from samples t - R .. t - 1.
+
+    Args:
+        config: sizes.
+        num_params: parameters per scalar, P.
+        num_channels: channels of the signal, C.
+        context_channels: channels H of a context (B, H, L) at frame rate, where each frame serves
+            T / L samples; 0 for an unconditional network.
+        locations: which of the P parameters are locations: a linear predictor adds to these.
+    References:
+        WaveNet (van den Oord et al., 2016). arXiv:1609.03499
+        ClariNet (Ping et al., 2019), sec. 3. arXiv:1807.07281
+    """
+
+    is_location: Tensor
+    input_std: Tensor
+
+    def __init__(
+        self,
+        config: WaveNetConfig,
+        num_params: int,
+        num_channels: int = 1,
+        context_channels: int = 0,
+        locations: tuple[int, ...] = (0,),
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.num_params = num_params
+        self.num_channels = num_channels
+        self.context_channels = context_channels
+        width = config.residual_channels
+        self.register_buffer("input_std", torch.ones(()))
+        self.first = normalised_conv(num_channels, width, 1)
+        self.layers = nn.ModuleList(ResidualLayer(config, d) for d in config.dilations)
+        # The projection to all gates is linear, so projecting at frame rate and broadcasting is
+        # the same function as repeating first, at 1/hop_length of the cost. The gates' own biases
+        # make one here redundant.
+        self.context = (
+            normalised_conv(context_channels, 2 * width * config.num_layers, 1, bias=False)
+            if context_channels
+            else None
+        )
+        # A frame's level is most of what its log-scale needs: the context reaches the parameters
+        # directly, too.
+        self.frame_params = (
+            nn.Conv1d(context_channels, num_params * num_channels, 1, bias=False)
+            if context_channels
+            else None
+        )
+        if self.frame_params is not None:
+            nn.init.zeros_(self.frame_params.weight)
+        self.prediction = (
+            LinearPrediction(config.prediction_order, num_channels, context_channels)
+            if config.prediction_order
+            else None
+        )
+        is_location = torch.zeros(num_params, 1)
+        is_location[list(locations)] = 1.0
+        self.register_buffer("is_location", is_location, persistent=False)
+        head_width = config.skip_channels or width
+        self.hidden = normalised_conv(head_width, head_width, 1)
+        self.head = nn.Conv1d(head_width, num_params * num_channels, 1)
+        with torch.no_grad():  # start near the identity: small parameters, zero bias
+            self.head.weight.mul_(0.01)
+            assert self.head.bias is not None
+            self.head.bias.zero_()
+
+    @property
+    def receptive_field(self) -> int:
+        """Past samples that the parameters of a step can depend on."""
+        return self.config.receptive_field
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Compute all parameters in parallel.
+
+        Args:
+            x: signal, shape (B, C, T).
+            context: frames, shape (B, H, L) with T a multiple of L.
+        Returns:
+            parameters, shape (B, P, C, T).
+        Raises:
+            ValueError: if a shape does not fit.
+        """
+        gates = self._project_context(x, context)
+        past = F.pad(x[..., :-1], (1, 0))  # strictly causal: step t starts at x_{t-1}
+        h = self.first(past / self.input_std)
+        total: Tensor | None = None
+        for i, layer in enumerate(self.layers):
+            h, skip = layer(h, None if gates is None else gates[:, i])
+            if self.config.skip_channels:
+                total = skip if total is None else total + skip
+        h = h if total is None else total * self._skip_gain
+        params = self.head(F.relu(self.hidden(F.relu(h))))
+        params = params.view(x.shape[0], self.num_params, self.num_channels, -1)
+        if self.frame_params is not None:
+            assert context is not None
+            offsets = self._frame_offsets(context)
+            params = (params.unflatten(-1, (context.shape[2], -1)) + offsets[..., None]).flatten(3)
+        if self.prediction is not None:
+            params = params + self.is_location[..., None] * self.prediction(x, context)[:, None]
+        return params
+
+    def start(self, like: Tensor, context: Tensor | None = None) -> WaveNetState:
+        """Return the state before the first sample of a signal shaped `like`, (B, C, T)."""
+        gates = self._project_context(like, context)
+        batch, _, samples = like.shape
+        frames = 1 if gates is None else gates.shape[-1]
+        silent = like.new_zeros(batch, self.config.residual_channels)
+        layers, biases = [], []
+        for layer in self.layers:
+            assert isinstance(layer, ResidualLayer)
+            out_weight, out_bias = _matrix(layer.out)
+            layers.append(
+                LayerCache(
+                    gate_weight=layer.gate.weight.permute(2, 1, 0).flatten(0, 1).contiguous(),
+                    out_weight=out_weight.T.contiguous(),
+                    out_bias=out_bias,
+                    taps=tuple(range(0, layer.history, layer.dilation)),
+                    past=deque([silent] * layer.history, maxlen=layer.history),
+                )
+            )
+            assert layer.gate.bias is not None
+            biases.append(layer.gate.bias)
+        bias = torch.stack(biases)[None, :, None]
+        predictors = recent = None
+        if self.prediction is not None:
+            predictors = self.prediction.coefficients(batch, context)
+            recent = like.new_zeros(batch, self.num_channels, self.prediction.order)
+        return WaveNetState(
+            offsets=None if context is None else self._frame_offsets(context),
+            predictors=predictors,
+            recent=recent,
+            layers=layers,
+            first=_matrix(self.first),
+            hidden=_matrix(self.hidden),
+            head=_matrix(self.head),
+            gates=bias.expand(1, -1, batch, -1)
+            if gates is None
+            else gates.permute(3, 1, 0, 2) + bias,
+            samples_per_frame=samples // frames,
+        )
+
+    def step(self, previous: Tensor, state: WaveNetState) -> Tensor:
+        """Advance by one sample.
+
+        Args:
+            previous: the sample before, shape (B, C); zeros for the first step.
+            state: from `start`; updated in place.
+        Returns:
+            parameters of this sample, shape (B, P, C).
+        """
+        frame, offset = divmod(state.time, state.samples_per_frame)
+        if offset == 0:
+            state.frame_gates = state.gates[frame].unbind(0)
+        state.time += 1
+        h = F.linear(previous / self.input_std, *state.first)
+        width = h.shape[1]
+        total: Tensor | None = None
+        for cache, bias in zip(state.layers, state.frame_gates, strict=True):
+            window = torch.cat([*(cache.past[tap] for tap in cache.taps), h], 1)
+            cache.past.append(h)
+            gates = torch.addmm(bias, window, cache.gate_weight)
+            gated = torch.tanh(gates[:, :width]) * torch.sigmoid(gates[:, width:])
+            out = torch.addmm(cache.out_bias, gated, cache.out_weight)
+            h = (h + out[:, :width]) * SQRT_HALF
+            if self.config.skip_channels:
+                total = out[:, width:] if total is None else total + out[:, width:]
+        h = h if total is None else total * self._skip_gain
+        params = F.linear(F.relu(F.linear(F.relu(h), *state.hidden)), *state.head)
+        params = params.view(-1, self.num_params, self.num_channels)
+        if state.offsets is not None:
+            params = params + state.offsets[..., frame]
+        if state.predictors is not None:
+            assert state.recent is not None
+            state.recent = torch.cat([state.recent[..., 1:], previous[..., None]], -1)
+            coefficients = state.predictors[:, :, min(frame, state.predictors.shape[2] - 1)]
+            prediction = (state.recent * coefficients).sum(-1)
+            params = params + self.is_location * prediction[:, None]
+        return params
+
+    def set_statistics(self, input_std: float, initial_log_scale: float | None = None) -> None:
+        """Fit the untrained network to its data.
+
+        Args:
+            input_std: standard deviation of the signal; the network reads the signal over this.
+            initial_log_scale: bias of the second parameter, for an affine transformer.
+        """
+        assert self.head.bias is not None
+        with torch.no_grad():
+            self.input_std.fill_(input_std)
+            if initial_log_scale is not None:
+                self.head.bias[self.num_channels : 2 * self.num_channels] = initial_log_scale
+
+    @property
+    def _skip_gain(self) -> float:
+        return 1.0 / math.sqrt(self.config.num_layers)
+
+    def _frame_offsets(self, context: Tensor) -> Tensor:
+        assert self.frame_params is not None
+        offsets = FRAME_GAIN * self.frame_params(context)
+        return offsets.unflatten(1, (self.num_params, self.num_channels))
+
+    def _project_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+        check_signal(x, self.num_channels)
+        if self.context is None:
+            if context is not None:
+                raise ValueError(
+                    f"context has shape {tuple(context.shape)}, but the network is unconditional"
+                )
+            return None
+        if context is None:
+            raise ValueError(f"context is missing, expected (B, {self.context_channels}, L)")
+        batch, _, samples = x.shape
+        if context.dim() != 3 or context.shape[:2] != (batch, self.context_channels):
+            raise ValueError(
+                f"context has shape {tuple(context.shape)}, expected "
+                f"({batch}, {self.context_channels}, L)"
+            )
+        if context.shape[2] == 0 or samples % context.shape[2]:
+            raise ValueError(
+                f"{samples} samples are not a whole multiple of {context.shape[2]} context frames"
+            )
+        return self.context(context).view(batch, self.config.num_layers, -1, context.shape[2])
+
+
+def _matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Read a 1x1 convolution as the weight and bias of a matrix product."""
+    assert conv.bias is not None
+    return conv.weight[..., 0], conv.bias

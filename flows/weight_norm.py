@@ -1,0 +1,49 @@
+"""Weight normalisation for training, folded away for use."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+
+def normalised_conv(
+    in_channels: int, out_channels: int, kernel_size: int, **options: Any
+) -> nn.Conv1d:
+    """Build a 1-D convolution with weight norm and Kaiming initialisation.
+
+    Args:
+        in_channels: channels read.
+        out_channels: channels written.
+        kernel_size: taps.
+        options: further arguments of `torch.nn.Conv1d`.
+    References:
+        Weight normalization (Salimans & Kingma, 2016). arXiv:1602.07868
+    """
+    conv = nn.Conv1d(in_channels, out_channels, kernel_size, **options)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    parametrizations.weight_norm(conv)
+    return conv
+
+
+def fold_weight_norm(module: nn.Module) -> nn.Module:
+    """Replace every normalised weight by its value, in place: same function, no parametrisation."""
+    for layer in module.modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            parametrize.remove_parametrizations(layer, "weight")
+    return module
+
+
+def folded_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict that the module would have after folding; the module is not changed."""
+    state = {}
+    for name, tensor in module.state_dict().items():
+        if ".parametrizations.weight." not in f".{name}":
+            state[name] = tensor.detach()
+    for name, layer in module.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            with torch.no_grad():
+                state[f"{name}.weight" if name else "weight"] = layer.weight.detach().clone()
+    return state

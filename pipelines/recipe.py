@@ -1,0 +1,141 @@
+"""A recipe: every value that a run depends on."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from data import PrepareConfig
+from distill import DistillationConfig
+from flows.config import nearest_name
+from student import StudentConfig
+from teacher import TeacherConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a model is trained; the same loop trains teacher and student.
+
+    Args:
+        max_steps: optimiser steps.
+        batch_size: segments per step.
+        segment_frames: mel frames per segment.
+        learning_rate: Adam's peak learning rate.
+        warmup_steps: steps of linear warm-up.
+        final_learning_rate_ratio: learning rate at the end over the peak; cosine in between.
+        gradient_clip: largest gradient norm.
+        ema_decay: decay of the averaged weights, which are what is evaluated and saved.
+        precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16.
+        log_every: steps between scalars.
+        validate_every: steps between validations; the resumable state is saved then, too.
+        validation_utterances: held-out utterances per validation.
+    """
+
+    max_steps: int = 100_000
+    batch_size: int = 8
+    segment_frames: int = 32
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    final_learning_rate_ratio: float = 0.02
+    gradient_clip: float = 10.0
+    ema_decay: float = 0.9999
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    log_every: int = 20
+    validate_every: int = 1000
+    validation_utterances: int = 8
+
+    def __post_init__(self) -> None:
+        for name in (
+            "max_steps",
+            "batch_size",
+            "segment_frames",
+            "log_every",
+            "validate_every",
+            "validation_utterances",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
+        if self.warmup_steps < 0:
+            raise ValueError(f"training.warmup_steps is {self.warmup_steps}, expected >= 0")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")
+        for name in ("ema_decay", "final_learning_rate_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, expected 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Values of a whole run, from corpus to student.
+
+    Args:
+        name: names the folders `dump/NAME` and `exp/NAME`.
+        seed: seeds weights, segments and noise.
+        data: corpus, mel convention and split.
+        teacher: size of the teacher.
+        teacher_training: how it is trained.
+        student: size of the student.
+        student_training: how it is trained.
+        distillation: weights of the student's objective.
+    """
+
+    name: str = "allison"
+    seed: int = 1
+    data: PrepareConfig = field(default_factory=lambda: PrepareConfig(corpus="allison"))
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    teacher_training: TrainingConfig = field(default_factory=TrainingConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    student_training: TrainingConfig = field(default_factory=TrainingConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+
+    def __post_init__(self) -> None:
+        for model in ("teacher", "student"):
+            for name in ("num_mels", "hop_length"):
+                found = getattr(getattr(self, model), name)
+                wanted = getattr(self.data.mel, name)
+                if found != wanted:
+                    raise ValueError(f"{model}.{name} is {found}, but data.mel.{name} is {wanted}")
+        if self.student.context_margin != self.teacher.context_margin:
+            raise ValueError(
+                f"student.context_margin is {self.student.context_margin}, but "
+                f"teacher.context_margin is {self.teacher.context_margin}"
+            )
+        longest = max(self.distillation.spectral.fft_sizes)
+        samples = self.student_training.segment_frames * self.data.mel.hop_length
+        if samples < longest:
+            raise ValueError(
+                f"student_training.segment_frames gives {samples} samples, fewer than the "
+                f"longest transform, distillation.spectral.fft_sizes {longest}"
+            )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values, as stored in every artefact."""
+        return dataclasses.asdict(self)
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that come with the package."""
+    folder = resources.files("pipelines") / "recipes"
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """Resolve the name of a bundled recipe, or the path of a YAML file.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if name_or_path in recipe_names():
+        return Path(str(resources.files("pipelines") / "recipes" / f"{name_or_path}.yaml"))
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    names = recipe_names()
+    raise ValueError(
+        f"recipe {name_or_path!r} is neither a file nor one of {', '.join(names)}"
+        f"{nearest_name(name_or_path, names)}"
+    )

@@ -1,0 +1,1 @@
+"""Values of the bundled recipes, one YAML file each."""

@@ -1,0 +1,45 @@
+"""What a finished run has to show, in one page."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.benchmark import benchmark_table
+from pipelines.evaluate import evaluation_table
+
+
+class SummaryError(ValueError):
+    """A result the summary needs is missing or unreadable."""
+
+
+def summary_of(exp: Path) -> str:
+    """Compose the summary of a run in Markdown.
+
+    Args:
+        exp: results of `run_distill.sh`: `teacher.json`, `student.json`, `benchmark.json` and
+            `samples/`.
+    Raises:
+        SummaryError: if a result is missing; names the file.
+    """
+    sections = [
+        f"# {exp}",
+        "## Teacher: held-out likelihood",
+        evaluation_table(_read(exp / "teacher.json")),
+        "## Student: does it follow its mel?",
+        evaluation_table(_read(exp / "student.json")),
+        "## Sampling speed",
+        benchmark_table(_read(exp / "benchmark.json")),
+        "## Listen",
+    ]
+    folders = ("recording", "student", "teacher")
+    listed = {name: sorted((exp / "samples" / name).rglob("*.wav")) for name in folders}
+    lines = [f"* {name}: {path}" for name, paths in listed.items() for path in paths]
+    sections += ["\n".join(lines), f"Curves: tensorboard --logdir {exp}"]
+    return "\n\n".join(sections) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SummaryError(f"{path}: cannot be read: {error}") from error

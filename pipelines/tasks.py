@@ -1,0 +1,120 @@
+"""The two things that are trained, as the training loop sees them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data import Batch, MelConfig, log_mel
+from distill import Distillation, DistillationConfig, check_health
+from flows import Pretrained
+from pipelines.measures import Utterance, bits_per_sample, student_following, teacher_nll
+from pipelines.pictures import spectrogram_image
+from pipelines.training import Task, Validation
+from student import Student
+from teacher import Teacher
+
+
+class TeacherTask(Task):
+    """Maximum likelihood on recordings.
+
+    Args:
+        model: the teacher in training.
+        held_out: validation utterances.
+    """
+
+    name = "teacher"
+
+    def __init__(self, model: Teacher, held_out: list[Utterance]) -> None:
+        super().__init__()
+        self.model: Teacher = model
+        self.held_out = held_out
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Mean negative log-likelihood of the batch, nats per sample."""
+        log_prob = self.model.log_prob(batch.waveform, batch.log_mel)
+        return {"loss": -log_prob.mean() / batch.waveform.shape[-1]}
+
+    def validate(self, model: Pretrained) -> Validation:
+        """Exact likelihood of whole held-out utterances."""
+        assert isinstance(model, Teacher)
+        nats = teacher_nll(model, self.held_out)
+        return Validation(nats, {"nll_nats": nats, "nll_bits": bits_per_sample(nats)})
+
+
+class StudentTask(Task):
+    """Distillation: the student's samples, scored by the frozen teacher.
+
+    Args:
+        model: the student in training.
+        teacher: frozen.
+        config: weights of the objective.
+        held_out: validation utterances.
+        mel: mel convention.
+        seed: of the training noise; a step's noise depends on (seed, step) alone.
+    """
+
+    name = "student"
+
+    def __init__(
+        self,
+        model: Student,
+        teacher: Teacher,
+        config: DistillationConfig,
+        held_out: list[Utterance],
+        mel: MelConfig,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model: Student = model
+        self.objective = Distillation(model, teacher, config)
+        self.held_out = held_out
+        self.mel = mel
+        self.seed = seed
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Draw samples for the batch's conditioning and score them."""
+        noise = _noise(batch.waveform, self.seed, step)
+        return dict(self.objective(noise, batch.log_mel, batch.waveform))
+
+    def validate(self, model: Pretrained) -> Validation:
+        """Objective, health and following of the conditioning on held-out utterances."""
+        assert isinstance(model, Student)
+        objective = Distillation(model, self.objective.teacher, self.objective.config).eval()
+        batch = _equal_lengths(self.held_out, self.mel.hop_length)
+        noise = _noise(batch.waveform, self.seed, -1)
+        with torch.no_grad():
+            terms = objective(noise, batch.log_mel, batch.waveform)
+        health = check_health(objective, noise, batch.log_mel, batch.waveform)
+        scalars = {name: float(value) for name, value in terms.items()}
+        scalars |= student_following(model, self.held_out, self.mel, self.seed)
+        example = self.held_out[0]
+        generator = torch.Generator(example.waveform.device).manual_seed(self.seed)
+        sample = model.sample(example.log_mel, generator=generator)
+        pictures = [
+            spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
+            for frames in (example.log_mel, log_mel(sample, self.mel))
+        ]
+        return Validation(
+            scalars["loss"],
+            scalars | {f"health/{name}": value for name, value in health.values.items()},
+            health.warnings,
+            audio={"student": sample[0].cpu(), "recording": example.waveform[0].cpu()},
+            images={"recording_above_student": np.concatenate(pictures)},
+        )
+
+
+def _noise(like: Tensor, seed: int, step: int) -> Tensor:
+    """Standard normal noise that depends on (seed, step) alone, whatever the device."""
+    generator = torch.Generator().manual_seed((seed + 1) * 1_000_003 + step)
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+
+
+def _equal_lengths(utterances: list[Utterance], hop: int) -> Utterance:
+    """Stack the utterances' middles as one batch, as long as the shortest."""
+    frames = min(u.log_mel.shape[-1] for u in utterances)
+    waveforms, mels = [], []
+    for u in utterances:
+        first = (u.log_mel.shape[-1] - frames) // 2
+        waveforms.append(u.waveform[..., first * hop : (first + frames) * hop])
+        mels.append(u.log_mel[..., first : first + frames])
+    return Utterance("batch", torch.cat(waveforms), torch.cat(mels))

@@ -1,0 +1,108 @@
+"""Prepared data and models as the commands load them."""
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data import Manifest, MelConfig, Split, UtteranceSet, dither
+from flows.config import from_dict
+from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
+from pipelines.measures import Utterance
+from pipelines.recipe import Recipe
+from student import Student
+from teacher import Teacher
+
+MODELS: dict[str, type[Pretrained]] = {"teacher": Teacher, "student": Student}
+
+
+def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
+    """Describe where a model comes from: stored with it."""
+    versions = {name: metadata.version(name) for name in ("torch", "numpy", "librosa")}
+    return {
+        "mel": recipe.to_dict()["data"]["mel"],  # type: ignore[index]
+        "recipe": recipe.to_dict(),
+        "corpus_checksum": manifest.contents.checksum,
+        "versions": versions,
+        "commit": _commit(),
+    }
+
+
+def load_model(folder: Path, device: str | torch.device = "cpu") -> Teacher | Student:
+    """Load a teacher or a student, whichever the folder holds.
+
+    Raises:
+        ArtefactError: if the folder holds neither.
+    """
+    kind = read_description(folder)["kind"]
+    if kind not in MODELS:
+        raise ArtefactError(
+            f"{folder / CONFIG_FILE}: kind is {kind!r}, expected one of {', '.join(MODELS)}"
+        )
+    model = MODELS[kind].from_pretrained(folder, device)
+    assert isinstance(model, Teacher | Student)
+    return model
+
+
+def mel_of(model: Pretrained, folder: Path) -> MelConfig:
+    """Read the mel convention a model was trained with."""
+    try:
+        return from_dict(MelConfig, model.metadata.get("mel"), "metadata.mel")
+    except ValueError as error:
+        raise ArtefactError(f"{folder / CONFIG_FILE}: {error}") from error
+
+
+def held_out(
+    manifest: Manifest, split: Split, limit: int | None, device: torch.device | str
+) -> list[Utterance]:
+    """Load whole utterances of a split, dithered by a seed of their own.
+
+    Args:
+        manifest: of prepared data.
+        split: "val" or "test".
+        limit: at most so many, the first by name; None for all.
+        device: where to put them.
+    """
+    utterances = UtteranceSet(manifest, split)
+    loaded = []
+    for i in range(len(utterances) if limit is None else min(limit, len(utterances))):
+        waveform, mel = utterances.load(i)
+        waveform = dither(waveform, np.random.default_rng(i))
+        name = utterances.utterances[i].name
+        loaded.append(Utterance(name, waveform[None].to(device), mel[None].to(device)))
+    return loaded
+
+
+def pick_device(name: str) -> torch.device:
+    """Resolve "auto" to CUDA where there is one, else the CPU.
+
+    Raises:
+        ValueError: if the device does not exist here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used here: {reason}") from error
+    return device
+
+
+def _commit() -> str:
+    """Commit of the source tree the program runs from, or "unknown"."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return result.stdout.strip()

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Distil a student: the whole pipeline, the teacher included when there is none yet.
+set -euo pipefail
+
+recipe=allison # a name in pipelines/recipes, or a YAML file
+stage=0        # first stage to run
+stop_stage=6   # last stage to run
+exp=""         # results; default: exp/NAME
+dump=""        # features; default: dump/NAME
+corpus=""      # folder of audio files to use instead of the recipe's corpus
+corpora=corpora
+device=auto
+teacher_seconds=1 # audio the teacher generates: it takes seconds for each
+
+usage() {
+  cat <<EOF
+usage: ./run_distill.sh [options] [--recipe.KEY VALUE ...]
+
+Stages: 0 set-up, 1 corpus and features, 2 teacher (if there is none), 3 distil the student,
+4 generate held-out utterances, 5 compare sampling speed, 6 summary.
+What is done already is skipped; an interrupted stage resumes.
+
+  --recipe NAME|FILE  values of the run (now: $recipe)
+  --stage N           first stage (now: $stage)
+  --stop_stage N      last stage (now: $stop_stage)
+  --exp DIR           results (now: ${exp:-exp/NAME})
+  --dump DIR          features (now: ${dump:-dump/NAME})
+  --corpus DIR        folder of audio files instead of the recipe's corpus
+  --corpora DIR       where named corpora are kept (now: $corpora)
+  --device NAME       auto, cpu or cuda (now: $device)
+  --teacher_seconds S audio the teacher generates (now: $teacher_seconds)
+  --recipe.KEY VALUE  change one value of the recipe, e.g. --recipe.seed 2
+EOF
+}
+
+overrides=()
+source "$(dirname "${BASH_SOURCE[0]}")/pipelines/stages.sh"
+parse_options "$@"
+
+if in_stages 0; then
+  say "stage 0: set-up"
+  ./setup.sh
+fi
+if in_stages 1; then
+  say "stage 1: corpus and features"
+  logged prepare prepare "${recipe_options[@]}" --corpora "$corpora" --dump "$dump" ${corpus:+--corpus "$corpus"}
+fi
+if in_stages 2; then
+  say "stage 2: teacher"
+  ./run_teacher.sh --stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" --device "$device" "${overrides[@]}"
+fi
+if in_stages 3; then
+  say "stage 3: distil the student"
+  logged distill distill "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device"
+  logged evaluate_student evaluate --model "$exp/student" --dump "$dump" --out "$exp/student.json" --device "$device"
+fi
+if in_stages 4; then
+  say "stage 4: generate held-out utterances"
+  logged excerpts excerpts --dump "$dump" --out "$exp/samples/recording"
+  logged generate_student generate --model "$exp/student" --input "$exp/samples/recording" \
+    --out "$exp/samples/student" --device "$device"
+  logged generate_teacher generate --model "$exp/teacher" --input "$exp/samples/recording" \
+    --out "$exp/samples/teacher" --max_seconds "$teacher_seconds" --device "$device"
+fi
+if in_stages 5; then
+  say "stage 5: compare sampling speed"
+  logged benchmark benchmark --teacher "$exp/teacher" --student "$exp/student" \
+    --out "$exp/benchmark.json" --device "$device"
+fi
+if in_stages 6; then
+  say "stage 6: summary"
+  logged summary summarise --exp "$exp"
+fi

@@ -1,0 +1,217 @@
+"""A mel-conditioned stack of inverse autoregressive flows: noise in, waveform out, in parallel."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from flows import (
+    LOG_SCALE_FLOOR,
+    Affine,
+    Compose,
+    Flow,
+    FrameContext,
+    Pretrained,
+    StandardNormal,
+    WaveNet,
+    WaveNetConfig,
+    iaf,
+    unbound_log_scale,
+)
+from flows.config import from_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """Size of a student.
+
+    Args:
+        num_mels: bands of the log-mel conditioning.
+        hop_length: samples per mel frame.
+        context_channels: width of the context network.
+        context_margin: mel frames seen before and after each frame.
+        flow_layers: layers of each flow's network, noise side first; Parallel WaveNet has
+            10, 10, 10, 30, ClariNet six flows of 10.
+        layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
+        kernel_size: taps of each dilated convolution.
+        residual_channels: width of every network.
+        initial_std: standard deviation of the untrained student's samples; the training
+            pipeline sets it from the corpus.
+        log_scale_floor: lower bound of each flow's log-scale, nats.
+    """
+
+    num_mels: int = 80
+    hop_length: int = 256
+    context_channels: int = 64
+    context_margin: int = 2
+    flow_layers: tuple[int, ...] = (10, 10, 10, 30)
+    layers_per_cycle: int = 10
+    kernel_size: int = 3
+    residual_channels: int = 64
+    initial_std: float = 0.1
+    log_scale_floor: float = LOG_SCALE_FLOOR
+
+    def __post_init__(self) -> None:
+        for name in ("num_mels", "hop_length", "context_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"student.{name} is {getattr(self, name)}, expected at least 1")
+        if not self.flow_layers:
+            raise ValueError("student.flow_layers is empty, expected one number of layers per flow")
+        if not math.log(self.initial_std) > self.log_scale_floor:
+            raise ValueError(
+                f"student.initial_std is {self.initial_std}, expected more than "
+                f"{math.exp(self.log_scale_floor):.2g}, the scale's floor"
+            )
+
+    @property
+    def wavenets(self) -> tuple[WaveNetConfig, ...]:
+        """Size of each flow's network, noise side first."""
+        return tuple(
+            WaveNetConfig(
+                num_layers=layers,
+                layers_per_cycle=self.layers_per_cycle,
+                kernel_size=self.kernel_size,
+                residual_channels=self.residual_channels,
+                skip_channels=0,
+            )
+            for layers in self.flow_layers
+        )
+
+
+class StudentSample(NamedTuple):
+    """A differentiable sample and its own distribution, step by step."""
+
+    waveform: Tensor
+    """x, shape (B, 1, T)."""
+    loc: Tensor
+    """Mean of x_t given z_<t, shape (B, 1, T)."""
+    log_scale: Tensor
+    """Log standard deviation of x_t given z_<t in nats, shape (B, 1, T)."""
+    flow_log_scales: tuple[Tensor, ...]
+    """Each flow's own log-scale, noise side first, shape (B, 1, T) each."""
+
+
+class Student(Pretrained):
+    r"""A Gaussian inverse autoregressive flow.
+
+    .. math:: x^{(k)}_t = x^{(k-1)}_t\, e^{s_k} + \mu_k, \qquad
+              s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c, \qquad x^{(0)} = z
+
+    Given z_<t the sample x_t is Gaussian with log-scale :math:`\sum_k s_k` and a location
+    accumulated the same way, so that its KL to a Gaussian teacher has a closed form.
+
+    References:
+        Parallel WaveNet (van den Oord et al., 2018), eq. 4-6. arXiv:1711.10433
+        ClariNet (Ping et al., 2019), sec. 3.2. arXiv:1807.07281
+    """
+
+    kind = "student"
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.metadata: dict[str, Any] = {}
+        self.context = FrameContext(config.num_mels, config.context_channels, config.context_margin)
+        self.transformer = Affine(config.log_scale_floor)
+        networks = [
+            WaveNet(size, self.transformer.num_params, context_channels=config.context_channels)
+            for size in config.wavenets
+        ]
+        steps = [iaf(network, self.transformer) for network in networks]
+        # Compose runs from data to noise: the last step of sampling comes first.
+        self.flow = Flow(StandardNormal(), Compose(reversed(steps)))
+        self._networks = networks  # noise side first, registered inside the flow
+        self.set_initial_std(config.initial_std)
+
+    @property
+    def receptive_field(self) -> int:
+        """Past noise samples that a sample's own distribution depends on."""
+        return sum(size.receptive_field for size in self.config.wavenets)
+
+    def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
+        """Fit the untrained model to its corpus.
+
+        Args:
+            mel_mean: mean of each mel band, shape (num_mels,).
+            mel_std: its standard deviation, shape (num_mels,).
+            waveform_std: standard deviation of the samples; fresh samples get it, too, from the
+                last flow's log-scale.
+        """
+        self.context.set_statistics(mel_mean, mel_std)
+        self.set_initial_std(waveform_std)
+
+    def set_initial_std(self, std: float) -> None:
+        """Set the last flow's log-scale bias so that fresh samples have this deviation."""
+        self._networks[-1].set_statistics(
+            1.0, unbound_log_scale(math.log(std), self.config.log_scale_floor)
+        )
+
+    def forward(self, z: Tensor, log_mel: Tensor) -> StudentSample:
+        """Turn noise into a waveform and return the sample's own distribution with it.
+
+        Args:
+            z: standard normal noise, shape (B, 1, T), T a multiple of hop_length.
+            log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
+                on each side.
+        Returns:
+            sample, location and log-scale; see `StudentSample`.
+        Raises:
+            ValueError: if the shapes do not fit each other.
+        """
+        samples, hop = z.shape[-1], self.config.hop_length
+        if samples % hop:
+            raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
+        frames = self.context(log_mel, samples // hop)
+        x, loc = z, torch.zeros_like(z)
+        log_scales = []
+        for network in self._networks:
+            shift, log_scale = self.transformer.split(network(x, frames))
+            scale = log_scale.exp()
+            x, loc = x * scale + shift, loc * scale + shift
+            log_scales.append(log_scale)
+        return StudentSample(x, loc, torch.stack(log_scales).sum(0), tuple(log_scales))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        log_mel: Tensor,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw waveforms in one parallel pass.
+
+        Args:
+            log_mel: shape (B, num_mels, L).
+            temperature: factor on the noise.
+            generator: source of randomness.
+        Returns:
+            waveforms, shape (B, 1, L * hop_length); not clipped.
+        """
+        batch, _, num_frames = log_mel.shape
+        frames = self.context(log_mel, num_frames)
+        shape = (batch, 1, num_frames * self.config.hop_length)
+        return self.flow.sample(shape, frames, temperature, generator)
+
+    def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Recover the noise behind a waveform, step by step: the slow direction of an IAF.
+
+        Args:
+            waveform: shape (B, 1, T).
+            log_mel: as in `forward`.
+        Returns:
+            noise, shape (B, 1, T).
+        """
+        frames = self.context(log_mel, waveform.shape[-1] // self.config.hop_length)
+        return self.flow.transform(waveform, frames)[0]
+
+    def config_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain JSON values."""
+        return dataclasses.asdict(self.config)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build an untrained student from what `config_dict` returned."""
+        return cls(from_dict(StudentConfig, config))

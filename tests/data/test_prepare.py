@@ -1,0 +1,284 @@
+"""Preparing a corpus: outputs, skips, resumption."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from data import DataError, Manifest, MelConfig, PrepareConfig, log_mel, prepare, synthesise
+from data.parallel import choose_num_workers, parallel_map
+
+CONFIG = PrepareConfig(corpus="mine")
+
+
+def run(corpus: Path, config: PrepareConfig = CONFIG) -> Manifest:
+    return prepare(corpus, corpus.parent / "dump", config, progress=False)
+
+
+def stamps(manifest: Manifest) -> dict[str, int]:
+    """Time of change of every file of the dump folder but the journal."""
+    files = (path for path in manifest.dump_dir.rglob("*") if path.is_file())
+    return {path.name: path.stat().st_mtime_ns for path in files if path.name != "journal.jsonl"}
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+def test_outputs_have_the_promised_types_and_shapes(corpus: Path) -> None:
+    manifest = run(corpus)
+    assert [u.name for u in manifest.utterances()] == [
+        *(f"clip_{i:03d}" for i in range(4)),
+        "digits/clip_000",
+    ]
+    for utterance in manifest.utterances():
+        samples = np.load(manifest.waveform_path(utterance.name))
+        frames = np.load(manifest.mel_path(utterance.name))
+        assert samples.dtype == np.int16
+        assert samples.shape == (utterance.num_frames * 256,)
+        assert frames.dtype == np.float32
+        assert frames.shape == (80, utterance.num_frames)
+
+
+def test_samples_are_those_of_the_source(corpus: Path) -> None:
+    manifest = run(corpus)
+    source, _ = soundfile.read(corpus / "digits/clip_000.wav", dtype="int16")
+    samples = np.load(manifest.waveform_path("digits/clip_000"))
+    np.testing.assert_array_equal(samples, source[: len(samples)])
+    assert len(source) - len(samples) < 256
+
+
+def test_mel_is_that_of_the_stored_samples(corpus: Path) -> None:
+    # Resampled, so that rounding to 16 bits makes a difference.
+    manifest = run(corpus, replace(CONFIG, mel=MelConfig(sample_rate=22050)))
+    samples = np.load(manifest.waveform_path("clip_000")).astype(np.float32) / 32768
+    expected = log_mel(torch.from_numpy(samples)[None, None], manifest.mel)[0]
+    np.testing.assert_array_equal(np.load(manifest.mel_path("clip_000")), expected.numpy())
+
+
+def test_statistics_are_those_of_the_training_split(corpus: Path) -> None:
+    manifest = run(corpus)
+    names = [utterance.name for utterance in manifest.utterances("train")]
+    samples = np.concatenate([np.load(manifest.waveform_path(n)) for n in names]) / 32768
+    frames = np.concatenate([np.load(manifest.mel_path(n)) for n in names], axis=1)
+    statistics = manifest.statistics
+    assert 0 < len(names) < 5
+    assert statistics.waveform_std == pytest.approx(samples.std(), rel=1e-6)
+    np.testing.assert_allclose(statistics.mel_mean, frames.mean(1, dtype=float), atol=1e-6)
+    np.testing.assert_allclose(statistics.mel_std, frames.std(1, dtype=float), atol=1e-6)
+
+
+def test_loaded_manifest_equals_the_returned_one(corpus: Path) -> None:
+    manifest = run(corpus)
+    assert Manifest.load(manifest.dump_dir) == manifest
+    assert manifest.minutes() == pytest.approx((4 * 31 + 37) * 256 / 16000 / 60)
+
+
+def add_bad_files(corpus: Path) -> dict[str, str]:
+    """Spoil a corpus; the reason to expect for each file."""
+    tone = 0.5 * np.sin(np.arange(16000) * 0.2)
+    (corpus / "bad").mkdir()
+    (corpus / "bad/empty.g722").touch()
+    (corpus / "bad/text file.wav").write_text("not audio")
+    soundfile.write(corpus / "bad/silent.wav", np.zeros(16000), 16000)
+    soundfile.write(corpus / "bad/short.wav", tone[:1600], 16000)
+    soundfile.write(corpus / "bad/ночь.wav", tone * np.nan, 16000, subtype="FLOAT")
+    soundfile.write(corpus / "clip_000.ogg", tone, 16000)
+    (corpus / "bad/gone.wav").symlink_to(corpus / "nowhere.wav")
+    return {
+        "bad/empty.g722": "empty file",
+        "bad/text file.wav": "unreadable audio",
+        "bad/silent.wav": "silent",
+        "bad/short.wav": "too short",
+        "bad/ночь.wav": "NaN",
+        "bad/gone.wav": "no such file",
+        "clip_000.wav": "same name as clip_000.ogg",
+    }
+
+
+def test_bad_files_are_skipped_and_reported(corpus: Path) -> None:
+    expected = add_bad_files(corpus)
+    manifest = run(corpus)
+    assert {skip.name for skip in manifest.skipped} == set(expected)
+    assert all(expected[skip.name] in skip.reason for skip in manifest.skipped)
+    report = (manifest.dump_dir / "report.txt").read_text()
+    assert all(f"  {name}: " in report for name in expected)
+    assert len(manifest.utterances()) == 5
+
+
+def test_clipping_is_counted_and_reported(corpus: Path) -> None:
+    loud = np.full(8000, 0.1)
+    loud[1000:1010] = 1.5
+    soundfile.write(corpus / "loud.wav", loud, 16000, subtype="FLOAT")
+    manifest = run(corpus)
+    assert {u.name: u.num_clipped for u in manifest.utterances()}["loud"] == 10
+    assert "loud: 10 samples" in manifest.report()
+
+
+def test_second_run_writes_nothing(corpus: Path) -> None:
+    add_bad_files(corpus)
+    first = run(corpus)
+    before = stamps(first)
+    assert run(corpus) == first
+    assert stamps(first) == before
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, Path.touch, spoil, lambda p: os.truncate(p, 50)])
+@pytest.mark.parametrize("kind", ["waveforms", "mels"])
+def test_damaged_output_alone_is_made_again(corpus: Path, damage, kind: str) -> None:  # type: ignore[no-untyped-def]
+    first = run(corpus)
+    path = first.dump_dir / kind / "digits/clip_000.npy"
+    before, content = stamps(first), path.read_bytes()
+    damage(path)
+    assert run(corpus) == first
+    assert path.read_bytes() == content
+    after = stamps(first)
+    assert all(after[f"clip_{i:03d}.npy"] == before[f"clip_{i:03d}.npy"] for i in (1, 2, 3))
+
+
+def test_changed_source_is_done_again(corpus: Path) -> None:
+    first = run(corpus)
+    synthesise(corpus / "digits", num_utterances=1, seconds=0.8, seed=2)
+    second = run(corpus)
+    assert second.utterances()[-1].num_frames == 50
+    assert second.contents.checksum != first.contents.checksum
+
+
+def test_changed_convention_redoes_everything(corpus: Path) -> None:
+    run(corpus)
+    manifest = run(corpus, replace(CONFIG, mel=MelConfig(num_mels=40, hop_length=200)))
+    assert manifest.mel.num_mels == 40
+    assert all(
+        np.load(manifest.mel_path(u.name)).shape == (40, u.num_frames)
+        for u in manifest.utterances()
+    )
+
+
+def test_changed_shares_move_utterances_without_redoing_them(corpus: Path) -> None:
+    first = run(corpus)
+    waveform = first.waveform_path("clip_000")
+    before = waveform.stat().st_mtime_ns
+    second = run(corpus, replace(CONFIG, val_percent=45, test_percent=45))
+    assert len(second.utterances("train")) < len(first.utterances("train"))
+    assert waveform.stat().st_mtime_ns == before
+
+
+def test_outputs_of_a_removed_source_are_removed(corpus: Path) -> None:
+    run(corpus)
+    (corpus / "digits/clip_000.wav").unlink()
+    manifest = run(corpus)
+    assert len(manifest.utterances()) == 4
+    assert not manifest.waveform_path("digits/clip_000").exists()
+
+
+def test_interrupted_run_goes_on_from_where_it_was(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data import journal
+
+    calls = []
+    add = journal.Journal.add
+
+    def stop_after_two(self, record) -> None:  # type: ignore[no-untyped-def]
+        add(self, record)
+        calls.append(record.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal.Journal, "add", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        run(corpus)
+    with open(corpus.parent / "dump/journal.jsonl", "a") as file:
+        file.write('{"name": "clip_0')  # a kill in the midst of a line
+    run(corpus)
+    assert sorted(calls) == ["clip_000", "clip_001", "clip_002", "clip_003", "digits/clip_000"]
+
+
+def test_interrupted_change_of_convention_leaves_no_manifest(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data import journal
+
+    dump_dir = run(corpus).dump_dir
+
+    def stop(_self, _record) -> None:  # type: ignore[no-untyped-def]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal.Journal, "add", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(corpus, replace(CONFIG, mel=MelConfig(num_mels=40)))
+    with pytest.raises(DataError, match="no such file"):
+        Manifest.load(dump_dir)
+
+
+def test_name_in_the_journal_cannot_lead_outside(corpus: Path) -> None:
+    manifest = run(corpus)
+    victim = manifest.dump_dir.parent / "victim.npy"
+    victim.touch()
+    with open(manifest.dump_dir / "journal.jsonl", "a") as file:
+        file.write(json.dumps({"name": "../../victim", "key": ""}) + "\n")
+    run(corpus)
+    assert victim.exists()
+
+
+def test_several_processes_give_the_same_result(corpus: Path, tmp_path: Path) -> None:
+    add_bad_files(corpus)
+    alone = run(corpus)
+    config = replace(CONFIG, num_workers=2)
+    together = prepare(corpus, tmp_path / "other", config, progress=False)
+    assert together.contents == alone.contents
+
+
+def test_killed_process_is_reported() -> None:
+    with pytest.raises(DataError, match="a process was killed"):
+        list(parallel_map(os._exit, [1], num_workers=2))
+
+
+def test_few_files_are_not_worth_a_process() -> None:
+    assert choose_num_workers(20) == 1
+
+
+def test_corpus_with_nothing_usable_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/a.wav").touch()
+    with pytest.raises(DataError, match=r"no usable audio in .*1 skipped, as a.wav: empty file"):
+        run(tmp_path / "corpus")
+
+
+def test_folder_without_audio_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    with pytest.raises(DataError, match="no usable audio in"):
+        run(tmp_path / "corpus")
+
+
+def test_corpus_too_small_to_split_is_refused(tmp_path: Path) -> None:
+    synthesise(tmp_path / "corpus", num_utterances=2, seconds=0.4)
+    with pytest.raises(DataError, match="2 utterances, expected at least 3"):
+        run(tmp_path / "corpus")
+
+
+def test_unwritable_dump_folder_is_reported(corpus: Path) -> None:
+    (corpus.parent / "dump").write_text("a file in the way")
+    with pytest.raises(DataError, match="dump"):
+        run(corpus)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("min_seconds", -1.0), ("num_workers", -1), ("val_percent", 0.0)]
+)
+def test_impossible_setting_is_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{field} is {value!r}, expected"):
+        replace(CONFIG, **{field: value})  # type: ignore[arg-type]
+
+
+def test_other_rate_is_resampled(corpus: Path) -> None:
+    mel = MelConfig(sample_rate=22050)
+    manifest = run(corpus, replace(CONFIG, mel=mel))
+    assert manifest.utterances()[0].num_frames == round(0.5 * 22050) // 256

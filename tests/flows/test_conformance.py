@@ -1,0 +1,126 @@
+"""The contract of a transform, for every transform of the core, in float64."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from flows import Transform
+from tests.flows.cases import CASES, Case
+
+by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def jacobian_log_det(
+    function: Transform, x: Tensor, context: Tensor | None, direction: str
+) -> Tensor:
+    """log|det| of each example's full Jacobian, by autograd and LU decomposition."""
+    values = []
+    for i in range(x.shape[0]):
+        one_context = None if context is None else context[i : i + 1]
+
+        def flat(
+            vector: Tensor, like: Tensor = x[i : i + 1], c: Tensor | None = one_context
+        ) -> Tensor:
+            method = function.forward if direction == "forward" else function.inverse
+            return method(vector.view_as(like), c)[0].flatten()
+
+        jacobian = torch.autograd.functional.jacobian(flat, x[i].flatten())
+        values.append(torch.linalg.slogdet(jacobian).logabsdet)
+    return torch.stack(values)
+
+
+@by_case
+def test_round_trip_from_data(case: Case) -> None:
+    transform, x, context = case.make()
+    z, _ = transform(x, context)
+    torch.testing.assert_close(transform.inverse(z, context)[0], x, rtol=0, atol=1e-9)
+
+
+@by_case
+def test_round_trip_from_noise(case: Case) -> None:
+    transform, z, context = case.make()
+    x, _ = transform.inverse(z, context)
+    torch.testing.assert_close(transform(x, context)[0], z, rtol=0, atol=1e-9)
+
+
+@by_case
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_log_det_is_that_of_the_full_jacobian(case: Case, direction: str) -> None:
+    transform, x, context = case.make()
+    method = transform.forward if direction == "forward" else transform.inverse
+    _, log_det = method(x, context)
+    assert log_det.shape == (x.shape[0],)
+    expected = jacobian_log_det(transform, x, context, direction)
+    torch.testing.assert_close(log_det, expected, rtol=0, atol=1e-9)
+
+
+@by_case
+def test_inverse_log_det_is_the_negative(case: Case) -> None:
+    transform, x, context = case.make()
+    z, log_det = transform(x, context)
+    _, inverse_log_det = transform.inverse(z, context)
+    torch.testing.assert_close(inverse_log_det, -log_det, rtol=0, atol=1e-9)
+
+
+@by_case
+def test_every_parameter_gets_a_gradient(case: Case) -> None:
+    transform, x, context = case.make()
+    z, log_det = transform(x, context)
+    (z.square().sum() - log_det.sum()).backward()
+    without = [
+        name
+        for name, parameter in transform.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum() > 0
+    ]
+    assert not without
+
+
+@by_case
+def test_context_matters_where_there_is_one(case: Case) -> None:
+    transform, x, context = case.make()
+    if context is None:
+        with pytest.raises(ValueError, match="context"):
+            transform(x, torch.zeros(x.shape[0], 3, dtype=x.dtype))
+    else:
+        changed = transform(x, context + 1)[0]
+        assert (changed - transform(x, context)[0]).abs().max() > 1e-3
+
+
+@by_case
+def test_examples_of_a_batch_do_not_mix(case: Case) -> None:
+    transform, x, context = case.make()
+    z, log_det = transform(x, context)
+    one = slice(1, 2)
+    alone, alone_log_det = transform(x[one], None if context is None else context[one])
+    torch.testing.assert_close(alone, z[one])
+    torch.testing.assert_close(alone_log_det, log_det[one])
+
+
+@by_case
+def test_discrete_data_is_refused_with_a_pointer(case: Case) -> None:
+    transform, x, context = case.make()
+    for method in (transform.forward, transform.inverse):
+        with pytest.raises(ValueError, match=r"int64.*Dequantize"):
+            method(x.long(), context)
+
+
+@by_case
+def test_wrong_shapes_are_refused(case: Case) -> None:
+    transform, x, context = case.make()
+    too_many_axes = x[:, None]
+    too_wide = torch.cat([x, x], 1)
+    for wrong in (too_many_axes, too_wide):
+        for method in (transform.forward, transform.inverse):
+            with pytest.raises(ValueError, match="shape"):
+                method(wrong, context)
+
+
+@by_case
+@pytest.mark.parametrize("scale", [50.0, 1e-8])
+def test_extreme_inputs_stay_finite(case: Case, scale: float) -> None:
+    transform, x, context = case.make()
+    x = (x * scale).requires_grad_()
+    z, log_det = transform(x, context)
+    gradients = torch.autograd.grad(z.sum() + log_det.sum(), [x, *transform.parameters()])
+    for values in (z, log_det, *gradients):
+        assert torch.isfinite(values).all()

@@ -1,0 +1,134 @@
+"""Densities, sampling and interpolation."""
+
+import pytest
+import torch
+
+from flows import (
+    Affine,
+    Compose,
+    Dequantize,
+    Flow,
+    Made,
+    StandardLogistic,
+    StandardNormal,
+    bound_log_scale,
+    fold_weight_norm,
+    folded_state,
+    iaf,
+    maf,
+)
+from flows.wavenet import WaveNet, WaveNetConfig
+
+
+@pytest.fixture
+def flow() -> Flow:
+    torch.manual_seed(0)
+    transform = Compose([maf(Made(3, 2, (16,)), Affine()), iaf(Made(3, 2, (16,)), Affine())])
+    with torch.no_grad():
+        for parameter in transform.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return Flow(StandardNormal(), transform).double()
+
+
+def test_density_integrates_to_one() -> None:
+    torch.manual_seed(0)
+    flow = Flow(StandardNormal(), maf(Made(2, 2, (16,)), Affine())).double()
+    axis = torch.linspace(-12, 12, 801, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        total = flow.log_prob(grid).exp().sum() * (axis[1] - axis[0]) ** 2
+    assert abs(float(total) - 1) < 1e-6
+
+
+def test_logistic_base_integrates_to_one_and_matches_its_samples() -> None:
+    base = StandardLogistic()
+    z = torch.linspace(-60, 60, 100_001, dtype=torch.float64)
+    assert abs(float(base.log_prob(z).exp().sum() * (z[1] - z[0])) - 1) < 1e-9
+    generator = torch.Generator().manual_seed(0)
+    drawn = base.sample(torch.empty(200_000, dtype=torch.float64), generator)
+    assert abs(float(drawn.std()) - torch.pi / 3**0.5) < 0.02
+
+
+def test_sampled_log_prob_is_that_of_the_sample(flow: Flow) -> None:
+    x, log_prob = flow.rsample_with_log_prob((50, 3))
+    torch.testing.assert_close(flow.log_prob(x), log_prob)
+
+
+def test_reparametrised_samples_carry_gradients(flow: Flow) -> None:
+    x, _ = flow.rsample_with_log_prob((4, 3))
+    x.square().sum().backward()
+    assert all(p.grad is not None for p in flow.parameters())
+
+
+def test_samples_are_reproducible_and_temperature_scales_the_noise(flow: Flow) -> None:
+    seeded = [flow.sample((5, 3), generator=torch.Generator().manual_seed(1)) for _ in range(2)]
+    torch.testing.assert_close(*seeded, rtol=0, atol=0)
+    cold = flow.sample((5, 3), temperature=0.0)
+    torch.testing.assert_close(cold, cold[:1].expand(5, 3))
+    with pytest.raises(ValueError, match="temperature is -1"):
+        flow.sample((5, 3), temperature=-1.0)
+
+
+@pytest.mark.parametrize("path", ["linear", "spherical"])
+def test_interpolation_ends_at_its_ends(flow: Flow, path: str) -> None:
+    x0, x1 = torch.randn(2, 4, 3, dtype=torch.float64)
+    points = flow.interpolate(x0, x1, 5, path=path)
+    assert points.shape == (5, 4, 3)
+    torch.testing.assert_close(points[0], x0)
+    torch.testing.assert_close(points[-1], x1)
+
+
+def test_spherical_path_of_a_point_to_itself_stays(flow: Flow) -> None:
+    x = torch.randn(4, 3, dtype=torch.float64)
+    torch.testing.assert_close(flow.interpolate(x, x, 3, path="spherical")[1], x)
+
+
+def test_interpolation_refuses_what_it_cannot_do(flow: Flow) -> None:
+    x = torch.zeros(1, 3, dtype=torch.float64)
+    for arguments, message in (
+        ((x, x[:, :2], 3), "not equal"),
+        ((x, x, 1), "num_steps is 1"),
+        ((x, x, 3, None, "cubic"), "path is 'cubic'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            flow.interpolate(*arguments)
+
+
+def test_discrete_data_has_no_density(flow: Flow) -> None:
+    with pytest.raises(ValueError, match="Dequantize"):
+        flow.log_prob(torch.zeros(1, 3, dtype=torch.int16))
+
+
+def test_dequantised_integers_come_back() -> None:
+    dequantize = Dequantize(256)
+    k = torch.arange(256).repeat(100)
+    u = dequantize(k)
+    assert float(u.min()) >= 0
+    assert float(u.max()) < 1
+    assert torch.equal(dequantize.quantize(u), k)
+    for wrong, message in ((k.float(), "takes integers"), (k + 1, "span 1 .. 256")):
+        with pytest.raises(ValueError, match=message):
+            dequantize(wrong)
+
+
+def test_bounded_log_scale_keeps_its_gradient() -> None:
+    raw = torch.tensor([-1000.0, -7.0, 0.0, 5.0], dtype=torch.float64, requires_grad=True)
+    bounded = bound_log_scale(raw, -7.0)
+    bounded.sum().backward()
+    assert (bounded >= -7).all()
+    torch.testing.assert_close(bounded[2:], raw[2:].detach(), rtol=0, atol=1e-3)
+    assert raw.grad is not None
+    assert (raw.grad[1:] > 0).all()
+
+
+def test_folding_weight_norm_changes_nothing() -> None:
+    torch.manual_seed(0)
+    config = WaveNetConfig(num_layers=2, layers_per_cycle=2, residual_channels=4, skip_channels=4)
+    network = WaveNet(config, 2)
+    x = torch.randn(1, 1, 10)
+    before, state = network(x), folded_state(network)
+    fold_weight_norm(network)
+    torch.testing.assert_close(network(x), before)
+    assert state.keys() == network.state_dict().keys()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, state[name])

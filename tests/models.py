@@ -1,0 +1,52 @@
+"""Small teachers and students for tests."""
+
+import torch
+
+from flows import WaveNetConfig
+from student import Student, StudentConfig
+from teacher import Teacher, TeacherConfig
+
+MELS, HOP = 4, 8
+
+TEACHER = TeacherConfig(
+    num_mels=MELS,
+    hop_length=HOP,
+    context_channels=6,
+    context_margin=1,
+    wavenet=WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=8, skip_channels=8),
+)
+STUDENT = StudentConfig(
+    num_mels=MELS,
+    hop_length=HOP,
+    context_channels=6,
+    context_margin=1,
+    flow_layers=(2, 3),
+    layers_per_cycle=2,
+    residual_channels=8,
+)
+
+
+def perturb(model: torch.nn.Module, scale: float = 0.1) -> None:
+    """Move weights away from their near-identity start."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+
+
+def make_teacher(seed: int = 0) -> Teacher:
+    torch.manual_seed(seed)
+    teacher = Teacher(TEACHER).double()
+    perturb(teacher)
+    return teacher.eval()
+
+
+def make_student(seed: int = 0) -> Student:
+    torch.manual_seed(seed)
+    student = Student(STUDENT).double()
+    perturb(student)
+    return student
+
+
+def make_mel(batch: int = 2, frames: int = 6, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, MELS, frames, generator=generator, dtype=torch.float64)

@@ -1,0 +1,103 @@
+"""The student: its sample's own distribution, and the duality with the teacher's direction."""
+
+import math
+
+import pytest
+import torch
+
+from student import Student, StudentConfig
+from tests.models import HOP, STUDENT, make_mel, make_student
+
+
+def noise(batch: int = 2, frames: int = 6, seed: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, 1, frames * HOP, generator=generator, dtype=torch.float64)
+
+
+def test_inverse_recovers_the_noise() -> None:
+    # MAF and IAF are one object: the slow direction of the student is a likelihood.
+    student, mel, z = make_student(), make_mel(), noise()
+    x = student(z, mel).waveform
+    torch.testing.assert_close(student.encode(x, mel), z)
+
+
+def test_jacobian_is_triangular_with_the_scale_on_its_diagonal() -> None:
+    # Five public repositories compute the scale from z_<=t, and this fails.
+    student, mel, z = make_student(), make_mel(batch=1), noise(batch=1)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda flat: student(flat.view_as(z), mel).waveform.flatten(), z.flatten()
+    )
+    torch.testing.assert_close(jacobian.diagonal().log(), student(z, mel).log_scale.flatten())
+    assert jacobian.triu(1).abs().max() == 0
+
+
+def test_location_and_scale_depend_on_earlier_noise_only() -> None:
+    student, mel, z = make_student(), make_mel(), noise()
+    t = 20
+    changed = z.clone()
+    changed[..., t:] += 1.0
+    before, after = student(z, mel), student(changed, mel)
+    for name in ("loc", "log_scale"):
+        torch.testing.assert_close(
+            getattr(before, name)[..., : t + 1], getattr(after, name)[..., : t + 1]
+        )
+        assert not torch.allclose(
+            getattr(before, name)[..., t + 1], getattr(after, name)[..., t + 1]
+        )
+
+
+def test_sample_is_location_plus_scaled_noise() -> None:
+    student, mel, z = make_student(), make_mel(), noise()
+    sample = student(z, mel)
+    torch.testing.assert_close(sample.waveform, sample.loc + sample.log_scale.exp() * z)
+    torch.testing.assert_close(sample.log_scale, torch.stack(sample.flow_log_scales).sum(0))
+
+
+def test_training_pass_and_flow_sampling_are_the_same_function() -> None:
+    student, mel = make_student(), make_mel()
+    x = student.sample(mel, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(x, student(noise(seed=1), mel).waveform)
+
+
+def test_receptive_field_is_the_sum_of_the_flows() -> None:
+    student = make_student()
+    assert student.receptive_field == sum(c.receptive_field for c in STUDENT.wavenets)
+    frames = student.receptive_field // HOP + 3
+    z, mel = noise(batch=1, frames=frames).requires_grad_(), make_mel(batch=1, frames=frames)
+    t = frames * HOP - 1
+    (gradient,) = torch.autograd.grad(student(z, mel).loc[0, 0, t], z)
+    reach = gradient[0, 0].abs() > 0
+    first = t - student.receptive_field
+    assert not reach[t:].any()
+    assert not reach[:first].any()
+    assert reach[first:t].all()
+
+
+@pytest.mark.parametrize("std", [0.01, 0.1, 1.0])
+def test_fresh_samples_have_the_deviation_asked_for(std: float) -> None:
+    torch.manual_seed(0)
+    student = Student(STUDENT)
+    student.set_initial_std(std)
+    x = student.sample(make_mel(batch=4, frames=60).float())
+    assert float(x.std()) == pytest.approx(std, rel=0.1)
+
+
+def test_temperature_zero_is_the_location() -> None:
+    student, mel = make_student(), make_mel()
+    torch.testing.assert_close(student.sample(mel, temperature=0.0), student(0 * noise(), mel).loc)
+
+
+def test_published_shape_has_sixty_layers() -> None:
+    sizes = StudentConfig().wavenets
+    assert [size.num_layers for size in sizes] == [10, 10, 10, 30]
+    assert sizes[3].dilations == tuple(2**i for i in range(10)) * 3
+
+
+def test_config_errors_name_the_field() -> None:
+    for values, message in (
+        ({"flow_layers": ()}, r"student\.flow_layers is empty"),
+        ({"initial_std": math.exp(-8)}, r"student\.initial_std"),
+        ({"hop_length": 0}, r"student\.hop_length is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            StudentConfig(**values)
