@@ -1,0 +1,189 @@
+"""Baselines, measures, benchmark and summary."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from data import FeatureMismatch, Manifest, MelConfig
+from pipelines import commands
+from pipelines.baselines import frame_energy_nll, oracle_lpc_nll
+from pipelines.benchmark import benchmark, naive_sample
+from pipelines.evaluate import evaluate
+from pipelines.griffin_lim import griffin_lim
+from pipelines.measures import bits_per_sample, log_mel_distance, shuffled_frames
+from pipelines.recipe import recipe_names
+from pipelines.summary import SummaryError, summary_of
+from teacher import Teacher
+from tests.models import HOP, make_mel, make_teacher
+
+FLOOR = -7.0
+
+
+def entropy(std: float) -> float:
+    return 0.5 * math.log(2 * math.pi * math.e * std**2)
+
+
+def test_white_noise_costs_its_entropy_under_both_baselines() -> None:
+    noise = 0.1 * torch.randn(64 * 1024, generator=torch.Generator().manual_seed(0))
+    assert float(frame_energy_nll(noise, 1024, FLOOR).mean()) == pytest.approx(entropy(0.1), abs=0.01)
+    # Twenty-four free coefficients per 1,024 samples gain the oracle about 24 / 2048 nats.
+    assert float(oracle_lpc_nll(noise, 1024, FLOOR).mean()) == pytest.approx(
+        entropy(0.1) - 24 / 2048, abs=0.01
+    )
+
+
+def test_the_oracle_finds_an_autoregressive_process() -> None:
+    noise = 0.01 * np.random.default_rng(0).standard_normal(64 * 1024)
+    x = torch.from_numpy(scipy.signal.lfilter([1.0], [1.0, -1.6, 0.8], noise))
+    assert float(frame_energy_nll(x, 1024, FLOOR).mean()) > entropy(0.02)
+    assert float(oracle_lpc_nll(x, 1024, FLOOR).mean()) == pytest.approx(entropy(0.01), abs=0.02)
+
+
+def test_digital_silence_costs_the_floor() -> None:
+    silence = torch.zeros(4096)
+    expected = FLOOR + 0.5 * math.log(2 * math.pi)
+    for values in (frame_energy_nll(silence, 1024, FLOOR), oracle_lpc_nll(silence, 1024, FLOOR)):
+        torch.testing.assert_close(values, torch.full((4,), expected, dtype=torch.float64))
+
+
+def test_bits_count_sixteen_bit_steps() -> None:
+    # A uniform density over [-1, 1] spends 16 bits on a 16-bit sample.
+    assert bits_per_sample(math.log(2.0)) == pytest.approx(16.0)
+
+
+def test_log_mel_distance_is_zero_for_equals_and_two_for_a_gain_of_e_squared() -> None:
+    x = 0.01 * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
+    assert float(log_mel_distance(x, x, MelConfig())) == 0
+    assert float(log_mel_distance(x, x * math.exp(2), MelConfig())) == pytest.approx(2, rel=1e-3)
+
+
+def test_shuffling_keeps_the_frames() -> None:
+    mel = make_mel(frames=50)
+    shuffled = shuffled_frames(mel, 0)
+    assert not torch.equal(shuffled, mel)
+    torch.testing.assert_close(shuffled.sort(-1).values, mel.sort(-1).values)
+
+
+def test_griffin_lim_is_aligned_with_its_mel() -> None:
+    from data import log_mel
+
+    t = torch.arange(16384) / 16000
+    x = (0.3 * torch.sin(2 * math.pi * 440 * t) * (t > 0.5))[None, None].float()
+    mel = log_mel(x, MelConfig())
+    y = torch.from_numpy(griffin_lim(mel[0].numpy(), MelConfig()))[None, None]
+    assert y.shape == x.shape
+    assert float(y[..., : 8000 - 512].abs().max()) < 0.05
+    assert float(y[..., 8000 + 512 :].std()) == pytest.approx(0.3 / math.sqrt(2), rel=0.15)
+
+
+def test_naive_and_cached_sampling_draw_the_same() -> None:
+    teacher, mel = make_teacher(), make_mel(batch=1)
+    cached = teacher.sample(mel, generator=torch.Generator().manual_seed(0))
+    noise = torch.empty(1, 1, 6 * HOP, dtype=torch.float64)
+    noise.normal_(generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(naive_sample(teacher, mel, noise), cached)
+
+
+def test_benchmark_times_every_system(trained: Path) -> None:
+    result = benchmark(
+        trained / "teacher",
+        trained / "student",
+        seconds=0.05,
+        naive_samples=5,
+        rounds=2,
+        device="cpu",
+    )
+    rows = {row["system"]: row for row in result["rows"]}
+    assert len(rows) == 4
+    for row in rows.values():
+        samples = result["audio_seconds"] * result["sample_rate"]
+        assert row["samples_per_second"] == pytest.approx(samples / row["seconds"])
+    assert rows["teacher, cached"]["times_teacher_cached"] == 1
+    assert rows["student"]["times_teacher_cached"] > 1 > rows["teacher, naive"]["times_teacher_cached"]
+
+
+def test_evaluation_of_a_teacher_prints_the_baselines_beside_it(
+    dump: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = trained / "teacher.json"
+    commands.evaluate(trained / "teacher", dump, out=out, device="cpu")
+    nats = json.loads(out.read_text())["nll_nats"]
+    assert set(nats) == {
+        "teacher",
+        "frame_energy_1024",
+        "oracle_lpc_1024",
+        "frame_energy_256",
+        "oracle_lpc_256",
+    }
+    assert nats["oracle_lpc_256"] < nats["oracle_lpc_1024"] < nats["frame_energy_1024"]
+    shown = capsys.readouterr().out
+    assert "oracle linear predictor" in shown
+    assert f"{nats['teacher']:.3f}" in shown
+
+
+def test_evaluation_of_a_student_measures_following(dump: Path, trained: Path) -> None:
+    result = evaluate(trained / "student", dump, device="cpu", limit=1)
+    assert result["num_utterances"] == 1
+    assert result["following_ratio"] == pytest.approx(
+        result["log_mel_distance"] / result["shuffled_log_mel_distance"]
+    )
+    assert result["std_ratio"] > 0
+
+
+def test_another_mel_convention_is_refused_by_field(
+    dump: Path, trained: Path, tmp_path: Path
+) -> None:
+    # Public checkpoints do not store the feature settings: a wrong mel is accepted in silence.
+    model = Teacher.from_pretrained(trained / "teacher")
+    other = model.metadata["mel"] | {"fmin_hz": 50.0}
+    model.save_pretrained(tmp_path, model.metadata | {"mel": other})
+    with pytest.raises(FeatureMismatch, match="fmin_hz"):
+        evaluate(tmp_path, dump, device="cpu")
+    with pytest.raises(FeatureMismatch, match="fmin_hz"):
+        benchmark(tmp_path, trained / "student", device="cpu")
+
+
+def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Path) -> None:
+    commands.evaluate(trained / "teacher", dump, out=trained / "teacher.json", device="cpu")
+    commands.evaluate(trained / "student", dump, out=trained / "student.json", device="cpu")
+    (trained / "benchmark.json").unlink(missing_ok=True)
+    with pytest.raises(SummaryError, match=r"benchmark\.json"):
+        summary_of(trained)
+    commands.benchmark(
+        trained / "teacher",
+        trained / "student",
+        seconds=0.05,
+        naive_samples=2,
+        rounds=1,
+        out=trained / "benchmark.json",
+        device="cpu",
+    )
+    commands.excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
+    text = summary_of(trained)
+    for expected in ("oracle linear predictor", "log-mel distance", "samples/s", ".wav"):
+        assert expected in text
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_bundled_recipes_are_valid(name: str) -> None:
+    from pipelines.cli import build_parser
+    from pipelines.recipe import find_recipe
+
+    parser = build_parser()
+    arguments = parser.parse_args(["prepare", "--recipe", str(find_recipe(name))])
+    recipe = parser.instantiate(arguments).prepare.recipe
+    assert recipe.name == name
+    if name == "ljspeech":
+        assert recipe.data.mel == MelConfig(sample_rate=22050)
+
+
+def test_held_out_utterances_are_not_trained_on(dump: Path) -> None:
+    manifest = Manifest.load(dump)
+    names = {s: {u.name for u in manifest.utterances(s)} for s in ("train", "val", "test")}  # type: ignore[arg-type]
+    assert all(names.values())
+    assert not names["train"] & (names["val"] | names["test"])
