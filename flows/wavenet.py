@@ -15,6 +15,7 @@ from flows.weight_norm import normalised_conv
 
 SQRT_HALF = math.sqrt(0.5)
 FRAME_GAIN = 5.0  # see LinearPrediction.gain
+ERROR_GAIN = 5.0  # a prediction's error is about this much smaller than speech itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class WaveNetConfig:
         skip_channels: width of the summed skip connections; 0 reads the last residual instead, as
             Parallel WaveNet's student does.
         prediction_order: past samples of a linear predictor, with coefficients from the context,
-            whose output is added to the locations; 0 for none, as in the papers.
+            whose output is added to the locations, and which the network reads with its last
+            error, as LPCNet's does; 0 for none, as in the papers.
     """
 
     num_layers: int = 20
@@ -61,7 +63,8 @@ class WaveNetConfig:
     @property
     def receptive_field(self) -> int:
         """Past samples that the parameters of a step can depend on."""
-        return max(self.prediction_order, 1 + (self.kernel_size - 1) * sum(self.dilations))
+        # The network reads the error of the last prediction, which reads `prediction_order` more.
+        return 1 + self.prediction_order + (self.kernel_size - 1) * sum(self.dilations)
 
 
 class ResidualLayer(nn.Module):
@@ -123,6 +126,7 @@ class WaveNetState:
     offsets: Tensor | None = None  # added to the parameters of a frame, (B, P, C, L)
     predictors: Tensor | None = None  # (B, C, L, K)
     recent: Tensor | None = None  # the last K samples, (B, C, K)
+    prediction: Tensor | None = None  # of the sample before, (B, C)
 
 
 class WaveNet(Conditioner):
@@ -158,7 +162,8 @@ class WaveNet(Conditioner):
         self.context_channels = context_channels
         width = config.residual_channels
         self.register_buffer("input_std", torch.ones(()))
-        self.first = normalised_conv(num_channels, width, 1)
+        num_inputs = 3 if config.prediction_order else 1  # sample, prediction, last error
+        self.first = normalised_conv(num_inputs * num_channels, width, 1)
         self.layers = nn.ModuleList(ResidualLayer(config, d) for d in config.dilations)
         # The projection to all gates is linear, so projecting at frame rate and broadcasting is
         # the same function as repeating first, at 1/hop_length of the cost. The gates' own biases
@@ -210,8 +215,12 @@ class WaveNet(Conditioner):
             ValueError: if a shape does not fit.
         """
         gates = self._project_context(x, context)
-        past = F.pad(x[..., :-1], (1, 0))  # strictly causal: step t starts at x_{t-1}
-        h = self.first(past / self.input_std)
+        inputs = [_delayed(x)]  # strictly causal: step t starts at x_{t-1}
+        prediction = None
+        if self.prediction is not None:
+            prediction = self.prediction(x, context)
+            inputs += [prediction, ERROR_GAIN * _delayed(x - prediction)]
+        h = self.first(torch.cat(inputs, 1) / self.input_std)
         total: Tensor | None = None
         for i, layer in enumerate(self.layers):
             h, skip = layer(h, None if gates is None else gates[:, i])
@@ -224,8 +233,8 @@ class WaveNet(Conditioner):
             assert context is not None
             offsets = self._frame_offsets(context)
             params = (params.unflatten(-1, (context.shape[2], -1)) + offsets[..., None]).flatten(3)
-        if self.prediction is not None:
-            params = params + self.is_location[..., None] * self.prediction(x, context)[:, None]
+        if prediction is not None:
+            params = params + self.is_location[..., None] * prediction[:, None]
         return params
 
     def start(self, like: Tensor, context: Tensor | None = None) -> WaveNetState:
@@ -258,6 +267,7 @@ class WaveNet(Conditioner):
             offsets=None if context is None else self._frame_offsets(context),
             predictors=predictors,
             recent=recent,
+            prediction=None if recent is None else recent[..., 0],
             layers=layers,
             first=_matrix(self.first),
             hidden=_matrix(self.hidden),
@@ -281,7 +291,15 @@ class WaveNet(Conditioner):
         if offset == 0:
             state.frame_gates = state.gates[frame].unbind(0)
         state.time += 1
-        h = F.linear(previous / self.input_std, *state.first)
+        inputs = [previous]
+        if state.predictors is not None:
+            assert state.recent is not None and state.prediction is not None
+            error = previous - state.prediction
+            state.recent = torch.cat([state.recent[..., 1:], previous[..., None]], -1)
+            coefficients = state.predictors[:, :, min(frame, state.predictors.shape[2] - 1)]
+            state.prediction = (state.recent * coefficients).sum(-1)
+            inputs += [state.prediction, ERROR_GAIN * error]
+        h = F.linear(torch.cat(inputs, 1) / self.input_std, *state.first)
         width = h.shape[1]
         total: Tensor | None = None
         for cache, bias in zip(state.layers, state.frame_gates, strict=True):
@@ -298,12 +316,8 @@ class WaveNet(Conditioner):
         params = params.view(-1, self.num_params, self.num_channels)
         if state.offsets is not None:
             params = params + state.offsets[..., frame]
-        if state.predictors is not None:
-            assert state.recent is not None
-            state.recent = torch.cat([state.recent[..., 1:], previous[..., None]], -1)
-            coefficients = state.predictors[:, :, min(frame, state.predictors.shape[2] - 1)]
-            prediction = (state.recent * coefficients).sum(-1)
-            params = params + self.is_location * prediction[:, None]
+        if state.prediction is not None:
+            params = params + self.is_location * state.prediction[:, None]
         return params
 
     def set_statistics(self, input_std: float, initial_log_scale: float | None = None) -> None:
@@ -349,6 +363,11 @@ class WaveNet(Conditioner):
                 f"{samples} samples are not a whole multiple of {context.shape[2]} context frames"
             )
         return self.context(context).view(batch, self.config.num_layers, -1, context.shape[2])
+
+
+def _delayed(x: Tensor) -> Tensor:
+    """Shift a signal (B, C, T) by one sample; zero comes first."""
+    return F.pad(x[..., :-1], (1, 0))
 
 
 def _matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:

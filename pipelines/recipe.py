@@ -23,6 +23,8 @@ class TrainingConfig:
         segment_frames: mel frames per segment.
         learning_rate: Adam's peak learning rate.
         warmup_steps: steps of linear warm-up.
+        adam_beta2: decay of Adam's second moment; a shorter memory recovers sooner from the rare
+            huge gradient of a likelihood with small scales.
         final_learning_rate_ratio: learning rate at the end over the peak; cosine in between.
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights, which are what is evaluated and saved.
@@ -37,6 +39,7 @@ class TrainingConfig:
     segment_frames: int = 32
     learning_rate: float = 1e-3
     warmup_steps: int = 100
+    adam_beta2: float = 0.999
     final_learning_rate_ratio: float = 0.02
     gradient_clip: float = 10.0
     ema_decay: float = 0.9999
@@ -61,7 +64,7 @@ class TrainingConfig:
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")
-        for name in ("ema_decay", "final_learning_rate_ratio"):
+        for name in ("ema_decay", "adam_beta2", "final_learning_rate_ratio"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected 0 to 1")
 

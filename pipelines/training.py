@@ -97,7 +97,9 @@ def train(
     fabric = Fabric(accelerator=device, devices=1, precision=config.precision)
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.Adam(
-        [p for p in task.parameters() if p.requires_grad], lr=config.learning_rate
+        [p for p in task.parameters() if p.requires_grad],
+        lr=config.learning_rate,
+        betas=(0.9, config.adam_beta2),
     )
     module, optimizer = fabric.setup(task, optimizer)
     averaged = averaged_copy(task.model, config.ema_decay)

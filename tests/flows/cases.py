@@ -57,6 +57,13 @@ NO_SKIP = WaveNetConfig(
     kernel_size=3,
     residual_channels=8,
     skip_channels=0,
+)
+PREDICTING = WaveNetConfig(
+    num_layers=2,
+    layers_per_cycle=2,
+    kernel_size=2,
+    residual_channels=6,
+    skip_channels=8,
     prediction_order=3,
 )
 
@@ -91,6 +98,17 @@ CASES = [
         lambda: maf(_wavenet(NO_SKIP, 2, CHANNELS, HIDDEN), Affine()),
         (CHANNELS, SAMPLES),
         (HIDDEN, FRAMES),
+    ),
+    Case(
+        "maf_affine_signal_linear_prediction",
+        lambda: maf(_wavenet(PREDICTING, 2, CHANNELS, HIDDEN), Affine()),
+        (CHANNELS, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
+        "maf_affine_signal_unconditional_linear_prediction",
+        lambda: maf(_wavenet(PREDICTING, 2, 1), Affine()),
+        (1, SAMPLES),
     ),
     Case(
         "iaf_affine_signal_context",

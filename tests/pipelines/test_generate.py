@@ -41,7 +41,9 @@ def test_the_seed_decides_each_file_alone(trained: Path, speech: Path, tmp_path:
     assert first[0].path.read_bytes() != other[0].path.read_bytes()
 
 
-def test_a_saved_mel_gives_what_the_audio_gives(trained: Path, speech: Path, tmp_path: Path) -> None:
+def test_a_saved_mel_gives_what_the_audio_gives(
+    trained: Path, speech: Path, tmp_path: Path
+) -> None:
     from data import MelConfig, log_mel
 
     source = sorted(speech.glob("*.wav"))[0]
@@ -78,9 +80,7 @@ def test_the_teacher_generates_through_the_same_command(
     trained: Path, speech: Path, tmp_path: Path
 ) -> None:
     source = sorted(speech.glob("*.wav"))[0]
-    (item,) = generate(
-        trained / "teacher", source, tmp_path, device="cpu", max_seconds=0.05
-    )
+    (item,) = generate(trained / "teacher", source, tmp_path, device="cpu", max_seconds=0.05)
     assert item.seconds == pytest.approx(0.048)
 
 
@@ -107,7 +107,10 @@ def test_bad_inputs_are_named(trained: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["generate", "--model", "nowhere", "--input", "x.wav", "--out", "o"], "nowhere/config.json"),
+        (
+            ["generate", "--model", "nowhere", "--input", "x.wav", "--out", "o"],
+            "nowhere/config.json",
+        ),
         (["generate", "--modle", "m"], "unknown option 'modle' (did you mean 'model'?)"),
         (["prepare", "--recipe", "alison"], "(did you mean 'allison'?)"),
         (
@@ -137,7 +140,9 @@ def test_a_recipe_file_with_an_unknown_key_names_it(
     assert "did you mean 'recipe.teacher.wavenet.num_layers'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["prepare", "train-teacher", "distill", "generate", "evaluate", "benchmark"])
+@pytest.mark.parametrize(
+    "command", ["prepare", "train-teacher", "distill", "generate", "evaluate", "benchmark"]
+)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])

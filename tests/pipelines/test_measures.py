@@ -30,7 +30,9 @@ def entropy(std: float) -> float:
 
 def test_white_noise_costs_its_entropy_under_both_baselines() -> None:
     noise = 0.1 * torch.randn(64 * 1024, generator=torch.Generator().manual_seed(0))
-    assert float(frame_energy_nll(noise, 1024, FLOOR).mean()) == pytest.approx(entropy(0.1), abs=0.01)
+    assert float(frame_energy_nll(noise, 1024, FLOOR).mean()) == pytest.approx(
+        entropy(0.1), abs=0.01
+    )
     # Twenty-four free coefficients per 1,024 samples gain the oracle about 24 / 2048 nats.
     assert float(oracle_lpc_nll(noise, 1024, FLOOR).mean()) == pytest.approx(
         entropy(0.1) - 24 / 2048, abs=0.01
@@ -104,7 +106,9 @@ def test_benchmark_times_every_system(trained: Path) -> None:
         samples = result["audio_seconds"] * result["sample_rate"]
         assert row["samples_per_second"] == pytest.approx(samples / row["seconds"])
     assert rows["teacher, cached"]["times_teacher_cached"] == 1
-    assert rows["student"]["times_teacher_cached"] > 1 > rows["teacher, naive"]["times_teacher_cached"]
+    assert (
+        rows["student"]["times_teacher_cached"] > 1 > rows["teacher, naive"]["times_teacher_cached"]
+    )
 
 
 def test_evaluation_of_a_teacher_prints_the_baselines_beside_it(

@@ -93,9 +93,7 @@ def test_a_finished_run_is_left_alone(dump: Path, trained: Path) -> None:
 
 def test_state_of_another_recipe_is_refused(dump: Path, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "teacher").mkdir()
-    (tmp_path / "teacher" / "state.pt").write_bytes(
-        (trained / "student" / "state.pt").read_bytes()
-    )
+    (tmp_path / "teacher" / "state.pt").write_bytes((trained / "student" / "state.pt").read_bytes())
     with pytest.raises(TrainingError, match=r"state\.pt: cannot be resumed"):
         commands.train_teacher(RECIPE, dump=dump, exp=tmp_path, device="cpu")
 
