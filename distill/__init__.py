@@ -3,7 +3,7 @@
 from distill.health import HealthReport, check_health
 from distill.kl import gaussian_kl, log_scale_regulariser
 from distill.objective import Distillation, DistillationConfig
-from distill.spectral import SpectralConfig, multi_resolution_stft
+from distill.spectral import SpectralConfig, multi_resolution_stft, power_distance
 
 __all__ = [
     "Distillation",
@@ -14,4 +14,5 @@ __all__ = [
     "gaussian_kl",
     "log_scale_regulariser",
     "multi_resolution_stft",
+    "power_distance",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.kl import gaussian_kl, log_scale_regulariser
-from distill.spectral import SpectralConfig, multi_resolution_stft
+from distill.spectral import SpectralConfig, multi_resolution_stft, power_distance
 from student import Student, StudentSample
 from teacher import Teacher
 
@@ -20,19 +20,21 @@ class DistillationConfig:
         regulariser_weight: ClariNet's lambda on the squared difference of log-scales, inside the
             KL term.
         spectral_weight: weight of the multi-resolution STFT distance.
+        power_weight: weight of the distance of time-averaged power spectra.
         spectral: its resolutions.
     """
 
     kl_weight: float = 0.5
     regulariser_weight: float = 4.0
     spectral_weight: float = 1.0
+    power_weight: float = 1.0
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
 
     def __post_init__(self) -> None:
-        for name in ("kl_weight", "regulariser_weight", "spectral_weight"):
+        for name in ("kl_weight", "regulariser_weight", "spectral_weight", "power_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"distillation.{name} is {getattr(self, name)}, expected >= 0")
-        if self.kl_weight == self.spectral_weight == 0:
+        if self.kl_weight == self.spectral_weight == self.power_weight == 0:
             raise ValueError("distillation: every weight is 0, nothing to minimise")
 
 
@@ -83,7 +85,11 @@ class Distillation(nn.Module):
         )
         kl = terms["kl"] + self.config.regulariser_weight * terms["log_scale_regulariser"]
         spectral = terms["spectral_convergence"] + terms["log_magnitude"]
-        loss = self.config.kl_weight * kl + self.config.spectral_weight * spectral
+        loss = (
+            self.config.kl_weight * kl
+            + self.config.spectral_weight * spectral
+            + self.config.power_weight * terms["power"]
+        )
         return {"loss": loss, **terms}
 
     def _kl_terms(self, sample: StudentSample, log_mel: Tensor) -> dict[str, Tensor]:
@@ -105,7 +111,11 @@ def _spectral_terms(
     waveform: Tensor, recording: Tensor, config: SpectralConfig
 ) -> dict[str, Tensor]:
     with torch.autocast(waveform.device.type, enabled=False):
-        convergence, log_magnitude = multi_resolution_stft(
-            waveform.float(), recording.float(), config
-        )
-    return {"spectral_convergence": convergence, "log_magnitude": log_magnitude}
+        pair = (waveform.float(), recording.float())
+        convergence, log_magnitude = multi_resolution_stft(*pair, config)
+        power = power_distance(*pair, config)
+    return {
+        "spectral_convergence": convergence,
+        "log_magnitude": log_magnitude,
+        "power": power,
+    }

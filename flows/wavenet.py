@@ -293,7 +293,8 @@ class WaveNet(Conditioner):
         state.time += 1
         inputs = [previous]
         if state.predictors is not None:
-            assert state.recent is not None and state.prediction is not None
+            assert state.recent is not None
+            assert state.prediction is not None
             error = previous - state.prediction
             state.recent = torch.cat([state.recent[..., 1:], previous[..., None]], -1)
             coefficients = state.predictors[:, :, min(frame, state.predictors.shape[2] - 1)]

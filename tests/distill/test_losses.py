@@ -5,7 +5,13 @@ import pytest
 import scipy.signal
 import torch
 
-from distill import SpectralConfig, gaussian_kl, log_scale_regulariser, multi_resolution_stft
+from distill import (
+    SpectralConfig,
+    gaussian_kl,
+    log_scale_regulariser,
+    multi_resolution_stft,
+    power_distance,
+)
 from distill.spectral import stft_magnitude
 
 
@@ -80,6 +86,20 @@ def test_spectral_distance_ignores_the_sign_but_not_the_level() -> None:
     convergence, log_magnitude = multi_resolution_stft(0.5 * x, x, SMALL)
     assert float(convergence) == pytest.approx(0.5, rel=1e-3)
     assert float(log_magnitude) == pytest.approx(np.log(2), rel=1e-2)
+
+
+def test_power_distance_measures_the_level_without_bias() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 20_000)
+    assert float(power_distance(x, x, SMALL)) == 0
+    assert float(power_distance(0.5 * x, x, SMALL)) == pytest.approx(2 * np.log(2), rel=1e-3)
+    # Against other noise of the same level, the level itself is the best gain.
+    gains = [0.7, 0.85, 1.0, 1.15, 1.3]
+    other = torch.randn_like(x)
+    distances = [float(power_distance(gain * other, x, SMALL)) for gain in gains]
+    assert gains[int(np.argmin(distances))] == 1.0
+    single_bins = [float(multi_resolution_stft(gain * other, x, SMALL)[0]) for gain in gains]
+    assert gains[int(np.argmin(single_bins))] < 1.0
 
 
 def test_spectral_gradient_is_finite_in_silence() -> None:

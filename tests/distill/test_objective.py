@@ -52,7 +52,7 @@ def test_the_teacher_is_frozen_but_gradients_pass_through_its_input(
     noise, mel, recording = make_batch()
     objective.train()
     assert not objective.teacher.training
-    config = DistillationConfig(spectral_weight=0.0, spectral=CONFIG.spectral)
+    config = DistillationConfig(spectral_weight=0.0, power_weight=0.0, spectral=CONFIG.spectral)
     Distillation(objective.student, objective.teacher, config)(noise, mel, recording)[
         "loss"
     ].backward()
@@ -67,7 +67,7 @@ def test_the_teacher_is_frozen_but_gradients_pass_through_its_input(
 def test_loss_is_the_weighted_sum_of_its_terms(objective: Distillation) -> None:
     terms = objective(*make_batch())
     expected = 0.5 * (terms["kl"] + 4.0 * terms["log_scale_regulariser"]) + (
-        terms["spectral_convergence"] + terms["log_magnitude"]
+        terms["spectral_convergence"] + terms["log_magnitude"] + terms["power"]
     )
     torch.testing.assert_close(terms["loss"], expected)
 
@@ -100,10 +100,11 @@ def test_kl_is_zero_when_the_student_is_the_teacher() -> None:
 @pytest.mark.parametrize(
     ("weights", "term"),
     [
-        ({"spectral_weight": 0.0}, "kl"),
-        ({"spectral_weight": 0.0}, "log_scale_regulariser"),
-        ({"kl_weight": 0.0}, "spectral_convergence"),
-        ({"kl_weight": 0.0}, "log_magnitude"),
+        ({"spectral_weight": 0.0, "power_weight": 0.0}, "kl"),
+        ({"spectral_weight": 0.0, "power_weight": 0.0}, "log_scale_regulariser"),
+        ({"kl_weight": 0.0, "power_weight": 0.0}, "spectral_convergence"),
+        ({"kl_weight": 0.0, "power_weight": 0.0}, "log_magnitude"),
+        ({"kl_weight": 0.0, "spectral_weight": 0.0}, "power"),
     ],
 )
 def test_a_few_steps_reduce_each_term(weights: dict[str, float], term: str) -> None:
@@ -131,7 +132,7 @@ def test_weights_are_checked() -> None:
     with pytest.raises(ValueError, match="kl_weight is -1"):
         DistillationConfig(kl_weight=-1)
     with pytest.raises(ValueError, match="every weight is 0"):
-        DistillationConfig(kl_weight=0, spectral_weight=0)
+        DistillationConfig(kl_weight=0, spectral_weight=0, power_weight=0)
 
 
 def health_warnings(objective: Distillation, recording_gain: float = 1.0) -> str:
