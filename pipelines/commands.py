@@ -221,7 +221,7 @@ def excerpts(
     out: Path,
     split: Literal["val", "test"] = "test",
     limit: int = 4,
-    min_seconds: float = 1.5,
+    min_seconds: float = 1.0,
 ) -> None:
     """Write held-out recordings as WAV files, to listen to and to generate from.
 
