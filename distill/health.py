@@ -39,7 +39,8 @@ def check_health(
         * `silence_dbfs`: the sample's level where the recording is silent (absent if nowhere).
         * `context_gap`: loss under another clip's context less the loss under the right one,
           over the latter; near 0 when the student ignores its context.
-        * `flow_K_log_scale_mean`, `_std`: each flow's log-scale, noise side first.
+        * `flow_K_log_scale_mean`, `_std`: each flow's log-scale, noise side first; last, a
+          filter's log-gain.
     """
     sample = objective.student(noise, log_mel)
     hop, floor = objective.student.config.hop_length, objective.student.config.log_scale_floor
@@ -65,7 +66,7 @@ def _alarms(values: dict[str, float]) -> list[str]:
     if not math.isfinite(values["std_ratio"]) or not 0.5 <= values["std_ratio"] <= 1.5:
         alarms.append(
             f"samples have {values['std_ratio']:.2f} times the recordings' deviation (0.5 to 1.5 "
-            "is healthy): a quiet student whispers, raise spectral_weight"
+            "is healthy): a quiet student whispers, raise power_weight"
         )
     if values["floor_share"] > 0.5:
         alarms.append(

@@ -2,37 +2,93 @@
 
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
 from flows.context import FrameContext
+from flows.convolution import CausalConvolution
+from flows.coupling import (
+    Coupling,
+    CouplingNetwork,
+    alternating_mask,
+    half_mask,
+    network_sizes,
+)
 from flows.density import Flow, StandardLogistic, StandardNormal
 from flows.dequantize import Dequantize
+from flows.elementwise import Elementwise
+from flows.families import (
+    FAMILIES,
+    FamilyConfig,
+    build_family,
+    family_config,
+    iaf_stack,
+    maf_stack,
+    nice,
+    realnvp,
+)
+from flows.fold import Fold
+from flows.gaussianization import GaussianizationLayer, gaussianization
+from flows.initialisation import Initialisable, initialise
+from flows.logistic_mixture import (
+    discretised_log_prob,
+    fit_mixture,
+    mixture_log_prob,
+    mixture_log_std,
+    sample_mixture,
+)
 from flows.made import Made
+from flows.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
+from flows.mixture import MixtureCdf
+from flows.networks import Mlp, NonCausalWaveNet
 from flows.pretrained import ArtefactError, Pretrained
+from flows.rescale import DiagonalScale
+from flows.signal_families import glow_signal, nice_signal
 from flows.transform import Compose, Inverse, Transform
 from flows.transformers import (
     LOG_SCALE_FLOOR,
+    LOG_SCALE_LIMIT,
     Additive,
     Affine,
+    BoundedAffine,
     Swapped,
     Transformer,
     bound_log_scale,
+    limit_log_scale,
     unbound_log_scale,
 )
 from flows.wavenet import WaveNet, WaveNetConfig
-from flows.weight_norm import fold_weight_norm, folded_state
+from flows.weight_norm import fold_weight_norm, folded_state, load_folded_state
 
 __all__ = [
+    "FAMILIES",
     "LOG_SCALE_FLOOR",
+    "LOG_SCALE_LIMIT",
     "Additive",
     "Affine",
     "ArtefactError",
     "Autoregressive",
+    "BoundedAffine",
+    "CausalConvolution",
     "Compose",
     "Conditioner",
+    "Coupling",
+    "CouplingNetwork",
     "Dequantize",
+    "DiagonalScale",
+    "Elementwise",
+    "FamilyConfig",
     "Flow",
+    "Fold",
     "FrameContext",
+    "GaussianizationLayer",
+    "Initialisable",
     "Inverse",
+    "InvertibleConv1x1",
+    "LinearLU",
     "Made",
+    "MixtureCdf",
+    "Mlp",
+    "NonCausalWaveNet",
+    "Permutation",
     "Pretrained",
+    "Rotation",
     "StandardLogistic",
     "StandardNormal",
     "Swapped",
@@ -40,10 +96,30 @@ __all__ = [
     "Transformer",
     "WaveNet",
     "WaveNetConfig",
+    "alternating_mask",
     "bound_log_scale",
+    "build_family",
+    "discretised_log_prob",
+    "family_config",
+    "fit_mixture",
     "fold_weight_norm",
     "folded_state",
+    "gaussianization",
+    "glow_signal",
+    "half_mask",
     "iaf",
+    "iaf_stack",
+    "initialise",
+    "limit_log_scale",
+    "load_folded_state",
     "maf",
+    "maf_stack",
+    "mixture_log_prob",
+    "mixture_log_std",
+    "network_sizes",
+    "nice",
+    "nice_signal",
+    "realnvp",
+    "sample_mixture",
     "unbound_log_scale",
 ]

@@ -61,3 +61,48 @@ class FrameContext(nn.Module):
         if shape[2] == num_frames:
             features = F.pad(features, (self.margin, self.margin), mode="replicate")
         return F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
+
+
+def check_context_vector(context: Tensor | None, x: Tensor, num_features: int) -> None:
+    """Refuse a context that is not a vector per example.
+
+    Args:
+        context: conditioning, shape (B, E); None without.
+        x: the vectors it conditions, shape (B, D).
+        num_features: E of the network; 0 for an unconditional one.
+    Raises:
+        ValueError: if the shape is another.
+    """
+    expected = (x.shape[0], num_features) if num_features else None
+    found = None if context is None else tuple(context.shape)
+    if found != expected:
+        raise ValueError(f"context has shape {found}, expected {expected}")
+
+
+def check_frames(context: Tensor | None, x: Tensor, channels: int) -> None:
+    """Refuse conditioning frames that do not fit a signal.
+
+    Args:
+        context: frames, shape (B, H, L), each of which serves T / L samples; None without.
+        x: the signal they condition, shape (B, C, T).
+        channels: H of the network; 0 for an unconditional one.
+    Raises:
+        ValueError: if there are frames but should be none, or the reverse, or the shapes differ.
+    """
+    if not channels:
+        if context is not None:
+            raise ValueError(
+                f"context has shape {tuple(context.shape)}, but the network is unconditional"
+            )
+        return
+    if context is None:
+        raise ValueError(f"context is missing, expected (B, {channels}, L)")
+    batch, samples = x.shape[0], x.shape[2]
+    if context.dim() != 3 or context.shape[:2] != (batch, channels):
+        raise ValueError(
+            f"context has shape {tuple(context.shape)}, expected ({batch}, {channels}, L)"
+        )
+    if context.shape[2] == 0 or samples % context.shape[2]:
+        raise ValueError(
+            f"{samples} samples are not a whole multiple of {context.shape[2]} context frames"
+        )

@@ -109,6 +109,7 @@ class Flow(nn.Module):
         num_steps: int,
         context: Tensor | None = None,
         path: str = "linear",
+        end_context: Tensor | None = None,
     ) -> Tensor:
         """Walk from one data point to another through the latent space.
 
@@ -118,10 +119,12 @@ class Flow(nn.Module):
             num_steps: points on the path, both ends included, at least 2.
             context: conditioning of the transform.
             path: "linear", or "spherical" (keeps the norm typical of Gaussian noise).
+            end_context: conditioning of x1 where it differs from x0's; the path goes linearly from
+                one to the other.
         Returns:
             data along the path, shape (num_steps, *x0.shape).
         Raises:
-            ValueError: on unequal shapes, too few steps or an unknown path.
+            ValueError: on unequal shapes, too few steps, an unknown path, or an end context alone.
         """
         if x0.shape != x1.shape:
             raise ValueError(f"x0 has shape {tuple(x0.shape)}, x1 {tuple(x1.shape)}: not equal")
@@ -129,13 +132,20 @@ class Flow(nn.Module):
             raise ValueError(f"num_steps is {num_steps}, expected at least 2")
         if path not in ("linear", "spherical"):
             raise ValueError(f"path is {path!r}, expected 'linear' or 'spherical'")
+        if end_context is not None and (context is None or context.shape != end_context.shape):
+            found = None if context is None else tuple(context.shape)
+            raise ValueError(
+                f"end_context has shape {tuple(end_context.shape)}, context {found}: not equal"
+            )
+        last = context if end_context is None else end_context
         z0, _ = self.transform(x0, context)
-        z1, _ = self.transform(x1, context)
+        z1, _ = self.transform(x1, last)
         points = []
-        for weight in torch.linspace(0, 1, num_steps, dtype=z0.dtype).tolist():
-            a, b = 1.0 - weight, weight
-            z = a * z0 + b * z1 if path == "linear" else _slerp(z0, z1, weight)
-            points.append(self.transform.inverse(z, context)[0])
+        for weight in torch.linspace(0, 1, num_steps, dtype=torch.float64).tolist():
+            # lerp is exact at both ends, so that the path ends at the data.
+            z = torch.lerp(z0, z1, weight) if path == "linear" else _slerp(z0, z1, weight)
+            between = None if context is None or last is None else context.lerp(last, weight)
+            points.append(self.transform.inverse(z, between)[0])
         return torch.stack(points)
 
     def _empty(self, shape: tuple[int, ...]) -> Tensor:

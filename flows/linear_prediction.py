@@ -1,5 +1,7 @@
 """Linear prediction from context: the short-term memory of speech, a few hundred operations."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +27,23 @@ def predictor_from_reflection(reflection: Tensor) -> Tensor:
     for k in reflection.split(1, -1):
         predictor = torch.cat([predictor - k * predictor.flip(-1), k], -1)
     return predictor
+
+
+@dataclass
+class PredictionCache:
+    """What prediction remembers between samples."""
+
+    coefficients: Tensor  # (B, C, L, K), oldest sample first
+    recent: Tensor  # the last K samples, (B, C, K)
+    current: Tensor  # the prediction of the sample to come, (B, C)
+
+    def step(self, previous: Tensor, frame: int) -> Tensor:
+        """Read the sample before, shape (B, C), predict the next; return the last error, (B, C)."""
+        error = previous - self.current
+        self.recent = torch.cat([self.recent[..., 1:], previous[..., None]], -1)
+        frame = min(frame, self.coefficients.shape[2] - 1)  # one filter serves all frames
+        self.current = (self.recent * self.coefficients[:, :, frame]).sum(-1)
+        return error
 
 
 class LinearPrediction(nn.Module):
@@ -80,3 +99,12 @@ class LinearPrediction(nn.Module):
         windows = F.pad(x[..., :-1], (self.order, 0)).unfold(-1, self.order, 1)
         windows = windows.unflatten(2, (coefficients.shape[2], -1))  # (B, C, L, T / L, K)
         return (windows @ coefficients[..., None])[..., 0].flatten(2)
+
+    def start(self, like: Tensor, context: Tensor | None) -> PredictionCache:
+        """Return the cache before the first sample of a signal shaped `like`, (B, C, T)."""
+        recent = like.new_zeros(like.shape[0], self.num_channels, self.order)
+        return PredictionCache(
+            coefficients=self.coefficients(like.shape[0], context),
+            recent=recent,
+            current=recent[..., 0],
+        )

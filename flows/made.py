@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.autoregressive import Conditioner
+from flows.context import check_context_vector
 from flows.transform import check_vector
 
 
@@ -84,7 +85,7 @@ class Made(Conditioner):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Compute parameters (B, P, D) from features (B, D) and an optional context (B, E)."""
         check_vector(x, self.num_features)
-        self._check_context(x, context)
+        check_context_vector(context, x, self.context_features)
         h = self.layers[0](x)
         if self.context_projection is not None:
             h = h + self.context_projection(context)
@@ -95,7 +96,7 @@ class Made(Conditioner):
     def start(self, like: Tensor, context: Tensor | None = None) -> MadeState:
         """Return a state in which no feature is known yet."""
         check_vector(like, self.num_features, "z")
-        self._check_context(like, context)
+        check_context_vector(context, like, self.context_features)
         return MadeState(known=torch.zeros_like(like), context=context)
 
     def step(self, previous: Tensor, state: MadeState) -> Tensor:
@@ -106,9 +107,3 @@ class Made(Conditioner):
         params = self(state.known, state.context)[..., state.index]
         state.index += 1
         return params
-
-    def _check_context(self, x: Tensor, context: Tensor | None) -> None:
-        expected = (x.shape[0], self.context_features) if self.context_features else None
-        found = None if context is None else tuple(context.shape)
-        if found != expected:
-            raise ValueError(f"context has shape {found}, expected {expected}")

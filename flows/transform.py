@@ -131,6 +131,16 @@ def check_vector(x: Tensor, num_features: int, name: str = "x") -> None:
         raise ValueError(f"{name} has shape {tuple(x.shape)}, expected (B, {num_features})")
 
 
+def check_features(x: Tensor, num_features: int, name: str = "x") -> None:
+    """Raise ValueError unless x is (B, num_features) or (B, num_features, T), floating point."""
+    check_continuous(x, name)
+    if x.dim() not in (2, 3) or x.shape[1] != num_features or 0 in x.shape[2:]:
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}, expected (B, {num_features}) or "
+            f"(B, {num_features}, T)"
+        )
+
+
 def check_signal(x: Tensor, num_channels: int, name: str = "x") -> None:
     """Raise ValueError unless x is a floating-point tensor of shape (B, num_channels, T), T > 0."""
     check_continuous(x, name)

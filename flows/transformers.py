@@ -17,6 +17,10 @@ Digital silence would otherwise have infinite density (ClariNet, Ping et al., 20
 """
 
 
+LOG_SCALE_LIMIT = 3.0
+"""Largest |log-scale| of one coupling: a factor of 20, and of its power in a stack."""
+
+
 def bound_log_scale(raw: Tensor, floor: float) -> Tensor:
     r"""Bound a log-scale from below, smoothly, so that its gradient never dies.
 
@@ -34,6 +38,25 @@ def bound_log_scale(raw: Tensor, floor: float) -> Tensor:
     return floor + F.softplus(raw - floor)
 
 
+def limit_log_scale(raw: Tensor, limit: float) -> Tensor:
+    r"""Bound a log-scale on both sides, smoothly.
+
+    .. math:: s = l \tanh(r / l)
+
+    Stacked couplings multiply their scales, in both directions: with no ceiling, an input far from
+    the data overflows.
+
+    Args:
+        raw: unbounded log-scale, any shape.
+        limit: largest absolute value in nats.
+    Returns:
+        the bounded log-scale, equal to `raw` to first order at 0.
+    References:
+        RealNVP (Dinh et al., 2017): tanh and a learned scale. arXiv:1605.08803
+    """
+    return limit * torch.tanh(raw / limit)
+
+
 def unbound_log_scale(bounded: float, floor: float) -> float:
     """Invert `bound_log_scale` for a number, to initialise a bias.
 
@@ -41,6 +64,15 @@ def unbound_log_scale(bounded: float, floor: float) -> float:
     -6.5
     """
     return floor + math.log(math.expm1(bounded - floor))
+
+
+def unbound_log_scales(bounded: Tensor, floor: float) -> Tensor:
+    """Invert `bound_log_scale` for log-scales measured on data.
+
+    Those at the floor or below it, down to the -inf of constant data, come out 0.1 nats above it,
+    where they can still move.
+    """
+    return floor + torch.log(torch.expm1((bounded - floor).clamp(min=0.1)))
 
 
 class Transformer(nn.Module):
@@ -62,6 +94,18 @@ class Transformer(nn.Module):
     def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         """Map noise to data; returns x and the elementwise log|dx/dz|."""
         raise NotImplementedError
+
+    def initial_params(self, x: Tensor) -> Tensor:
+        """Return parameters that bring the columns of data near the base, to start training from.
+
+        Zeros, unless a transformer knows better.
+
+        Args:
+            x: rows of data, shape (N, D), N >= 2.
+        Returns:
+            parameters, shape (P, D).
+        """
+        return x.new_zeros(self.num_params, x.shape[1])
 
 
 class Additive(Transformer):
@@ -115,6 +159,42 @@ class Affine(Transformer):
         """Multiply by the scale, add the shift."""
         shift, log_scale = self.split(params)
         return z * torch.exp(log_scale) + shift, log_scale
+
+    def initial_params(self, x: Tensor) -> Tensor:
+        """Return the parameters (2, D) that standardise the columns of (N, D)."""
+        return torch.stack([x.mean(0), self.unbound(torch.log(x.std(0)))])
+
+    def unbound(self, log_scale: Tensor) -> Tensor:
+        """Return the raw value that `split` reads as this log-scale, as nearly as bounds allow."""
+        return unbound_log_scales(log_scale, self.log_scale_floor)
+
+
+class BoundedAffine(Affine):
+    r"""Affine, with a log-scale bounded on both sides: the transformer of RealNVP.
+
+    .. math:: z = (x - \mu)\, e^{-s}, \qquad |s| < l
+
+    Args:
+        log_scale_limit: bound l of |s| in nats.
+    References:
+        RealNVP (Dinh et al., 2017), sec. 3.2. arXiv:1605.08803
+    """
+
+    def __init__(self, log_scale_limit: float = LOG_SCALE_LIMIT) -> None:
+        if not 0.0 < log_scale_limit < math.inf:
+            raise ValueError(f"log_scale_limit is {log_scale_limit}, expected a positive number")
+        super().__init__(log_scale_floor=-log_scale_limit)
+        self.log_scale_limit = log_scale_limit
+
+    def split(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Read parameters (B, 2, ...) as the shift and the bounded log-scale, (B, ...) each."""
+        shift, raw = params.unbind(1)
+        return shift, limit_log_scale(raw, self.log_scale_limit)
+
+    def unbound(self, log_scale: Tensor) -> Tensor:
+        """Return the raw value that `split` reads as this log-scale, up to 0.99 of the limit."""
+        bounded = log_scale / self.log_scale_limit
+        return self.log_scale_limit * torch.atanh(bounded.clamp(-0.99, 0.99))
 
 
 class Swapped(Transformer):

@@ -1,7 +1,5 @@
 """The causal network of teacher and student: gated dilated convolutions, strictly causal."""
 
-import math
-from collections import deque
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.autoregressive import Conditioner
-from flows.linear_prediction import LinearPrediction
+from flows.context import check_frames
+from flows.gated import LayerCache, ResidualLayer, as_matrix, residual_stack, skip_gain
+from flows.linear_prediction import LinearPrediction, PredictionCache
 from flows.transform import check_signal
 from flows.weight_norm import normalised_conv
 
-SQRT_HALF = math.sqrt(0.5)
 FRAME_GAIN = 5.0  # see LinearPrediction.gain
 ERROR_GAIN = 5.0  # a prediction's error is about this much smaller than speech itself
 
@@ -67,50 +66,6 @@ class WaveNetConfig:
         return 1 + self.prediction_order + (self.kernel_size - 1) * sum(self.dilations)
 
 
-class ResidualLayer(nn.Module):
-    r"""One gated layer: dilated convolution, context, gate, residual and skip.
-
-    .. math:: g = \tanh(W_f * h + V_f c) \odot \sigma(W_g * h + V_g c)
-
-    Filter and gate are one convolution, residual and skip one 1x1 convolution.
-
-    References:
-        WaveNet (van den Oord et al., 2016), eq. 3. arXiv:1609.03499
-    """
-
-    def __init__(self, config: WaveNetConfig, dilation: int) -> None:
-        super().__init__()
-        channels = config.residual_channels
-        self.dilation = dilation
-        self.history = (config.kernel_size - 1) * dilation
-        self.gate = normalised_conv(channels, 2 * channels, config.kernel_size, dilation=dilation)
-        self.out = normalised_conv(channels, channels + config.skip_channels, 1)
-
-    def forward(self, h: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output."""
-        gates = self.gate(F.pad(h, (self.history, 0)))
-        if context is not None:
-            # One frame serves T/L samples: broadcast instead of repeating it in memory.
-            batch, channels, frames = context.shape
-            gates = gates.view(batch, channels, frames, -1) + context[..., None]
-            gates = gates.view(batch, channels, -1)
-        tanh, sigmoid = gates.chunk(2, dim=1)
-        out = self.out(torch.tanh(tanh) * torch.sigmoid(sigmoid))
-        residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
-        return (h + residual) * SQRT_HALF, skip
-
-
-@dataclass
-class LayerCache:
-    """One layer's weights laid out for a single step, and the inputs it still needs."""
-
-    gate_weight: Tensor  # (kernel * R, 2R)
-    out_weight: Tensor  # (R, R + S)
-    out_bias: Tensor
-    taps: tuple[int, ...]  # positions in `past` that the kernel reads, oldest first
-    past: deque[Tensor]  # the last (kernel - 1) * dilation inputs, (B, R) each
-
-
 @dataclass
 class WaveNetState:
     """What cached evaluation remembers between steps."""
@@ -124,9 +79,7 @@ class WaveNetState:
     time: int = 0
     frame_gates: tuple[Tensor, ...] = ()  # the current frame's, one (B, 2R) per layer
     offsets: Tensor | None = None  # added to the parameters of a frame, (B, P, C, L)
-    predictors: Tensor | None = None  # (B, C, L, K)
-    recent: Tensor | None = None  # the last K samples, (B, C, K)
-    prediction: Tensor | None = None  # of the sample before, (B, C)
+    prediction: PredictionCache | None = None
 
 
 class WaveNet(Conditioner):
@@ -164,7 +117,10 @@ class WaveNet(Conditioner):
         self.register_buffer("input_std", torch.ones(()))
         num_inputs = 3 if config.prediction_order else 1  # sample, prediction, last error
         self.first = normalised_conv(num_inputs * num_channels, width, 1)
-        self.layers = nn.ModuleList(ResidualLayer(config, d) for d in config.dilations)
+        self.layers = nn.ModuleList(
+            ResidualLayer(width, config.skip_channels, config.kernel_size, dilation)
+            for dilation in config.dilations
+        )
         # The projection to all gates is linear, so projecting at frame rate and broadcasting is
         # the same function as repeating first, at 1/hop_length of the cost. The gates' own biases
         # make one here redundant.
@@ -216,66 +172,48 @@ class WaveNet(Conditioner):
         """
         gates = self._project_context(x, context)
         inputs = [_delayed(x)]  # strictly causal: step t starts at x_{t-1}
+        context = None if context is None else context.to(x.dtype)
         prediction = None
         if self.prediction is not None:
-            prediction = self.prediction(x, context)
+            with torch.autocast(x.device.type, enabled=False):
+                prediction = self.prediction(x, context)
             inputs += [prediction, ERROR_GAIN * _delayed(x - prediction)]
         h = self.first(torch.cat(inputs, 1) / self.input_std)
-        total: Tensor | None = None
-        for i, layer in enumerate(self.layers):
-            h, skip = layer(h, None if gates is None else gates[:, i])
-            if self.config.skip_channels:
-                total = skip if total is None else total + skip
-        h = h if total is None else total * self._skip_gain
-        params = self.head(F.relu(self.hidden(F.relu(h))))
-        params = params.view(x.shape[0], self.num_params, self.num_channels, -1)
-        if self.frame_params is not None:
-            assert context is not None
-            offsets = self._frame_offsets(context)
-            params = (params.unflatten(-1, (context.shape[2], -1)) + offsets[..., None]).flatten(3)
-        if prediction is not None:
-            params = params + self.is_location[..., None] * prediction[:, None]
+        h = residual_stack(self.layers, h, gates)
+        # Mixed precision ends here: the rounding of a location to 8 bits is larger than a small
+        # scale.
+        with torch.autocast(x.device.type, enabled=False):
+            params = self.head(F.relu(self.hidden(F.relu(h.to(x.dtype)))))
+            params = params.view(x.shape[0], self.num_params, self.num_channels, -1)
+            if self.frame_params is not None:
+                assert context is not None
+                offsets = self._frame_offsets(context)[..., None]
+                params = (params.unflatten(-1, (context.shape[2], -1)) + offsets).flatten(3)
+            if prediction is not None:
+                params = params + self.is_location[..., None] * prediction[:, None]
         return params
 
     def start(self, like: Tensor, context: Tensor | None = None) -> WaveNetState:
         """Return the state before the first sample of a signal shaped `like`, (B, C, T)."""
         gates = self._project_context(like, context)
         batch, _, samples = like.shape
-        frames = 1 if gates is None else gates.shape[-1]
         silent = like.new_zeros(batch, self.config.residual_channels)
         layers, biases = [], []
         for layer in self.layers:
             assert isinstance(layer, ResidualLayer)
-            out_weight, out_bias = _matrix(layer.out)
-            layers.append(
-                LayerCache(
-                    gate_weight=layer.gate.weight.permute(2, 1, 0).flatten(0, 1).contiguous(),
-                    out_weight=out_weight.T.contiguous(),
-                    out_bias=out_bias,
-                    taps=tuple(range(0, layer.history, layer.dilation)),
-                    past=deque([silent] * layer.history, maxlen=layer.history),
-                )
-            )
+            layers.append(layer.start(silent))
             assert layer.gate.bias is not None
             biases.append(layer.gate.bias)
-        bias = torch.stack(biases)[None, :, None]
-        predictors = recent = None
-        if self.prediction is not None:
-            predictors = self.prediction.coefficients(batch, context)
-            recent = like.new_zeros(batch, self.num_channels, self.prediction.order)
+        bias = torch.stack(biases)[None, :, None].expand(1, -1, batch, -1)
         return WaveNetState(
-            offsets=None if context is None else self._frame_offsets(context),
-            predictors=predictors,
-            recent=recent,
-            prediction=None if recent is None else recent[..., 0],
             layers=layers,
-            first=_matrix(self.first),
-            hidden=_matrix(self.hidden),
-            head=_matrix(self.head),
-            gates=bias.expand(1, -1, batch, -1)
-            if gates is None
-            else gates.permute(3, 1, 0, 2) + bias,
-            samples_per_frame=samples // frames,
+            first=as_matrix(self.first),
+            hidden=as_matrix(self.hidden),
+            head=as_matrix(self.head),
+            gates=bias if gates is None else gates.permute(3, 1, 0, 2) + bias,
+            samples_per_frame=samples if gates is None else samples // gates.shape[-1],
+            offsets=None if context is None else self._frame_offsets(context),
+            prediction=None if self.prediction is None else self.prediction.start(like, context),
         )
 
     def step(self, previous: Tensor, state: WaveNetState) -> Tensor:
@@ -292,51 +230,35 @@ class WaveNet(Conditioner):
             state.frame_gates = state.gates[frame].unbind(0)
         state.time += 1
         inputs = [previous]
-        if state.predictors is not None:
-            assert state.recent is not None
-            assert state.prediction is not None
-            error = previous - state.prediction
-            state.recent = torch.cat([state.recent[..., 1:], previous[..., None]], -1)
-            coefficients = state.predictors[:, :, min(frame, state.predictors.shape[2] - 1)]
-            state.prediction = (state.recent * coefficients).sum(-1)
-            inputs += [state.prediction, ERROR_GAIN * error]
+        if state.prediction is not None:
+            error = state.prediction.step(previous, frame)
+            inputs += [state.prediction.current, ERROR_GAIN * error]
         h = F.linear(torch.cat(inputs, 1) / self.input_std, *state.first)
-        width = h.shape[1]
         total: Tensor | None = None
         for cache, bias in zip(state.layers, state.frame_gates, strict=True):
-            window = torch.cat([*(cache.past[tap] for tap in cache.taps), h], 1)
-            cache.past.append(h)
-            gates = torch.addmm(bias, window, cache.gate_weight)
-            gated = torch.tanh(gates[:, :width]) * torch.sigmoid(gates[:, width:])
-            out = torch.addmm(cache.out_bias, gated, cache.out_weight)
-            h = (h + out[:, :width]) * SQRT_HALF
+            h, skip = cache.step(h, bias)
             if self.config.skip_channels:
-                total = out[:, width:] if total is None else total + out[:, width:]
-        h = h if total is None else total * self._skip_gain
+                total = skip if total is None else total + skip
+        h = h if total is None else total * skip_gain(self.config.num_layers)
         params = F.linear(F.relu(F.linear(F.relu(h), *state.hidden)), *state.head)
         params = params.view(-1, self.num_params, self.num_channels)
         if state.offsets is not None:
             params = params + state.offsets[..., frame]
         if state.prediction is not None:
-            params = params + self.is_location * state.prediction[:, None]
+            params = params + self.is_location * state.prediction.current[:, None]
         return params
 
-    def set_statistics(self, input_std: float, initial_log_scale: float | None = None) -> None:
+    def set_statistics(self, input_std: float, initial_params: Tensor) -> None:
         """Fit the untrained network to its data.
 
         Args:
             input_std: standard deviation of the signal; the network reads the signal over this.
-            initial_log_scale: bias of the second parameter, for an affine transformer.
+            initial_params: parameters of every scalar before training, shape (P,).
         """
         assert self.head.bias is not None
         with torch.no_grad():
             self.input_std.fill_(input_std)
-            if initial_log_scale is not None:
-                self.head.bias[self.num_channels : 2 * self.num_channels] = initial_log_scale
-
-    @property
-    def _skip_gain(self) -> float:
-        return 1.0 / math.sqrt(self.config.num_layers)
+            self.head.bias.copy_(initial_params.repeat_interleave(self.num_channels))
 
     def _frame_offsets(self, context: Tensor) -> Tensor:
         assert self.frame_params is not None
@@ -345,33 +267,12 @@ class WaveNet(Conditioner):
 
     def _project_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
         check_signal(x, self.num_channels)
-        if self.context is None:
-            if context is not None:
-                raise ValueError(
-                    f"context has shape {tuple(context.shape)}, but the network is unconditional"
-                )
+        check_frames(context, x, self.context_channels)
+        if self.context is None or context is None:
             return None
-        if context is None:
-            raise ValueError(f"context is missing, expected (B, {self.context_channels}, L)")
-        batch, _, samples = x.shape
-        if context.dim() != 3 or context.shape[:2] != (batch, self.context_channels):
-            raise ValueError(
-                f"context has shape {tuple(context.shape)}, expected "
-                f"({batch}, {self.context_channels}, L)"
-            )
-        if context.shape[2] == 0 or samples % context.shape[2]:
-            raise ValueError(
-                f"{samples} samples are not a whole multiple of {context.shape[2]} context frames"
-            )
-        return self.context(context).view(batch, self.config.num_layers, -1, context.shape[2])
+        return self.context(context).unflatten(1, (self.config.num_layers, -1))
 
 
 def _delayed(x: Tensor) -> Tensor:
     """Shift a signal (B, C, T) by one sample; zero comes first."""
     return F.pad(x[..., :-1], (1, 0))
-
-
-def _matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
-    """Read a 1x1 convolution as the weight and bias of a matrix product."""
-    assert conv.bias is not None
-    return conv.weight[..., 0], conv.bias

@@ -1,5 +1,6 @@
 """Weight normalisation for training, folded away for use."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -47,3 +48,32 @@ def folded_state(module: nn.Module) -> dict[str, Tensor]:
             with torch.no_grad():
                 state[f"{name}.weight" if name else "weight"] = layer.weight.detach().clone()
     return state
+
+
+def load_folded_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load what `folded_state` returned, in place, into a module that may be normalised or folded.
+
+    Args:
+        module: gets the values; its parametrisations stay.
+        state: a tensor for every parameter and buffer of the folded module.
+    Raises:
+        ValueError: if the names or the shapes are others.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in folded_state(module).items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{name}: found {found.get(name, 'nothing')}, "
+                f"expected {expected.get(name, 'nothing')}"
+            )
+    with torch.no_grad():
+        for name, value in state.items():
+            owner, _, attribute = name.rpartition(".")
+            layer = module.get_submodule(owner)
+            current = getattr(layer, attribute)
+            if parametrize.is_parametrized(layer, attribute):
+                # Assignment runs the parametrisation backwards: magnitude and direction of `value`.
+                setattr(layer, attribute, value.to(current))
+            else:
+                current.copy_(value)

@@ -11,11 +11,14 @@ from torch import Tensor
 from flows import (
     LOG_SCALE_FLOOR,
     Affine,
+    CausalConvolution,
     Compose,
     Flow,
     FrameContext,
+    Inverse,
     Pretrained,
     StandardNormal,
+    Transform,
     WaveNet,
     WaveNetConfig,
     iaf,
@@ -38,6 +41,8 @@ class StudentConfig:
         layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
         kernel_size: taps of each dilated convolution.
         residual_channels: width of every network.
+        filter_order: taps of a causal filter after the last flow, whose log-spectrum is linear in
+            the context; 0 for none, as in the papers.
         initial_std: standard deviation of the untrained student's samples; the training
             pipeline sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
@@ -51,6 +56,7 @@ class StudentConfig:
     layers_per_cycle: int = 10
     kernel_size: int = 3
     residual_channels: int = 64
+    filter_order: int = 0
     initial_std: float = 0.1
     log_scale_floor: float = LOG_SCALE_FLOOR
 
@@ -58,6 +64,8 @@ class StudentConfig:
         for name in ("num_mels", "hop_length", "context_channels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"student.{name} is {getattr(self, name)}, expected at least 1")
+        if self.filter_order < 0:
+            raise ValueError(f"student.filter_order is {self.filter_order}, expected at least 0")
         if not self.flow_layers:
             raise ValueError("student.flow_layers is empty, expected one number of layers per flow")
         if not math.log(self.initial_std) > self.log_scale_floor:
@@ -91,7 +99,8 @@ class StudentSample(NamedTuple):
     log_scale: Tensor
     """Log standard deviation of x_t given z_<t in nats, shape (B, 1, T)."""
     flow_log_scales: tuple[Tensor, ...]
-    """Each flow's own log-scale, noise side first, shape (B, 1, T) each."""
+    """Each flow's own log-scale, noise side first, shape (B, 1, T) each; a filter's log-gain is the
+    last."""
 
 
 class Student(Pretrained):
@@ -101,7 +110,8 @@ class Student(Pretrained):
               s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c, \qquad x^{(0)} = z
 
     Given z_<t the sample x_t is Gaussian with log-scale :math:`\sum_k s_k` and a location
-    accumulated the same way, so that its KL to a Gaussian teacher has a closed form.
+    accumulated the same way, so that its KL to a Gaussian teacher has a closed form. A causal
+    filter after the last flow (the inverse of a convolutional flow) leaves it Gaussian.
 
     References:
         Parallel WaveNet (van den Oord et al., 2018), eq. 4-6. arXiv:1711.10433
@@ -120,16 +130,25 @@ class Student(Pretrained):
             WaveNet(size, self.transformer.num_params, context_channels=config.context_channels)
             for size in config.wavenets
         ]
-        steps = [iaf(network, self.transformer) for network in networks]
+        steps: list[Transform] = [iaf(network, self.transformer) for network in networks]
+        filters = []
+        if config.filter_order:
+            filters = [
+                CausalConvolution(config.filter_order, context_channels=config.context_channels)
+            ]
+        steps += [Inverse(filter) for filter in filters]
         # Compose runs from data to noise: the last step of sampling comes first.
         self.flow = Flow(StandardNormal(), Compose(reversed(steps)))
-        self._networks = networks  # noise side first, registered inside the flow
+        # Registered inside the flow; noise side first.
+        self._networks = networks
+        self._filters = filters  # one or none
         self.set_initial_std(config.initial_std)
 
     @property
     def receptive_field(self) -> int:
         """Past noise samples that a sample's own distribution depends on."""
-        return sum(size.receptive_field for size in self.config.wavenets)
+        networks = sum(size.receptive_field for size in self.config.wavenets)
+        return networks + self.config.filter_order
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
         """Fit the untrained model to its corpus.
@@ -145,9 +164,8 @@ class Student(Pretrained):
 
     def set_initial_std(self, std: float) -> None:
         """Set the last flow's log-scale bias so that fresh samples have this deviation."""
-        self._networks[-1].set_statistics(
-            1.0, unbound_log_scale(math.log(std), self.config.log_scale_floor)
-        )
+        raw = unbound_log_scale(math.log(std), self.config.log_scale_floor)
+        self._networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
 
     def forward(self, z: Tensor, log_mel: Tensor) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
@@ -167,8 +185,11 @@ class Student(Pretrained):
         frames = self.context(log_mel, samples // hop)
         x, loc = z, torch.zeros_like(z)
         log_scales = []
-        for network in self._networks:
-            shift, log_scale = self.transformer.split(network(x, frames))
+        for step in [*self._networks, *self._filters]:
+            if isinstance(step, CausalConvolution):
+                shift, log_scale = step.shift_and_log_scale(x, frames)
+            else:
+                shift, log_scale = self.transformer.split(step(x, frames))
             scale = log_scale.exp()
             x, loc = x * scale + shift, loc * scale + shift
             log_scales.append(log_scale)

@@ -1,5 +1,7 @@
 """Small teachers and students for tests."""
 
+import dataclasses
+
 import torch
 
 from flows import WaveNetConfig
@@ -24,6 +26,7 @@ STUDENT = StudentConfig(
     layers_per_cycle=2,
     residual_channels=8,
 )
+FILTERED_STUDENT = dataclasses.replace(STUDENT, filter_order=5)
 
 
 def perturb(model: torch.nn.Module, scale: float = 0.1) -> None:
@@ -40,9 +43,9 @@ def make_teacher(seed: int = 0) -> Teacher:
     return teacher.eval()
 
 
-def make_student(seed: int = 0) -> Student:
+def make_student(seed: int = 0, config: StudentConfig = STUDENT) -> Student:
     torch.manual_seed(seed)
-    student = Student(STUDENT).double()
+    student = Student(config).double()
     perturb(student)
     return student
 

@@ -12,14 +12,37 @@ from torch import Tensor
 from flows import (
     Additive,
     Affine,
+    BoundedAffine,
+    CausalConvolution,
     Compose,
+    Coupling,
+    DiagonalScale,
+    Elementwise,
+    Fold,
     Inverse,
+    LinearLU,
     Made,
+    MixtureCdf,
+    Mlp,
+    NonCausalWaveNet,
+    Permutation,
+    Rotation,
     Transform,
+    Transformer,
     WaveNet,
     WaveNetConfig,
+    alternating_mask,
+    gaussianization,
+    glow_signal,
+    half_mask,
     iaf,
+    iaf_stack,
     maf,
+    maf_stack,
+    network_sizes,
+    nice,
+    nice_signal,
+    realnvp,
 )
 
 BATCH, FEATURES, CHANNELS, SAMPLES, FRAMES, HIDDEN = 2, 5, 2, 12, 3, 3
@@ -27,12 +50,18 @@ BATCH, FEATURES, CHANNELS, SAMPLES, FRAMES, HIDDEN = 2, 5, 2, 12, 3, 3
 
 @dataclass(frozen=True)
 class Case:
-    """A transform, how to build it, and the shape of its data and context (without batch)."""
+    """A transform, how to build it, and the shape of its data and context (without batch).
+
+    A transform whose noise has another shape than its data gives `noise_shape`. One that takes no
+    context refuses one, unless it is a layer of compositions that may have one: `ignores_context`.
+    """
 
     name: str
     build: Callable[[], Transform]
     shape: tuple[int, ...]
     context_shape: tuple[int, ...] | None = None
+    noise_shape: tuple[int, ...] | None = None
+    ignores_context: bool = False
 
     def make(self) -> tuple[Transform, Tensor, Tensor | None]:
         """Build the transform with weights far from its initial near-identity, data, context."""
@@ -46,6 +75,10 @@ class Case:
         if self.context_shape is not None:
             context = torch.randn(BATCH, *self.context_shape, dtype=torch.float64)
         return transform, x, context
+
+    def as_noise(self, x: Tensor) -> Tensor:
+        """Use the numbers of `make`'s data as noise."""
+        return x.reshape(BATCH, *(self.noise_shape or self.shape))
 
 
 SMALL = WaveNetConfig(
@@ -70,6 +103,14 @@ PREDICTING = WaveNetConfig(
 
 def _wavenet(config: WaveNetConfig, num_params: int, channels: int, context: int = 0) -> WaveNet:
     return WaveNet(config, num_params, channels, context)
+
+
+def _coupling(
+    transformer: Transformer, config: WaveNetConfig, channels: int, context: int = 0
+) -> Coupling:
+    mask = half_mask(channels)
+    sizes = network_sizes(mask, transformer)
+    return Coupling(transformer, NonCausalWaveNet(config, *sizes, context), mask)
 
 
 CASES = [
@@ -114,6 +155,139 @@ CASES = [
         "iaf_affine_signal_context",
         lambda: iaf(_wavenet(NO_SKIP, 2, 1, HIDDEN), Affine()),
         (1, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
+        "coupling_additive_vector",
+        lambda: Coupling(Additive(), Mlp(3, 1, 2, (16,)), alternating_mask(FEATURES)),
+        (FEATURES,),
+    ),
+    Case(
+        "coupling_affine_vector_context",
+        lambda: Coupling(
+            BoundedAffine(),
+            Mlp(2, 2, 3, (16, 16), context_features=3),
+            alternating_mask(FEATURES, odd=True),
+        ),
+        (FEATURES,),
+        (3,),
+    ),
+    Case(
+        "coupling_additive_signal",
+        lambda: _coupling(Additive(), SMALL, CHANNELS),
+        (CHANNELS, SAMPLES),
+    ),
+    Case(
+        "coupling_affine_signal_context",
+        lambda: _coupling(BoundedAffine(), NO_SKIP, 3, HIDDEN),
+        (3, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
+        "fold",
+        lambda: Fold(4, CHANNELS),
+        (CHANNELS, SAMPLES),
+        noise_shape=(4 * CHANNELS, SAMPLES // 4),
+        ignores_context=True,
+    ),
+    Case(
+        "diagonal_scale_vector", lambda: DiagonalScale(FEATURES), (FEATURES,), ignores_context=True
+    ),
+    Case(
+        "diagonal_scale_and_shift_signal",
+        lambda: DiagonalScale(CHANNELS, shift=True),
+        (CHANNELS, SAMPLES),
+        ignores_context=True,
+    ),
+    Case(
+        "maf_mixture_vector",
+        lambda: maf(Made(FEATURES, 9, (16,)), MixtureCdf(3)),
+        (FEATURES,),
+    ),
+    Case(
+        "maf_mixture_logistic_base_signal_context",
+        lambda: maf(_wavenet(NO_SKIP, 6, CHANNELS, HIDDEN), MixtureCdf(2, base="logistic")),
+        (CHANNELS, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case("iaf_mixture_vector", lambda: iaf(Made(FEATURES, 9, (16,)), MixtureCdf(3)), (FEATURES,)),
+    Case(
+        "elementwise_affine_vector",
+        lambda: Elementwise(Affine(), FEATURES),
+        (FEATURES,),
+        ignores_context=True,
+    ),
+    Case(
+        "elementwise_mixture_vector",
+        lambda: Elementwise(MixtureCdf(4), FEATURES),
+        (FEATURES,),
+        ignores_context=True,
+    ),
+    Case(
+        "elementwise_mixture_signal",
+        lambda: Elementwise(MixtureCdf(3), CHANNELS),
+        (CHANNELS, SAMPLES),
+        ignores_context=True,
+    ),
+    Case(
+        "permutation_vector",
+        lambda: Permutation.random(FEATURES, seed=1),
+        (FEATURES,),
+        ignores_context=True,
+    ),
+    Case(
+        "permutation_signal",
+        lambda: Permutation.reversed(CHANNELS),
+        (CHANNELS, SAMPLES),
+        ignores_context=True,
+    ),
+    Case("rotation_vector", lambda: Rotation(FEATURES), (FEATURES,), ignores_context=True),
+    Case("rotation_signal", lambda: Rotation(CHANNELS), (CHANNELS, SAMPLES), ignores_context=True),
+    Case("linear_lu_vector", lambda: LinearLU(FEATURES), (FEATURES,), ignores_context=True),
+    Case(
+        "invertible_conv_signal",
+        lambda: LinearLU(CHANNELS),
+        (CHANNELS, SAMPLES),
+        ignores_context=True,
+    ),
+    Case(
+        "gaussianization_vector",
+        lambda: gaussianization(FEATURES, num_layers=2, num_components=3),
+        (FEATURES,),
+        ignores_context=True,
+    ),
+    Case(
+        "gaussianization_signal",
+        lambda: gaussianization(CHANNELS, num_layers=2, num_components=3),
+        (CHANNELS, SAMPLES),
+        ignores_context=True,
+    ),
+    Case("nice", lambda: nice(FEATURES, 3, (16,)), (FEATURES,)),
+    Case("nice_context", lambda: nice(FEATURES, 2, (16,), context_features=3), (FEATURES,), (3,)),
+    Case("realnvp", lambda: realnvp(FEATURES, 3, (16,)), (FEATURES,)),
+    Case(
+        "realnvp_permuted_context",
+        lambda: realnvp(FEATURES, 2, (16,), context_features=3, permute=True),
+        (FEATURES,),
+        (3,),
+    ),
+    Case("maf_stack", lambda: maf_stack(FEATURES, 3, (16,)), (FEATURES,)),
+    Case("maf_stack_mixture", lambda: maf_stack(FEATURES, 2, (16,), 3, 3), (FEATURES,), (3,)),
+    Case("iaf_stack", lambda: iaf_stack(FEATURES, 2, (16,), 3), (FEATURES,), (3,)),
+    Case(
+        "glow_signal_context",
+        lambda: glow_signal(4, 2, NO_SKIP, HIDDEN),
+        (1, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
+        "nice_signal", lambda: nice_signal(2, 3, SMALL, num_channels=CHANNELS), (CHANNELS, SAMPLES)
+    ),
+    Case("causal_convolution", lambda: CausalConvolution(4, CHANNELS), (CHANNELS, SAMPLES)),
+    Case(
+        "causal_convolution_context",
+        lambda: CausalConvolution(3, CHANNELS, HIDDEN),
+        (CHANNELS, SAMPLES),
         (HIDDEN, FRAMES),
     ),
     Case(

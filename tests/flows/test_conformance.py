@@ -39,6 +39,7 @@ def test_round_trip_from_data(case: Case) -> None:
 @by_case
 def test_round_trip_from_noise(case: Case) -> None:
     transform, z, context = case.make()
+    z = case.as_noise(z)
     x, _ = transform.inverse(z, context)
     torch.testing.assert_close(transform(x, context)[0], z, rtol=0, atol=1e-9)
 
@@ -47,7 +48,9 @@ def test_round_trip_from_noise(case: Case) -> None:
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_log_det_is_that_of_the_full_jacobian(case: Case, direction: str) -> None:
     transform, x, context = case.make()
-    method = transform.forward if direction == "forward" else transform.inverse
+    method = transform.forward
+    if direction == "inverse":
+        method, x = transform.inverse, case.as_noise(x)
     _, log_det = method(x, context)
     assert log_det.shape == (x.shape[0],)
     expected = jacobian_log_det(transform, x, context, direction)
@@ -63,22 +66,28 @@ def test_inverse_log_det_is_the_negative(case: Case) -> None:
 
 
 @by_case
-def test_every_parameter_gets_a_gradient(case: Case) -> None:
+def test_data_and_every_parameter_get_a_gradient(case: Case) -> None:
     transform, x, context = case.make()
-    z, log_det = transform(x, context)
-    (z.square().sum() - log_det.sum()).backward()
+    z, log_det = transform(x.requires_grad_(), context)
+    # Each square has its own weight: a rotation would leave their plain sum as it is.
+    ((z.square() * torch.rand_like(z)).sum() - log_det.sum()).backward()
     without = [
         name
         for name, parameter in transform.named_parameters()
         if parameter.grad is None or not parameter.grad.abs().sum() > 0
     ]
     assert not without
+    assert x.grad is not None
+    assert (x.grad != 0).all()
 
 
 @by_case
 def test_context_matters_where_there_is_one(case: Case) -> None:
     transform, x, context = case.make()
-    if context is None:
+    if case.ignores_context:
+        ignored = transform(x, torch.zeros(x.shape[0], 3, dtype=x.dtype))
+        torch.testing.assert_close(ignored, transform(x), rtol=0, atol=0)
+    elif context is None:
         with pytest.raises(ValueError, match="context"):
             transform(x, torch.zeros(x.shape[0], 3, dtype=x.dtype))
     else:
@@ -99,18 +108,18 @@ def test_examples_of_a_batch_do_not_mix(case: Case) -> None:
 @by_case
 def test_discrete_data_is_refused_with_a_pointer(case: Case) -> None:
     transform, x, context = case.make()
-    for method in (transform.forward, transform.inverse):
+    for method, values in ((transform.forward, x), (transform.inverse, case.as_noise(x))):
         with pytest.raises(ValueError, match=r"int64.*Dequantize"):
-            method(x.long(), context)
+            method(values.long(), context)
 
 
 @by_case
 def test_wrong_shapes_are_refused(case: Case) -> None:
     transform, x, context = case.make()
-    too_many_axes = x[:, None]
-    too_wide = torch.cat([x, x], 1)
-    for wrong in (too_many_axes, too_wide):
-        for method in (transform.forward, transform.inverse):
+    for method, values in ((transform.forward, x), (transform.inverse, case.as_noise(x))):
+        too_many_axes = values[:, None]
+        too_wide = torch.cat([values, values], 1)
+        for wrong in (too_many_axes, too_wide):
             with pytest.raises(ValueError, match="shape"):
                 method(wrong, context)
 

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from student import Student, StudentConfig
-from tests.models import HOP, STUDENT, make_mel, make_student
+from tests.models import FILTERED_STUDENT, HOP, STUDENT, make_mel, make_student
+
+
+@pytest.fixture(params=[STUDENT, FILTERED_STUDENT], ids=["plain", "filtered"])
+def student(request: pytest.FixtureRequest) -> Student:
+    return make_student(config=request.param)
 
 
 def noise(batch: int = 2, frames: int = 6, seed: int = 1) -> torch.Tensor:
@@ -14,16 +19,16 @@ def noise(batch: int = 2, frames: int = 6, seed: int = 1) -> torch.Tensor:
     return torch.randn(batch, 1, frames * HOP, generator=generator, dtype=torch.float64)
 
 
-def test_inverse_recovers_the_noise() -> None:
+def test_inverse_recovers_the_noise(student: Student) -> None:
     # MAF and IAF are one object: the slow direction of the student is a likelihood.
-    student, mel, z = make_student(), make_mel(), noise()
+    mel, z = make_mel(), noise()
     x = student(z, mel).waveform
     torch.testing.assert_close(student.encode(x, mel), z)
 
 
-def test_jacobian_is_triangular_with_the_scale_on_its_diagonal() -> None:
+def test_jacobian_is_triangular_with_the_scale_on_its_diagonal(student: Student) -> None:
     # Five public repositories compute the scale from z_<=t, and this fails.
-    student, mel, z = make_student(), make_mel(batch=1), noise(batch=1)
+    mel, z = make_mel(batch=1), noise(batch=1)
     jacobian = torch.autograd.functional.jacobian(
         lambda flat: student(flat.view_as(z), mel).waveform.flatten(), z.flatten()
     )
@@ -31,8 +36,8 @@ def test_jacobian_is_triangular_with_the_scale_on_its_diagonal() -> None:
     assert jacobian.triu(1).abs().max() == 0
 
 
-def test_location_and_scale_depend_on_earlier_noise_only() -> None:
-    student, mel, z = make_student(), make_mel(), noise()
+def test_location_and_scale_depend_on_earlier_noise_only(student: Student) -> None:
+    mel, z = make_mel(), noise()
     t = 20
     changed = z.clone()
     changed[..., t:] += 1.0
@@ -46,22 +51,23 @@ def test_location_and_scale_depend_on_earlier_noise_only() -> None:
         )
 
 
-def test_sample_is_location_plus_scaled_noise() -> None:
-    student, mel, z = make_student(), make_mel(), noise()
+def test_sample_is_location_plus_scaled_noise(student: Student) -> None:
+    mel, z = make_mel(), noise()
     sample = student(z, mel)
     torch.testing.assert_close(sample.waveform, sample.loc + sample.log_scale.exp() * z)
     torch.testing.assert_close(sample.log_scale, torch.stack(sample.flow_log_scales).sum(0))
 
 
-def test_training_pass_and_flow_sampling_are_the_same_function() -> None:
-    student, mel = make_student(), make_mel()
+def test_training_pass_and_flow_sampling_are_the_same_function(student: Student) -> None:
+    mel = make_mel()
     x = student.sample(mel, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(x, student(noise(seed=1), mel).waveform)
 
 
-def test_receptive_field_is_the_sum_of_the_flows() -> None:
-    student = make_student()
-    assert student.receptive_field == sum(c.receptive_field for c in STUDENT.wavenets)
+def test_receptive_field_is_the_sum_of_the_flows(student: Student) -> None:
+    config = student.config
+    networks = sum(c.receptive_field for c in config.wavenets)
+    assert student.receptive_field == networks + config.filter_order
     frames = student.receptive_field // HOP + 3
     z, mel = noise(batch=1, frames=frames).requires_grad_(), make_mel(batch=1, frames=frames)
     t = frames * HOP - 1
@@ -82,8 +88,8 @@ def test_fresh_samples_have_the_deviation_asked_for(std: float) -> None:
     assert float(x.std()) == pytest.approx(std, rel=0.1)
 
 
-def test_temperature_zero_is_the_location() -> None:
-    student, mel = make_student(), make_mel()
+def test_temperature_zero_is_the_location(student: Student) -> None:
+    mel = make_mel()
     torch.testing.assert_close(student.sample(mel, temperature=0.0), student(0 * noise(), mel).loc)
 
 
@@ -97,6 +103,7 @@ def test_config_errors_name_the_field() -> None:
     for values, message in (
         ({"flow_layers": ()}, r"student\.flow_layers is empty"),
         ({"initial_std": math.exp(-8)}, r"student\.initial_std"),
+        ({"filter_order": -1}, r"student\.filter_order is -1"),
         ({"hop_length": 0}, r"student\.hop_length is 0"),
     ):
         with pytest.raises(ValueError, match=message):

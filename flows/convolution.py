@@ -1,0 +1,152 @@
+"""Convolutional flows: a causal filter with a non-zero diagonal, and its exact inverse."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flows.context import check_frames
+from flows.recursive_filter import recursive_filter
+from flows.transform import Transform, check_signal, sum_over_event
+
+
+def taps_from_cepstrum(cepstrum: Tensor) -> Tensor:
+    r"""Turn a causal cepstrum into the filter it belongs to.
+
+    .. math:: 1 + \sum_k h_k e^{-i \omega k} = \exp \sum_k c_k e^{-i \omega k}, \qquad
+              n\,h_n = \sum_{k=1}^{n} k\, c_k\, h_{n-k}, \quad h_0 = 1
+
+    The exponential has no zeros outside the unit circle: the filter has minimum phase and a stable
+    inverse, up to what is cut off after the last tap. The first K taps and the first K cepstral
+    coefficients determine each other, so that every filter can be expressed.
+
+    Args:
+        cepstrum: c_1 .. c_K, shape (..., K).
+    Returns:
+        h_1 .. h_K, shape (..., K), exact up to the aliasing of a transform of 8 K points.
+    References:
+        Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
+        sequences.
+
+    >>> taps_from_cepstrum(torch.tensor([0.5, -0.125, 0.0417])).round(decimals=3)  # log(1 + z/2)
+    tensor([0.5000, 0.0000, 0.0000])
+    """
+    order = cepstrum.shape[-1]
+    points = 8 * order
+    spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
+    response: Tensor = torch.fft.irfft(torch.exp(spectrum), n=points)
+    return response[..., 1 : order + 1]
+
+
+class CausalConvolution(Transform):
+    r"""Filter each channel by its own past: a linear predictor's residual, with a gain.
+
+    .. math:: z_t = e^{g}\Big(x_t + \sum_{k=1}^{K} h_k\, x_{t-k}\Big), \qquad
+              \log|\det J| = \sum_t g
+
+    The Jacobian is a lower triangular Toeplitz matrix with a constant diagonal. `forward` is one
+    convolution; `inverse` is the synthesis filter, a compiled recursion of T K multiplications.
+    Maximum likelihood under white noise is linear prediction.
+
+    The taps h are parametrised by their cepstrum, which starts at zero: where the response has
+    died away by the last tap, the inverse is stable. With a context, gain and cepstrum follow it
+    from frame to frame: the log-spectrum of the filter is linear in the context.
+
+    Args:
+        order: taps beside the diagonal, K.
+        num_channels: channels of the signal, each with its own filter.
+        context_channels: channels H of a context (B, H, L), where each frame serves T / L samples;
+            0 for one filter for all time.
+    References:
+        MintNet (Song et al., 2019), sec. 3.1: masked convolutions with a positive diagonal.
+        arXiv:1907.07945
+        Linear prediction of speech (Markel & Gray, 1976).
+    """
+
+    def __init__(self, order: int, num_channels: int = 1, context_channels: int = 0) -> None:
+        super().__init__()
+        if order < 1 or num_channels < 1:
+            raise ValueError(
+                f"CausalConvolution needs order and num_channels of at least 1, got {order} and "
+                f"{num_channels}"
+            )
+        self.order = order
+        self.num_channels = num_channels
+        self.context_channels = context_channels
+        size = num_channels * (1 + order)  # of each channel: the gain, then the cepstrum
+        self.bias = nn.Parameter(torch.zeros(size, 1))
+        self.projection = (
+            nn.Conv1d(context_channels, size, 1, bias=False) if context_channels else None
+        )
+        if self.projection is not None:
+            nn.init.zeros_(self.projection.weight)
+
+    def filters(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute each frame's filter.
+
+        Args:
+            x: the signal to be filtered, shape (B, C, T).
+            context: frames, shape (B, H, L), or None without a context.
+        Returns:
+            log-gains (B, C, L) and taps (B, C, L, K), nearest sample first; L = 1 without context.
+        Raises:
+            ValueError: if a shape does not fit.
+        """
+        check_signal(x, self.num_channels)
+        raw = self.bias[None].expand(x.shape[0], -1, 1)
+        check_frames(context, x, self.context_channels)
+        if self.projection is not None:
+            assert context is not None
+            # An error of a tap is multiplied by a sample that may be far larger than the residual.
+            with torch.autocast(x.device.type, enabled=False):
+                raw = raw + self.projection(context.to(x.dtype))
+        raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
+        # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
+        index = torch.arange(1, self.order + 1, dtype=raw.dtype, device=raw.device)
+        return raw[..., 0], taps_from_cepstrum(raw[..., 1:] / index)
+
+    def shift_and_log_scale(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        r"""Read the filter as an autoregressive step, :math:`z_t = x_t e^{g} + \mu(x_{<t})`.
+
+        Args:
+            x: signal, shape (B, C, T).
+            context: as in `filters`.
+        Returns:
+            shift and log-scale, shape (B, C, T) each.
+        """
+        log_gain, taps = self.filters(x, context)
+        frames = taps.shape[2]
+        span = x.shape[2] // frames
+        # Each frame, with the past its filter reads, is a group of one grouped convolution.
+        reach = span + self.order - 1
+        blocks = F.pad(x[..., :-1], (self.order, 0)).unfold(-1, reach, span)
+        with torch.autocast(x.device.type, enabled=False):
+            past = F.conv1d(
+                blocks.reshape(1, -1, reach),
+                taps.flip(-1).reshape(-1, 1, self.order),
+                groups=x.shape[0] * self.num_channels * frames,
+            )
+        past = past.view(*x.shape[:2], frames, span)
+        shift = (past * log_gain.exp()[..., None]).flatten(2)
+        return shift, log_gain.repeat_interleave(span, -1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Filter a signal (B, C, T): the residual of linear prediction, over its scale."""
+        shift, log_scale = self.shift_and_log_scale(x, context)
+        return x * log_scale.exp() + shift, sum_over_event(log_scale)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Filter noise (B, C, T) recursively.
+
+        Raises:
+            ValueError: also when the synthesis filter is unstable and its output not finite.
+        """
+        log_gain, taps = self.filters(z, context)
+        span = z.shape[2] // taps.shape[2]
+        driven = (z.unflatten(2, (-1, span)) * (-log_gain).exp()[..., None]).flatten(2)
+        x = recursive_filter(driven.flatten(0, 1), -taps.flatten(0, 1)).view_as(z)
+        if not torch.isfinite(x).all():
+            raise ValueError(
+                f"the inverse of a filter of order {self.order} is unstable on {z.shape[2]} "
+                "samples: its output is not finite"
+            )
+        return x, -sum_over_event(log_gain) * span

@@ -1,0 +1,270 @@
+"""The families of flows over vectors, each one built from its sizes.
+
+`family_config` fills in what is not given; `build_family` makes the transform. The functions below
+are the same without the configuration.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flows.autoregressive import iaf, maf
+from flows.config import nearest_name
+from flows.coupling import Coupling, alternating_mask, half_mask, network_sizes
+from flows.elementwise import identity_params
+from flows.gaussianization import gaussianization
+from flows.made import Made
+from flows.mixing import Permutation
+from flows.mixture import MixtureCdf
+from flows.networks import Mlp
+from flows.rescale import DiagonalScale
+from flows.transform import Compose, Transform
+from flows.transformers import Additive, Affine, BoundedAffine, Transformer
+
+
+@dataclass(frozen=True)
+class FamilyDefaults:
+    """A family's own sizes; an empty one says that it has no such part.
+
+    Args:
+        num_layers: layers.
+        hidden: width of each hidden layer of each network.
+        num_components: logistics per scalar.
+        least_features: smallest D it can transform.
+        takes_context: whether it can be conditional.
+    """
+
+    num_layers: int
+    hidden: tuple[int, ...] = ()
+    num_components: int = 0
+    least_features: int = 1
+    takes_context: bool = True
+
+
+FAMILIES = {
+    "nice": FamilyDefaults(num_layers=6, hidden=(128, 128), least_features=2),
+    "realnvp": FamilyDefaults(num_layers=6, hidden=(128, 128), least_features=2),
+    "maf": FamilyDefaults(num_layers=5, hidden=(128, 128)),
+    "maf_mixture": FamilyDefaults(num_layers=3, hidden=(128, 128), num_components=8),
+    "iaf": FamilyDefaults(num_layers=5, hidden=(128, 128)),
+    "gaussianization": FamilyDefaults(num_layers=8, num_components=8, takes_context=False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyConfig:
+    """A family of flows over vectors, and its size.
+
+    Args:
+        family: one of `FAMILIES`.
+        num_features: D.
+        num_layers: layers; couplings for nice and realnvp.
+        hidden: width of each hidden layer of each network; empty for gaussianization, which has no
+            networks.
+        num_components: logistics per scalar, for maf_mixture and gaussianization; 0 for the others.
+        context_features: size E of a context (B, E); 0 for none.
+    Raises:
+        ValueError: if the family is unknown, or has no such part, or a size is too small.
+    """
+
+    family: str
+    num_features: int
+    num_layers: int
+    hidden: tuple[int, ...] = ()
+    num_components: int = 0
+    context_features: int = 0
+
+    def __post_init__(self) -> None:
+        own = family_defaults(self.family)
+        minimum = {
+            "num_features": own.least_features,
+            "num_layers": 1,
+            "num_components": min(own.num_components, 1),
+            "context_features": 0,
+        }
+        for field, least in minimum.items():
+            value = getattr(self, field)
+            if value < least:
+                raise ValueError(f"{self.family}: {field} is {value}, expected at least {least}")
+        if own.hidden and (not self.hidden or min(self.hidden) < 1):
+            raise ValueError(
+                f"{self.family}: hidden is {self.hidden}, expected at least one width of at least 1"
+            )
+        unused = {
+            "hidden": not own.hidden,
+            "num_components": not own.num_components,
+            "context_features": not own.takes_context,
+        }
+        for field, is_unused in unused.items():
+            if is_unused and getattr(self, field):
+                raise ValueError(
+                    f"{self.family}: {field} is {getattr(self, field)}, but the family has none"
+                )
+
+
+def family_defaults(family: str) -> FamilyDefaults:
+    """Return a family's own sizes; ValueError names the families if there is none such."""
+    if family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise ValueError(
+            f"family is {family!r}{nearest_name(family, FAMILIES)}, expected one of {known}"
+        )
+    return FAMILIES[family]
+
+
+def family_config(
+    family: str,
+    num_features: int,
+    *,
+    num_layers: int | None = None,
+    hidden: tuple[int, ...] | None = None,
+    num_components: int | None = None,
+    context_features: int = 0,
+) -> FamilyConfig:
+    """Complete a configuration with the family's own sizes where None is given.
+
+    >>> family_config("maf", 4, num_layers=2).hidden
+    (128, 128)
+    """
+    own = family_defaults(family)
+    return FamilyConfig(
+        family=family,
+        num_features=num_features,
+        num_layers=own.num_layers if num_layers is None else num_layers,
+        hidden=own.hidden if hidden is None else hidden,
+        num_components=own.num_components if num_components is None else num_components,
+        context_features=context_features,
+    )
+
+
+def build_family(config: FamilyConfig) -> Transform:
+    """Build the transform of a configuration, over vectors (B, num_features)."""
+    sizes = (config.num_features, config.num_layers)
+    context = config.context_features
+    match config.family:
+        case "nice":
+            return nice(*sizes, config.hidden, context)
+        case "realnvp":
+            return realnvp(*sizes, config.hidden, context)
+        case "iaf":
+            return iaf_stack(*sizes, config.hidden, context)
+        case "gaussianization":
+            return gaussianization(*sizes, config.num_components)
+        case _:  # maf and maf_mixture
+            return maf_stack(*sizes, config.hidden, config.num_components, context)
+
+
+def nice(
+    num_features: int, num_layers: int, hidden: tuple[int, ...], context_features: int = 0
+) -> Compose:
+    """Build NICE: additive couplings whose masks alternate, then one scale for each feature.
+
+    The couplings preserve volume exactly; at least three let every feature depend on every other.
+
+    Args:
+        num_features: D, at least 2.
+        num_layers: couplings.
+        hidden: width of each hidden layer of a coupling's network.
+        context_features: size E of an optional context (B, E).
+    References:
+        NICE (Dinh et al., 2015), sec. 3. arXiv:1410.8516
+    """
+    couplings = [
+        _coupling(Additive(), alternating_mask(num_features, k % 2 == 1), hidden, context_features)
+        for k in range(num_layers)
+    ]
+    return Compose([*couplings, DiagonalScale(num_features)])
+
+
+def realnvp(
+    num_features: int,
+    num_layers: int,
+    hidden: tuple[int, ...],
+    context_features: int = 0,
+    permute: bool = False,
+) -> Compose:
+    """Build RealNVP: affine couplings with bounded scales, a shift and scale before each.
+
+    Args:
+        num_features: D, at least 2.
+        num_layers: couplings.
+        hidden: width of each hidden layer of a coupling's network.
+        context_features: size E of an optional context (B, E).
+        permute: split into halves after a fixed random permutation, another one for each layer,
+            instead of alternating masks.
+    References:
+        RealNVP (Dinh et al., 2017), sec. 3. arXiv:1605.08803
+    """
+    layers: list[Transform] = []
+    for k in range(num_layers):
+        layers.append(DiagonalScale(num_features, shift=True))
+        mask = alternating_mask(num_features, k % 2 == 1)
+        if permute:
+            layers.append(Permutation.random(num_features, seed=k))
+            mask = half_mask(num_features)
+        layers.append(_coupling(BoundedAffine(), mask, hidden, context_features))
+    return Compose([*layers, DiagonalScale(num_features, shift=True)])
+
+
+def maf_stack(
+    num_features: int,
+    num_layers: int,
+    hidden: tuple[int, ...],
+    num_components: int = 0,
+    context_features: int = 0,
+) -> Compose:
+    """Build masked autoregressive flows, the order of the features reversed from one to the next.
+
+    Args:
+        num_features: D.
+        num_layers: autoregressive layers.
+        hidden: width of each hidden layer of a layer's masked network.
+        num_components: logistics of a mixture-CDF transformer; 0 for an affine one.
+        context_features: size E of an optional context (B, E).
+    References:
+        MAF (Papamakarios et al., 2017), sec. 3. arXiv:1705.07057
+    """
+    transformer = MixtureCdf(num_components) if num_components else Affine()
+    start = identity_params(transformer).repeat_interleave(num_features)
+    layers = []
+    for _ in range(num_layers):
+        network = Made(num_features, transformer.num_params, hidden, context_features)
+        with torch.no_grad():  # components of equal parameters would have equal gradients
+            network.head.bias.copy_(start)
+        layers.append(maf(network, transformer))
+    return _with_reversals(layers, num_features)
+
+
+def iaf_stack(
+    num_features: int, num_layers: int, hidden: tuple[int, ...], context_features: int = 0
+) -> Compose:
+    """Build inverse autoregressive flows: sampling is parallel, the likelihood D steps a layer.
+
+    Args:
+        num_features: D.
+        num_layers: autoregressive layers, the order of the features reversed between them.
+        hidden: width of each hidden layer of a layer's masked network.
+        context_features: size E of an optional context (B, E).
+    References:
+        IAF (Kingma et al., 2016), sec. 3. arXiv:1606.04934
+    """
+    layers = [
+        iaf(Made(num_features, 2, hidden, context_features), Affine()) for _ in range(num_layers)
+    ]
+    return _with_reversals(layers, num_features)
+
+
+def _coupling(
+    transformer: Transformer, mask: Tensor, hidden: tuple[int, ...], context_features: int
+) -> Coupling:
+    network = Mlp(*network_sizes(mask, transformer), hidden, context_features)
+    return Coupling(transformer, network, mask)
+
+
+def _with_reversals(layers: Sequence[Transform], num_features: int) -> Compose:
+    chain: list[Transform] = []
+    for layer in layers:
+        chain += [layer, Permutation.reversed(num_features)]
+    return Compose(chain[:-1])

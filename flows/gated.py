@@ -1,0 +1,133 @@
+"""The gated residual layer of every WaveNet here, and its cached evaluation sample by sample."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flows.weight_norm import normalised_conv
+
+SQRT_HALF = math.sqrt(0.5)
+
+
+class ResidualLayer(nn.Module):
+    r"""One gated layer: dilated convolution, context, gate, residual and skip.
+
+    .. math:: g = \tanh(W_f * h + V_f c) \odot \sigma(W_g * h + V_g c)
+
+    Filter and gate are one convolution, residual and skip one 1x1 convolution.
+
+    Args:
+        channels: width R of the residual path and of each gate half.
+        skip_channels: width S of the skip output; may be 0.
+        kernel_size: taps of the dilated convolution.
+        dilation: samples from one tap to the next.
+        causal: the last tap reads the current sample; otherwise the middle one does, and the layer
+            sees as far ahead as back.
+    References:
+        WaveNet (van den Oord et al., 2016), eq. 3. arXiv:1609.03499
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        skip_channels: int,
+        kernel_size: int,
+        dilation: int,
+        causal: bool = True,
+    ) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.history = (kernel_size - 1) * dilation
+        self.look_ahead = 0 if causal else self.history // 2
+        self.gate = normalised_conv(channels, 2 * channels, kernel_size, dilation=dilation)
+        self.out = normalised_conv(channels, channels + skip_channels, 1)
+
+    def forward(self, h: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output."""
+        gates = self.gate(F.pad(h, (self.history - self.look_ahead, self.look_ahead)))
+        if context is not None:
+            # One frame serves T/L samples: broadcast instead of repeating it in memory.
+            batch, channels, frames = context.shape
+            gates = gates.view(batch, channels, frames, -1) + context[..., None]
+            gates = gates.view(batch, channels, -1)
+        tanh, sigmoid = gates.chunk(2, dim=1)
+        out = self.out(torch.tanh(tanh) * torch.sigmoid(sigmoid))
+        residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
+        return (h + residual) * SQRT_HALF, skip
+
+    def start(self, silent: Tensor) -> "LayerCache":
+        """Return the cache of a causal layer before the first sample.
+
+        Args:
+            silent: what the layer is taken to have read before, shape (B, R).
+        """
+        assert not self.look_ahead
+        out_weight, out_bias = as_matrix(self.out)
+        return LayerCache(
+            gate_weight=self.gate.weight.permute(2, 1, 0).flatten(0, 1).contiguous(),
+            out_weight=out_weight.T.contiguous(),
+            out_bias=out_bias,
+            taps=tuple(range(0, self.history, self.dilation)),
+            past=deque([silent] * self.history, maxlen=self.history),
+        )
+
+
+def residual_stack(layers: nn.ModuleList, h: Tensor, gates: Tensor | None) -> Tensor:
+    """Chain gated layers.
+
+    Args:
+        layers: `ResidualLayer`s of equal width.
+        h: what the first one reads, shape (B, R, T).
+        gates: context of each layer, shape (B, num_layers, 2R, L).
+    Returns:
+        the sum of the skip outputs (B, S, T), scaled to the variance of one, or the last residual
+        (B, R, T) where the layers have none.
+    """
+    total: Tensor | None = None
+    for i, layer in enumerate(layers):
+        h, skip = layer(h, None if gates is None else gates[:, i])
+        total = skip if total is None else total + skip
+    return h if total is None or not total.shape[1] else total * skip_gain(len(layers))
+
+
+def skip_gain(num_layers: int) -> float:
+    """Return the factor that gives the sum of that many skip outputs the variance of one."""
+    return 1.0 / math.sqrt(num_layers)
+
+
+@dataclass
+class LayerCache:
+    """One layer's weights laid out for a single step, and the inputs it still needs."""
+
+    gate_weight: Tensor  # (kernel * R, 2R)
+    out_weight: Tensor  # (R, R + S)
+    out_bias: Tensor
+    taps: tuple[int, ...]  # positions in `past` that the kernel reads, oldest first
+    past: deque[Tensor]  # the last (kernel - 1) * dilation inputs, (B, R) each
+
+    def step(self, h: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance by one sample.
+
+        Args:
+            h: the layer's input, shape (B, R).
+            bias: of the gates, context included, shape (B, 2R).
+        Returns:
+            the next residual (B, R) and the skip output (B, S), equal to `ResidualLayer.forward`'s.
+        """
+        width = h.shape[1]
+        window = torch.cat([*(self.past[tap] for tap in self.taps), h], 1)
+        self.past.append(h)
+        gates = torch.addmm(bias, window, self.gate_weight)
+        gated = torch.tanh(gates[:, :width]) * torch.sigmoid(gates[:, width:])
+        out = torch.addmm(self.out_bias, gated, self.out_weight)
+        return (h + out[:, :width]) * SQRT_HALF, out[:, width:]
+
+
+def as_matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Read a 1x1 convolution as the weight and bias of a matrix product."""
+    assert conv.bias is not None
+    return conv.weight[..., 0], conv.bias

@@ -1,0 +1,153 @@
+"""Every family, built by name: it learns what it must, and refuses sizes it has no use for."""
+
+import math
+
+import pytest
+import torch
+
+from flows import (
+    FAMILIES,
+    FamilyConfig,
+    Flow,
+    StandardNormal,
+    WaveNetConfig,
+    build_family,
+    family_config,
+    glow_signal,
+    initialise,
+    maf_stack,
+    nice,
+    realnvp,
+)
+from flows.config import from_dict
+
+SIZES = {"num_layers": 2, "hidden": (16,)}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_own_sizes_make_a_flow_that_inverts(family: str) -> None:
+    torch.manual_seed(0)
+    transform = build_family(family_config(family, 5)).double()
+    x = torch.randn(3, 5, dtype=torch.float64)
+    z, log_det = transform(x)
+    back, inverse_log_det = transform.inverse(z)
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-9)
+    torch.testing.assert_close(inverse_log_det, -log_det, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["nice", "realnvp", "maf", "maf_mixture", "iaf"])
+def test_an_untrained_flow_is_near_its_base(family: str) -> None:
+    torch.manual_seed(0)
+    flow = Flow(StandardNormal(), build_family(family_config(family, 4, num_layers=3)))
+    x = torch.randn(1000, 4)
+    expected = flow.base.log_prob(x).sum(1)
+    # A mixture of logistics is within 0.02 nats of a normal, for each scalar of each layer.
+    assert (flow.log_prob(x) - expected).mean().abs() < 0.02 * 4 * 3
+    assert (flow.transform(x)[0].sort(1)[0] - x.sort(1)[0]).abs().max() < 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["nice", "realnvp", "maf", "maf_mixture"])
+def test_a_family_learns_a_known_density(family: str) -> None:
+    # x2 follows the square of x1, which no linear map undoes.
+    torch.manual_seed(0)
+
+    def draw(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        noise = torch.randn(rows, 2)
+        x = torch.stack([noise[:, 0], 0.5 * noise[:, 1] + noise[:, 0].square() - 1], 1)
+        log_prob = -0.5 * noise.square().sum(1) - math.log(2 * math.pi) - math.log(0.5)
+        return x, log_prob
+
+    config = family_config(family, 2, num_layers=3, hidden=(32,))
+    flow = Flow(StandardNormal(), build_family(config))
+    initialise(flow.transform, draw(2000)[0])
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-2)
+    for _ in range(200):
+        loss = -flow.log_prob(draw(200)[0]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    held_out, truth = draw(4000)
+    gap = (truth - flow.log_prob(held_out)).mean().item()
+    assert 0 <= gap < 0.1
+
+
+def test_reversals_let_every_feature_decide_every_other() -> None:
+    torch.manual_seed(0)
+    for flow in (nice(6, 3, (32,)), realnvp(6, 3, (32,)), maf_stack(6, 2, (32,))):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda x, flow=flow: flow(x[None])[0][0], torch.randn(6)
+        )
+        assert (jacobian != 0).all()
+
+
+def test_mixture_components_start_apart() -> None:
+    transform = maf_stack(3, 1, (16,), num_components=4)
+    params = transform.transforms[0].conditioner(torch.zeros(1, 3))
+    _, locations, _ = transform.transforms[0].transformer.split(params)
+    assert (locations.diff(dim=1) > 0.5).all()
+
+
+def test_a_configuration_survives_json() -> None:
+    config = family_config("maf_mixture", 3, num_layers=2)
+    values = {"family": "maf_mixture", "num_features": 3, "num_layers": 2}
+    values |= {"hidden": [*config.hidden], "num_components": config.num_components}
+    assert from_dict(FamilyConfig, values) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"family": "realnvq"}, r"'realnvq' \(did you mean 'realnvp'\?\), expected one of nice"),
+        ({"family": "nice", "num_features": 1}, "nice: num_features is 1, expected at least 2"),
+        ({"num_layers": 0}, "maf: num_layers is 0, expected at least 1"),
+        ({"hidden": ()}, r"maf: hidden is \(\), expected at least one width"),
+        ({"hidden": (8, 0)}, r"maf: hidden is \(8, 0\), expected at least one width"),
+        ({"num_components": 4}, "maf: num_components is 4, but the family has none"),
+        ({"family": "maf_mixture"}, "maf_mixture: num_components is 0, expected at least 1"),
+        ({"context_features": -1}, "maf: context_features is -1, expected at least 0"),
+        (
+            {"family": "gaussianization", "num_components": 4},
+            r"gaussianization: hidden is \(16,\), but the family has none",
+        ),
+        (
+            {"family": "gaussianization", "num_components": 4, "hidden": (), "context_features": 2},
+            "gaussianization: context_features is 2, but the family has none",
+        ),
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FamilyConfig(**({"family": "maf", "num_features": 4, **SIZES} | values))
+
+
+def test_a_flow_over_folded_audio_learns_from_its_context() -> None:
+    # Noise whose level follows the frames: without them the likelihood could not get there.
+    torch.manual_seed(0)
+    config = WaveNetConfig(
+        num_layers=2, layers_per_cycle=2, kernel_size=3, residual_channels=16, skip_channels=16
+    )
+    flow = Flow(StandardNormal(), glow_signal(8, 4, config, context_channels=2))
+
+    def draw(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Waveforms, their context, and their true log-density."""
+        context = torch.randn(batch, 2, 6)
+        scale = 0.1 * context[:, :1].repeat_interleave(16, -1).exp()
+        noise = torch.randn(batch, 1, 96)
+        log_prob = (flow.base.log_prob(noise) - scale.log()).sum((1, 2))
+        return scale * noise, context, log_prob
+
+    x, context, truth = draw(64)
+    initialise(flow.transform, x, context)
+    before = (truth - flow.log_prob(x, context)).mean().item() / 96
+    optimizer = torch.optim.Adam(flow.parameters(), lr=3e-3)
+    for _ in range(60):
+        loss = -flow.log_prob(*draw(16)[:2]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    x, context, truth = draw(64)
+    after = (truth - flow.log_prob(x, context)).mean().item() / 96
+    shuffled = (truth - flow.log_prob(x, context.roll(1, 0))).mean().item() / 96
+    assert 0 < after < 0.4 < before
+    assert shuffled > after + 0.5
