@@ -48,6 +48,6 @@ if in_stages 2; then
 fi
 if in_stages 3; then
   say "stage 3: held-out likelihood"
-  logged evaluate_teacher evaluate --model "$exp/teacher" --dump "$dump" --out "$exp/teacher.json" --device "$device"
+  logged evaluate_teacher evaluate --teacher "$exp/teacher" --dump "$dump" --systems recording --device "$device"
 fi
 say "teacher: $exp/teacher"

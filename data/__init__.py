@@ -1,4 +1,4 @@
-"""Corpora, audio files, log-mel features and training segments."""
+"""Corpora, audio files, log-mel features and training segments; tables of numbers."""
 
 from data.audio import (
     AUDIO_SUFFIXES,
@@ -17,11 +17,14 @@ from data.prepare import PrepareConfig, prepare
 from data.segments import Batch, SegmentSampler, UtteranceSet, dither
 from data.split import SPLITS, Split, assign_splits, split_of
 from data.synthetic import synthesise
+from data.tables import Table, TableError, discrete_columns, read_table, split_rows
+from data.toys import TOYS
 
 __all__ = [
     "AUDIO_SUFFIXES",
     "CORPORA",
     "SPLITS",
+    "TOYS",
     "AudioError",
     "Batch",
     "Corpus",
@@ -35,18 +38,23 @@ __all__ = [
     "Skipped",
     "Split",
     "Statistics",
+    "Table",
+    "TableError",
     "Utterance",
     "UtteranceSet",
     "assign_splits",
+    "discrete_columns",
     "dither",
     "fetch",
     "find_audio_files",
     "from_int16",
     "log_mel",
     "prepare",
+    "read_table",
     "read_waveform",
     "speech_files",
     "split_of",
+    "split_rows",
     "synthesise",
     "to_int16",
     "write_waveform",

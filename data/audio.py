@@ -32,10 +32,20 @@ _SOUNDFILE_SUFFIXES = frozenset(
         ".sph",
     )
 )
-_PYAV_SUFFIXES = frozenset(
-    (".g722", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".ac3", ".amr")
-)
-AUDIO_SUFFIXES: frozenset[str] = _SOUNDFILE_SUFFIXES | _PYAV_SUFFIXES
+# The container each suffix stands for. Left to find out by itself, libav would also take a file for
+# a playlist or a session description, and open the files and addresses that those name.
+_PYAV_FORMATS = {
+    ".g722": "g722",
+    ".m4a": "mov",
+    ".mp4": "mov",
+    ".aac": "aac",
+    ".wma": "asf",
+    ".webm": "matroska",
+    ".mka": "matroska",
+    ".ac3": "ac3",
+    ".amr": "amr",
+}
+AUDIO_SUFFIXES: frozenset[str] = _SOUNDFILE_SUFFIXES | frozenset(_PYAV_FORMATS)
 """Suffixes (lower case, with the dot) of the files taken for audio."""
 
 _WRITTEN_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
@@ -44,6 +54,10 @@ _INT16_SCALE = 32768.0
 _SILENCE_PEAK = 1e-4
 # A damaged header that says 1 Hz would turn seconds into hours.
 _PLAUSIBLE_RATES_HZ = range(4000, 768001)
+# Of all channels together: 3 h of stereo at 48 kHz, 4 GB. A few bytes can claim, and some codecs
+# can hold, far more.
+_MAX_SAMPLES = 2**30
+_BLOCK_SAMPLES = 2**20
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -75,7 +89,7 @@ def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> 
         Samples, shape (T,), nominally in [-1, 1].
     Raises:
         AudioError: if the file is missing, empty, not audio, has no, non-finite or only silent
-            samples, or is too short.
+            samples, or is too short or far too long.
     """
     path = Path(path)
     if not path.is_file():
@@ -202,21 +216,39 @@ def _decode(path: Path) -> tuple[FloatArray, int]:
 
 
 def _decode_soundfile(path: Path) -> tuple[FloatArray, int]:
-    samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return samples, int(sample_rate)
+    with soundfile.SoundFile(path) as file:
+        blocks = list(_until_too_long(path, _soundfile_blocks(file)))
+        if not blocks:
+            raise AudioError(path, "no samples")
+        return np.concatenate(blocks), int(file.samplerate)
+
+
+def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[FloatArray]:
+    """Decoded blocks, each (samples, channels): a header may promise more than there is memory."""
+    num_frames = max(1, _BLOCK_SAMPLES // file.channels)
+    while len(block := file.read(num_frames, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _until_too_long(path: Path, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    total = 0
+    for block in blocks:
+        total += block.size
+        if total > _MAX_SAMPLES:
+            raise AudioError(path, f"more than {_MAX_SAMPLES} samples: cut it into shorter files")
+        yield block
 
 
 def _decode_av(path: Path) -> tuple[FloatArray, int]:
-    # Raw G.722 has no header to recognise it by. An open file rather than its name: libav takes
-    # "a:b.m4a" for protocol a.
-    container_format = "g722" if path.suffix.lower() == ".g722" else None
+    # An open file rather than its name: libav takes "a:b.m4a" for protocol a.
+    container_format = _PYAV_FORMATS[path.suffix.lower()]
     with open(path, "rb") as file, av.open(file, format=container_format) as container:
         if not container.streams.audio:
             raise AudioError(path, "no audio stream")
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise AudioError(path, "no decoder for its audio stream")
-        blocks = list(_float_blocks(container, stream))
+        blocks = list(_until_too_long(path, _float_blocks(container, stream)))
         if not blocks:
             raise AudioError(path, "no samples")
         return np.concatenate(blocks, axis=1).T, int(stream.codec_context.sample_rate)

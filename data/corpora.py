@@ -81,7 +81,7 @@ def _prompts(
             version=_ASTERISK_VERSION,
             sha256=sha256,
             size_bytes=size_bytes,
-            audio_folder=f"usr/share/asterisk/sounds/{voice}",
+            content_folder=f"usr/share/asterisk/sounds/{voice}",
         ),
         excluded=_NOT_SPEECH,
     )
@@ -138,7 +138,7 @@ _ALL = (
             version="0.5+dfsg-6",
             sha256="21ef3f0f2978ecf2e2eddb367cb0ff4a72572196d28dc69feb84f4177af5e6c4",
             size_bytes=178728512,
-            audio_folder="usr/share/festival/voices/russian/msu_ru_nsh_clunits/wav",
+            content_folder="usr/share/festival/voices/russian/msu_ru_nsh_clunits/wav",
         ),
     ),
     Corpus(
@@ -237,7 +237,7 @@ def _assemble(corpus: Corpus, scratch: Path) -> Path:
     else:
         tree = unpack_package(corpus.package, scratch)
         licence = f"usr/share/doc/{corpus.package.name}/copyright"
-        for source, kept_as in ((corpus.package.audio_folder, "audio"), (licence, "copyright")):
+        for source, kept_as in ((corpus.package.content_folder, "audio"), (licence, "copyright")):
             if not (tree / source).exists():
                 raise CorpusError(f"{corpus.package.name}: the package holds no {source}")
             (tree / source).rename(complete / kept_as)

@@ -29,14 +29,14 @@ class DebianPackage:
         version: exact version.
         sha256: of the .deb file, hexadecimal.
         size_bytes: of the .deb file.
-        audio_folder: where the recordings lie in the package.
+        content_folder: where what is wanted lies in the package.
     """
 
     name: str
     version: str
     sha256: str
     size_bytes: int
-    audio_folder: str
+    content_folder: str
 
 
 def unpack_package(package: DebianPackage, folder: Path) -> Path:

@@ -57,6 +57,10 @@ class MelConfig:
     def __post_init__(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "win_length", "num_mels"):
             self._require(name, lambda v: isinstance(v, int) and v > 0, "a positive integer")
+        # Read from other people's files: no number may ask for any amount of memory.
+        limits = {"sample_rate": 768_000, "n_fft": 65_536, "num_mels": 4096}
+        for name, limit in limits.items():
+            self._require(name, lambda v, limit=limit: v <= limit, f"at most {limit}")
         for name in ("log_floor", "power"):
             self._require(name, lambda v: 0 < v < math.inf, "a positive number")
         self._require("log_base", lambda v: v in ("e", "10"), '"e" or "10"')

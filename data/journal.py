@@ -29,7 +29,7 @@ class Journal:
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     record = decode(Record, json.loads(line), "record")
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 self.records[record.name] = record
 

@@ -28,6 +28,8 @@ class Utterance:
         split: where it belongs.
         num_frames: L; the waveform has L · hop_length samples.
         num_clipped: samples that lay beyond [-1, 1] and were clipped.
+        waveform_sha256: of the file of samples; empty if an earlier version made it.
+        mel_sha256: of the file of frames; likewise.
     Raises:
         ValueError: if the name could lead out of the dump folder, or a count is impossible.
     """
@@ -36,6 +38,8 @@ class Utterance:
     split: Split
     num_frames: int
     num_clipped: int = 0
+    waveform_sha256: str = ""
+    mel_sha256: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -131,7 +135,7 @@ class Manifest:
             _check_bands(contents)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; has the corpus been prepared?") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: {error}") from error
         return cls(Path(dump_dir), contents)
 

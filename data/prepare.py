@@ -26,6 +26,7 @@ from data.parallel import choose_num_workers, parallel_map
 from data.split import assign_splits, check_shares
 from data.statistics import training_statistics
 from data.utterance import Record, Task, make_utterance
+from flows.folder_lock import folder_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +82,14 @@ def prepare(
     Raises:
         DataError: if fewer than three usable utterances are left, or `dump_dir` cannot be written.
         AudioError: if `corpus_folder` is not a folder.
+        FolderInUseError: if another run is writing to `dump_dir`.
     """
     corpus_folder, dump_dir = Path(corpus_folder), Path(dump_dir)
     tasks, skipped = _tasks(corpus_folder, dump_dir, config)
     try:
-        records, is_changed = _bring_up_to_date(tasks, dump_dir, config.num_workers, progress)
-        return _describe(corpus_folder, dump_dir, config, tasks, records, skipped, is_changed)
+        with folder_lock(dump_dir):
+            records, is_changed = _bring_up_to_date(tasks, dump_dir, config.num_workers, progress)
+            return _describe(corpus_folder, dump_dir, config, tasks, records, skipped, is_changed)
     except OSError as error:
         raise DataError(f"{dump_dir}: {error}") from error
 
@@ -175,6 +178,8 @@ def _describe(
                 split=splits[record.name],
                 num_frames=record.num_frames,
                 num_clipped=record.num_clipped,
+                waveform_sha256=record.waveform_sha256,
+                mel_sha256=record.mel_sha256,
             )
             for record in usable
         ),

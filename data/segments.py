@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from data.arrays import ArrayError, check_digest, open_array
 from data.audio import from_int16
 from data.manifest import DataError, Manifest
 from data.split import Split
@@ -69,6 +70,7 @@ class UtteranceSet:
         self.utterances = self.manifest.utterances(split)
         if not self.utterances:
             raise DataError(f"{self.manifest.dump_dir}: no utterances to {split} on")
+        self._intact: set[Path] = set()
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -123,17 +125,37 @@ class UtteranceSet:
         # Opened anew each time: a map held open for every utterance would exhaust the file
         # descriptors of a process on a large corpus.
         utterance, mel = self.utterances[index], self.manifest.mel
-        samples = _open_array(
+        samples = self._map(
             self.manifest.waveform_path(utterance.name),
+            utterance.waveform_sha256,
             np.dtype(np.int16),
             (utterance.num_frames * mel.hop_length,),
         )
-        frames = _open_array(
+        frames = self._map(
             self.manifest.mel_path(utterance.name),
+            utterance.mel_sha256,
             np.dtype(np.float32),
             (mel.num_mels, utterance.num_frames),
         )
         return samples, frames
+
+    def _map(
+        self, path: Path, sha256: str, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> npt.NDArray[Any]:
+        """Memory-map an array and check it against the manifest, its digest the first time."""
+        try:
+            if sha256 and path not in self._intact:
+                check_digest(path, sha256)
+                self._intact.add(path)
+            array = open_array(path)
+        except ArrayError as error:
+            raise DataError(f"{error}; remove it and run prepare again") from error
+        if array.dtype != dtype or array.shape != shape:
+            raise DataError(
+                f"{path}: {array.dtype} of shape {array.shape}, expected {dtype} of shape {shape}; "
+                "run prepare again"
+            )
+        return array
 
 
 class SegmentSampler:
@@ -227,17 +249,3 @@ class SegmentSampler:
         num_frames = self.utterances.utterances[index].num_frames
         start = int(rng.integers(max(num_frames - self.segment_frames, 0) + 1))
         return self.utterances.cut(index, start, self.segment_frames, self.margin_frames)
-
-
-def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Memory-map an array and check it against the manifest."""
-    try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: {error}; run prepare again") from error
-    if array.dtype != dtype or array.shape != shape:
-        raise DataError(
-            f"{path}: {array.dtype} of shape {array.shape}, expected {dtype} of shape {shape}; "
-            "run prepare again"
-        )
-    return array

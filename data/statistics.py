@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from data.arrays import open_array
 from data.audio import from_int16
 from data.manifest import Statistics, mel_path, waveform_path
 
@@ -27,8 +28,8 @@ def training_statistics(dump_dir: Path, names: Iterable[str]) -> Statistics:
     samples: Array = np.zeros(3)
     frames: Array = np.zeros((3, 1))
     for name in names:
-        waveform = from_int16(np.load(waveform_path(dump_dir, name))).astype(np.float64)
-        mel = np.load(mel_path(dump_dir, name)).astype(np.float64)
+        waveform = from_int16(open_array(waveform_path(dump_dir, name))).astype(np.float64)
+        mel = open_array(mel_path(dump_dir, name)).astype(np.float64)
         samples += np.array([waveform.size, waveform.sum(), np.square(waveform).sum()])
         frames = frames + np.stack(
             [np.full(len(mel), mel.shape[1]), mel.sum(axis=1), np.square(mel).sum(axis=1)]

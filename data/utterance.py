@@ -6,16 +6,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
+from data.arrays import write_array
 from data.audio import AudioError, from_int16, read_waveform, to_int16
 from data.features import MelConfig, log_mel
 from data.manifest import FORMAT_VERSION, check_name, mel_path, waveform_path
-from flows.atomic import atomic_write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +56,8 @@ class Record:
         outputs: `Task.outputs` afterwards.
         problem: why the file was skipped; empty if it was not.
         sha256: of the source file.
+        waveform_sha256: of the file of samples.
+        mel_sha256: of the file of frames.
         num_frames: L.
         num_clipped: samples beyond [-1, 1].
     """
@@ -68,6 +67,8 @@ class Record:
     outputs: str = ""
     problem: str = ""
     sha256: str = ""
+    waveform_sha256: str = ""
+    mel_sha256: str = ""
     num_frames: int = 0
     num_clipped: int = 0
 
@@ -76,7 +77,10 @@ class Record:
 
     def is_current(self, task: Task) -> bool:
         """Whether doing the task again would change nothing."""
-        return self.key == task.key() and (bool(self.problem) or self.outputs == task.outputs())
+        if self.key != task.key():
+            return False
+        # Journals of earlier versions hold no digests.
+        return bool(self.problem) or (bool(self.mel_sha256) and self.outputs == task.outputs())
 
 
 def make_utterance(task: Task) -> Record:
@@ -102,21 +106,18 @@ def make_utterance(task: Task) -> Record:
     samples, num_clipped = to_int16(waveform[: num_frames * task.mel.hop_length])
     # Of the stored samples, so that the two files agree to the last bit.
     frames = log_mel(torch.from_numpy(from_int16(samples))[None, None], task.mel)[0]
-    _save(waveform_path(task.dump_dir, task.name), samples)
-    _save(mel_path(task.dump_dir, task.name), frames.numpy())
+    waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), samples)
+    mel_sha256 = write_array(mel_path(task.dump_dir, task.name), frames.numpy())
     return Record(
         name=task.name,
         key=key,
         outputs=task.outputs(),
+        waveform_sha256=waveform_sha256,
+        mel_sha256=mel_sha256,
         sha256=hashlib.sha256(task.source.read_bytes()).hexdigest(),
         num_frames=num_frames,
         num_clipped=num_clipped,
     )
-
-
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    with atomic_write(path) as file:
-        np.save(file, array, allow_pickle=False)
 
 
 def _stamp(path: Path) -> str:

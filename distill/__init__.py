@@ -1,18 +1,49 @@
 """The objective that lets a student learn from a teacher."""
 
+from distill.config import DistillationConfig
+from distill.contrastive import contrastive_kl
+from distill.crepe import CrepeFeatures
+from distill.divergence import divergence
+from distill.forward_kl import forward_kl
 from distill.health import HealthReport, check_health
+from distill.initialisation import initialise_context
 from distill.kl import gaussian_kl, log_scale_regulariser
-from distill.objective import Distillation, DistillationConfig
-from distill.spectral import SpectralConfig, multi_resolution_stft, power_distance
+from distill.monte_carlo import monte_carlo_kl
+from distill.objective import Distillation
+from distill.perceptual import (
+    PerceptualConfig,
+    TeacherFeatures,
+    feature_distance,
+    gram_matrix,
+    style_distance,
+)
+from distill.spectral import (
+    SpectralConfig,
+    multi_resolution_stft,
+    power_distance,
+    stft_power_loss,
+)
 
 __all__ = [
+    "CrepeFeatures",
     "Distillation",
     "DistillationConfig",
     "HealthReport",
+    "PerceptualConfig",
     "SpectralConfig",
+    "TeacherFeatures",
     "check_health",
+    "contrastive_kl",
+    "divergence",
+    "feature_distance",
+    "forward_kl",
     "gaussian_kl",
+    "gram_matrix",
+    "initialise_context",
     "log_scale_regulariser",
+    "monte_carlo_kl",
     "multi_resolution_stft",
     "power_distance",
+    "stft_power_loss",
+    "style_distance",
 ]

@@ -1,41 +1,17 @@
 """What the student minimises: divergence from the teacher, and distance from the recording."""
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 
-from distill.kl import gaussian_kl, log_scale_regulariser
-from distill.spectral import SpectralConfig, multi_resolution_stft, power_distance
+from distill.config import DistillationConfig
+from distill.contrastive import contrastive_kl
+from distill.crepe import CrepeFeatures
+from distill.divergence import divergence
+from distill.forward_kl import forward_kl
+from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
+from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
 from student import Student, StudentSample
 from teacher import Teacher
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillationConfig:
-    """Weights of the objective's terms.
-
-    Args:
-        kl_weight: weight of KL(student || teacher), nats per sample.
-        regulariser_weight: ClariNet's lambda on the squared difference of log-scales, inside the
-            KL term.
-        spectral_weight: weight of the multi-resolution STFT distance.
-        power_weight: weight of the distance of time-averaged power spectra.
-        spectral: its resolutions.
-    """
-
-    kl_weight: float = 0.5
-    regulariser_weight: float = 4.0
-    spectral_weight: float = 1.0
-    power_weight: float = 1.0
-    spectral: SpectralConfig = field(default_factory=SpectralConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("kl_weight", "regulariser_weight", "spectral_weight", "power_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"distillation.{name} is {getattr(self, name)}, expected >= 0")
-        if self.kl_weight == self.spectral_weight == self.power_weight == 0:
-            raise ValueError("distillation: every weight is 0, nothing to minimise")
 
 
 class Distillation(nn.Module):
@@ -44,21 +20,27 @@ class Distillation(nn.Module):
     Args:
         student: trained.
         teacher: scores the student's samples; frozen, in eval mode, and never given the
-            recording. Gradients flow through its input.
+            recording to score them. Gradients flow through its input.
         config: weights of the terms.
+        sample_rate: of the waveforms in Hz, for the perceptual network "crepe" alone.
     Raises:
-        ValueError: if teacher and student disagree on the conditioning.
+        ValueError: if teacher, student and objective do not go together.
     """
 
-    def __init__(self, student: Student, teacher: Teacher, config: DistillationConfig) -> None:
+    def __init__(
+        self,
+        student: Student,
+        teacher: Teacher,
+        config: DistillationConfig,
+        sample_rate: int | None = None,
+    ) -> None:
         super().__init__()
-        for name in ("num_mels", "hop_length", "context_margin"):
-            ours, theirs = getattr(student.config, name), getattr(teacher.config, name)
-            if ours != theirs:
-                raise ValueError(f"student.{name} is {ours}, but the teacher's is {theirs}")
+        config.check_models(student.config, teacher.config)
         self.student = student
         self.teacher = teacher.requires_grad_(False).eval()
         self.config = config
+        self.sample_rate = sample_rate
+        self._listener: FeatureNetwork | None = None
 
     def train(self, mode: bool = True) -> "Distillation":
         """Set the student's mode; the teacher stays in eval mode."""
@@ -66,56 +48,139 @@ class Distillation(nn.Module):
         self.teacher.eval()
         return self
 
-    def forward(self, noise: Tensor, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self,
+        noise: Tensor,
+        log_mel: Tensor,
+        recording: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
         """Draw a sample and score it.
 
         Args:
-            noise: standard normal, shape (B, 1, T).
+            noise: from the student's base, shape (B, 1, T).
             log_mel: conditioning, shape (B, num_mels, L) or with margins.
             recording: the waveform the conditioning was computed from, shape (B, 1, T).
+            generator: source of Monte-Carlo draws, on the waveform's device; default: the same
+                draws in every call.
         Returns:
             scalars by name: `loss`, and its terms, unweighted.
         """
-        return self.score(self.student(noise, log_mel), log_mel, recording)
+        return self.score(self.student(noise, log_mel), log_mel, recording, generator)
 
-    def score(self, sample: StudentSample, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
+    def score(
+        self,
+        sample: StudentSample,
+        log_mel: Tensor,
+        recording: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
         """Score a drawn sample; as `forward`."""
-        terms = self._kl_terms(sample, log_mel) | _spectral_terms(
-            sample.waveform, recording, self.config.spectral
-        )
-        kl = terms["kl"] + self.config.regulariser_weight * terms["log_scale_regulariser"]
-        spectral = terms["spectral_convergence"] + terms["log_magnitude"]
+        config = self.config
+        terms = self._kl_terms(sample, log_mel, generator)
+        kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
+        terms |= self._spectral_terms(sample.waveform, recording)
         loss = (
-            self.config.kl_weight * kl
-            + self.config.spectral_weight * spectral
-            + self.config.power_weight * terms["power"]
+            config.kl_weight * kl
+            + config.spectral_weight * (terms["spectral_convergence"] + terms["log_magnitude"])
+            + config.power_weight * terms["power"]
+            + config.stft_power_weight * terms["stft_power"]
         )
+        if config.perceptual_weight:
+            terms["perceptual"] = self._perceptual_term(sample.waveform, recording, log_mel)
+            loss = loss + config.perceptual_weight * terms["perceptual"]
+        if config.contrastive_weight:
+            loss = loss + config.contrastive_weight * terms["contrastive"]
+        if config.forward_kl_weight:
+            terms["forward_kl"] = self._forward_kl_term(recording, log_mel)
+            loss = loss + config.forward_kl_weight * terms["forward_kl"]
         return {"loss": loss, **terms}
 
-    def _kl_terms(self, sample: StudentSample, log_mel: Tensor) -> dict[str, Tensor]:
-        loc_p, log_scale_p = self.teacher.predict(sample.waveform, log_mel)
+    def _kl_terms(
+        self, sample: StudentSample, log_mel: Tensor, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        config = self.config
+        with self._gradients_if(config.kl_weight + config.contrastive_weight):
+            right, regulariser = self._divergence(sample, log_mel, generator)
+            terms = {"kl": right.mean(), "log_scale_regulariser": regulariser.mean()}
+            if config.contrastive_weight:
+                wrong, _ = self._divergence(sample, _another_context(log_mel), generator)
+                bounds = (config.contrastive_gamma, config.contrastive_limit)
+                terms["contrastive"] = contrastive_kl(right, wrong, *bounds).mean()
+        return terms
+
+    def _divergence(
+        self, sample: StudentSample, log_mel: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """KL and regulariser of each sample that counts."""
         # The teacher has not seen a clip's past: its first receptive field does not count, but
         # at least half of a clip shorter than two receptive fields does.
         start = min(self.teacher.receptive_field, sample.waveform.shape[-1] // 2)
-        loc_q, log_scale_q = sample.loc, sample.log_scale
-        # Squares of small scales: fp32 whatever the precision of the networks.
-        q = (loc_q[..., start:].float(), log_scale_q[..., start:].float())
-        p = (loc_p[..., start:].float(), log_scale_p[..., start:].float())
+        config = self.config
+        return divergence(
+            sample,
+            self.teacher,
+            log_mel,
+            config.kl_estimator,
+            config.num_draws,
+            generator,
+            start,
+        )
+
+    def _spectral_terms(self, waveform: Tensor, recording: Tensor) -> dict[str, Tensor]:
+        config = self.config
+        with torch.autocast(waveform.device.type, enabled=False):
+            pair = (waveform.float(), recording.float())
+            with self._gradients_if(config.spectral_weight):
+                convergence, log_magnitude = multi_resolution_stft(*pair, config.spectral)
+            with self._gradients_if(config.power_weight):
+                power = power_distance(*pair, config.spectral)
+            with self._gradients_if(config.stft_power_weight):
+                stft_power = stft_power_loss(*pair, config.spectral)
         return {
-            "kl": gaussian_kl(*q, *p).mean(),
-            "log_scale_regulariser": log_scale_regulariser(q[1], p[1]).mean(),
+            "spectral_convergence": convergence,
+            "log_magnitude": log_magnitude,
+            "power": power,
+            "stft_power": stft_power,
         }
 
+    def _perceptual_term(self, waveform: Tensor, recording: Tensor, log_mel: Tensor) -> Tensor:
+        with torch.autocast(waveform.device.type, enabled=False):
+            listen = self._network(waveform.device)
+            found = listen(waveform, log_mel)
+            with torch.no_grad():
+                wanted = listen(recording, log_mel)
+            return DISTANCES[self.config.perceptual.distance](found, wanted)
 
-def _spectral_terms(
-    waveform: Tensor, recording: Tensor, config: SpectralConfig
-) -> dict[str, Tensor]:
-    with torch.autocast(waveform.device.type, enabled=False):
-        pair = (waveform.float(), recording.float())
-        convergence, log_magnitude = multi_resolution_stft(*pair, config)
-        power = power_distance(*pair, config)
-    return {
-        "spectral_convergence": convergence,
-        "log_magnitude": log_magnitude,
-        "power": power,
-    }
+    def _forward_kl_term(self, recording: Tensor, log_mel: Tensor) -> Tensor:
+        hop, margin = self.student.config.hop_length, self.student.config.context_margin
+        whole = recording.shape[-1] // hop
+        frames = min(self.config.forward_kl_frames, whole)
+        margins = log_mel.shape[-1] - whole
+        assert margins in (0, 2 * margin)
+        with torch.autocast(recording.device.type, enabled=False):
+            clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
+            return forward_kl(self.student, self.teacher, clip, features)
+
+    def _network(self, device: torch.device) -> FeatureNetwork:
+        """The network that listens, made when first needed."""
+        if self._listener is None:
+            perceptual = self.config.perceptual
+            if perceptual.network == "teacher":
+                self._listener = TeacherFeatures(self.teacher)
+            elif self.sample_rate is None:
+                raise ValueError("perceptual.network 'crepe' needs the waveforms' sample rate")
+            else:
+                self._listener = CrepeFeatures(perceptual.crepe_capacity, self.sample_rate, device)
+        return self._listener
+
+    def _gradients_if(self, weight: float) -> torch.set_grad_enabled:
+        """Record no gradient for a term that only informs."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0)
+
+
+def _another_context(log_mel: Tensor) -> Tensor:
+    """Give each clip its neighbour's frames; a single clip its own, half its length later."""
+    if log_mel.shape[0] > 1:
+        return log_mel.roll(1, 0)
+    return log_mel.roll(log_mel.shape[-1] // 2, -1)

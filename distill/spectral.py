@@ -141,3 +141,26 @@ def power_distance(sample: Tensor, recording: Tensor, config: SpectralConfig) ->
         for waveform in (sample, recording)
     )
     return (wanted - found).abs().mean()
+
+
+def stft_power_loss(sample: Tensor, recording: Tensor, config: SpectralConfig) -> Tensor:
+    r"""Parallel WaveNet's power loss: squared distance of power spectrograms.
+
+    .. math:: \frac{\lVert |S(\hat x)|^2 - |S(x)|^2 \rVert_F^2}{\lVert |S(x)|^2 \rVert_F^2}
+
+    Over the recording's own norm, so that a weight means the same at any level. The loudest bins
+    decide; quiet ones, and silence, have no say.
+
+    Args:
+        sample: generated waveform, shape (B, 1, T).
+        recording: reference waveform, same shape.
+        config: the first resolution is used.
+    Returns:
+        relative squared distance, scalar.
+    References:
+        Parallel WaveNet (van den Oord et al., 2018), sec. 4, power loss. arXiv:1711.10433
+    """
+    resolution = (config.fft_sizes[0], config.hop_lengths[0], config.win_lengths[0])
+    found, wanted = (stft_power(waveform, *resolution) for waveform in (sample, recording))
+    floor = POWER_FLOOR**2 * wanted.numel()  # digital silence
+    return (found - wanted).square().sum() / wanted.square().sum().clamp(min=floor)

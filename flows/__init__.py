@@ -39,6 +39,7 @@ from flows.mixture import MixtureCdf
 from flows.networks import Mlp, NonCausalWaveNet
 from flows.pretrained import ArtefactError, Pretrained
 from flows.rescale import DiagonalScale
+from flows.sequential import Engine, EngineError, choose_engine, draw_chunks
 from flows.signal_families import glow_signal, nice_signal
 from flows.transform import Compose, Inverse, Transform
 from flows.transformers import (
@@ -73,6 +74,8 @@ __all__ = [
     "Dequantize",
     "DiagonalScale",
     "Elementwise",
+    "Engine",
+    "EngineError",
     "FamilyConfig",
     "Flow",
     "Fold",
@@ -99,7 +102,9 @@ __all__ = [
     "alternating_mask",
     "bound_log_scale",
     "build_family",
+    "choose_engine",
     "discretised_log_prob",
+    "draw_chunks",
     "family_config",
     "fit_mixture",
     "fold_weight_norm",

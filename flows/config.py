@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import math
+import reprlib
 import typing
 from collections.abc import Iterable
 from types import UnionType
@@ -29,13 +31,15 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     assert dataclasses.is_dataclass(cls)
     label = where or cls.__name__
     if not isinstance(values, dict):
-        raise ValueError(f"{label} is {values!r}, expected a mapping of its fields")
+        raise ValueError(f"{label} is {_shown(values)}, expected a mapping of its fields")
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
     arguments: dict[str, Any] = {}
     for name, value in values.items():
         if name not in names:
-            raise ValueError(f"{label}: unknown field {name!r}{nearest_name(str(name), names)}")
+            raise ValueError(
+                f"{label}: unknown field {_shown(name)}{nearest_name(str(name)[:80], names)}"
+            )
         arguments[name] = _convert(hints[name], value, f"{where}.{name}" if where else name)
     for field in dataclasses.fields(cls):
         no_default = field.default is dataclasses.MISSING
@@ -56,7 +60,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value not in options:
             raise ValueError(
-                f"{where} is {value!r}, expected one of {', '.join(map(repr, options))}"
+                f"{where} is {_shown(value)}, expected one of {', '.join(map(repr, options))}"
             )
         return value
     if origin in (typing.Union, UnionType):
@@ -66,7 +70,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(hint, value, where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{where} is {value!r}, expected a list")
+            raise ValueError(f"{where} is {_shown(value)}, expected a list")
         hints = [options[0]] * len(value) if options[-1] is Ellipsis else list(options)
         if len(hints) != len(value):
             raise ValueError(f"{where} has {len(value)} values, expected {len(hints)}")
@@ -75,7 +79,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             for i, (h, v) in enumerate(zip(hints, value, strict=True))
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value) if abs(value) < 2**63 else math.inf
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        raise ValueError(f"{where} is {value!r}, expected {hint.__name__}")
+        raise ValueError(f"{where} is {_shown(value)}, expected {hint.__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value!r}, expected a finite number")
     return value
+
+
+def _shown(value: Any) -> str:
+    """Represent a value that may be of any size."""
+    return reprlib.repr(value)

@@ -12,6 +12,9 @@ from flows.transform import Transform, check_continuous, sum_over_event
 class StandardNormal(nn.Module):
     """Independent standard normal variables."""
 
+    std = 1.0
+    entropy = 0.5 * math.log(2 * math.pi * math.e)  # nats
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density of each scalar in nats, same shape as z."""
         return -0.5 * (z.square() + math.log(2 * math.pi))
@@ -22,7 +25,10 @@ class StandardNormal(nn.Module):
 
 
 class StandardLogistic(nn.Module):
-    """Independent standard logistic variables (scale 1, standard deviation pi / sqrt 3)."""
+    """Independent standard logistic variables: scale 1, which is not their deviation."""
+
+    std = math.pi / math.sqrt(3)
+    entropy = 2.0  # nats
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density of each scalar in nats, same shape as z."""

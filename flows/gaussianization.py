@@ -7,7 +7,7 @@ from flows.density import Flow, StandardNormal
 from flows.elementwise import Elementwise
 from flows.mixing import Rotation
 from flows.mixture import MixtureCdf
-from flows.transform import Compose
+from flows.transform import Compose, check_features
 from flows.transformers import LOG_SCALE_FLOOR
 
 
@@ -17,9 +17,8 @@ class GaussianizationLayer(Compose):
     .. math:: z_d = \Phi^{-1}(F_d((Q x)_d)), \qquad
               \log|\det J| = \sum_d \log f_d((Q x)_d) - \log \phi(z_d)
 
-    With exact marginals a layer lowers KL(data ‖ model) by the KL from the product of the rotated
-    data's marginals to the standard normal; what is left is the dependence between features,
-    which the next rotation turns into marginals.
+    Exact marginals take away all of the KL from the data to the standard normal but the dependence
+    between features, some of which the next rotation turns into marginals.
 
     Args:
         num_features: D or C.
@@ -27,7 +26,7 @@ class GaussianizationLayer(Compose):
         log_scale_floor: lower bound of their log-scales in nats.
     References:
         Gaussianization (Chen & Gopinath, 2000).
-        Gaussianization flows (Meng et al., 2020), sec. 3. arXiv:2003.01941
+        Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
     """
 
     def __init__(
@@ -52,6 +51,7 @@ class GaussianizationLayer(Compose):
         Raises:
             ValueError: if the shape is wrong or there are fewer than two values of a feature.
         """
+        check_features(x, self.num_features)
         rotation, marginals = self.transforms
         assert isinstance(rotation, Rotation)
         assert isinstance(marginals, Elementwise)
@@ -70,9 +70,14 @@ def principal_axes(x: Tensor) -> Tensor:
 
     Args:
         x: data, shape (B, D) or (B, C, T); covariances are over batch and time.
+    Raises:
+        ValueError: if there are fewer than two values of a feature.
     """
     columns = x.T if x.dim() == 2 else x.transpose(0, 1).flatten(1)
-    return torch.linalg.eigh(torch.cov(columns)).eigenvectors.T
+    if columns.shape[1] < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}, expected two values of each feature")
+    covariance = torch.cov(columns).reshape(len(columns), len(columns))  # a scalar where D = 1
+    return torch.linalg.eigh(covariance).eigenvectors.T
 
 
 def gaussianization(
@@ -83,8 +88,8 @@ def gaussianization(
 ) -> Compose:
     """Build a Gaussianization flow.
 
-    Start it from data with `flows.initialise`: this alone is the rotation-based iterative
-    Gaussianization, which maximum likelihood then improves.
+    Start it from data with `flows.initialise`: this alone is rotation-based iterative
+    Gaussianization (Laparra et al., 2011), which maximum likelihood then improves.
 
     Args:
         num_features: D of vectors (B, D), or C of signals (B, C, T), each sample mapped alike.
@@ -95,6 +100,8 @@ def gaussianization(
         ValueError: if there are no layers, features or components.
     References:
         Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
+        Iterative Gaussianization: from ICA to random rotations (Laparra et al., 2011).
+        arXiv:1602.00229
     """
     if num_layers < 1:
         raise ValueError(f"num_layers is {num_layers}, expected at least 1")

@@ -70,7 +70,7 @@ class Rotation(Transform):
     Raises:
         ValueError: if there is no feature.
     References:
-        Gaussianization flows (Meng et al., 2020), sec. 3.3. arXiv:2003.01941
+        Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
         Accumulating Householder transformations, revisited (Joffrain et al., 2006).
     """
 
@@ -87,9 +87,10 @@ class Rotation(Transform):
     def matrix(self) -> Tensor:
         """Return Q, shape (D, D), orthogonal to rounding."""
         v = F.normalize(self.vectors, dim=0)
-        s = torch.triu(v.T @ v, 1) + 0.5 * torch.eye(self.num_features).to(v)
-        solved = torch.linalg.solve_triangular(s, v.T, upper=True)
-        return (torch.eye(self.num_features).to(v) - v @ solved) * self.signs
+        eye = torch.eye(self.num_features).to(v)
+        with _full_precision(v):
+            s = torch.triu(v.T @ v, 1) + 0.5 * eye
+            return (eye - v @ torch.linalg.solve_triangular(s, v.T, upper=True)) * self.signs
 
     @torch.no_grad()
     def set_matrix(self, matrix: Tensor) -> None:
@@ -169,7 +170,8 @@ class LinearLU(Transform):
     def matrix(self) -> Tensor:
         """Return W, shape (D, D)."""
         lower, upper = self.factors()
-        return self.permutation @ lower @ upper
+        with _full_precision(lower):
+            return self.permutation @ lower @ upper
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Multiply the features by W."""
@@ -197,4 +199,10 @@ InvertibleConv1x1 = LinearLU
 
 def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
     """Multiply axis 1 of (B, D) or (B, C, T) by a matrix from the left."""
-    return x @ matrix.T if x.dim() == 2 else matrix @ x
+    with _full_precision(x):
+        return x @ matrix.T if x.dim() == 2 else matrix @ x
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Keep products out of autocast: the log-det holds for the matrix, not for a rounded one."""
+    return torch.autocast(like.device.type, enabled=False)

@@ -38,7 +38,7 @@ class MixtureCdf(Transformer):
     Raises:
         ValueError: if there are no components or the base is unknown.
     References:
-        Gaussianization flows (Meng et al., 2020), sec. 3.2. arXiv:2003.01941
+        Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
         Flow++ (Ho et al., 2019), sec. 3.2: the same with the logistic base. arXiv:1902.00275
     """
 

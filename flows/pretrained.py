@@ -1,13 +1,17 @@
 """A model as a folder: `config.json` and `model.safetensors`, nothing pickled."""
 
+import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from flows.atomic import atomic_write
 from flows.weight_norm import fold_weight_norm, folded_state
@@ -55,8 +59,11 @@ class Pretrained(nn.Module):
             "metadata": self.metadata if metadata is None else metadata,
         }
         state = {name: tensor.contiguous().cpu() for name, tensor in folded_state(self).items()}
+        weights = save(state)
+        # Two files cannot change at one instant: the digest tells when they are not of one model.
+        described["weights_sha256"] = hashlib.sha256(weights).hexdigest()
         with atomic_write(folder / WEIGHTS_FILE) as file:
-            file.write(save(state))
+            file.write(weights)
         with atomic_write(folder / CONFIG_FILE) as file:
             file.write((json.dumps(described, indent=2, sort_keys=True) + "\n").encode())
 
@@ -76,22 +83,19 @@ class Pretrained(nn.Module):
             raise ArtefactError(
                 f"{folder / CONFIG_FILE}: kind is {described['kind']!r}, expected {cls.kind!r}"
             )
+        state = _read_weights(folder, described)
         try:
-            model = cls.from_config(described["config"])
-        except (TypeError, ValueError) as error:
-            raise ArtefactError(f"{folder / CONFIG_FILE}: config: {error}") from error
+            # Weight norm makes a weight twice, and adds to it: with some leeway.
+            with _parameters_at_most(4 * sum(tensor.numel() + 1 for tensor in state.values())):
+                model = cls.from_config(described["config"])
+        except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+            reason = _first_line(error)
+            raise ArtefactError(f"{folder / CONFIG_FILE}: config: {reason}") from error
         fold_weight_norm(model)
-        weights = folder / WEIGHTS_FILE
         try:
-            state = load_file(weights)
-        except (OSError, SafetensorError) as error:
-            raise ArtefactError(f"{weights}: cannot be read: {_first_line(error)}") from error
-        expected = model.state_dict()
-        for name in sorted(expected.keys() | state.keys()):
-            found = tuple(state[name].shape) if name in state else "nothing"
-            wanted = tuple(expected[name].shape) if name in expected else "nothing"
-            if found != wanted:
-                raise ArtefactError(f"{weights}: {name}: found {found}, expected {wanted}")
+            check_tensors(state, model.state_dict())
+        except ValueError as error:
+            raise ArtefactError(f"{folder / WEIGHTS_FILE}: {error}") from error
         model.load_state_dict(state)
         model.metadata = described["metadata"]
         return model.to(device).eval().requires_grad_(False)
@@ -108,7 +112,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{path}: cannot be read: {_first_line(error)}") from error
     fields = {"format": int, "kind": str, "config": dict, "metadata": dict}
     for name, kind in fields.items():
@@ -119,6 +123,62 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{path}: format is {described['format']}, this version reads {FORMAT_VERSION}"
         )
     return described
+
+
+def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that do not fit by name, shape or type.
+
+    Raises:
+        ValueError: names the first tensor that is missing, unknown or different.
+    """
+    for name in sorted(expected.keys() | found.keys()):
+        given, wanted = (_describe_tensor(tensors.get(name)) for tensors in (found, expected))
+        if given != wanted:
+            raise ValueError(f"{name}: found {given}, expected {wanted}")
+
+
+def _describe_tensor(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "nothing"
+    return f"{tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _read_weights(folder: Path, described: dict[str, Any]) -> dict[str, Tensor]:
+    """Read the weights that a description belongs to; one without a digest takes any."""
+    path = folder / WEIGHTS_FILE
+    try:
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        recorded = described.get("weights_sha256", digest)
+        if digest != recorded:
+            raise ValueError(
+                f"sha256 is {digest[:16]}..., expected {str(recorded)[:16]}... as {CONFIG_FILE} "
+                "says: damaged, or of another model"
+            )
+        return load(content)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ArtefactError(f"{path}: cannot be read: {_first_line(error)}") from error
+
+
+@contextmanager
+def _parameters_at_most(num_values: int) -> Iterator[None]:
+    """Stop a model from growing, as it is built, beyond what its weights can fill.
+
+    A few digits of a configuration ask for any amount of memory and time.
+    """
+    left = num_values
+
+    def count(module: nn.Module, name: str, parameter: Tensor | None) -> None:
+        nonlocal left
+        left -= 1 + (0 if parameter is None else parameter.numel())
+        if left < 0:
+            raise ValueError("describes a larger model than the weights are of")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _first_line(error: Exception) -> str:

@@ -41,18 +41,20 @@ class WaveNetConfig:
     prediction_order: int = 0
 
     def __post_init__(self) -> None:
-        minimum = {
-            "num_layers": 1,
-            "layers_per_cycle": 1,
-            "kernel_size": 2,
-            "residual_channels": 1,
-            "skip_channels": 0,
-            "prediction_order": 0,
+        bounds = {
+            "num_layers": (1, 1000),
+            "layers_per_cycle": (1, 24),
+            "kernel_size": (2, 1000),
+            "residual_channels": (1, 65536),
+            "skip_channels": (0, 65536),
+            "prediction_order": (0, 4096),
         }
-        for field, least in minimum.items():
+        for field, (least, most) in bounds.items():
             value = getattr(self, field)
             if value < least:
                 raise ValueError(f"wavenet.{field} is {value}, expected at least {least}")
+            if value > most:
+                raise ValueError(f"wavenet.{field} is {value}, expected at most {most}")
 
     @property
     def dilations(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The command line: `parallel-wavenet COMMAND`."""
 
+import inspect
 import os
 import re
 import sys
@@ -9,24 +10,37 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from flows.config import nearest_name
 from pipelines import commands
+from pipelines.ablation import ablate
+from pipelines.density.command import density
+from pipelines.evaluation.command import evaluate
+from pipelines.plain_yaml import use_plain_yaml
 from pipelines.recipe import find_recipe
+from pipelines.report.command import report
+from pipelines.signals import Stopped, Terminated, termination_as_interrupt
 from pipelines.training import TrainingError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": commands.prepare,
     "train-teacher": commands.train_teacher,
     "distill": commands.distill,
+    "ablate": ablate,
     "generate": commands.generate,
-    "evaluate": commands.evaluate,
+    "interpolate": commands.interpolate,
+    "evaluate": evaluate,
     "benchmark": commands.benchmark,
     "excerpts": commands.excerpts,
     "summarise": commands.summarise,
+    "report": report,
+    "density": density,
 }
-WITH_RECIPE = ("prepare", "train-teacher", "distill")
+MAX_MESSAGE = 1000  # characters; a message may quote a value of any length
+WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
+WITH_POSITIONAL = ("density",)
 
 
 def build_parser() -> ArgumentParser:
     """Build the parser from the signatures and docstrings of the commands."""
+    use_plain_yaml()
     parser = ArgumentParser(
         prog="parallel-wavenet",
         description="Train a WaveNet teacher and distil a parallel student from it.",
@@ -36,7 +50,9 @@ def build_parser() -> ArgumentParser:
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or "").splitlines()[0]
         command = ArgumentParser(description=summary, exit_on_error=False)
-        command.add_function_arguments(function, as_group=False)
+        command.add_function_arguments(
+            function, as_group=False, as_positional=name in WITH_POSITIONAL
+        )
         subcommands.add_subcommand(name, command, help=summary)
     return parser
 
@@ -47,24 +63,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; default: from the process.
     Returns:
-        0, or 2 after a mistake, which is told in one line on standard error.
+        0; 2 after a mistake, which is told in one line on standard error; 128 and its number after
+        a signal.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     try:
-        parsed = parser.instantiate(parser.parse_args(_with_recipe(words)))
-        options = dict(vars(parsed[parsed.command]))
-        COMMANDS[parsed.command](**options)
-    except (ValueError, OSError, TrainingError, ArgumentError) as error:
-        print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("parallel-wavenet: interrupted; the same command resumes", file=sys.stderr)
-        return 130
+        with termination_as_interrupt():
+            parsed = parser.instantiate(parser.parse_args(_with_recipe(_with_flags(words))))
+            options = dict(vars(parsed[parsed.command]))
+            COMMANDS[parsed.command](**options)
     except BrokenPipeError:
         os.close(sys.stdout.fileno())
         return 141
+    except (ValueError, OSError, TrainingError, ArgumentError) as error:
+        print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
+        return 128 + stopped.received
+    except KeyboardInterrupt as interrupt:
+        resumes = "; the same command resumes" if words and words[0] in WITH_RECIPE else ""
+        print(f"parallel-wavenet: interrupted{resumes}", file=sys.stderr)
+        return 143 if isinstance(interrupt, Terminated) else 130
     return 0
+
+
+def _with_flags(words: list[str]) -> list[str]:
+    """Let `--flag` alone say true where a command takes a boolean."""
+    command = COMMANDS.get(words[0]) if words else None
+    parameters = inspect.signature(command).parameters.values() if command else ()
+    flags = {f"--{parameter.name}" for parameter in parameters if parameter.annotation is bool}
+    following = [*words[1:], ""]
+    return [
+        f"{word}=true" if word in flags and after not in ("true", "false") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _with_recipe(words: list[str]) -> list[str]:
@@ -87,6 +121,8 @@ def _with_recipe(words: list[str]) -> list[str]:
 def _one_line(error: Exception, words: Sequence[str]) -> str:
     """Say what is wrong in one line, with the nearest valid name for an unknown one."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if len(text) > MAX_MESSAGE:
+        text = f"{text[:MAX_MESSAGE]}..."
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
     if unknown and words and words[0] in COMMANDS:
         name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]

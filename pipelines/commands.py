@@ -9,15 +9,17 @@ import torch
 
 import data
 from data import Manifest, SegmentSampler, UtteranceSet
+from distill import initialise_context
+from flows import Engine
 from flows.atomic import atomic_write
 from pipelines import benchmark as benchmarking
-from pipelines import evaluate as evaluating
 from pipelines import generate as generating
+from pipelines import interpolate as interpolating
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.summary import summary_of
 from pipelines.tasks import StudentTask, TeacherTask
 from pipelines.training import train
-from pipelines.workspace import held_out, pick_device, provenance
+from pipelines.workspace import held_out, mel_of, pick_device, provenance
 from student import Student
 from teacher import Teacher
 
@@ -94,22 +96,8 @@ def distill(
     manifest = _manifest(recipe, dump)
     config = recipe.student_training
     place = pick_device(device)
-    teacher_folder = teacher or exp / "teacher"
-    teacher_model = Teacher.from_pretrained(teacher_folder, place)
-    data.MelConfig(**teacher_model.metadata["mel"]).check_same(manifest.mel, str(dump))
-    torch.manual_seed(recipe.seed)
-    model = Student(recipe.student)
-    _set_statistics(model, manifest)
-    task = StudentTask(
-        model,
-        teacher_model,
-        recipe.distillation,
-        held_out(manifest, "val", config.validation_utterances, place),
-        recipe.data.mel,
-        recipe.seed,
-    )
     train(
-        task,
+        student_task(recipe, dump, teacher or exp / "teacher", place),
         _sampler(recipe, manifest, config),
         config,
         exp / "student",
@@ -118,6 +106,35 @@ def distill(
         sample_rate=recipe.data.mel.sample_rate,
     )
     print(f"student: {exp / 'student'}")
+
+
+def student_task(recipe: Recipe, dump: Path, teacher: Path, place: torch.device) -> StudentTask:
+    """Build an untrained student and what it is trained and measured by.
+
+    Args:
+        recipe: sizes, objective and seed.
+        dump: prepared data.
+        teacher: folder of the trained teacher.
+        place: where the teacher and the held-out utterances go.
+    Raises:
+        ValueError: if the teacher or the data do not fit the recipe.
+    """
+    manifest = _manifest(recipe, dump)
+    teacher_model = Teacher.from_pretrained(teacher, place)
+    mel_of(teacher_model, teacher).check_same(manifest.mel, str(dump))
+    torch.manual_seed(recipe.seed)
+    model = Student(recipe.student)
+    _set_statistics(model, manifest)
+    if recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
+        print("the teacher's context network has another shape: the student's starts afresh")
+    return StudentTask(
+        model,
+        teacher_model,
+        recipe.distillation,
+        held_out(manifest, "val", recipe.student_training.validation_utterances, place),
+        recipe.data.mel,
+        recipe.seed,
+    )
 
 
 def generate(
@@ -129,6 +146,7 @@ def generate(
     temperature: float = 1.0,
     max_seconds: float | None = None,
     device: str = "auto",
+    engine: Engine = "auto",
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
@@ -141,6 +159,7 @@ def generate(
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
+        engine: how a teacher samples: "compiled", "step", or "auto": compiled where it applies.
     """
     written = generating.generate(
         model,
@@ -151,34 +170,46 @@ def generate(
         temperature=temperature,
         max_seconds=max_seconds,
         device=device,
+        engine=engine,
     )
     for item in written:
         print(f"{item.path}  {item.seconds:.2f} s")
 
 
-def evaluate(
+def interpolate(
     model: Path,
-    dump: Path,
-    split: Literal["val", "test"] = "test",
-    limit: int | None = None,
-    seed: int = 0,
-    out: Path | None = None,
+    first: Path,
+    second: Path,
+    out: Path,
+    num_steps: int = 5,
+    path: Literal["linear", "spherical"] = "spherical",
+    max_seconds: float | None = None,
     device: str = "auto",
 ) -> None:
-    """Measure a model on held-out utterances: likelihood of a teacher, following of a student.
+    """Walk from one recording to another through the latent space of a model.
 
     Args:
         model: folder of a teacher or a student.
-        dump: prepared data.
-        split: "val" or "test".
-        limit: at most so many utterances, the first by name.
-        seed: of the student's noise.
-        out: JSON file to write as well.
+        first: recording at the start.
+        second: recording at the end; the longer one is cut to the length of the shorter.
+        out: folder that gets one WAV file per point.
+        num_steps: points, both ends included.
+        path: "linear" or "spherical".
+        max_seconds: use so much of the recordings at most.
         device: "auto", "cpu" or "cuda".
     """
-    result = evaluating.evaluate(model, dump, split=split, limit=limit, seed=seed, device=device)
-    print(evaluating.evaluation_table(result))
-    _write_json(out, result)
+    written = interpolating.interpolate(
+        model,
+        first,
+        second,
+        out,
+        num_steps=num_steps,
+        path=path,
+        max_seconds=max_seconds,
+        device=device,
+    )
+    for file in written:
+        print(file)
 
 
 def benchmark(

@@ -1,7 +1,7 @@
 """Waveforms from a trained model: from recordings by way of their mel, or from saved mels."""
 
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,8 @@ import torch
 from tqdm import tqdm
 
 from data import MelConfig, find_audio_files, log_mel, read_waveform, write_waveform
+from data.arrays import ArrayError, open_array
+from flows import Engine, choose_engine
 from pipelines.workspace import load_model, mel_of, pick_device
 from teacher import Teacher
 
@@ -38,6 +40,7 @@ def generate(
     temperature: float = 1.0,
     max_seconds: float | None = None,
     device: str = "auto",
+    engine: Engine = "auto",
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
@@ -49,8 +52,9 @@ def generate(
         format: of the files, 16-bit.
         seed: of the noise; each file's depends on the seed and its name alone.
         temperature: factor on the noise.
-        max_seconds: cut inputs to this length (a teacher takes minutes per second).
+        max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
+        engine: how a teacher samples: "compiled", "step", or "auto": compiled where it applies.
     Returns:
         what was written, in order.
     Raises:
@@ -59,6 +63,8 @@ def generate(
     network = load_model(model, pick_device(device))
     mel = mel_of(network, model)
     sources = _sources(input)
+    if isinstance(network, Teacher):
+        print(f"teacher: {choose_engine(next(network.parameters()), engine)[1]}")
     written = []
     for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
         frames = _frames(source, mel, max_seconds)
@@ -67,12 +73,11 @@ def generate(
         features = torch.from_numpy(frames)[None]
         parameter = next(network.parameters())
         if isinstance(network, Teacher):
-            waveform = network.sample(
-                features.to(parameter),
-                temperature,
-                generator,
-                partial(tqdm, desc=name.name, unit="sample", mininterval=2.0),
-            )
+            total = frames.shape[1] * mel.hop_length
+            with tqdm(total=total, desc=name.name, unit="sample", mininterval=2.0) as bar:
+                waveform = network.sample(
+                    features.to(parameter), temperature, generator, engine, bar.update
+                )
         else:
             waveform = network.sample(features.to(parameter), temperature, generator)
         target = out / name.with_suffix(f".{format}")
@@ -97,6 +102,9 @@ def _sources(input: Path) -> list[Path]:
         sources = sorted([*find_audio_files(input), *input.rglob("*.npy")])
         if not sources:
             raise InputError(f"{input}: no audio file and no .npy in this folder")
+        for first, second in pairwise(sorted(sources, key=lambda source: source.with_suffix(""))):
+            if first.with_suffix("") == second.with_suffix(""):
+                raise InputError(f"{second}: would get the same name as {first}")
         return sources
     if not input.exists():
         raise InputError(f"{input}: no such file or folder")
@@ -119,13 +127,11 @@ def _frames(source: Path, config: MelConfig, max_seconds: float | None) -> np.nd
 
 def _read_mel(source: Path, config: MelConfig) -> np.ndarray:
     try:
-        frames = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{source}: not a readable .npy array: {error}") from error
-    if not isinstance(frames, np.ndarray) or frames.dtype.kind != "f":
-        raise InputError(
-            f"{source}: holds {getattr(frames, 'dtype', type(frames))}, expected floats"
-        )
+        frames = open_array(source)
+    except ArrayError as error:
+        raise InputError(str(error)) from error
+    if frames.dtype.kind != "f":
+        raise InputError(f"{source}: holds {frames.dtype}, expected floats")
     if frames.ndim != 2 or frames.shape[0] != config.num_mels or frames.shape[1] == 0:
         raise InputError(
             f"{source}: has shape {frames.shape}, expected ({config.num_mels}, L) log-mel frames"

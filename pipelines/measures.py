@@ -40,6 +40,24 @@ def teacher_nll(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
     return nats / samples
 
 
+@torch.no_grad()
+def teacher_bits(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
+    """Bits to code a 16-bit sample by a mixture's probabilities of 16-bit steps, no density."""
+    nats, samples = 0.0, 0
+    for utterance in utterances:
+        nats -= float(teacher.discretised_log_prob(utterance.waveform, utterance.log_mel))
+        samples += utterance.waveform.numel()
+    return nats / samples / LN2
+
+
+@torch.no_grad()
+def floor_share(teacher: Teacher, utterance: Utterance) -> float:
+    """Share of an utterance's log-scales that the floor holds up, within 0.05 nats of it."""
+    params = teacher.predict_params(utterance.waveform, utterance.log_mel)
+    held_up = teacher.distribution.log_scales(params) <= teacher.config.log_scale_floor + 0.05
+    return float(held_up.double().mean())
+
+
 def baseline_nll(
     utterances: Iterable[Utterance], frame_length: int, log_scale_floor: float
 ) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """A recipe: every value that a run depends on."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -30,7 +31,8 @@ class TrainingConfig:
         ema_decay: decay of the averaged weights, which are what is evaluated and saved.
         precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16.
         log_every: steps between scalars.
-        validate_every: steps between validations; the resumable state is saved then, too.
+        validate_every: steps between validations; a checkpoint is saved then, too.
+        keep_checkpoints: the newest so many are kept, and that of the best validation.
         validation_utterances: held-out utterances per validation.
     """
 
@@ -46,6 +48,7 @@ class TrainingConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     log_every: int = 20
     validate_every: int = 1000
+    keep_checkpoints: int = 2
     validation_utterances: int = 8
 
     def __post_init__(self) -> None:
@@ -55,6 +58,7 @@ class TrainingConfig:
             "segment_frames",
             "log_every",
             "validate_every",
+            "keep_checkpoints",
             "validation_utterances",
         ):
             if getattr(self, name) < 1:
@@ -62,7 +66,7 @@ class TrainingConfig:
         if self.warmup_steps < 0:
             raise ValueError(f"training.warmup_steps is {self.warmup_steps}, expected >= 0")
         for name in ("learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")
         for name in ("ema_decay", "adam_beta2", "final_learning_rate_ratio"):
             if not 0 <= getattr(self, name) <= 1:
@@ -94,17 +98,15 @@ class Recipe:
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or Path(self.name).name != self.name or "\0" in self.name:
+            raise ValueError(f"name is {self.name!r}, expected the name of a folder")
         for model in ("teacher", "student"):
             for name in ("num_mels", "hop_length"):
                 found = getattr(getattr(self, model), name)
                 wanted = getattr(self.data.mel, name)
                 if found != wanted:
                     raise ValueError(f"{model}.{name} is {found}, but data.mel.{name} is {wanted}")
-        if self.student.context_margin != self.teacher.context_margin:
-            raise ValueError(
-                f"student.context_margin is {self.student.context_margin}, but "
-                f"teacher.context_margin is {self.teacher.context_margin}"
-            )
+        self.distillation.check_models(self.student, self.teacher)
         longest = max(self.distillation.spectral.fft_sizes)
         samples = self.student_training.segment_frames * self.data.mel.hop_length
         if samples < longest:
@@ -136,7 +138,8 @@ def find_recipe(name_or_path: str) -> Path:
         return Path(str(resources.files("pipelines") / "recipes" / f"{name_or_path}.yaml"))
     path = Path(name_or_path)
     if path.is_file():
-        return path
+        # To the parser of the command line, "mine.yaml" could be an attribute of a module.
+        return path.absolute()
     names = recipe_names()
     raise ValueError(
         f"recipe {name_or_path!r} is neither a file nor one of {', '.join(names)}"

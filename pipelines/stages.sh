@@ -41,9 +41,10 @@ parse_options() {
 in_stages() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ]; }
 
 # logged NAME COMMAND ...: run a command of the program, its output to the screen and to a log.
+# tee -i: after Ctrl-C the command still says that it saved its state.
 logged() {
   local log="$exp/logs/$1.log"
   shift
   mkdir -p "$exp/logs"
-  .venv/bin/parallel-wavenet "$@" 2>&1 | tee -a "$log"
+  .venv/bin/parallel-wavenet "$@" 2>&1 | tee -ia "$log"
 }

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.benchmark import benchmark_table
-from pipelines.evaluate import evaluation_table
+from pipelines.evaluation import evaluation_table
+from pipelines.evaluation.command import EVALUATION_FILE
 
 
 class SummaryError(ValueError):
@@ -16,17 +17,14 @@ def summary_of(exp: Path) -> str:
     """Compose the summary of a run in Markdown.
 
     Args:
-        exp: results of `run_distill.sh`: `teacher.json`, `student.json`, `benchmark.json` and
-            `samples/`.
+        exp: results of `run_distill.sh`: `evaluation/`, `benchmark.json` and `samples/`.
     Raises:
         SummaryError: if a result is missing; names the file.
     """
     sections = [
         f"# {exp}",
-        "## Teacher: held-out likelihood",
-        evaluation_table(_read(exp / "teacher.json")),
-        "## Student: does it follow its mel?",
-        evaluation_table(_read(exp / "student.json")),
+        "## Held-out utterances",
+        evaluation_table(_read(exp / "evaluation" / EVALUATION_FILE)),
         "## Sampling speed",
         benchmark_table(_read(exp / "benchmark.json")),
         "## Listen",

@@ -7,11 +7,22 @@ from torch import Tensor
 from data import Batch, MelConfig, log_mel
 from distill import Distillation, DistillationConfig, check_health
 from flows import Pretrained
-from pipelines.measures import Utterance, bits_per_sample, student_following, teacher_nll
+from pipelines.measures import (
+    Utterance,
+    bits_per_sample,
+    floor_share,
+    student_following,
+    teacher_bits,
+    teacher_nll,
+)
 from pipelines.pictures import spectrogram_image
-from pipelines.training import Task, Validation
+from pipelines.training import Task
+from pipelines.training_log import Validation
 from student import Student
 from teacher import Teacher
+
+MONTE_CARLO_SEEDS = 1 << 40
+"""Offset of the seeds of Monte-Carlo draws: the sample's own noise must not come back in them."""
 
 
 class TeacherTask(Task):
@@ -31,14 +42,24 @@ class TeacherTask(Task):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the batch, nats per sample."""
-        log_prob = self.model.log_prob(batch.waveform, batch.log_mel)
+        discretised = self.model.config.discretised
+        measure = self.model.discretised_log_prob if discretised else self.model.log_prob
+        log_prob = measure(batch.waveform, batch.log_mel)
         return {"loss": -log_prob.mean() / batch.waveform.shape[-1]}
 
     def validate(self, model: Pretrained) -> Validation:
-        """Exact likelihood of whole held-out utterances."""
+        """Exact likelihood of whole held-out utterances; how many log-scales are at the floor."""
         assert isinstance(model, Teacher)
         nats = teacher_nll(model, self.held_out)
-        return Validation(nats, {"nll_nats": nats, "nll_bits": bits_per_sample(nats)})
+        scalars = {
+            "nll_nats": nats,
+            "nll_bits": bits_per_sample(nats),
+            "floor_share": floor_share(model, self.held_out[0]),
+        }
+        if not model.config.discretised:
+            return Validation(nats, scalars)
+        bits = teacher_bits(model, self.held_out)
+        return Validation(bits, scalars | {"discretised_bits": bits})
 
 
 class StudentTask(Task):
@@ -66,22 +87,26 @@ class StudentTask(Task):
     ) -> None:
         super().__init__()
         self.model: Student = model
-        self.objective = Distillation(model, teacher, config)
+        self.objective = Distillation(model, teacher, config, mel.sample_rate)
         self.held_out = held_out
         self.mel = mel
         self.seed = seed
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Draw samples for the batch's conditioning and score them."""
-        noise = _noise(batch.waveform, self.seed, step)
-        return dict(self.objective(noise, batch.log_mel, batch.waveform))
+        noise = _noise(self.model, batch.waveform, self.seed, step)
+        draws = torch.Generator(batch.waveform.device)
+        draws.manual_seed(_seed_of(self.seed, step) + MONTE_CARLO_SEEDS)
+        return dict(self.objective(noise, batch.log_mel, batch.waveform, draws))
 
     def validate(self, model: Pretrained) -> Validation:
         """Objective, health and following of the conditioning on held-out utterances."""
         assert isinstance(model, Student)
-        objective = Distillation(model, self.objective.teacher, self.objective.config).eval()
+        training = self.objective
+        objective = Distillation(model, training.teacher, training.config, training.sample_rate)
+        objective.eval()
         batch = _equal_lengths(self.held_out, self.mel.hop_length)
-        noise = _noise(batch.waveform, self.seed, -1)
+        noise = _noise(model, batch.waveform, self.seed, -1)
         with torch.no_grad():
             terms = objective(noise, batch.log_mel, batch.waveform)
         health = check_health(objective, noise, batch.log_mel, batch.waveform)
@@ -103,10 +128,15 @@ class StudentTask(Task):
         )
 
 
-def _noise(like: Tensor, seed: int, step: int) -> Tensor:
-    """Standard normal noise that depends on (seed, step) alone, whatever the device."""
-    generator = torch.Generator().manual_seed((seed + 1) * 1_000_003 + step)
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+def _noise(student: Student, like: Tensor, seed: int, step: int) -> Tensor:
+    """The student's noise, dependent on (seed, step) alone, whatever the device."""
+    generator = torch.Generator().manual_seed(_seed_of(seed, step))
+    drawn = student.flow.base.sample(torch.empty(like.shape, dtype=like.dtype), generator)
+    return drawn.to(like.device)
+
+
+def _seed_of(seed: int, step: int) -> int:
+    return (seed + 1) * 1_000_003 + step
 
 
 def _equal_lengths(utterances: list[Utterance], hop: int) -> Utterance:

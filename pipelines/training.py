@@ -1,43 +1,33 @@
 """The one training loop, for teacher and student."""
 
-import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data import Batch, SegmentSampler
 from flows import Pretrained
-from flows.atomic import atomic_write
+from flows.folder_lock import folder_lock
+from pipelines.checkpoints import CheckpointError
 from pipelines.ema import averaged_copy
+from pipelines.precision import precision_plugin
 from pipelines.recipe import TrainingConfig
+from pipelines.signals import Stopped, StopRequest, stop_requests
+from pipelines.state import TrainingState
+from pipelines.training_log import TrainingLog, Validation
 
-STATE_FILE = "state.pt"
-METRICS_FILE = "metrics.jsonl"
 MAX_CONSECUTIVE_SKIPS = 20
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says why and where the last good state is."""
-
-
-@dataclass
-class Validation:
-    """What a validation found: scalars by name (the lower `score`, the better) and warnings."""
-
-    score: float
-    scalars: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    audio: dict[str, Tensor] = field(default_factory=dict)  # (1, T) at the corpus's rate
-    images: dict[str, Any] = field(default_factory=dict)  # (H, W, 3) uint8
 
 
 class Task(nn.Module):
@@ -65,6 +55,11 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
     return config.learning_rate * factor
 
 
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch's generators so that a step's random numbers depend on (seed, step) alone."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]))
+
+
 def train(
     task: Task,
     sampler: SegmentSampler,
@@ -76,14 +71,14 @@ def train(
     sample_rate: int,
     on_step: Callable[[int], None] | None = None,
 ) -> Pretrained:
-    """Train a task's model, resuming from the folder's state if there is one.
+    """Train a task's model, resuming from the folder's newest checkpoint if there is one.
 
     Args:
         task: model, loss and validation.
-        sampler: training segments; a step's batch depends on (seed, step) alone, and so must the
-            task's loss, so that an interrupted run continues as if it had not stopped.
+        sampler: training segments; a step's batch depends on (seed, step) alone, and so does
+            torch's random state, so that an interrupted run continues as if it had not stopped.
         config: steps, learning rate and so on.
-        folder: gets the model (`config.json`, `model.safetensors`), `state.pt` to resume from,
+        folder: gets the model (`config.json`, `model.safetensors`), `checkpoints/` to resume from,
             `metrics.jsonl` and TensorBoard events.
         metadata: stored with the model.
         device: "auto", "cpu", "cuda" or what Fabric accepts.
@@ -92,145 +87,149 @@ def train(
     Returns:
         the averaged model as of the best validation.
     Raises:
-        TrainingError: after `MAX_CONSECUTIVE_SKIPS` steps in a row without a finite gradient.
+        TrainingError: after `MAX_CONSECUTIVE_SKIPS` steps in a row without a finite loss and
+            gradient, or if there is nothing whole to resume from.
+        Stopped: after SIGINT or SIGTERM, when the state has been saved.
+        FolderInUseError: if another run is training in the folder.
     """
-    fabric = Fabric(accelerator=device, devices=1, precision=config.precision)
-    folder.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.Adam(
-        [p for p in task.parameters() if p.requires_grad],
-        lr=config.learning_rate,
-        betas=(0.9, config.adam_beta2),
-    )
-    module, optimizer = fabric.setup(task, optimizer)
-    averaged = averaged_copy(task.model, config.ema_decay)
-    average = averaged.module
-    assert isinstance(average, Pretrained)
-    state = _State(task.model, averaged, optimizer, folder / STATE_FILE)
-    state.load()
-    log = _Log(folder, sample_rate, state.step)
-    if state.step:
-        log.say(f"resuming at step {state.step}")
-    skipped = 0
-    bar = tqdm(
-        total=config.max_steps, initial=state.step, desc=task.name, unit="step", mininterval=5.0
-    )
-    if state.step < config.max_steps:
-        task.train()
-    for batch in sampler.iterate(state.step, config.max_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(state.step, config)
-        terms = module(batch.to(fabric.device), state.step)
-        optimizer.zero_grad()
-        fabric.backward(terms["loss"])
-        norm = fabric.clip_gradients(
-            module, optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
-        )
-        assert isinstance(norm, Tensor)
-        if torch.isfinite(norm):
-            optimizer.step()
-            averaged.update_parameters(task.model)
-            skipped = 0
-        else:
-            skipped += 1
-            log.say(f"step {state.step}: gradient norm is {float(norm)}, step skipped")
-            if skipped >= MAX_CONSECUTIVE_SKIPS:
-                raise TrainingError(
-                    f"{skipped} steps in a row without a finite gradient; the last good state is "
-                    f"{state.path}: lower training.learning_rate or gradient_clip"
-                )
-        state.step += 1
-        bar.update()
-        if state.step % config.log_every == 0 or state.step == config.max_steps:
-            scalars = {name: float(value.detach()) for name, value in terms.items()}
-            scalars |= {
-                "gradient_norm": float(norm),
-                "learning_rate": optimizer.param_groups[0]["lr"],
-            }
-            log.scalars("train", state.step, scalars)
-            bar.set_postfix(loss=f"{scalars['loss']:.3f}")
-        if state.step % config.validate_every == 0 or state.step == config.max_steps:
-            validation = task.validate(average.eval())
-            log.validation(state.step, validation)
-            if validation.score < state.best:
-                state.best = validation.score
-                average.save_pretrained(folder, metadata | {"steps": state.step})
-            state.save()
-        if on_step is not None:
-            on_step(state.step)
-    bar.close()
-    log.close()
-    return type(task.model).from_pretrained(folder, fabric.device)
+    with folder_lock(folder), stop_requests() as stop:
+        run = _Run(task, sampler, config, folder, metadata, device, sample_rate)
+        try:
+            run.resume()
+        except CheckpointError as error:
+            raise TrainingError(str(error)) from error
+        run.train(stop, on_step)
+    return type(task.model).from_pretrained(folder, run.fabric.device)
 
 
-class _State:
-    """What a run resumes from: weights, averages, optimiser, step and best score."""
+class _Run:
+    """One process's part of a training run; arguments as `train`'s."""
 
     def __init__(
-        self, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, path: Path
+        self,
+        task: Task,
+        sampler: SegmentSampler,
+        config: TrainingConfig,
+        folder: Path,
+        metadata: dict[str, Any],
+        device: str,
+        sample_rate: int,
     ) -> None:
-        self.parts: dict[str, Any] = {"model": model, "averaged": averaged, "optimizer": optimizer}
-        self.path = path
-        self.step = 0
-        self.best = math.inf
-
-    def save(self) -> None:
-        values = {name: part.state_dict() for name, part in self.parts.items()}
-        values |= {"step": self.step, "best": self.best}
-        with atomic_write(self.path) as file:
-            torch.save(values, file)
-
-    def load(self) -> None:
-        if not self.path.exists():
-            return
-        try:
-            values = torch.load(self.path, map_location="cpu", weights_only=True)
-            for name, part in self.parts.items():
-                part.load_state_dict(values[name])
-            self.step, self.best = int(values["step"]), float(values["best"])
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TrainingError(
-                f"{self.path}: cannot be resumed from ({reason}); it may belong to another "
-                "recipe: choose another --exp, or remove the file to start again"
-            ) from error
-
-
-class _Log:
-    """Scalars, audio and pictures to TensorBoard; scalars also to `metrics.jsonl`."""
-
-    def __init__(self, folder: Path, sample_rate: int, first_step: int) -> None:
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
-        self.path = folder / METRICS_FILE
+        self.task, self.sampler, self.config, self.folder = task, sampler, config, folder
         self.sample_rate = sample_rate
-        self.started = time.monotonic()
-        lines = self.path.read_text().splitlines() if first_step and self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= first_step]
-        with atomic_write(self.path) as file:
-            file.write("".join(f"{line}\n" for line in kept).encode())
+        self.fabric = Fabric(
+            accelerator=device, devices=1, plugins=[precision_plugin(config.precision, device)]
+        )
+        adam = torch.optim.Adam(
+            [p for p in task.parameters() if p.requires_grad],
+            lr=config.learning_rate,
+            betas=(0.9, config.adam_beta2),
+        )
+        self.module, self.optimizer = self.fabric.setup(task, adam)
+        self.averaged = averaged_copy(task.model, config.ema_decay)
+        self.state = TrainingState(
+            task, task.model, self.averaged, adam, self.fabric.strategy.precision, folder, metadata
+        )
 
-    def say(self, message: str) -> None:
-        tqdm.write(message)
+    def resume(self) -> None:
+        """Continue from the newest whole checkpoint, if there is one."""
+        path = self.state.find(tqdm.write)
+        if path is not None:
+            self.state.load(path, tqdm.write)
+            self.state.restore_best(tqdm.write)
+            tqdm.write(f"resuming at step {self.state.progress.step}")
 
-    def scalars(self, part: str, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(f"{part}/{name}", value, step)
-        seconds = round(time.monotonic() - self.started, 1)
-        with self.path.open("a") as file:
-            file.write(
-                json.dumps({"step": step, "part": part, "seconds": seconds, **values}) + "\n"
+    def train(self, stop: StopRequest, on_step: Callable[[int], None] | None) -> None:
+        """Make the steps that are left."""
+        progress, config = self.state.progress, self.config
+        self.task.train()
+        with (
+            closing(TrainingLog(self.folder, self.sample_rate, progress.step)) as log,
+            tqdm(
+                total=config.max_steps,
+                initial=progress.step,
+                desc=self.task.name,
+                unit="step",
+                mininterval=5.0,
+            ) as bar,
+        ):
+            for batch in self.sampler.iterate(progress.step, config.max_steps):
+                scalars = self.step(batch, log)
+                progress.step += 1
+                bar.update()
+                is_last = progress.step == config.max_steps
+                if progress.step % config.log_every == 0 or is_last:
+                    log.scalars("train", progress.step, {n: float(v) for n, v in scalars.items()})
+                    bar.set_postfix(loss=f"{float(scalars['loss']):.3f}")
+                if progress.step % config.validate_every == 0 or is_last:
+                    self.validate(log)
+                if on_step is not None:
+                    on_step(progress.step)
+                if stop.received is not None:
+                    path = self.state.save(config.keep_checkpoints)
+                    raise Stopped(
+                        f"stopped by {stop.received.name} after step {progress.step}, saved {path}",
+                        stop.received,
+                    )
+
+    def step(self, batch: Batch, log: TrainingLog) -> dict[str, float | Tensor]:
+        """Make one optimiser step, or skip it where the numbers are not finite.
+
+        Returns:
+            what to log of it.
+        """
+        progress, config = self.state.progress, self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(progress.step, config)
+        seed_step(self.sampler.seed, progress.step)
+        terms = self.module(batch.to(self.fabric.device), progress.step)
+        self.optimizer.zero_grad()
+        self.fabric.backward(terms["loss"])
+        norm = self.fabric.clip_gradients(
+            self.module, self.optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
+        )
+        assert isinstance(norm, Tensor)
+        is_finite = bool(torch.isfinite(terms["loss"]) & torch.isfinite(norm))
+        if not is_finite:
+            # Without gradients the optimiser moves nothing; a loss scaler lowers its scale.
+            self.optimizer.zero_grad()
+        self.optimizer.step()
+        if is_finite:
+            self.averaged.update_parameters(self.task.model)
+            progress.num_skipped_in_row = 0
+            progress.num_clipped += int(norm > config.gradient_clip)
+        else:
+            self._skip(float(terms["loss"].detach()), float(norm), log)
+        return {name: value.detach() for name, value in terms.items()} | {
+            "gradient_norm": norm,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "skipped_steps": progress.num_skipped,
+            "clipped_steps": progress.num_clipped,
+        }
+
+    def validate(self, log: TrainingLog) -> None:
+        """Measure the averaged model, save the state, and the model if it is the best so far."""
+        progress = self.state.progress
+        validation = self.task.validate(self.state.average.eval())
+        log.validation(progress.step, validation)
+        is_best = math.isfinite(validation.score) and (
+            progress.best_score is None or validation.score < progress.best_score
+        )
+        if is_best:
+            progress.best_score, progress.best_step = validation.score, progress.step
+        # In this order a run that dies in between finds the model in the checkpoint.
+        self.state.save(self.config.keep_checkpoints)
+        if is_best:
+            self.state.save_best()
+
+    def _skip(self, loss: float, norm: float, log: TrainingLog) -> None:
+        progress = self.state.progress
+        progress.num_skipped += 1
+        progress.num_skipped_in_row += 1
+        log.say(f"step {progress.step}: loss {loss}, gradient norm {norm}: step skipped")
+        if progress.num_skipped_in_row >= MAX_CONSECUTIVE_SKIPS:
+            raise TrainingError(
+                f"{progress.num_skipped_in_row} steps in a row without a finite loss and gradient; "
+                f"the last good state is in {self.state.checkpoints}: lower training.learning_rate "
+                "or gradient_clip"
             )
-
-    def validation(self, step: int, validation: Validation) -> None:
-        self.scalars("validation", step, {"score": validation.score, **validation.scalars})
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.scalars.items())
-        self.say(f"step {step}: {shown}")
-        for warning in validation.warnings:
-            self.say(f"warning: {warning}")
-        for name, audio in validation.audio.items():
-            self.writer.add_audio(name, audio.clamp(-1, 1), step, sample_rate=self.sample_rate)
-        for name, image in validation.images.items():
-            self.writer.add_image(name, image, step, dataformats="HWC")
-        self.writer.flush()
-
-    def close(self) -> None:
-        self.writer.close()

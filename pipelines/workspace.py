@@ -27,7 +27,7 @@ def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
         "recipe": recipe.to_dict(),
         "corpus_checksum": manifest.contents.checksum,
         "versions": versions,
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -93,8 +93,8 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _commit() -> str:
-    """Commit of the source tree the program runs from, or "unknown"."""
+def commit() -> str:
+    """Name the commit of the source tree the program runs from, or "unknown"."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty"],

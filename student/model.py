@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from flows import (
     FrameContext,
     Inverse,
     Pretrained,
+    StandardLogistic,
     StandardNormal,
     Transform,
     WaveNet,
@@ -25,6 +26,11 @@ from flows import (
     unbound_log_scale,
 )
 from flows.config import from_dict
+
+BASES: dict[str, type[StandardNormal] | type[StandardLogistic]] = {
+    "gaussian": StandardNormal,
+    "logistic": StandardLogistic,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +52,8 @@ class StudentConfig:
         initial_std: standard deviation of the untrained student's samples; the training
             pipeline sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
+        base: distribution of the noise, and of each sample given earlier noise: "gaussian" as in
+            ClariNet, or "logistic" as in Parallel WaveNet.
     """
 
     num_mels: int = 80
@@ -59,8 +67,13 @@ class StudentConfig:
     filter_order: int = 0
     initial_std: float = 0.1
     log_scale_floor: float = LOG_SCALE_FLOOR
+    base: Literal["gaussian", "logistic"] = "gaussian"
 
     def __post_init__(self) -> None:
+        if self.base not in BASES:
+            raise ValueError(
+                f"student.base is {self.base!r}, expected one of {', '.join(map(repr, BASES))}"
+            )
         for name in ("num_mels", "hop_length", "context_channels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"student.{name} is {getattr(self, name)}, expected at least 1")
@@ -68,10 +81,11 @@ class StudentConfig:
             raise ValueError(f"student.filter_order is {self.filter_order}, expected at least 0")
         if not self.flow_layers:
             raise ValueError("student.flow_layers is empty, expected one number of layers per flow")
-        if not math.log(self.initial_std) > self.log_scale_floor:
+        least = BASES[self.base].std * math.exp(self.log_scale_floor)
+        if not self.initial_std > least:
             raise ValueError(
-                f"student.initial_std is {self.initial_std}, expected more than "
-                f"{math.exp(self.log_scale_floor):.2g}, the scale's floor"
+                f"student.initial_std is {self.initial_std}, expected more than {least:.2g}, that "
+                "of the scale's floor"
             )
 
     @property
@@ -95,23 +109,26 @@ class StudentSample(NamedTuple):
     waveform: Tensor
     """x, shape (B, 1, T)."""
     loc: Tensor
-    """Mean of x_t given z_<t, shape (B, 1, T)."""
+    """Location of x_t given z_<t, its mean, shape (B, 1, T)."""
     log_scale: Tensor
-    """Log standard deviation of x_t given z_<t in nats, shape (B, 1, T)."""
+    """Log-scale of x_t given z_<t in nats, shape (B, 1, T)."""
     flow_log_scales: tuple[Tensor, ...]
     """Each flow's own log-scale, noise side first, shape (B, 1, T) each; a filter's log-gain is the
     last."""
+    base: StandardNormal | StandardLogistic
+    """What x_t given z_<t is, shifted and scaled."""
 
 
 class Student(Pretrained):
-    r"""A Gaussian inverse autoregressive flow.
+    r"""An inverse autoregressive flow.
 
     .. math:: x^{(k)}_t = x^{(k-1)}_t\, e^{s_k} + \mu_k, \qquad
               s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c, \qquad x^{(0)} = z
 
-    Given z_<t the sample x_t is Gaussian with log-scale :math:`\sum_k s_k` and a location
-    accumulated the same way, so that its KL to a Gaussian teacher has a closed form. A causal
-    filter after the last flow (the inverse of a convolutional flow) leaves it Gaussian.
+    Given z_<t the sample x_t is Gaussian, or logistic, as the noise is, with log-scale
+    :math:`\sum_k s_k` and a location accumulated the same way: its entropy is known, and between
+    Gaussians the KL to the teacher has a closed form. A causal filter after the last flow (the
+    inverse of a convolutional flow) leaves it what it is.
 
     References:
         Parallel WaveNet (van den Oord et al., 2018), eq. 4-6. arXiv:1711.10433
@@ -138,7 +155,7 @@ class Student(Pretrained):
             ]
         steps += [Inverse(filter) for filter in filters]
         # Compose runs from data to noise: the last step of sampling comes first.
-        self.flow = Flow(StandardNormal(), Compose(reversed(steps)))
+        self.flow = Flow(BASES[config.base](), Compose(reversed(steps)))
         # Registered inside the flow; noise side first.
         self._networks = networks
         self._filters = filters  # one or none
@@ -164,14 +181,15 @@ class Student(Pretrained):
 
     def set_initial_std(self, std: float) -> None:
         """Set the last flow's log-scale bias so that fresh samples have this deviation."""
-        raw = unbound_log_scale(math.log(std), self.config.log_scale_floor)
+        log_scale = math.log(std / self.flow.base.std)
+        raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
         self._networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
 
     def forward(self, z: Tensor, log_mel: Tensor) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
 
         Args:
-            z: standard normal noise, shape (B, 1, T), T a multiple of hop_length.
+            z: noise from `flow.base`, shape (B, 1, T), T a multiple of hop_length.
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
         Returns:
@@ -193,7 +211,8 @@ class Student(Pretrained):
             scale = log_scale.exp()
             x, loc = x * scale + shift, loc * scale + shift
             log_scales.append(log_scale)
-        return StudentSample(x, loc, torch.stack(log_scales).sum(0), tuple(log_scales))
+        log_scale = torch.stack(log_scales).sum(0)
+        return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
 
     @torch.no_grad()
     def sample(

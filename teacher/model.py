@@ -1,10 +1,9 @@
 """A mel-conditioned WaveNet with exact, parallel likelihood."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -13,15 +12,22 @@ from flows import (
     LOG_SCALE_FLOOR,
     Affine,
     Autoregressive,
+    Engine,
     Flow,
     FrameContext,
     Pretrained,
-    StandardNormal,
+    Transformer,
     WaveNet,
     WaveNetConfig,
+    discretised_log_prob,
+    draw_chunks,
     maf,
 )
 from flows.config import from_dict
+from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+
+INT16_STEPS = 32768.0
+"""Steps of 16-bit audio in a unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,9 @@ class TeacherConfig:
         context_margin: mel frames seen before and after each frame.
         wavenet: size of the causal network.
         log_scale_floor: lower bound of the log-scale, nats.
+        distribution: of each sample given those before it: "gaussian", or "mixture" of logistics.
+        num_components: logistics in the mixture.
+        discretised: train a mixture by the probability of 16-bit steps instead of the density.
     """
 
     num_mels: int = 80
@@ -43,23 +52,37 @@ class TeacherConfig:
     context_margin: int = 2
     wavenet: WaveNetConfig = field(default_factory=WaveNetConfig)
     log_scale_floor: float = LOG_SCALE_FLOOR
+    distribution: Literal["gaussian", "mixture"] = "gaussian"
+    num_components: int = 10
+    discretised: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("num_mels", "hop_length", "context_channels"):
+        for name in ("num_mels", "hop_length", "context_channels", "num_components"):
             if getattr(self, name) < 1:
                 raise ValueError(f"teacher.{name} is {getattr(self, name)}, expected at least 1")
+        if self.distribution not in ("gaussian", "mixture"):
+            raise ValueError(
+                f"teacher.distribution is {self.distribution!r}, expected 'gaussian' or 'mixture'"
+            )
+        if self.discretised and self.distribution != "mixture":
+            raise ValueError(
+                f"teacher.discretised needs teacher.distribution 'mixture', got "
+                f"{self.distribution!r}"
+            )
 
 
 class Teacher(Pretrained):
-    r"""A Gaussian WaveNet.
+    r"""A WaveNet that predicts a Gaussian, or a mixture of logistics, for each sample.
 
-    .. math:: p(x \mid c) = \prod_t \mathcal{N}(x_t;\, \mu(x_{<t}, c),\, \sigma(x_{<t}, c)^2)
+    .. math:: p(x \mid c) = \prod_t p(x_t;\, h(x_{<t}, c)), \qquad
+              p = \mathcal{N}(\mu, \sigma^2) \text{ or } \textstyle\sum_k \pi_k\, L(\mu_k, s_k)
 
     As a flow it is a MAF: the likelihood of a whole waveform is one parallel pass, a sample is
     drawn step by step.
 
     References:
         WaveNet (van den Oord et al., 2016). arXiv:1609.03499
+        Parallel WaveNet (van den Oord et al., 2018), sec. 2. arXiv:1711.10433
         ClariNet (Ping et al., 2019), sec. 3.1. arXiv:1807.07281
     """
 
@@ -70,11 +93,19 @@ class Teacher(Pretrained):
         self.config = config
         self.metadata: dict[str, Any] = {}
         self.context = FrameContext(config.num_mels, config.context_channels, config.context_margin)
-        transformer = Affine(config.log_scale_floor)
-        wavenet = WaveNet(
-            config.wavenet, transformer.num_params, context_channels=config.context_channels
+        self.distribution: SampleDistribution = (
+            Gaussian(config.log_scale_floor)
+            if config.distribution == "gaussian"
+            else LogisticMixture(config.num_components, config.log_scale_floor)
         )
-        self.flow = Flow(StandardNormal(), maf(wavenet, transformer))
+        transformer = self.distribution.transformer
+        wavenet = WaveNet(
+            config.wavenet,
+            transformer.num_params,
+            context_channels=config.context_channels,
+            locations=self.distribution.locations,
+        )
+        self.flow = Flow(self.distribution.base, maf(wavenet, transformer))
 
     @property
     def autoregressive(self) -> Autoregressive:
@@ -89,9 +120,8 @@ class Teacher(Pretrained):
         return self.autoregressive.conditioner
 
     @property
-    def transformer(self) -> Affine:
-        """The Gaussian of each sample, as a bijection."""
-        assert isinstance(self.autoregressive.transformer, Affine)
+    def transformer(self) -> Transformer:
+        """The distribution of each sample, as a bijection."""
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
@@ -103,7 +133,7 @@ class Teacher(Pretrained):
             waveform_std: standard deviation of the samples.
         """
         self.context.set_statistics(mel_mean, mel_std)
-        self.wavenet.set_statistics(waveform_std, math.log(waveform_std))
+        self.wavenet.set_statistics(waveform_std, self.distribution.initial_params(waveform_std))
 
     @property
     def receptive_field(self) -> int:
@@ -124,6 +154,42 @@ class Teacher(Pretrained):
         """
         return self.flow.log_prob(waveform, self._frames(waveform, log_mel))
 
+    def discretised_log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Return the log-probability of whole 16-bit waveforms.
+
+        The waveforms are rounded to 16 bits first, what the network reads included. This is a
+        probability, at most 1; the flow, and `log_prob`, stay the continuous density.
+
+        Args:
+            waveform: as in `log_prob`; dither within half a step is undone by the rounding.
+            log_mel: as in `log_prob`.
+        Returns:
+            log-probability in nats, shape (B,); over -T log 2 it is bits per sample.
+        Raises:
+            ValueError: if the teacher is no mixture, or the shapes do not fit each other.
+        """
+        if not isinstance(self.distribution, LogisticMixture):
+            raise ValueError(
+                f"teacher.distribution is {self.config.distribution!r}: the probability of 16-bit "
+                "steps is that of a 'mixture'"
+            )
+        rounded = torch.round(waveform * INT16_STEPS).clamp(-INT16_STEPS, INT16_STEPS - 1)
+        rounded = rounded / INT16_STEPS
+        params = self.predict_params(rounded, log_mel)
+        floor = self.config.log_scale_floor
+        return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
+
+    def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Return what `distribution` reads: parameters of every sample given those before it.
+
+        Args:
+            waveform: shape (B, 1, T).
+            log_mel: as in `log_prob`.
+        Returns:
+            parameters, shape (B, P, 1, T); differentiable in the waveform.
+        """
+        return self.wavenet(waveform, self._frames(waveform, log_mel))
+
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return location and bounded log-scale of every sample given those before it.
 
@@ -132,9 +198,15 @@ class Teacher(Pretrained):
             log_mel: as in `log_prob`.
         Returns:
             location and log-scale, shape (B, 1, T) each; differentiable in the waveform.
+        Raises:
+            ValueError: if the teacher is no Gaussian.
         """
-        params = self.wavenet(waveform, self._frames(waveform, log_mel))
-        return self.transformer.split(params)
+        if not isinstance(self.transformer, Affine):
+            raise ValueError(
+                f"teacher.distribution is {self.config.distribution!r}: only a 'gaussian' has one "
+                "location and log-scale per sample"
+            )
+        return self.transformer.split(self.predict_params(waveform, log_mel))
 
     @torch.no_grad()
     def sample(
@@ -142,25 +214,36 @@ class Teacher(Pretrained):
         log_mel: Tensor,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
-        progress: Callable[..., Iterable[Tensor]] | None = None,
+        engine: Engine = "auto",
+        progress: Callable[[int], object] | None = None,
     ) -> Tensor:
         """Draw waveforms step by step from cached activations.
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample.
+            temperature: factor on the noise of each sample; the choice of a mixture's component
+                stays as it is.
             generator: source of randomness.
-            progress: wraps the iterator of samples and is told their number as `total`, as tqdm.
+            engine: "compiled", "step" (PyTorch), or "auto": compiled where it applies; see
+                `flows.choose_engine`, which says in words which one it is.
+            progress: called every so often with the number of samples drawn since the last call.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
         frames = self.context(log_mel, log_mel.shape[-1])
         shape = (log_mel.shape[0], 1, log_mel.shape[-1] * self.config.hop_length)
-        z = self.flow.base.sample(log_mel.new_empty(shape), generator) * temperature
-        steps: Iterable[Tensor] = (x for x, _ in self.autoregressive.inverse_steps(z, frames))
-        if progress is not None:
-            steps = progress(steps, total=shape[-1])
-        return torch.stack(list(steps), -1)
+        like = log_mel.new_empty(shape)
+        choice = None
+        if isinstance(self.distribution, LogisticMixture):
+            # The inverse of a mixture's CDF is iterative; a component's is not.
+            choice = torch.empty_like(like).uniform_(generator=generator)
+        noise = self.flow.base.sample(like, generator) * temperature
+        drawn = []
+        for chunk in draw_chunks(self.autoregressive, noise, frames, choice, engine):
+            drawn.append(chunk)
+            if progress is not None:
+                progress(chunk.shape[-1])
+        return torch.cat(drawn, -1)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""

@@ -17,6 +17,7 @@ TEACHER = TeacherConfig(
     context_margin=1,
     wavenet=WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=8, skip_channels=8),
 )
+MIXTURE_TEACHER = dataclasses.replace(TEACHER, distribution="mixture", num_components=3)
 STUDENT = StudentConfig(
     num_mels=MELS,
     hop_length=HOP,
@@ -26,6 +27,7 @@ STUDENT = StudentConfig(
     layers_per_cycle=2,
     residual_channels=8,
 )
+LOGISTIC_STUDENT = dataclasses.replace(STUDENT, base="logistic")
 FILTERED_STUDENT = dataclasses.replace(STUDENT, filter_order=5)
 
 
@@ -36,9 +38,9 @@ def perturb(model: torch.nn.Module, scale: float = 0.1) -> None:
             parameter.add_(scale * torch.randn_like(parameter))
 
 
-def make_teacher(seed: int = 0) -> Teacher:
+def make_teacher(seed: int = 0, config: TeacherConfig = TEACHER) -> Teacher:
     torch.manual_seed(seed)
-    teacher = Teacher(TEACHER).double()
+    teacher = Teacher(config).double()
     perturb(teacher)
     return teacher.eval()
 

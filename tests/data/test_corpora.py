@@ -29,7 +29,7 @@ class FakeDebian:
         self.calls.touch()
         self.package = folder / f"{PACKAGE.name}_1.6.1-1_all.deb"
         tree = folder / "tree"
-        synthesise(tree / PACKAGE.audio_folder, num_utterances=2, seconds=0.1)
+        synthesise(tree / PACKAGE.content_folder, num_utterances=2, seconds=0.1)
         (tree / "usr/share/doc" / PACKAGE.name).mkdir(parents=True)
         (tree / "usr/share/doc" / PACKAGE.name / "copyright").write_text("CC-BY-SA-3.0\n")
         # A tar archive and a tool that unpacks it stand for dpkg-deb, absent from other systems.
@@ -124,7 +124,7 @@ def test_package_without_the_audio_is_reported(
 ) -> None:
     pinned = CORPORA["allison"].package
     assert isinstance(pinned, DebianPackage)
-    moved = replace(pinned, audio_folder="usr/share/elsewhere")
+    moved = replace(pinned, content_folder="usr/share/elsewhere")
     monkeypatch.setitem(CORPORA, "allison", replace(CORPORA["allison"], package=moved))
     with pytest.raises(CorpusError, match="the package holds no usr/share/elsewhere"):
         fetch("allison", tmp_path / "corpora")

@@ -13,7 +13,9 @@ import soundfile
 import torch
 
 from data import DataError, Manifest, MelConfig, PrepareConfig, log_mel, prepare, synthesise
+from data.arrays import check_digest
 from data.parallel import choose_num_workers, parallel_map
+from flows.folder_lock import FolderInUseError, folder_lock
 
 CONFIG = PrepareConfig(corpus="mine")
 
@@ -23,9 +25,10 @@ def run(corpus: Path, config: PrepareConfig = CONFIG) -> Manifest:
 
 
 def stamps(manifest: Manifest) -> dict[str, int]:
-    """Time of change of every file of the dump folder but the journal."""
+    """Time of change of every file of the dump folder but the journal and the lock."""
     files = (path for path in manifest.dump_dir.rglob("*") if path.is_file())
-    return {path.name: path.stat().st_mtime_ns for path in files if path.name != "journal.jsonl"}
+    others = ("journal.jsonl", ".lock")
+    return {path.name: path.stat().st_mtime_ns for path in files if path.name not in others}
 
 
 def spoil(path: Path) -> None:
@@ -141,6 +144,30 @@ def test_damaged_output_alone_is_made_again(corpus: Path, damage, kind: str) -> 
     assert path.read_bytes() == content
     after = stamps(first)
     assert all(after[f"clip_{i:03d}.npy"] == before[f"clip_{i:03d}.npy"] for i in (1, 2, 3))
+
+
+def test_digests_are_those_of_the_files(corpus: Path) -> None:
+    manifest = run(corpus)
+    for utterance in manifest.utterances():
+        check_digest(manifest.waveform_path(utterance.name), utterance.waveform_sha256)
+        check_digest(manifest.mel_path(utterance.name), utterance.mel_sha256)
+
+
+def test_journal_of_an_earlier_version_is_done_again(corpus: Path) -> None:
+    first = run(corpus)
+    journal = first.dump_dir / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        del line["waveform_sha256"], line["mel_sha256"]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = stamps(first)
+    assert run(corpus) == first
+    assert all(stamps(first)[name] > before[name] for name in before)
+
+
+def test_second_run_at_the_same_time_is_refused(corpus: Path) -> None:
+    with folder_lock(corpus.parent / "dump"), pytest.raises(FolderInUseError, match="dump: in use"):
+        run(corpus)
 
 
 def test_changed_source_is_done_again(corpus: Path) -> None:

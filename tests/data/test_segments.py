@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -203,6 +204,29 @@ def test_damaged_features_are_reported(tmp_path: Path, damage) -> None:  # type:
         damage(path)
     with pytest.raises(DataError, match=r"run prepare again"):
         UtteranceSet(manifest.dump_dir, "train").load(0)
+
+
+@pytest.mark.parametrize("kind", ["waveforms", "mels"])
+def test_a_flipped_bit_in_the_features_is_reported(
+    prepared: Manifest, tmp_path: Path, kind: str
+) -> None:
+    copy = tmp_path / "dump"
+    shutil.copytree(prepared.dump_dir, copy)
+    name = prepared.utterances("train")[0].name
+    UtteranceSet(copy, "train").load(0)
+    path = copy / kind / f"{name}.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{kind}/{name}\.npy: damaged: .*; remove it and run"):
+        UtteranceSet(copy, "train").load(0)
+
+
+def test_features_of_an_earlier_version_without_digests_are_read(prepared: Manifest) -> None:
+    bare = tuple(replace(u, waveform_sha256="", mel_sha256="") for u in prepared.utterances())
+    contents = replace(prepared.contents, utterances=bare)
+    found = UtteranceSet(Manifest(prepared.dump_dir, contents), "train").load(0)
+    assert torch.equal(found[0], UtteranceSet(prepared, "train").load(0)[0])
 
 
 def test_empty_split_is_refused(prepared: Manifest) -> None:

@@ -7,10 +7,12 @@ import torch
 
 from distill import (
     SpectralConfig,
+    contrastive_kl,
     gaussian_kl,
     log_scale_regulariser,
     multi_resolution_stft,
     power_distance,
+    stft_power_loss,
 )
 from distill.spectral import stft_magnitude
 
@@ -117,3 +119,42 @@ def test_spectral_errors_quote_the_values() -> None:
         SpectralConfig(fft_sizes=(64,), hop_lengths=(16,), win_lengths=(65,))
     with pytest.raises(ValueError, match="not equal"):
         multi_resolution_stft(torch.zeros(1, 1, 512), torch.zeros(1, 1, 256), SMALL)
+
+
+def test_stft_power_loss_is_the_relative_squared_distance_of_power() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 2048, dtype=torch.float64)
+    assert float(stft_power_loss(x, x, SMALL)) == 0
+    # Half the amplitude is a quarter of the power, three quarters away.
+    assert float(stft_power_loss(0.5 * x, x, SMALL)) == pytest.approx(0.75**2)
+    assert float(stft_power_loss(-x, x, SMALL)) == pytest.approx(0)
+
+
+def test_stft_power_loss_means_the_same_at_any_level() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 1, 1, 2048, dtype=torch.float64)
+    expected = float(stft_power_loss(x, y, SMALL))
+    assert float(stft_power_loss(0.1 * x, 0.1 * y, SMALL)) == pytest.approx(expected)
+
+
+def test_stft_power_loss_of_silence_is_finite() -> None:
+    x = torch.randn(1, 1, 512, requires_grad=True)
+    loss = stft_power_loss(0.001 * x, torch.zeros(1, 1, 512), SMALL)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
+
+
+def test_contrastive_kl_rewards_being_unlike_another_context() -> None:
+    right, wrong = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 0.5], requires_grad=True)
+    found = contrastive_kl(right, wrong, gamma=0.3, limit=10.0)
+    torch.testing.assert_close(found, torch.tensor([1.0 - 1.2, 2.0 - 0.15]))
+    (gradient,) = torch.autograd.grad(found.sum(), wrong)
+    torch.testing.assert_close(gradient, torch.full((2,), -0.3))
+
+
+def test_contrastive_kl_stops_rewarding_beyond_its_limit() -> None:
+    wrong = torch.tensor([5000.0], requires_grad=True)
+    found = contrastive_kl(torch.tensor([1.0]), wrong, gamma=0.3, limit=10.0)
+    assert float(found.detach()) == pytest.approx(-2.0)
+    assert float(torch.autograd.grad(found.sum(), wrong)[0]) == 0

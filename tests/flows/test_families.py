@@ -43,7 +43,9 @@ def test_an_untrained_flow_is_near_its_base(family: str) -> None:
     expected = flow.base.log_prob(x).sum(1)
     # A mixture of logistics is within 0.02 nats of a normal, for each scalar of each layer.
     assert (flow.log_prob(x) - expected).mean().abs() < 0.02 * 4 * 3
-    assert (flow.transform(x)[0].sort(1)[0] - x.sort(1)[0]).abs().max() < 0.3
+    moved = (flow.transform(x)[0].sort(1)[0] - x.sort(1)[0]).abs()
+    assert moved.mean() < 0.02
+    assert moved.max() < 0.5  # at four standard deviations a logistic's tail is not a normal's
 
 
 @pytest.mark.slow

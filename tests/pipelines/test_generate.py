@@ -90,7 +90,7 @@ def test_bad_inputs_are_named(trained: Path, tmp_path: Path) -> None:
         "shape.npy": (np.zeros((79, 10), np.float32), r"shape \(79, 10\), expected \(80, L\)"),
         "integers.npy": (np.zeros((80, 10), np.int32), "holds int32, expected floats"),
         "nan.npy": (np.full((80, 10), np.nan, np.float32), "not finite"),
-        "pickle.npy": (np.array([{"a": 1}], object), "not a readable"),
+        "pickle.npy": (np.array([{"a": 1}], object), "objects are never loaded"),
     }
     for name, (array, message) in bad.items():
         np.save(tmp_path / name, array, allow_pickle=True)
@@ -141,7 +141,8 @@ def test_a_recipe_file_with_an_unknown_key_names_it(
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "train-teacher", "distill", "generate", "evaluate", "benchmark"]
+    "command",
+    ["prepare", "train-teacher", "distill", "generate", "interpolate", "evaluate", "benchmark"],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -1,0 +1,100 @@
+"""What the student minimises, as values."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import get_args
+
+from distill.divergence import Estimator
+from distill.perceptual import PerceptualConfig
+from distill.spectral import SpectralConfig
+from student import StudentConfig
+from teacher import TeacherConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """Weights of the objective's terms, and how each is computed.
+
+    A term of weight 0 has no gradient; the costly ones (perceptual, contrastive, forward KL) are
+    not even computed.
+
+    Args:
+        kl_weight: weight of KL(student || teacher), nats per sample.
+        kl_estimator: "closed_form" (between Gaussians only), "monte_carlo", or "auto": the closed
+            form where there is one.
+        num_draws: draws of each sample for Monte Carlo, S.
+        regulariser_weight: ClariNet's lambda on the squared difference of log deviations, inside
+            the KL term.
+        spectral_weight: weight of the multi-resolution STFT distance.
+        power_weight: weight of the distance of time-averaged power spectra.
+        stft_power_weight: weight of Parallel WaveNet's power loss.
+        perceptual_weight: weight of the distance under a frozen network.
+        contrastive_weight: weight of the KL less gamma times that under another clip's context.
+        contrastive_gamma: Parallel WaveNet's gamma.
+        contrastive_limit: nats per sample beyond which a wrong context is wrong enough.
+        forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
+        forward_kl_frames: how much of each clip's start that term sees, mel frames.
+        initialise_context: start the student's context network from the teacher's, where the two
+            agree in shape.
+        spectral: resolutions of the spectral terms.
+        perceptual: the network that listens.
+    """
+
+    kl_weight: float = 0.5
+    kl_estimator: Estimator = "auto"
+    num_draws: int = 16
+    regulariser_weight: float = 4.0
+    spectral_weight: float = 1.0
+    power_weight: float = 1.0
+    stft_power_weight: float = 0.0
+    perceptual_weight: float = 0.0
+    contrastive_weight: float = 0.0
+    contrastive_gamma: float = 0.3
+    contrastive_limit: float = 10.0
+    forward_kl_weight: float = 0.0
+    forward_kl_frames: int = 1
+    initialise_context: bool = False
+    spectral: SpectralConfig = field(default_factory=SpectralConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+
+    def __post_init__(self) -> None:
+        weights = {f.name for f in dataclasses.fields(self) if f.name.endswith("_weight")}
+        for name in sorted(weights):
+            if getattr(self, name) < 0:
+                raise ValueError(f"distillation.{name} is {getattr(self, name)}, expected >= 0")
+        # The regulariser has no weight of its own: it is a part of the KL term.
+        if all(getattr(self, name) == 0 for name in weights - {"regulariser_weight"}):
+            raise ValueError("distillation: every weight is 0, nothing to minimise")
+        if self.kl_estimator not in get_args(Estimator):
+            raise ValueError(
+                f"distillation.kl_estimator is {self.kl_estimator!r}, expected one of "
+                f"{', '.join(map(repr, get_args(Estimator)))}"
+            )
+        for name in ("num_draws", "forward_kl_frames"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"distillation.{name} is {getattr(self, name)}, expected at least 1"
+                )
+        if not 0 <= self.contrastive_gamma < 1:
+            raise ValueError(
+                f"distillation.contrastive_gamma is {self.contrastive_gamma}, expected 0 up to 1"
+            )
+
+    def check_models(self, student: StudentConfig, teacher: TeacherConfig) -> None:
+        """Refuse models that this objective cannot compare.
+
+        Raises:
+            ValueError: if they disagree on the conditioning, or have no KL in closed form and it
+                is asked for.
+        """
+        for name in ("num_mels", "hop_length", "context_margin"):
+            ours, theirs = getattr(student, name), getattr(teacher, name)
+            if ours != theirs:
+                raise ValueError(f"student.{name} is {ours}, but the teacher's is {theirs}")
+        pair = (student.base, teacher.distribution)
+        if self.kl_estimator == "closed_form" and pair != ("gaussian", "gaussian"):
+            raise ValueError(
+                "distillation.kl_estimator is 'closed_form', which exists between Gaussians only; "
+                f"student.base is {pair[0]!r} and teacher.distribution {pair[1]!r}: choose "
+                "'monte_carlo'"
+            )

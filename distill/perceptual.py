@@ -1,0 +1,139 @@
+"""Distance between waveforms as a frozen network hears them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from teacher import Teacher
+
+FEATURE_FLOOR = 1e-8
+"""Smallest mean square of a reference's features, for the ratio to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptualConfig:
+    """Which network listens, and to what.
+
+    Args:
+        network: "teacher" (the teacher's own layers, with the clip's context) or "crepe" (a pitch
+            tracker of package torchcrepe, extra `perceptual`).
+        distance: "style" compares the correlations of features, averaged over time; "feature" the
+            features themselves, sample by sample, which asks for the recording's very phases.
+        crepe_capacity: "tiny" or "full".
+    """
+
+    network: Literal["teacher", "crepe"] = "teacher"
+    distance: Literal["style", "feature"] = "style"
+    crepe_capacity: Literal["tiny", "full"] = "tiny"
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("network", ("teacher", "crepe")),
+            ("distance", ("style", "feature")),
+            ("crepe_capacity", ("tiny", "full")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"perceptual.{name} is {getattr(self, name)!r}, expected one of "
+                    f"{', '.join(map(repr, known))}"
+                )
+
+
+class FeatureNetwork(Protocol):
+    """A frozen network with layers to listen at."""
+
+    def __call__(self, waveform: Tensor, log_mel: Tensor) -> list[Tensor]:
+        """Return each layer's features.
+
+        Args:
+            waveform: shape (B, 1, T).
+            log_mel: the clip's conditioning, for networks that take one.
+        Returns:
+            features, shape (B, C, N) each, with C and N of the layer; differentiable in the
+            waveform.
+        """
+
+
+class TeacherFeatures:
+    """The residual path after each layer of a teacher.
+
+    It was trained on the corpus at hand, and tells apart what matters for the next sample.
+
+    Args:
+        teacher: frozen.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+
+    def __call__(self, waveform: Tensor, log_mel: Tensor) -> list[Tensor]:
+        """Return (B, R, T) for each layer; see `FeatureNetwork`."""
+        found: list[Tensor] = []
+
+        def record(module: Any, arguments: Any, output: tuple[Tensor, Tensor]) -> None:
+            found.append(output[0])
+
+        hooks = [layer.register_forward_hook(record) for layer in self.teacher.wavenet.layers]
+        try:
+            self.teacher.predict_params(waveform, log_mel)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    r"""Correlate channels over time.
+
+    .. math:: G_{ij} = \frac1N \sum_n F_{in} F_{jn}
+
+    Args:
+        features: shape (B, C, N).
+    Returns:
+        shape (B, C, C).
+    """
+    return features @ features.transpose(1, 2) / features.shape[2]
+
+
+def style_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> Tensor:
+    r"""Relative squared distance of Gram matrices, averaged over layers.
+
+    .. math:: \frac1L \sum_l \frac{\lVert G_l(\hat x) - G_l(x) \rVert^2}{\lVert G_l(x) \rVert^2}
+
+    Blind to where in the clip things happen, and to phase.
+
+    Args:
+        sample: features of the generated waveform, shape (B, C, N) each.
+        recording: features of the reference, same shapes.
+    Returns:
+        scalar.
+    References:
+        A neural algorithm of artistic style (Gatys et al., 2015). arXiv:1508.06576
+        Parallel WaveNet (van den Oord et al., 2018), sec. 4, perceptual loss. arXiv:1711.10433
+    """
+    return feature_distance(
+        [gram_matrix(features) for features in sample],
+        [gram_matrix(features) for features in recording],
+    )
+
+
+def feature_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> Tensor:
+    """Relative squared distance of features, averaged over layers; arguments as `style_distance`'s.
+
+    Raises:
+        ValueError: if there are no features, or their shapes differ.
+    """
+    shapes = [[tuple(features.shape) for features in part] for part in (sample, recording)]
+    if not sample or shapes[0] != shapes[1]:
+        raise ValueError(f"features have shapes {shapes[0]} and {shapes[1]}, expected equal ones")
+    distances = []
+    for found, wanted in zip(sample, recording, strict=True):
+        power = wanted.square().mean().clamp(min=FEATURE_FLOOR)
+        distances.append((found - wanted).square().mean() / power)
+    return torch.stack(distances).mean()
+
+
+DISTANCES = {"style": style_distance, "feature": feature_distance}

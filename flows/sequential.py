@@ -1,0 +1,170 @@
+"""Sequential sampling from a WaveNet, in compiled code where that applies.
+
+The reference is one PyTorch step per sample: any device, any precision. What it computes in float32
+on a CPU, `flows.compiled_loop` computes without leaving compiled code.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flows.autoregressive import Autoregressive
+from flows.compiled_layout import lay_out_frames, lay_out_network, start_streams
+from flows.compiled_loop import advance
+from flows.context import check_frames
+from flows.logistic_mixture import sample_mixture
+from flows.mixture import MixtureCdf
+from flows.transform import check_continuous, check_signal
+from flows.transformers import Affine, BoundedAffine
+from flows.wavenet import WaveNet
+
+Engine = Literal["auto", "compiled", "step"]
+
+LONGEST_BLOCK = 8
+"""Samples for which the compiled loop computes a layer's older taps at once, at most."""
+
+
+class EngineError(ValueError):
+    """An engine was asked for that does not exist or does not apply."""
+
+
+def choose_engine(like: Tensor, engine: Engine = "auto") -> tuple[Engine, str]:
+    """Choose how to sample.
+
+    Args:
+        like: a tensor with the dtype and device of the noise.
+        engine: "compiled", "step" (PyTorch), or "auto": compiled where it applies.
+    Returns:
+        "compiled" or "step"; and which it is and why, in words.
+    Raises:
+        EngineError: if the engine is unknown, or "compiled" does not apply.
+    """
+    if engine not in ("auto", "compiled", "step"):
+        raise EngineError(f"engine is {engine!r}, expected 'auto', 'compiled' or 'step'")
+    if engine == "step":
+        return "step", "PyTorch steps, as asked"
+    found = f"{like.dtype} on {like.device.type}"
+    if found == "torch.float32 on cpu":
+        return "compiled", f"the compiled loop, {torch.get_num_threads()} threads"
+    if engine == "compiled":
+        raise EngineError(f"the compiled loop runs torch.float32 on cpu, got {found}")
+    return "step", f"PyTorch steps, because the model is {found}"
+
+
+def draw_chunks(
+    flow: Autoregressive,
+    noise: Tensor,
+    context: Tensor | None = None,
+    choice: Tensor | None = None,
+    engine: Engine = "auto",
+    chunk: int = 4096,
+) -> Iterator[Tensor]:
+    r"""Draw signals from a WaveNet's predictions, piece by piece, without recording gradients.
+
+    .. math:: x_t = \mu_k + s_k\,\epsilon_t, \qquad (\mu_k, s_k) \text{ from } x_{<t} \text{ and } c
+
+    For an affine transformer this is `Autoregressive.inverse`. For a mixture of logistics `choice`
+    picks the component k, which spares the iterative inverse of the mixture's CDF.
+
+    Args:
+        flow: a WaveNet with an `Affine` or `MixtureCdf` transformer.
+        noise: standard normal, or logistic for a mixture, shape (B, C, T).
+        context: frames, shape (B, H, L) with T a multiple of L.
+        choice: for a mixture: uniform in [0, 1), shape (B, C, T).
+        engine: see `choose_engine`. The two agree to float rounding, which the signal feeds back.
+        chunk: samples in a piece, about: the compiled loop rounds to whole frames.
+    Yields:
+        x, shape (B, C, n) each, in the order of time.
+    Raises:
+        ValueError: if a shape does not fit, or the engine does not apply.
+    """
+    wavenet, transformer = flow.conditioner, flow.transformer
+    if (
+        not isinstance(wavenet, WaveNet)
+        or not isinstance(transformer, Affine | MixtureCdf)
+        or isinstance(transformer, BoundedAffine)
+    ):
+        raise ValueError(
+            "expected a WaveNet with an Affine or MixtureCdf transformer, got "
+            f"{type(wavenet).__name__} with {type(transformer).__name__}"
+        )
+    check_continuous(noise, "noise")
+    check_signal(noise, wavenet.num_channels, "noise")
+    check_frames(context, noise, wavenet.context_channels)
+    if isinstance(transformer, MixtureCdf) != (choice is not None):
+        raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
+    if choose_engine(noise, engine)[0] == "compiled":
+        floor = transformer.log_scale_floor
+        yield from _compiled_chunks(wavenet, floor, noise, context, choice, chunk)
+    else:
+        yield from _step_chunks(wavenet, transformer, noise, context, choice, chunk)
+
+
+@torch.no_grad()
+def _step_chunks(
+    wavenet: WaveNet,
+    transformer: Affine | MixtureCdf,
+    noise: Tensor,
+    context: Tensor | None,
+    choice: Tensor | None,
+    chunk: int,
+) -> Iterator[Tensor]:
+    state = wavenet.start(noise, context)
+    x = torch.zeros_like(noise[..., 0])
+    for start in range(0, noise.shape[-1], chunk):
+        drawn = []
+        for t in range(start, min(start + chunk, noise.shape[-1])):
+            params = wavenet.step(x, state)
+            if choice is None:
+                x, _ = transformer.inverse(noise[..., t], params)
+            else:
+                floor = transformer.log_scale_floor
+                x = sample_mixture(params, choice[..., t], noise[..., t], floor)
+            drawn.append(x)
+        yield torch.stack(drawn, -1)
+
+
+@torch.no_grad()
+def _compiled_chunks(
+    wavenet: WaveNet,
+    log_scale_floor: float,
+    noise: Tensor,
+    context: Tensor | None,
+    choice: Tensor | None,
+    chunk: int,
+) -> Iterator[Tensor]:
+    batch, channels, samples = noise.shape
+    span, block = samples, LONGEST_BLOCK
+    if context is not None:
+        span = samples // context.shape[-1]
+        chunk, block = span * max(1, chunk // span), math.gcd(span, LONGEST_BLOCK)
+    choices = noise[..., :0] if choice is None else choice
+    network = lay_out_network(wavenet, log_scale_floor)
+    # One group of streams a thread: within a group, a weight is read once for all streams.
+    bounds = np.linspace(0, batch, min(batch, torch.get_num_threads()) + 1).astype(int)
+    groups = [slice(*pair) for pair in pairwise(bounds)]
+    order = wavenet.config.prediction_order
+    states = [start_streams(network, g.stop - g.start, channels, order, block) for g in groups]
+    with ThreadPoolExecutor(len(groups)) as pool:
+        for start in range(0, samples, chunk):
+            now, first = slice(start, start + chunk), start // span
+            within = None if context is None else context[..., first : first + chunk // span]
+            frames = lay_out_frames(wavenet.start(noise[..., now], within), channels, first, span)
+            x = torch.empty_like(noise[..., now]).contiguous()
+            parts = [noise[..., now].contiguous(), choices[..., now].contiguous(), x]
+            arrays = [part.numpy() for part in parts]
+            runs = [
+                pool.submit(
+                    advance, network, streams, frames.of(group), start, *(a[group] for a in arrays)
+                )
+                for group, streams in zip(groups, states, strict=True)
+            ]
+            for run in runs:
+                run.result()
+            yield x

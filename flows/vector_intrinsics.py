@@ -1,0 +1,108 @@
+"""Instructions that numba cannot be asked for in Python, for `flows.compiled_loop`.
+
+numba's cache of compiled code follows changes of the file that holds the compiled function, not of
+this one: after an edit here, touch `compiled_loop.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+WIDE_VECTORS = bool(binding.get_host_cpu_features().get("avx512f", False))
+LANES = 16 if WIDE_VECTORS else 8
+VECTORS = 4 if WIDE_VECTORS else 2
+PANEL = LANES * VECTORS
+"""Columns of a weight matrix multiplied together: four rows of sums fill the vector registers."""
+
+
+def tile_product(num_rows: int) -> Callable[..., Any]:
+    """Make the innermost product: `num_rows` rows of x times one panel of weights.
+
+    numba cannot be told in Python to keep sums in registers; these are the instructions for it.
+    """
+
+    @intrinsic
+    def tile(
+        typing_context: Any, out: Any, out_at: Any, x: Any, x_at: Any, w: Any, w_at: Any, depth: Any
+    ) -> Any:
+        """Add sum_k x[r, k] w[k, :] to out[r, :]; each array is read from an element onwards."""
+        index = types.intp
+        signature = types.void(out, index, x, index, w, index, index)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def array(i: int) -> Any:
+                return context.make_array(signature.args[i])(context, builder, arguments[i])
+
+            def vector_at(data: Any, at: Any) -> Any:
+                return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+
+            def plus(value: Any, constant: int) -> Any:
+                return builder.add(value, ir.Constant(ir.IntType(64), constant))
+
+            def starts(block: Any, at: Any) -> list[Any]:
+                width, found = builder.extract_value(block.shape, 1), [at]
+                for _ in range(num_rows - 1):
+                    found.append(builder.add(found[-1], width))
+                return found
+
+            vector = ir.VectorType(ir.FloatType(), LANES)
+            undefined = ir.Constant(vector, ir.Undefined)
+            lane_0 = ir.Constant(ir.IntType(32), 0)
+            all_lane_0 = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            multiply_add = builder.module.declare_intrinsic(
+                f"llvm.fma.v{LANES}f32", (), ir.FunctionType(vector, [vector] * 3)
+            )
+            to, source, weights = array(0), array(2), array(4)
+            _, out_at, _, x_at, _, w_at, depth = arguments
+            targets = [
+                vector_at(to.data, plus(start, v * LANES))
+                for start in starts(to, out_at)
+                for v in range(VECTORS)
+            ]
+            sums = [cgutils.alloca_once(builder, vector) for _ in targets]  # become registers
+            for target, total in zip(targets, sums, strict=True):
+                builder.store(builder.load(target, align=4), total)
+            x_starts = starts(source, x_at)
+            with cgutils.for_range(builder, depth) as loop:
+                k = loop.index
+                w_row = builder.add(w_at, builder.mul(k, ir.Constant(k.type, PANEL)))
+                columns = [
+                    builder.load(vector_at(weights.data, plus(w_row, v * LANES)), align=4)
+                    for v in range(VECTORS)
+                ]
+                for row, start in enumerate(x_starts):
+                    value = builder.load(builder.gep(source.data, [builder.add(start, k)]))
+                    value = builder.insert_element(undefined, value, lane_0)
+                    value = builder.shuffle_vector(value, undefined, all_lane_0)
+                    for v, column in enumerate(columns):
+                        total = sums[row * VECTORS + v]
+                        fused = builder.call(multiply_add, [value, column, builder.load(total)])
+                        builder.store(fused, total)
+            for target, total in zip(targets, sums, strict=True):
+                builder.store(builder.load(total), target, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+def bit_cast(from_type: types.Type, to_type: types.Type, to_ir: ir.Type) -> Callable[..., Any]:
+    """Make a reading of a number's bits as another type."""
+
+    @intrinsic
+    def read(typing_context: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], to_ir)
+
+        return to_type(from_type), generate
+
+    return read
+
+
+as_int = bit_cast(types.float32, types.int32, ir.IntType(32))
+as_float = bit_cast(types.int32, types.float32, ir.FloatType())

@@ -1,0 +1,128 @@
+"""One density, from divided rows to a model folder and a result."""
+
+import dataclasses
+import json
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data import Table
+from flows.atomic import atomic_write
+from flows.families import FamilyConfig
+from pipelines.density.baselines import gaussian_log_prob, num_gaussian_params
+from pipelines.density.fit import Epoch, FitConfig, Likelihood, fit, log_prob, start_model
+from pipelines.density.pictures import picture_2d
+from pipelines.density.rows import Rows
+from pipelines.workspace import commit
+
+RESULT_FILE = "result.json"
+METRICS_FILE = "metrics.jsonl"
+PICTURE_FILE = "density.png"
+
+
+def estimate(
+    table: Table,
+    rows: Rows,
+    family: FamilyConfig,
+    config: FitConfig,
+    folder: Path,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """Fit a flow, score it beside a Gaussian on the test rows, and write the model folder.
+
+    Args:
+        table: where the rows come from.
+        rows: the table, divided.
+        family: which flow.
+        config: how it is fitted.
+        folder: gets `config.json`, `model.safetensors`, `result.json`, `metrics.jsonl` and, of two
+            columns, `density.png`.
+        device: where to compute.
+    Returns:
+        JSON values, as written to `result.json`: `table`; `models`, each with `test_nats`,
+        `standard_error` and `num_params`; and how the fit went.
+    """
+    started = time.process_time()
+    model = start_model(family, rows, config.seed).to(device)
+    epochs = fit(model, rows, config)
+    cpu_seconds = time.process_time() - started
+    model.eval().requires_grad_(False)
+    num_columns = len(table.columns)
+    gaussian = Likelihood.of(gaussian_log_prob(rows, rows.test))
+    fitted = Likelihood.of(log_prob(model, rows.test))
+    num_params = sum(p.numel() for p in model.parameters())
+    result = {
+        "table": _describe(table, rows),
+        "models": {
+            "full Gaussian": _entry(gaussian, num_gaussian_params(num_columns)),
+            family.family: _entry(fitted, num_params),
+        },
+        "fit": dataclasses.asdict(config),
+        "epochs": len(epochs),
+        "best_epoch": max(range(len(epochs)), key=lambda i: epochs[i].val) + 1,
+        "seconds": epochs[-1].seconds,
+        "cpu_seconds": cpu_seconds,
+    }
+    versions = {name: metadata.version(name) for name in ("torch", "numpy")}
+    model.save_pretrained(folder, result | {"versions": versions, "commit": commit()})
+    _write(folder / METRICS_FILE, "".join(_line(i, epoch) for i, epoch in enumerate(epochs, 1)))
+    if num_columns == 2:
+        picture_2d(model, rows.test, folder / PICTURE_FILE, config.seed)
+    _write(folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def likelihood_table(result: dict[str, Any]) -> str:
+    """Lay out a result of `estimate` as Markdown."""
+    table, counts = result["table"], result["table"]["rows"]
+    lines = [
+        f"{table['source']}: {len(table['columns'])} columns; {counts['train']} rows to train, "
+        f"{counts['val']} to validate, {counts['test']} to test",
+        "",
+        "| model | test nats per row | standard error | parameters |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, model in result["models"].items():
+        lines.append(
+            f"| {name} | {model['test_nats']:.3f} | {model['standard_error']:.3f} "
+            f"| {model['num_params']:,} |"
+        )
+    if table["dequantised"]:
+        lines += [
+            "",
+            f"{len(table['dequantised'])} columns of integers carry uniform noise from [0, 1): the "
+            "nats are of the dequantised density, a lower bound of the integers' log-probability.",
+        ]
+    return "\n".join(lines)
+
+
+def _describe(table: Table, rows: Rows) -> dict[str, Any]:
+    noisy = [
+        name for name, is_noisy in zip(table.columns, rows.is_discrete, strict=True) if is_noisy
+    ]
+    return {
+        "source": table.source,
+        "columns": list(table.columns),
+        "dequantised": noisy,
+        "rows": {"train": len(rows.train), "val": len(rows.val), "test": len(rows.test)},
+    }
+
+
+def _entry(likelihood: Likelihood, num_params: int) -> dict[str, Any]:
+    return {
+        "test_nats": likelihood.nats,
+        "standard_error": likelihood.standard_error,
+        "num_params": num_params,
+    }
+
+
+def _line(number: int, epoch: Epoch) -> str:
+    return json.dumps({"epoch": number, **dataclasses.asdict(epoch)}) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,172 @@
+"""Maximum likelihood with early stopping, for densities of tables."""
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from flows.families import FamilyConfig
+from flows.initialisation import initialise
+from pipelines.density.model import DensityModel
+from pipelines.density.rows import Rows
+from pipelines.ema import averaged_copy
+from pipelines.training import TrainingError
+
+CHUNK_ROWS = 1024
+"""Rows scored at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a density is fitted.
+
+    Args:
+        max_epochs: passes over the training rows, at most.
+        patience: epochs without a better validation after which the fit ends.
+        batch_size: rows per step.
+        learning_rate: Adam's.
+        weight_decay: decoupled from the gradient, per unit of learning rate.
+        gradient_clip: largest gradient norm.
+        ema_decay: decay of the averaged weights, which are what is validated and kept.
+        seed: of weights, batches and noise.
+    """
+
+    max_epochs: int = 500
+    patience: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    gradient_clip: float = 10.0
+    ema_decay: float = 0.99
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("learning_rate", "gradient_clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a finite number > 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay is {self.weight_decay}, expected a finite number >= 0")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 to 1, 1 excluded")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training rows: mean log-likelihoods in nats, and seconds since the start.
+
+    Args:
+        train: of the changing weights, during the epoch.
+        val: of the averaged weights, after it.
+        seconds: since the fit began.
+    """
+
+    train: float
+    val: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Mean log-likelihood of held-out rows and its standard error, in nats."""
+
+    nats: float
+    standard_error: float
+    num_rows: int
+
+    @classmethod
+    def of(cls, log_prob: Tensor) -> "Likelihood":
+        """Average log-densities, shape (N,), N at least 2 for a finite standard error."""
+        error = float(log_prob.std()) / math.sqrt(len(log_prob)) if len(log_prob) > 1 else math.nan
+        return cls(float(log_prob.mean()), error, len(log_prob))
+
+
+def start_model(family: FamilyConfig, rows: Rows, seed: int) -> DensityModel:
+    """Build a model with seeded weights, the rows' statistics and data-dependent initialisation."""
+    torch.manual_seed(seed)
+    model = DensityModel(family)
+    model.set_statistics(rows.mean, rows.covariance.diagonal().sqrt())
+    train = rows.noisy_train(torch.Generator().manual_seed(seed))
+    initialise(model.flow.transform, model.standardise(train))
+    return model
+
+
+def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
+    """Fit a model by maximum likelihood and leave the best validated weights in it.
+
+    Args:
+        model: as from `start_model`, on the device to compute on.
+        rows: training and validation rows.
+        config: steps, learning rate and so on.
+    Returns:
+        every epoch; the weights kept are those of the largest `val`.
+    Raises:
+        TrainingError: after an epoch in which no step had a finite gradient.
+    """
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    averaged = averaged_copy(model, config.ema_decay).requires_grad_(False)
+    average = averaged.module
+    assert isinstance(average, DensityModel)
+    generator = torch.Generator().manual_seed(config.seed)
+    epochs: list[Epoch] = []
+    best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(average.state_dict())
+    started = time.monotonic()
+    with tqdm(total=config.max_epochs, desc=model.config.family, unit="epoch", leave=False) as bar:
+        while len(epochs) < config.max_epochs and len(epochs) - best_epoch < config.patience:
+            train = _train_epoch(model, averaged, optimizer, rows, config, generator)
+            val = float(log_prob(average, rows.val).mean())
+            epochs.append(Epoch(train, val, time.monotonic() - started))
+            if val > best:
+                best, best_epoch = val, len(epochs)
+                best_state = copy.deepcopy(average.state_dict())
+            bar.update()
+            bar.set_postfix(val=f"{val:.3f}", best=f"{best:.3f}")
+    model.load_state_dict(best_state)
+    return epochs
+
+
+def _train_epoch(
+    model: DensityModel,
+    averaged: AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    rows: Rows,
+    config: FitConfig,
+    generator: torch.Generator,
+) -> float:
+    """Pass once over the training rows; mean log-likelihood of the steps that were taken."""
+    train = rows.noisy_train(generator).to(model.mean.device)
+    order = torch.randperm(len(train), generator=generator)
+    # A last batch that is not full would weigh its rows more; the next order spreads them.
+    batch_size = min(config.batch_size, len(train))
+    taken: list[Tensor] = []
+    for batch in order[: len(order) - len(order) % batch_size].split(batch_size):
+        nats = model.log_prob(train[batch]).mean()
+        optimizer.zero_grad()
+        (-nats).backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
+        if torch.isfinite(norm):
+            optimizer.step()
+            averaged.update_parameters(model)
+            taken.append(nats.detach())
+    if not taken:
+        raise TrainingError(
+            f"{model.config.family}: no step of an epoch had a finite gradient: lower "
+            "learning_rate, or look for extreme values in the table"
+        )
+    return float(torch.stack(taken).mean())
+
+
+def log_prob(model: DensityModel, x: Tensor) -> Tensor:
+    """Score rows (N, D) without recording gradients; log-densities in nats, shape (N,), on CPU."""
+    with torch.no_grad():
+        chunks = x.to(model.mean.device).split(CHUNK_ROWS)
+        return torch.cat([model.log_prob(chunk).cpu() for chunk in chunks])

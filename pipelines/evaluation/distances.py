@@ -1,0 +1,100 @@
+"""Distances between two time-aligned waveforms, or their pitch tracks: pure functions."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from data import MelConfig, log_mel
+
+Array = npt.NDArray[np.float64]
+
+SILENT_DBFS = -60.0
+"""Frames of the recording below this level count as silent."""
+MCD_ORDER = 24
+"""Highest mel-cepstral coefficient that is compared."""
+OCTAVE_ERROR_CENTS = 600.0
+"""A pitch farther off than this is another harmonic's, not an inaccurate one."""
+
+
+def frame_levels(waveform: Tensor, hop_length: int) -> Tensor:
+    """Level of each frame, RMS in dBFS: (1, 1, T) to (T // hop_length,), at least -120."""
+    frames = waveform[0, 0].unfold(-1, hop_length, hop_length)
+    return 10 * frames.double().square().mean(-1).clamp(min=1e-12).log10()
+
+
+def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig) -> float | None:
+    r"""Mel-cepstral distortion in dB, over the frames where the recording is not silent.
+
+    .. math:: \frac{10}{\ln 10} \sqrt{2 \sum_{d=1}^{24} (c_d - \hat c_d)^2}
+
+    The convention: c is the cepstrum of the convention's log-mel magnitudes,
+    ln A(k) = c_0 + Σ_d c_d cos(π d (k + ½) / M) over its M bands. The level c_0 is left out; the
+    two are time-aligned already, so nothing is warped. Values from cepstra of another kind (of
+    WORLD's smooth envelope, say) are lower; compare within one table only.
+
+    Args:
+        sample: shape (1, 1, T).
+        recording: same shape.
+        config: the mel convention.
+    Returns:
+        mean over frames; None if every frame is silent.
+    References:
+        Kubichek, Mel-cepstral distance measure for objective speech quality assessment, 1993.
+    """
+    spoken = frame_levels(recording, config.hop_length) >= SILENT_DBFS
+    if not spoken.any():
+        return None
+    difference = _log_magnitudes(sample, config) - _log_magnitudes(recording, config)
+    bands = difference.shape[0]
+    order = torch.arange(1, min(MCD_ORDER, bands - 1) + 1, dtype=torch.float64)
+    angles = math.pi / bands * (torch.arange(bands, dtype=torch.float64) + 0.5)
+    cepstrum = 2 / bands * torch.cos(order[:, None] * angles) @ difference
+    distortion = 10 / math.log(10) * (2 * cepstrum.square().sum(0)).sqrt()
+    return float(distortion[spoken].mean())
+
+
+def _log_magnitudes(waveform: Tensor, config: MelConfig) -> Tensor:
+    """Natural logarithm of mel magnitudes, shape (M, L), float64."""
+    frames = log_mel(waveform.double(), config)[0]
+    if config.log_base == "10":
+        frames = frames * math.log(10)
+    return frames / config.power
+
+
+def pitch_errors(sample_hz: Array, recording_hz: Array) -> dict[str, float | None]:
+    """Compare two pitch tracks, frame by frame; 0 Hz is unvoiced.
+
+    Args:
+        sample_hz: F0 in Hz, shape (N,).
+        recording_hz: F0 in Hz of the reference, same shape.
+    Returns:
+        * `f0_rmse_cents`: over frames voiced in both, those beyond `OCTAVE_ERROR_CENTS` apart;
+        * `f0_octave_errors`: the share of those beyond, in frames voiced in both;
+        * `voicing_error`: share of all frames on whose voicing the two disagree.
+
+        The first two are None where nothing is left to compare.
+    """
+    voiced = (sample_hz > 0) & (recording_hz > 0)
+    disagreement = float(np.mean((sample_hz > 0) != (recording_hz > 0)))
+    cents = 1200 * np.log2(sample_hz[voiced] / recording_hz[voiced])
+    octave = np.abs(cents) > OCTAVE_ERROR_CENTS
+    near = cents[~octave]
+    return {
+        "f0_rmse_cents": float(np.sqrt(np.mean(near**2))) if near.size else None,
+        "f0_octave_errors": float(octave.mean()) if octave.size else None,
+        "voicing_error": disagreement,
+    }
+
+
+def level_ratio(sample: Tensor, recording: Tensor) -> float:
+    """RMS of the sample over that of the recording."""
+    return float((sample.double().square().mean() / recording.double().square().mean()).sqrt())
+
+
+def silence_floor(sample: Tensor, recording: Tensor, hop_length: int) -> float | None:
+    """Mean level of the sample, dBFS, in frames where the recording is silent; None if nowhere."""
+    silent = frame_levels(recording, hop_length) < SILENT_DBFS
+    return float(frame_levels(sample, hop_length)[silent].mean()) if silent.any() else None

@@ -1,0 +1,82 @@
+"""The models of an evaluation, named and of one mel convention."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data import MelConfig
+from flows import ArtefactError
+from pipelines.workspace import load_model, mel_of
+from student import Student
+from teacher import Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """What is evaluated.
+
+    Args:
+        teacher: None for none.
+        students: by name.
+        folders: where each comes from, by name; the teacher's is "teacher".
+        mel: the convention they share; None without models.
+    """
+
+    teacher: Teacher | None
+    students: dict[str, Student]
+    folders: dict[str, Path]
+    mel: MelConfig | None
+
+
+def load_models(
+    teacher: Path | None, students: Sequence[Path], device: torch.device | str
+) -> Models:
+    """Load a teacher and students.
+
+    Args:
+        teacher: its folder, or None.
+        students: their folders.
+        device: where to put them.
+    Raises:
+        ArtefactError: if a folder holds no model, or one of the other kind.
+        FeatureMismatch: if two models' mel conventions differ.
+    """
+    folders = dict(zip(student_names(students), students, strict=True))
+    if teacher is not None:
+        folders = {"teacher": teacher, **folders}
+    mel: MelConfig | None = None
+    loaded: dict[str, Teacher | Student] = {}
+    for name, folder in folders.items():
+        model = load_model(folder, device)
+        wanted = "teacher" if name == "teacher" else "student"
+        if model.kind != wanted:
+            raise ArtefactError(f"{folder}: kind is {model.kind!r}, expected {wanted!r}")
+        found = mel_of(model, folder)
+        if mel is not None:
+            mel.check_same(found, str(folder))
+        loaded[name], mel = model, found
+    return Models(
+        teacher=next((m for m in loaded.values() if isinstance(m, Teacher)), None),
+        students={name: m for name, m in loaded.items() if isinstance(m, Student)},
+        folders=folders,
+        mel=mel,
+    )
+
+
+def student_names(folders: Sequence[Path]) -> list[str]:
+    """Name students so that each name is a folder name and no two are the same.
+
+    >>> student_names([Path("exp/a/student")])
+    ['student']
+    >>> student_names([Path("exp/a/student"), Path("exp/b/student")])
+    ['student a', 'student b']
+    """
+    reserved = {"recording", "griffin-lim", "world", "teacher", ""}
+    parents = [folder.resolve().parent.name for folder in folders]
+    names = [folder.name for folder in folders]
+    for candidates in (names, [f"{n} {p}" for n, p in zip(names, parents, strict=True)]):
+        if len(set(candidates)) == len(candidates) and not reserved & set(candidates):
+            return candidates
+    return [f"student {i + 1}" for i in range(len(folders))]

@@ -1,0 +1,125 @@
+"""The utterances of an evaluation: of prepared data, or of any folder of audio."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data import (
+    AudioError,
+    Manifest,
+    MelConfig,
+    Split,
+    dither,
+    find_audio_files,
+    from_int16,
+    log_mel,
+    read_waveform,
+    to_int16,
+)
+from pipelines.generate import InputError
+from pipelines.measures import Utterance
+from pipelines.workspace import held_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """What is evaluated on.
+
+    Args:
+        utterances: dithered waveforms with their log-mel.
+        mel: their convention.
+        source: where they come from, in words.
+        skipped: files left out, and why.
+    """
+
+    utterances: list[Utterance]
+    mel: MelConfig
+    source: str
+    skipped: dict[str, str]
+
+
+def prepared_recordings(
+    dump: Path, mel: MelConfig | None, split: Split, limit: int | None, device: torch.device
+) -> Recordings:
+    """Load a held-out split of prepared data.
+
+    Args:
+        dump: prepared data.
+        mel: the models' convention; None accepts the data's.
+        split: "val" or "test".
+        limit: at most so many, the first by name; None for all.
+        device: where to put them.
+    Raises:
+        FeatureMismatch: if the convention differs.
+        DataError: if the data cannot be used.
+    """
+    manifest = Manifest.load(dump)
+    if mel is not None:
+        mel.check_same(manifest.mel, str(dump))
+    return Recordings(
+        utterances=held_out(manifest, split, limit, device),
+        mel=manifest.mel,
+        source=f"{split} split of {dump}",
+        skipped={},
+    )
+
+
+def recordings_in(
+    folder: Path, mel: MelConfig, limit: int | None, device: torch.device
+) -> Recordings:
+    """Load the audio files of a folder, cut to whole frames, as `prepare` does.
+
+    Args:
+        folder: searched for audio files, subfolders included.
+        mel: the convention.
+        limit: at most so many usable ones, the first by name; None for all.
+        device: where to put them.
+    Returns:
+        utterances named by their paths relative to the folder, and the files that could not be
+        used.
+    Raises:
+        InputError: if no file can be used.
+    """
+    utterances: dict[str, Utterance] = {}
+    skipped: dict[str, str] = {}
+    for path in find_audio_files(folder):
+        if limit is not None and len(utterances) == limit:
+            break
+        try:
+            waveform = read_waveform(path, mel.sample_rate)
+            samples = waveform[: len(waveform) // mel.hop_length * mel.hop_length]
+            if samples.size == 0:
+                raise AudioError(path, f"shorter than one frame of {mel.hop_length} samples")
+        except AudioError as error:
+            skipped[str(path)] = error.reason
+            continue
+        exact = torch.from_numpy(from_int16(to_int16(samples)[0]))[None, None]
+        dithered = dither(exact, np.random.default_rng(len(utterances)))
+        relative = path.relative_to(folder)
+        name = relative.with_suffix("").as_posix()
+        name = relative.as_posix() if name in utterances else name  # a.wav beside a.flac
+        utterances[name] = Utterance(name, dithered.to(device), log_mel(exact, mel).to(device))
+    if not utterances:
+        first = "".join(f" ({name}: {reason})" for name, reason in [*skipped.items()][:1])
+        raise InputError(f"{folder}: no usable audio file{first}")
+    return Recordings(
+        utterances=list(utterances.values()),
+        mel=mel,
+        source=f"folder {folder}",
+        skipped=skipped,
+    )
+
+
+def cut(utterance: Utterance, max_seconds: float, mel: MelConfig) -> Utterance:
+    """Shorten an utterance to whole frames, at least one.
+
+    Its log-mel is cut, too, not computed anew: the last frame has seen what follows.
+    """
+    frames = max(1, round(max_seconds * mel.frames_per_second))
+    return Utterance(
+        utterance.name,
+        utterance.waveform[..., : frames * mel.hop_length],
+        utterance.log_mel[..., :frames],
+    )

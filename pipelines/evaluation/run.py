@@ -1,0 +1,143 @@
+"""An evaluation: every system on every utterance, and the means."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from data import MelConfig, write_waveform
+from pipelines.evaluation.bootstrap import CONFIDENCE, bootstrap_mean
+from pipelines.evaluation.measure import MEASURES, Measurer, Value
+from pipelines.evaluation.models import Models
+from pipelines.evaluation.recordings import Recordings
+from pipelines.evaluation.systems import (
+    GriffinLim,
+    Recording,
+    StudentSystem,
+    System,
+    TeacherSystem,
+    World,
+)
+from pipelines.measures import baseline_nll, bits_per_sample
+
+SystemName = Literal["recording", "griffin-lim", "world", "teacher", "student"]
+DEFAULT_SYSTEMS: tuple[SystemName, ...] = ("recording", "griffin-lim", "world", "student")
+
+
+def make_systems(
+    names: Sequence[SystemName], models: Models, mel: MelConfig, missing: Sequence[str]
+) -> dict[str, System]:
+    """Build what is compared, in a fixed order.
+
+    Args:
+        names: the systems wanted; "student" stands for every student.
+        models: teacher and students.
+        mel: convention of the utterances.
+        missing: packages that are not installed; "world" is left out without pyworld.
+    Returns:
+        systems by name.
+    Raises:
+        ValueError: if "teacher" is wanted but not given, or none is left.
+    """
+    systems: dict[str, System] = {}
+    if "recording" in names:
+        systems["recording"] = Recording()
+    if "griffin-lim" in names:
+        systems["griffin-lim"] = GriffinLim(mel)
+    if "world" in names and "pyworld" not in missing:
+        systems["world"] = World(mel.sample_rate)
+    if "teacher" in names:
+        if models.teacher is None:
+            raise ValueError("systems has 'teacher', but no --teacher is given")
+        systems["teacher"] = TeacherSystem(models.teacher)
+    if "student" in names:
+        for name, student in models.students.items():
+            systems[name] = StudentSystem(student, models.teacher)
+    if not systems:
+        raise ValueError(
+            f"systems is {', '.join(names)}: nothing is left that is installed or has its model"
+        )
+    return systems
+
+
+def run_evaluation(
+    systems: dict[str, System],
+    recordings: Recordings,
+    measurer: Measurer,
+    *,
+    seed: int = 0,
+    audio: Path | None = None,
+) -> dict[str, Any]:
+    """Draw every utterance from every system and measure it.
+
+    Args:
+        systems: by name.
+        recordings: what to evaluate on.
+        measurer: what to measure.
+        seed: of noise, phases and bootstrap; utterance i is drawn with seed + i.
+        audio: folder that gets `SYSTEM/UTTERANCE.wav`.
+    Returns:
+        JSON values: the data's description; `systems`, for each the measures' mean and interval;
+        `utterances`, for each every system's own values; with a teacher, `likelihood`.
+    """
+    mel = recordings.mel
+    values: dict[str, list[dict[str, Value]]] = {name: [] for name in systems}
+    rows = []
+    for i, utterance in enumerate(tqdm(recordings.utterances, desc="evaluate", unit="utterance")):
+        recording = Recording().draw(utterance, seed)
+        for name, system in systems.items():
+            drawn = system.draw(utterance, seed + i)
+            values[name].append(measurer.measure(drawn, recording, utterance, i))
+            if audio is not None:
+                path = audio / name / f"{utterance.name}.wav"
+                write_waveform(path, drawn.waveform, mel.sample_rate)
+        own = {name: {k: v.value for k, v in found[-1].items()} for name, found in values.items()}
+        seconds = utterance.waveform.numel() / mel.sample_rate
+        rows.append({"name": utterance.name, "seconds": seconds, "systems": own})
+    result = {
+        "source": recordings.source,
+        "num_utterances": len(rows),
+        "minutes": sum(row["seconds"] for row in rows) / 60,
+        "sample_rate": mel.sample_rate,
+        "seed": seed,
+        "confidence": CONFIDENCE,
+        "systems": {name: means_of(found, seed) for name, found in values.items()},
+        "utterances": rows,
+    }
+    if measurer.teacher is not None and "recording" in systems:
+        teacher_nats = result["systems"]["recording"]["nll_nats"]["mean"]
+        result["likelihood"] = _likelihood(measurer, recordings, teacher_nats)
+    return result
+
+
+def means_of(values: Sequence[dict[str, Value]], seed: int) -> dict[str, dict[str, float]]:
+    """Average each measure over the utterances that have it.
+
+    Args:
+        values: one dict per utterance.
+        seed: of the bootstrap.
+    Returns:
+        `mean`, `low`, `high` and `num` by key, in the order of `MEASURES`.
+    """
+    means = {}
+    for measure in MEASURES:
+        found = [row[measure.key] for row in values if measure.key in row]
+        if found:
+            interval = bootstrap_mean([v.value for v in found], [v.weight for v in found], seed)
+            means[measure.key] = asdict(interval)
+    return means
+
+
+def _likelihood(
+    measurer: Measurer, recordings: Recordings, teacher_nats: float
+) -> dict[str, dict[str, float]]:
+    """Nats and bits per sample of the teacher beside its baselines, on the recordings."""
+    assert measurer.teacher is not None
+    floor, mel = measurer.teacher.config.log_scale_floor, recordings.mel
+    nats = {"teacher": teacher_nats}
+    for length in (mel.win_length, mel.hop_length):
+        baselines = baseline_nll(recordings.utterances, length, floor)
+        nats |= {f"{name}_{length}": value for name, value in baselines.items()}
+    return {"nats": nats, "bits": {name: bits_per_sample(value) for name, value in nats.items()}}

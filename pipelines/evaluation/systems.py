@@ -1,0 +1,138 @@
+"""What is compared: ways to a waveform from an utterance."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from data import MelConfig, from_int16, to_int16
+from distill import divergence
+from pipelines.evaluation.packages import world_resynthesis
+from pipelines.griffin_lim import griffin_lim
+from pipelines.measures import Utterance, shuffled_frames
+from student import Student
+from teacher import Teacher
+
+NUM_DRAWS = 4
+"""Monte-Carlo draws of each sample for a KL without a closed form: an utterance has many samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What a system made of an utterance.
+
+    Args:
+        waveform: shape (1, 1, T) on the CPU, rounded to 16 bits.
+        kl_nats: KL(student || teacher), nats per sample; of a student alone.
+        from_shuffled: a student's sample from the same frames in random order, as `waveform`.
+    """
+
+    waveform: Tensor
+    kl_nats: float | None = None
+    from_shuffled: Tensor | None = None
+
+
+class System(Protocol):
+    """A way from an utterance to a waveform of the same length."""
+
+    def draw(self, utterance: Utterance, seed: int) -> Drawn:
+        """Make the waveform; the same seed gives the same one."""
+
+
+class Recording:
+    """The recording itself: what the measures say when nothing is wrong."""
+
+    def draw(self, utterance: Utterance, seed: int) -> Drawn:
+        """Copy it; rounding takes off the dither."""
+        return Drawn(waveform=sixteen_bit(utterance.waveform))
+
+
+class GriffinLim:
+    """Griffin-Lim from the mel: what anyone has without training.
+
+    Args:
+        mel: the utterances' convention.
+    """
+
+    def __init__(self, mel: MelConfig) -> None:
+        self.mel = mel
+
+    def draw(self, utterance: Utterance, seed: int) -> Drawn:
+        """Invert the log-mel from random phases."""
+        waveform = griffin_lim(utterance.log_mel[0].cpu().numpy(), self.mel, seed=seed)
+        return Drawn(waveform=sixteen_bit(torch.from_numpy(waveform)[None, None]))
+
+
+class World:
+    """WORLD analysis and synthesis of the recording: a classical vocoder at its best.
+
+    Args:
+        sample_rate: of the utterances, Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+
+    def draw(self, utterance: Utterance, seed: int) -> Drawn:
+        """Take the recording apart and put it together again."""
+        recording = sixteen_bit(utterance.waveform)[0, 0].double().numpy()
+        waveform = world_resynthesis(recording, self.sample_rate)
+        return Drawn(waveform=sixteen_bit(torch.from_numpy(waveform).float()[None, None]))
+
+
+class TeacherSystem:
+    """A teacher's sample, step by step.
+
+    Args:
+        teacher: what to sample.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+
+    def draw(self, utterance: Utterance, seed: int) -> Drawn:
+        """Sample it from the log-mel."""
+        generator = torch.Generator(utterance.log_mel.device).manual_seed(seed)
+        progress = partial(tqdm, desc="teacher", unit="sample", mininterval=2.0, leave=False)
+        waveform = self.teacher.sample(utterance.log_mel, generator=generator, progress=progress)
+        return Drawn(waveform=sixteen_bit(waveform))
+
+
+class StudentSystem:
+    """A student's sample.
+
+    Args:
+        student: what to sample.
+        teacher: the one it learnt from, for the KL; None for no KL.
+    """
+
+    def __init__(self, student: Student, teacher: Teacher | None) -> None:
+        self.student = student
+        self.teacher = teacher
+
+    @torch.no_grad()
+    def draw(self, utterance: Utterance, seed: int) -> Drawn:
+        """Sample it from the log-mel, and again from the frames in random order."""
+        generator = torch.Generator(utterance.log_mel.device).manual_seed(seed)
+        z = self.student.flow.base.sample(torch.empty_like(utterance.waveform), generator)
+        sample = self.student(z, utterance.log_mel)
+        kl = None
+        if self.teacher is not None:
+            nats, _ = divergence(sample, self.teacher, utterance.log_mel, num_draws=NUM_DRAWS)
+            kl = float(nats.double().mean())
+        shuffled = self.student.sample(
+            shuffled_frames(utterance.log_mel, seed), generator=generator
+        )
+        return Drawn(
+            waveform=sixteen_bit(sample.waveform),
+            kl_nats=kl,
+            from_shuffled=sixteen_bit(shuffled),
+        )
+
+
+def sixteen_bit(waveform: Tensor) -> Tensor:
+    """Round to what a 16-bit file holds: any device to float32 on the CPU, same shape."""
+    return torch.from_numpy(from_int16(to_int16(waveform.cpu().numpy())[0]))

@@ -1,0 +1,70 @@
+"""Between two recordings, through a model's latent space."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tqdm import tqdm
+
+from data import log_mel, read_waveform, write_waveform
+from pipelines.workspace import load_model, mel_of, pick_device
+
+
+def interpolate(
+    model: Path,
+    first: Path,
+    second: Path,
+    out: Path,
+    *,
+    num_steps: int = 5,
+    path: Literal["linear", "spherical"] = "spherical",
+    max_seconds: float | None = None,
+    device: str = "auto",
+) -> list[Path]:
+    """Encode two recordings, walk from one latent to the other, and decode every point.
+
+    The conditioning goes linearly from the first recording's log-mel to the second's. A teacher
+    encodes in parallel and decodes step by step, a student the other way round.
+
+    Args:
+        model: folder of a teacher or a student.
+        first: recording at the start of the path.
+        second: recording at its end; the longer one is cut to the length of the shorter.
+        out: folder that gets one WAV file per point.
+        num_steps: points, both ends included.
+        path: "linear" or "spherical" in the latent space.
+        max_seconds: use so much of the recordings at most; default: all.
+        device: "auto", "cpu" or "cuda".
+    Returns:
+        the files written, in order.
+    Raises:
+        ValueError: if the model or a recording cannot be used.
+    """
+    network = load_model(model, pick_device(device))
+    mel = mel_of(network, model)
+    recordings = [read_waveform(file, mel.sample_rate) for file in (first, second)]
+    shortest = min(len(recording) for recording in recordings)
+    if max_seconds is not None:
+        shortest = min(shortest, round(max_seconds * mel.sample_rate))
+    samples = shortest - shortest % mel.hop_length
+    if samples == 0:
+        raise ValueError(
+            f"{first} and {second}: {shortest} samples in common, expected at least a frame of "
+            f"{mel.hop_length}"
+        )
+    parameter = next(network.parameters())
+    start, end = (torch.from_numpy(r[:samples])[None, None].to(parameter) for r in recordings)
+    with torch.no_grad():
+        start_context, end_context = (
+            network.context(log_mel(waveform, mel), samples // mel.hop_length)
+            for waveform in (start, end)
+        )
+        points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)
+    written = []
+    for i, point in enumerate(points):
+        target = out / f"{i:02d}.wav"
+        num_clipped = write_waveform(target, point[0, 0].cpu().numpy(), mel.sample_rate)
+        if num_clipped:
+            tqdm.write(f"warning: {target}: {num_clipped} of {samples} samples were clipped")
+        written.append(target)
+    return written

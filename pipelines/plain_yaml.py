@@ -1,0 +1,54 @@
+"""YAML as recipes need it: plain values, no deeper and no larger than it looks."""
+
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader, set_loader, set_parsing_settings
+
+MAX_DEPTH = 20
+MAX_LENGTH = 100_000  # a recipe that says everything has about three thousand characters
+
+
+class PlainYamlError(yaml.YAMLError):
+    """YAML that a recipe has no use for; the message says what and where."""
+
+
+def load_plain(text: str) -> Any:
+    """Load YAML of the safe kind, refusing what makes a few lines into gigabytes.
+
+    Args:
+        text: a document, or a single value.
+    Returns:
+        numbers, strings, lists and mappings.
+    Raises:
+        yaml.YAMLError: if it is not YAML, asks for a Python object, refers to another part of
+            itself (an alias), is nested too deeply, or too long.
+    """
+    if len(text) > MAX_LENGTH:
+        raise PlainYamlError(f"has {len(text)} characters, expected at most {MAX_LENGTH}")
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise PlainYamlError(
+                f"line {event.start_mark.line + 1} has the alias *{event.anchor}: write the value "
+                "out"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise PlainYamlError(
+                f"line {event.start_mark.line + 1} is nested more than {MAX_DEPTH} deep"
+            )
+    return _load(text)
+
+
+_load = get_loader("yaml")
+
+
+def use_plain_yaml() -> None:
+    """Have every YAML file and value of the command line loaded by `load_plain`.
+
+    No value may name a class or a function either: jsonargparse would import its module.
+    """
+    set_loader("yaml", load_plain, (yaml.YAMLError,))
+    set_parsing_settings(import_path_denylist=["*"])

@@ -1,0 +1,34 @@
+"""Number formats in training."""
+
+from typing import Any, Literal
+
+import torch
+from lightning_fabric.plugins import MixedPrecision, Precision
+
+PrecisionName = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+class FullInputs(MixedPrecision):
+    """Mixed precision that leaves a module's inputs as they are.
+
+    Fabric's own rounds them, too: a waveform in bfloat16 has 8 significant bits, and rounding
+    noise in the place of its silence. Autocast rounds inside each layer that gains from it.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """Return the inputs unchanged."""
+        return data
+
+
+def precision_plugin(name: PrecisionName, device: str) -> Precision:
+    """Choose how numbers are held.
+
+    Args:
+        name: "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (float16, with a scaled
+            loss; bfloat16 where the device is a CPU, which has no use for float16).
+        device: "cpu", "cuda" or "auto".
+    """
+    if name == "32-true":
+        return Precision()
+    is_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return FullInputs(name if is_cuda else "bf16-mixed", "cuda" if is_cuda else "cpu")

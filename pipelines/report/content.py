@@ -1,0 +1,181 @@
+"""What a listening page shows, gathered from the results of a run."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from data import MelConfig
+from flows.config import from_dict
+from flows.pretrained import CONFIG_FILE, read_description
+from pipelines.evaluation.command import AUDIO_FOLDER, EVALUATION_FILE
+from pipelines.training_log import METRICS_FILE
+
+SYSTEM_ORDER = ("recording", "griffin-lim", "world", "teacher", "student")
+"""Order in which systems are shown; others follow by name."""
+MIN_SECONDS = 1.0
+
+
+class ReportError(ValueError):
+    """A run that has nothing to show; the message says what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One system's waveform of an utterance.
+
+    Args:
+        system: its name.
+        waveform: shape (T,).
+        measures: the utterance's own, by key; empty if it was not evaluated.
+    """
+
+    system: str
+    waveform: npt.NDArray[np.float32]
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenedUtterance:
+    """An utterance with every system's waveform of it.
+
+    Args:
+        name: of the utterance; may hold any character a file name may.
+        tracks: in the order of `SYSTEM_ORDER`; some may be shorter than the recording.
+    """
+
+    name: str
+    tracks: list[Track]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """Everything on the page; what a run does not have is None or empty.
+
+    Args:
+        title: of the page.
+        mel: convention of the pictures.
+        utterances: to listen to.
+        evaluation: `evaluation.json`.
+        benchmark: `benchmark.json`.
+        metrics: lines of `metrics.jsonl`, by model.
+        models: `config.json`, by model.
+    """
+
+    title: str
+    mel: MelConfig
+    utterances: list[ListenedUtterance]
+    evaluation: dict[str, Any] | None = None
+    benchmark: dict[str, Any] | None = None
+    metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def collect(exp: Path, limit: int = 8) -> Content:
+    """Gather a run's results.
+
+    Args:
+        exp: results of `run_distill.sh`; `evaluation/audio` and `samples` are looked through for
+            waveforms, the first that has one of an utterance by a system gives it.
+        limit: at most so many utterances, the first by name of those of one second or more.
+    Raises:
+        ReportError: if there is no model or no audio, or a file cannot be read.
+    """
+    models = {
+        name: read_description(exp / name)
+        for name in ("teacher", "student")
+        if (exp / name / CONFIG_FILE).exists()
+    }
+    if not models:
+        raise ReportError(f"{exp}: holds no teacher/{CONFIG_FILE} and no student/{CONFIG_FILE}")
+    evaluation = _read_json(exp / "evaluation" / EVALUATION_FILE)
+    newest = models.get("student") or models["teacher"]
+    mel = from_dict(MelConfig, newest["metadata"].get("mel"), f"{exp}: metadata.mel")
+    return Content(
+        title=exp.resolve().name,
+        mel=mel,
+        utterances=_utterances(exp, evaluation, mel.sample_rate, limit),
+        evaluation=evaluation,
+        benchmark=_read_json(exp / "benchmark.json"),
+        metrics={name: _read_lines(exp / name / METRICS_FILE) for name in models},
+        models=models,
+    )
+
+
+def _utterances(
+    exp: Path, evaluation: dict[str, Any] | None, sample_rate: int, limit: int
+) -> list[ListenedUtterance]:
+    files = _audio_files([exp / "evaluation" / AUDIO_FOLDER, exp / "samples"])
+    measures = {u["name"]: u["systems"] for u in (evaluation or {"utterances": []})["utterances"]}
+    found: list[ListenedUtterance] = []
+    for name in sorted({name for _, name in files}):
+        if len(found) == limit:
+            break
+        systems = _in_order(system for system, utterance in files if utterance == name)
+        tracks = [
+            Track(
+                system=system,
+                waveform=_read_audio(files[system, name], sample_rate),
+                measures=measures.get(name, {}).get(system, {}),
+            )
+            for system in systems
+        ]
+        if max(len(track.waveform) for track in tracks) >= MIN_SECONDS * sample_rate:
+            found.append(ListenedUtterance(name=name, tracks=tracks))
+    if not found:
+        raise ReportError(
+            f"{exp}: no audio of {MIN_SECONDS:g} s or more in evaluation/{AUDIO_FOLDER} or "
+            f"samples; run evaluate with --out {exp / 'evaluation'}"
+        )
+    return found
+
+
+def _audio_files(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
+    """Files by system (a subfolder's name) and utterance (the path in it, without suffix)."""
+    files: dict[tuple[str, str], Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/**/*.wav")):
+            system, *rest = path.relative_to(folder).with_suffix("").parts
+            files.setdefault((system, "/".join(rest)), path)
+    return files
+
+
+def _read_audio(path: Path, sample_rate: int) -> npt.NDArray[np.float32]:
+    """Read one of our own files: unlike a corpus's, it may be silent."""
+    try:
+        waveform, found = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ReportError(f"{path}: cannot be read: {error.error_string}") from error
+    if found != sample_rate or waveform.size == 0:
+        raise ReportError(
+            f"{path}: {len(waveform)} samples at {found} Hz, expected some at {sample_rate} Hz"
+        )
+    return waveform[:, 0]
+
+
+def _in_order(systems: Iterable[str]) -> list[str]:
+    names = {name: i for i, name in enumerate(SYSTEM_ORDER)}
+    return sorted(systems, key=lambda system: (names.get(system, len(names)), system))
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: cannot be read: {error}") from error
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: cannot be read: {error}") from error

@@ -1,0 +1,81 @@
+"""The listening page: one folder that opens without a network."""
+
+import base64
+import io
+import json
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import matplotlib.image
+import torch
+
+from data import MelConfig, log_mel, write_waveform
+from flows.atomic import atomic_write
+from pipelines.pictures import spectrogram_image
+from pipelines.report.content import Content, ListenedUtterance
+from pipelines.report.view import view
+
+INDEX_FILE = "index.html"
+
+
+def write_page(content: Content, out: Path) -> Path:
+    """Write the page and what it needs: style, script, audio and pictures.
+
+    Names of files and systems come from the user's folders: on the page they are escaped, and no
+    file here is named after them.
+
+    Args:
+        content: what to show.
+        out: folder, made if needed.
+    Returns:
+        the page, `index.html`, written last.
+    """
+    for i, utterance in enumerate(content.utterances):
+        _write_audio(utterance, content.mel.sample_rate, out / "audio", i)
+        _write_pictures(utterance, content.mel, out / "pictures", i)
+    for name in ("page.css", "page.js"):
+        _write(out / name, _resource(name))
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_resource("page.html.j2").decode())
+    _write(out / INDEX_FILE, template.render(**view(content)).encode())
+    return out / INDEX_FILE
+
+
+def _write_audio(utterance: ListenedUtterance, sample_rate: int, folder: Path, index: int) -> None:
+    """Write `NN-K.wav` of track K, and all of them as the script `NN.js`.
+
+    The player decodes whole tracks, to switch between them at the same sample. A page opened from
+    a disk may not read its neighbours, but it may run them: hence the script.
+    """
+    encoded = []
+    for k, track in enumerate(utterance.tracks):
+        path = folder / f"{index:02d}-{k}.wav"
+        write_waveform(path, track.waveform, sample_rate)
+        encoded.append(base64.b64encode(path.read_bytes()).decode())
+    _write(folder / f"{index:02d}.js", f"receiveAudio({index}, {json.dumps(encoded)});\n".encode())
+
+
+def _write_pictures(utterance: ListenedUtterance, mel: MelConfig, folder: Path, index: int) -> None:
+    """Write `NN-K.png`, the log-mel of track K, all in the colours of the loudest."""
+    spectrograms = [
+        log_mel(torch.from_numpy(track.waveform)[None, None], mel)[0].numpy()
+        for track in utterance.tracks
+    ]
+    brightest = max(float(frames.max()) for frames in spectrograms)
+    for k, frames in enumerate(spectrograms):
+        buffer = io.BytesIO()
+        picture = spectrogram_image(frames, mel.silence, max(brightest, mel.silence + 1.0))
+        matplotlib.image.imsave(buffer, picture, format="png")
+        _write(folder / f"{index:02d}-{k}.png", buffer.getvalue())
+
+
+def _resource(name: str) -> bytes:
+    return resources.files("pipelines.report").joinpath(name).read_bytes()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)

@@ -1,0 +1,135 @@
+"""What a teacher predicts for each sample: a density, and the bijection that takes it to noise."""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from flows import (
+    Affine,
+    MixtureCdf,
+    StandardLogistic,
+    StandardNormal,
+    Transformer,
+    mixture_log_prob,
+    mixture_log_std,
+)
+
+INITIAL_LOG_SCALES = (-2.5, 0.3)
+"""Narrowest and widest component of an untrained mixture, relative to the signal's deviation.
+
+Speech is mostly quiet, and predicted closely once training has begun: narrow components are wanted.
+"""
+
+INITIAL_SPREAD = 0.02
+"""Largest location of an untrained mixture over the signal's deviation: enough to tell apart."""
+
+
+class SampleDistribution(Protocol):
+    """The conditional distribution of one sample, given P parameters.
+
+    `transformer` carries it to `base`; `locations` are the parameters that shift it.
+    """
+
+    @property
+    def base(self) -> StandardNormal | StandardLogistic:
+        """Distribution of the noise."""
+
+    @property
+    def transformer(self) -> Transformer:
+        """Bijection from sample to noise."""
+
+    @property
+    def locations(self) -> tuple[int, ...]:
+        """Which parameters are locations."""
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        """Return the log-density in nats, elementwise; x may have more draws than parameters.
+
+        Args:
+            x: shape (B, ...).
+            params: shape (B, P, ...), or 1 in place of an axis of x.
+        """
+
+    def log_scales(self, params: Tensor) -> Tensor:
+        """Return every bounded log-scale in nats: (B, P, ...) to (B, K, ...)."""
+
+    def log_std(self, params: Tensor) -> Tensor:
+        """Return the log standard deviation in nats: (B, P, ...) to (B, ...)."""
+
+    def initial_params(self, std: float) -> Tensor:
+        """Return parameters, shape (P,), that suit a signal of this standard deviation."""
+
+
+class Gaussian:
+    """One Gaussian per sample.
+
+    Args:
+        log_scale_floor: lower bound of the log-scale, nats.
+    References:
+        ClariNet (Ping et al., 2019), sec. 3.1. arXiv:1807.07281
+    """
+
+    locations = (0,)
+
+    def __init__(self, log_scale_floor: float) -> None:
+        self.base = StandardNormal()
+        self.transformer = Affine(log_scale_floor)
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        """Return the log-density in nats; see `SampleDistribution`."""
+        z, log_det = self.transformer(x, params)
+        return self.base.log_prob(z) + log_det
+
+    def log_scales(self, params: Tensor) -> Tensor:
+        """Return the one log-scale in nats, shape (B, 1, ...)."""
+        return self.log_std(params)[:, None]
+
+    def log_std(self, params: Tensor) -> Tensor:
+        """Return the log standard deviation in nats."""
+        return self.transformer.split(params)[1]
+
+    def initial_params(self, std: float) -> Tensor:
+        """Return location 0 and the log-scale of the signal as a whole."""
+        return torch.tensor([0.0, math.log(std)])
+
+
+class LogisticMixture:
+    """A mixture of K logistics per sample.
+
+    Its transformer is the mixture's CDF followed by the logistic's inverse CDF: the flow's density
+    is the mixture's, and one component alone is an affine step.
+
+    Args:
+        num_components: logistics in each mixture, K.
+        log_scale_floor: lower bound of each log-scale, nats.
+    References:
+        Parallel WaveNet (van den Oord et al., 2018): a mixture of logistics for 16-bit audio.
+        arXiv:1711.10433
+    """
+
+    def __init__(self, num_components: int, log_scale_floor: float) -> None:
+        self.base = StandardLogistic()
+        self.transformer = MixtureCdf(num_components, log_scale_floor, base="logistic")
+        self.locations = tuple(range(num_components, 2 * num_components))
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        """Return the log-density in nats; see `SampleDistribution`."""
+        return mixture_log_prob(x, params, self.transformer.log_scale_floor)
+
+    def log_scales(self, params: Tensor) -> Tensor:
+        """Return the components' log-scales in nats, shape (B, K, ...)."""
+        return self.transformer.split(params).log_scales
+
+    def log_std(self, params: Tensor) -> Tensor:
+        """Return the log standard deviation in nats."""
+        return mixture_log_std(params, self.transformer.log_scale_floor)
+
+    def initial_params(self, std: float) -> Tensor:
+        """Return components of equal weight and different widths, all centred near 0."""
+        count = self.transformer.num_components
+        spread = INITIAL_SPREAD * std
+        locations = torch.linspace(-spread, spread, count)
+        log_scales = math.log(std) + torch.linspace(*INITIAL_LOG_SCALES, count)
+        return torch.cat([torch.zeros(count), locations, log_scales])

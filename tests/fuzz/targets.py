@@ -1,0 +1,279 @@
+"""Every reader of files that come from elsewhere: whole examples, and what may be raised."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+import torch
+from hypothesis import strategies as st
+from jsonargparse import ArgumentError, ArgumentParser
+
+from data import AudioError, DataError, Manifest, MelConfig, PrepareConfig, prepare, read_waveform
+from data.arrays import ArrayError, open_array
+from data.journal import Journal
+from data.synthetic import speech_like, synthesise
+from data.tables import TableError, read_table
+from flows import ArtefactError, FamilyConfig
+from pipelines.checkpoints import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from pipelines.cli import build_parser
+from pipelines.density.model import DensityModel
+from pipelines.generate import InputError, _read_mel
+from pipelines.recipe import find_recipe
+from pipelines.workspace import load_model, mel_of
+from tests.fuzz.mutations import as_text, damaged, forged
+from tests.models import make_student, make_teacher
+from tests.pipelines.conftest import RECIPE
+
+RATE = 16000
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader.
+
+    Args:
+        name: of the target.
+        contents: strategy for a file's bytes, from a folder to make whole examples in.
+        place: where a file goes in a scratch folder, given its content.
+        read: reads it.
+        raises: what it may raise, with a message of one line.
+        weight: share of a long run's inputs; slow readers get fewer.
+    """
+
+    name: str
+    contents: Callable[[Path], st.SearchStrategy[bytes]]
+    place: Callable[[Path, bytes], Path]
+    read: Callable[[Path], object]
+    raises: tuple[type[Exception], ...]
+    weight: float = 1.0
+
+
+def _named(name: str) -> Callable[[Path, bytes], Path]:
+    return lambda folder, content: folder / name
+
+
+def _sound(**options: Any) -> bytes:
+    buffer = io.BytesIO()
+    samples = speech_like(1600, RATE, np.random.default_rng(0))
+    soundfile.write(buffer, samples, RATE, **options)
+    return buffer.getvalue()
+
+
+def _coded(container: str, codec: str, rate: int = RATE) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream: Any = output.add_stream(codec, rate=rate)
+        stream.layout = "mono"
+        stream.bit_rate = 64000
+        samples = speech_like(3200, rate, np.random.default_rng(0))
+        frame = av.AudioFrame.from_ndarray(
+            (samples * 32767).astype(np.int16)[None], format="s16", layout="mono"
+        )
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            output.mux(packet)
+    return buffer.getvalue()
+
+
+_SOUNDS: dict[str, Callable[[], bytes]] = {
+    "wav": lambda: _sound(format="WAV"),
+    "flac": lambda: _sound(format="FLAC"),
+    "ogg": lambda: _sound(format="OGG"),
+    "mp3": lambda: _sound(format="MP3"),
+    "aiff": lambda: _sound(format="AIFF"),
+    "caf": lambda: _sound(format="CAF"),
+    "w64": lambda: _sound(format="W64"),
+    "au": lambda: _sound(format="AU"),
+    "g722": lambda: _coded("g722", "g722"),
+    "m4a": lambda: _coded("mp4", "aac"),
+    "mka": lambda: _coded("matroska", "aac"),
+    "aac": lambda: _coded("adts", "aac"),
+    "wma": lambda: _coded("asf", "wmav2", 44100),
+    "ac3": lambda: _coded("ac3", "ac3", 48000),
+}
+
+
+def _audio(suffix: str) -> Target:
+    return Target(
+        f"audio {suffix}",
+        lambda folder: damaged([_SOUNDS[suffix]()]),
+        _named(f"a.{suffix}"),
+        lambda path: read_waveform(path, 8000),
+        (AudioError,),
+        0.5,
+    )
+
+
+def _saved(save: Callable[[io.BytesIO], None]) -> bytes:
+    buffer = io.BytesIO()
+    save(buffer)
+    return buffer.getvalue()
+
+
+_MEL = MelConfig(num_mels=4)
+_NPY = (
+    _saved(lambda file: np.save(file, np.zeros((4, 6), np.float32))),
+    _saved(lambda file: np.save(file, np.ones((40, 2)))),
+    _saved(lambda file: np.save(file, np.arange(60, dtype=np.int16).reshape(30, 2))),
+    _saved(lambda file: np.save(file, np.array([{"a": 1}], object), allow_pickle=True)),
+)
+_NPZ = (
+    _saved(lambda file: np.savez(file, np.random.default_rng(0).normal(size=(40, 2)))),
+    _saved(lambda file: np.savez_compressed(file, np.ones((40, 2)), b=np.zeros(3))),
+)
+_ROWS = "".join(f"{i},{i / 7},{-i}e-3\n" for i in range(35))
+
+
+def _manifest_text(folder: Path) -> st.SearchStrategy[bytes]:
+    synthesise(folder / "corpus", num_utterances=3, seconds=0.4)
+    manifest = prepare(folder / "corpus", folder / "dump", PrepareConfig(), progress=False)
+    text = (manifest.dump_dir / "manifest.json").read_bytes()
+    return as_text(forged([json.loads(text)])) | damaged([text])
+
+
+def _journal_text(folder: Path) -> st.SearchStrategy[bytes]:
+    _manifest_text(folder)
+    text = (folder / "dump" / "journal.jsonl").read_bytes()
+    lines = forged([json.loads(line) for line in text.splitlines()])
+    return as_text(lines) | damaged([text])
+
+
+def _model_files(folder: Path) -> dict[str, Path]:
+    metadata = {"mel": dataclasses.asdict(_MEL)}
+    density = DensityModel(FamilyConfig(family="maf", num_features=2, num_layers=1, hidden=(4,)))
+    models = {"teacher": make_teacher(), "student": make_student(), "density": density}
+    for kind, model in models.items():
+        model.float().save_pretrained(folder / kind, metadata)
+    return {kind: folder / kind for kind in models}
+
+
+def _config_text(folder: Path) -> st.SearchStrategy[bytes]:
+    texts = [(path / "config.json").read_bytes() for path in _model_files(folder).values()]
+    return as_text(forged([json.loads(text) for text in texts])) | damaged(texts)
+
+
+def _place_config(folder: Path, content: bytes) -> Path:
+    """Put a description beside the weights of the kind it says it is of."""
+    kind = next((k for k in ("teacher", "student", "density") if k.encode() in content), "teacher")
+    if not (folder / kind).exists():
+        _model_files(folder)
+    return folder / kind / "config.json"
+
+
+def _read_config(path: Path) -> object:
+    try:
+        kind = json.loads(path.read_bytes())["kind"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        kind = "teacher"
+    folder = path.parent
+    return (
+        DensityModel.from_pretrained(folder)
+        if kind == "density"
+        else mel_of(load_model(folder), folder)
+    )
+
+
+def _weights(folder: Path) -> st.SearchStrategy[bytes]:
+    return damaged([(_model_files(folder)["teacher"] / "model.safetensors").read_bytes()])
+
+
+def _place_weights(folder: Path, content: bytes) -> Path:
+    """Put weights beside the teacher's description, which is made to vouch for them."""
+    if not (folder / "teacher").exists():
+        _model_files(folder)
+    path = folder / "teacher" / "config.json"
+    described = json.loads(path.read_text())
+    described["weights_sha256"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(described))
+    return folder / "teacher" / "model.safetensors"
+
+
+def _checkpoint(folder: Path) -> st.SearchStrategy[bytes]:
+    tensors = {"model/weight": torch.ones(3, 2), "optimizer/weight/step": torch.tensor(1.0)}
+    path = write_checkpoint(folder, Checkpoint(7, tensors, {"progress": {"step": 7}}))
+    return damaged([path.read_bytes()])
+
+
+def _place_checkpoint(folder: Path, content: bytes) -> Path:
+    """Give a checkpoint the name that vouches for it."""
+    return folder / f"step_00000007-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+
+
+def _recipe_text(folder: Path) -> st.SearchStrategy[bytes]:
+    text = find_recipe("tiny").read_bytes()
+    return as_text(forged([RECIPE.to_dict()])) | damaged([text])
+
+
+@cache
+def _parser() -> ArgumentParser:
+    return build_parser()
+
+
+def _read_recipe(path: Path) -> object:
+    parser = _parser()
+    return parser.instantiate(parser.parse_args(["prepare", "--recipe", str(path)]))
+
+
+TARGETS = (
+    *map(_audio, _SOUNDS),
+    Target("features", lambda _: damaged(_NPY), _named("a.npy"), open_array, (ArrayError,), 2.0),
+    Target(
+        "mel",
+        lambda _: damaged(_NPY),
+        _named("a.npy"),
+        lambda path: _read_mel(path, _MEL),
+        (InputError,),
+    ),
+    Target("table npy", lambda _: damaged(_NPY), _named("a.npy"), read_table, (TableError,)),
+    Target("table npz", lambda _: damaged(_NPZ), _named("a.npz"), read_table, (TableError,)),
+    Target(
+        "table csv",
+        lambda _: damaged([_ROWS.encode(), b"x,y,z\n" + _ROWS.encode()]),
+        _named("a.csv"),
+        read_table,
+        (TableError,),
+    ),
+    Target(
+        "manifest",
+        _manifest_text,
+        _named("manifest.json"),
+        lambda path: Manifest.load(path.parent),
+        (DataError,),
+    ),
+    Target(
+        "journal",
+        _journal_text,
+        _named("journal.jsonl"),
+        lambda path: Journal(path.parent).records,
+        (),
+    ),
+    Target("config", _config_text, _place_config, _read_config, (ArtefactError,), 0.2),
+    Target(
+        "weights",
+        _weights,
+        _place_weights,
+        lambda path: load_model(path.parent),
+        (ArtefactError,),
+        0.3,
+    ),
+    Target("checkpoint", _checkpoint, _place_checkpoint, read_checkpoint, (CheckpointError,)),
+    Target(
+        "recipe",
+        _recipe_text,
+        _named("recipe.yaml"),
+        _read_recipe,
+        (ValueError, OSError, ArgumentError),
+        0.03,
+    ),
+)

@@ -1,0 +1,82 @@
+"""Damaged and forged files: read, or refused in one line; no traceback, no hang.
+
+A small share of what `tests/fuzz.sh` does; FUZZ_INPUTS sets how many inputs all readers get
+together.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.fuzz.targets import TARGETS, Target
+
+NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "1500"))
+SECONDS_PER_INPUT = 20
+FINDINGS = Path(__file__).parent / "findings"
+
+
+def attempt(target: Target, folder: Path, content: bytes) -> str | None:
+    """Read a file; what it is refused with, if it is.
+
+    Raises:
+        AssertionError: if that is not one line, or takes too long.
+        Exception: whatever else the reader raises.
+    """
+    path = target.place(folder, content)
+    path.write_bytes(content)
+
+    def too_slow(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"{target.name}: more than {SECONDS_PER_INPUT} s")
+
+    signal.signal(signal.SIGALRM, too_slow)
+    signal.alarm(SECONDS_PER_INPUT)
+    refusal = None
+    try:
+        target.read(path)
+    except target.raises as error:
+        refusal = str(error)
+    finally:
+        signal.alarm(0)
+        if target.name == "checkpoint":
+            path.unlink()
+    # The command line joins a parser's lines.
+    assert refusal is None or (refusal and (target.name == "recipe" or "\n" not in refusal))
+    return refusal
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_damaged_and_forged_files(target: Target, tmp_path: Path) -> None:
+    total = sum(each.weight for each in TARGETS)
+    count = max(10, round(NUM_INPUTS * target.weight / total))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "scratch").mkdir()
+    outcomes = {"read": 0, "refused": 0}
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize="FUZZ_INPUTS" not in os.environ,
+    )
+    @given(target.contents(tmp_path / "whole"))
+    def check(content: bytes) -> None:
+        refusal = attempt(target, tmp_path / "scratch", content)
+        outcomes["read" if refusal is None else "refused"] += 1
+
+    check()
+    # Otherwise nothing but a reader's first check would be tried.
+    assert outcomes["read"] or count < 50
+    print(f"{target.name}: {outcomes['read']} read, {outcomes['refused']} refused")
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_findings_stay_fixed(target: Target, tmp_path: Path) -> None:
+    for path in sorted((FINDINGS / target.name).glob("*")):
+        attempt(target, tmp_path, path.read_bytes())
