@@ -4,7 +4,7 @@ set -euo pipefail
 
 recipe=allison # a name in pipelines/recipes, or a YAML file
 stage=0        # first stage to run
-stop_stage=6   # last stage to run
+stop_stage=7   # last stage to run
 exp=""         # results; default: exp/NAME
 dump=""        # features; default: dump/NAME
 corpus=""      # folder of audio files to use instead of the recipe's corpus
@@ -17,7 +17,7 @@ usage() {
 usage: ./run_distill.sh [options] [--recipe.KEY VALUE ...]
 
 Stages: 0 set-up, 1 corpus and features, 2 teacher (if there is none), 3 distil the student,
-4 generate held-out utterances, 5 compare sampling speed, 6 summary.
+4 generate held-out utterances, 5 evaluate, 6 compare sampling speed, 7 listening page and summary.
 What is done already is skipped; an interrupted stage resumes.
 
   --recipe NAME|FILE  values of the run (now: $recipe)
@@ -52,7 +52,6 @@ fi
 if in_stages 3; then
   say "stage 3: distil the student"
   logged distill distill "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device"
-  logged evaluate_student evaluate --model "$exp/student" --dump "$dump" --out "$exp/student.json" --device "$device"
 fi
 if in_stages 4; then
   say "stage 4: generate held-out utterances"
@@ -63,11 +62,17 @@ if in_stages 4; then
     --out "$exp/samples/teacher" --max_seconds "$teacher_seconds" --device "$device"
 fi
 if in_stages 5; then
-  say "stage 5: compare sampling speed"
+  say "stage 5: evaluate recording, Griffin-Lim, WORLD and student"
+  logged evaluate evaluate --teacher "$exp/teacher" --student "$exp/student" --dump "$dump" \
+    --out "$exp/evaluation" --device "$device"
+fi
+if in_stages 6; then
+  say "stage 6: compare sampling speed"
   logged benchmark benchmark --teacher "$exp/teacher" --student "$exp/student" \
     --out "$exp/benchmark.json" --device "$device"
 fi
-if in_stages 6; then
-  say "stage 6: summary"
+if in_stages 7; then
+  say "stage 7: listening page and summary"
+  logged report report --exp "$exp"
   logged summary summarise --exp "$exp"
 fi

@@ -7,13 +7,14 @@ from data.audio import (
     from_int16,
     read_waveform,
     to_int16,
+    write_blocks,
     write_waveform,
 )
 from data.corpora import CORPORA, Corpus, fetch, speech_files
 from data.debian import CorpusError
 from data.features import FeatureMismatch, MelConfig, log_mel
 from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
-from data.prepare import PrepareConfig, prepare
+from data.prepare import PrepareConfig, prepare, prepare_part
 from data.segments import Batch, SegmentSampler, UtteranceSet, dither
 from data.split import SPLITS, Split, assign_splits, split_of
 from data.synthetic import synthesise
@@ -50,6 +51,7 @@ __all__ = [
     "from_int16",
     "log_mel",
     "prepare",
+    "prepare_part",
     "read_table",
     "read_waveform",
     "speech_files",
@@ -57,5 +59,6 @@ __all__ = [
     "split_rows",
     "synthesise",
     "to_int16",
+    "write_blocks",
     "write_waveform",
 ]

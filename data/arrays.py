@@ -193,7 +193,7 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> str:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     content = buffer.getvalue()
-    with atomic_write(path) as file:
+    with atomic_write(path, sync_name=False) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,11 @@ def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> 
     path = Path(path)
     if not path.is_file():
         raise AudioError(path, "not a file" if path.exists() else "no such file")
-    channels, source_rate = _decode(path)
-    if channels.size == 0:
-        raise AudioError(path, "no samples")
-    if not np.isfinite(channels).all():
+    waveform, source_rate = _decode(path)
+    if not np.isfinite(waveform).all():
         raise AudioError(path, "NaN or infinite samples")
     if source_rate not in _PLAUSIBLE_RATES_HZ:
         raise AudioError(path, f"sample rate is {source_rate} Hz, expected 4000 to 768000 Hz")
-    waveform = channels.mean(axis=1)
     if source_rate != sample_rate:
         waveform = soxr.resample(waveform, source_rate, sample_rate, quality="HQ")
     peak = float(np.abs(waveform).max(initial=0.0))
@@ -125,10 +123,44 @@ def write_waveform(path: Path, waveform: npt.NDArray[Any] | Tensor, sample_rate:
     Raises:
         AudioError: for another suffix, shape or type, no samples, or non-finite ones.
     """
+    return write_blocks(path, [waveform], sample_rate)[1]
+
+
+def write_blocks(
+    path: Path, blocks: Iterable[npt.NDArray[Any] | Tensor], sample_rate: int
+) -> tuple[int, int]:
+    """Write a file as `write_waveform`, from blocks that need not be in memory together.
+
+    Args:
+        path: ends in .wav or .flac.
+        blocks: one or more, each as `write_waveform` takes it.
+        sample_rate: Hz.
+    Returns:
+        The number of samples, and how many of them were clipped.
+    Raises:
+        AudioError: as `write_waveform`; nothing is written then.
+    """
     path = Path(path)
     if path.suffix.lower() not in _WRITTEN_FORMATS:
         accepted = " or ".join(_WRITTEN_FORMATS)
         raise AudioError(path, f"cannot write {path.suffix!r} files, expected {accepted}")
+    num_samples, num_clipped = 0, 0
+    container = _WRITTEN_FORMATS[path.suffix.lower()]
+    with (
+        atomic_write(path) as file,
+        soundfile.SoundFile(file, "w", sample_rate, 1, "PCM_16", format=container) as sound,
+    ):
+        for block in blocks:
+            quantised, more_clipped = to_int16(_writable(path, block))
+            sound.write(quantised)
+            num_samples += quantised.size
+            num_clipped += more_clipped
+        if num_samples == 0:
+            raise AudioError(path, "no samples, not written")
+    return num_samples, num_clipped
+
+
+def _writable(path: Path, waveform: npt.NDArray[Any] | Tensor) -> npt.NDArray[np.floating[Any]]:
     samples = waveform.detach().float().cpu().numpy() if isinstance(waveform, Tensor) else waveform
     if samples.ndim == 0 or samples.size == 0 or samples.size != samples.shape[-1]:
         raise AudioError(path, f"waveform has shape {samples.shape}, expected (T,), one channel")
@@ -136,16 +168,7 @@ def write_waveform(path: Path, waveform: npt.NDArray[Any] | Tensor, sample_rate:
         raise AudioError(path, f"waveform is {samples.dtype}, expected float in [-1, 1]")
     if not np.isfinite(samples).all():
         raise AudioError(path, "NaN or infinite samples, not written")
-    quantised, num_clipped = to_int16(samples.reshape(-1))
-    with atomic_write(path) as file:
-        soundfile.write(
-            file,
-            quantised,
-            sample_rate,
-            subtype="PCM_16",
-            format=_WRITTEN_FORMATS[path.suffix.lower()],
-        )
-    return num_clipped
+    return samples.reshape(-1)
 
 
 def to_int16(waveform: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.int16], int]:
@@ -197,7 +220,7 @@ def find_audio_files(root: Path) -> list[Path]:
 
 
 def _decode(path: Path) -> tuple[FloatArray, int]:
-    """Samples (T, channels) and rate in Hz as they are in the file."""
+    """Samples (T,), averaged over channels, and rate in Hz as they are in the file."""
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
         raise AudioError(path, f"{suffix or 'no'} suffix is not that of an audio file")
@@ -217,10 +240,7 @@ def _decode(path: Path) -> tuple[FloatArray, int]:
 
 def _decode_soundfile(path: Path) -> tuple[FloatArray, int]:
     with soundfile.SoundFile(path) as file:
-        blocks = list(_until_too_long(path, _soundfile_blocks(file)))
-        if not blocks:
-            raise AudioError(path, "no samples")
-        return np.concatenate(blocks), int(file.samplerate)
+        return _joined(path, _soundfile_blocks(file)), int(file.samplerate)
 
 
 def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[FloatArray]:
@@ -230,13 +250,17 @@ def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[FloatArray]:
         yield block
 
 
-def _until_too_long(path: Path, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    total = 0
+def _joined(path: Path, blocks: Iterator[FloatArray]) -> FloatArray:
+    """Blocks, each (samples, channels), as one channel (T,)."""
+    total, averaged = 0, []
     for block in blocks:
         total += block.size
         if total > _MAX_SAMPLES:
             raise AudioError(path, f"more than {_MAX_SAMPLES} samples: cut it into shorter files")
-        yield block
+        averaged.append(block.mean(axis=1))
+    if not total:
+        raise AudioError(path, "no samples")
+    return np.concatenate(averaged)
 
 
 def _decode_av(path: Path) -> tuple[FloatArray, int]:
@@ -248,17 +272,15 @@ def _decode_av(path: Path) -> tuple[FloatArray, int]:
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise AudioError(path, "no decoder for its audio stream")
-        blocks = list(_until_too_long(path, _float_blocks(container, stream)))
-        if not blocks:
-            raise AudioError(path, "no samples")
-        return np.concatenate(blocks, axis=1).T, int(stream.codec_context.sample_rate)
+        blocks = _float_blocks(container, stream)
+        return _joined(path, blocks), int(stream.codec_context.sample_rate)
 
 
 def _float_blocks(container: Any, stream: Any) -> Iterator[FloatArray]:
-    """Decoded blocks, each (channels, samples), whatever the codec's sample format."""
-    to_float = av.AudioResampler(format="fltp", rate=stream.codec_context.sample_rate)
-    for frame in container.decode(stream):
+    """Decoded blocks, each (samples, channels), whatever the codec's sample format."""
+    # Interleaved: of planar frames with 8 channels or more PyAV reads beyond the last plane.
+    to_float = av.AudioResampler(format="flt", rate=stream.codec_context.sample_rate)
+    for frame in chain(container.decode(stream), [None]):
         for block in to_float.resample(frame):
-            yield np.asarray(block.to_ndarray(), dtype=np.float32)
-    for block in to_float.resample(None):
-        yield np.asarray(block.to_ndarray(), dtype=np.float32)
+            samples = np.asarray(block.to_ndarray(), dtype=np.float32)
+            yield samples.reshape(-1, block.layout.nb_channels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -53,16 +54,22 @@ def _decode(kind: Any, value: object, where: str) -> Any:
 def _decode_dataclass(kind: Any, value: object, where: str) -> Any:
     if not isinstance(value, dict):
         raise _unexpected(where, value, "an object")
-    hints = get_type_hints(kind)
+    hints, required = _fields_of(kind)
     for name in value:
         if name not in hints:
             raise ValueError(f"{where}.{name} is unknown, expected one of {', '.join(hints)}")
-    missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in value]
+    missing = [name for name in required if name not in value]
     if missing:
         raise ValueError(f"{where}.{missing[0]} is missing")
     return kind(
         **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in value.items()}
     )
+
+
+@cache  # a manifest holds one utterance for each recording
+def _fields_of(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Types of a dataclass's fields by name, and the names of those without a default."""
+    return get_type_hints(kind), tuple(f.name for f in fields(kind) if f.default is MISSING)
 
 
 def _unexpected(where: str, value: object, expected: str) -> ValueError:

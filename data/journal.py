@@ -16,17 +16,22 @@ from flows.atomic import atomic_write
 class Journal:
     """The file `journal.jsonl` of a dump folder: one record a line, a later line of a name wins.
 
+    Runs that share the work keep a file each, `journal-PART.jsonl`, and read all.
+
     Args:
         dump_dir: the folder; lines that cannot be read, as the last one of a run that was killed,
             only mean that their utterances are done again.
+        part: name of the share of the work, if it is shared.
     """
 
-    def __init__(self, dump_dir: Path) -> None:
+    def __init__(self, dump_dir: Path, part: str = "") -> None:
         self._dump_dir = dump_dir
-        self._path = dump_dir / "journal.jsonl"
+        self._path = dump_dir / (f"journal-{part}.jsonl" if part else "journal.jsonl")
         self.records: dict[str, Record] = {}
-        if self._path.exists():
-            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for path in [dump_dir / "journal.jsonl", *self._parts()]:
+            if not path.exists():
+                continue
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     record = decode(Record, json.loads(line), "record")
                 except (ValueError, RecursionError):
@@ -52,9 +57,14 @@ class Journal:
             mel_path(self._dump_dir, name).unlink(missing_ok=True)
 
     def compact(self) -> None:
-        """Rewrite the file with one line for each utterance."""
+        """Rewrite the file with one line for each utterance, those of all parts."""
         with atomic_write(self._path) as file:
             file.writelines(_line(record).encode() for _, record in sorted(self.records.items()))
+        for path in self._parts():
+            path.unlink()
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._dump_dir.glob("journal-*.jsonl"))
 
 
 def _line(record: Record) -> str:

@@ -94,6 +94,47 @@ def prepare(
         raise DataError(f"{dump_dir}: {error}") from error
 
 
+def prepare_part(
+    corpus_folder: Path,
+    dump_dir: Path,
+    config: PrepareConfig,
+    part: int,
+    num_parts: int,
+    *,
+    progress: bool = True,
+) -> int:
+    """Prepare a share of a corpus's recordings: for one of several processes or machines.
+
+    When all parts are done, `prepare` finds nothing left to do and describes them.
+
+    Args:
+        corpus_folder: as returned by `fetch`, by the same path for all.
+        dump_dir: where to write, the same for all.
+        config: how, the same for all.
+        part: which share, from 0.
+        num_parts: how many shares there are.
+        progress: show a progress bar.
+    Returns:
+        The number of recordings that were not done already.
+    Raises:
+        DataError: if the part is not one of them, or `dump_dir` cannot be written.
+        AudioError: if `corpus_folder` is not a folder.
+        FolderInUseError: if another run is writing the part, or all.
+    """
+    if not 0 <= part < num_parts:
+        raise DataError(f"part is {part} of {num_parts}, expected 0 to {num_parts - 1}")
+    name = f"{part}-of-{num_parts}"
+    tasks, _ = _tasks(Path(corpus_folder), Path(dump_dir), config)
+    try:
+        with folder_lock(Path(dump_dir), name):
+            journal = Journal(Path(dump_dir), name)
+            return _make_pending(
+                tasks[part::num_parts], journal, Path(dump_dir), config.num_workers, progress
+            )
+    except OSError as error:
+        raise DataError(f"{dump_dir}: {error}") from error
+
+
 def _tasks(
     corpus_folder: Path, dump_dir: Path, config: PrepareConfig
 ) -> tuple[list[Task], list[Skipped]]:
@@ -123,6 +164,15 @@ def _bring_up_to_date(
     """Do what is not done; the record of each task, and whether there was anything to do."""
     journal = Journal(dump_dir)
     journal.forget_all_but(task.name for task in tasks)
+    num_made = _make_pending(tasks, journal, dump_dir, num_workers, progress)
+    journal.compact()
+    return [journal.records[task.name] for task in tasks], num_made > 0
+
+
+def _make_pending(
+    tasks: Sequence[Task], journal: Journal, dump_dir: Path, num_workers: int, progress: bool
+) -> int:
+    """Do the tasks that are not done, and count them."""
     pending = [task for task in tasks if not journal.is_current(task)]
     if pending:
         # What it says is about to stop being true.
@@ -132,8 +182,7 @@ def _bring_up_to_date(
             for record in parallel_map(make_utterance, pending, num_workers):
                 journal.add(record)
                 bar.update()
-        journal.compact()
-    return [journal.records[task.name] for task in tasks], bool(pending)
+    return len(pending)
 
 
 def _describe(

@@ -45,14 +45,16 @@ class Batch:
         waveform: shape (B, 1, segment_frames · hop_length), float32 in [-1, 1].
         log_mel: shape (B, num_mels, segment_frames + 2 · margin_frames); frame margin_frames is the
             one that covers the first hop_length samples.
+        first_row: place of the first piece in the step's whole batch, of which this may be a part.
     """
 
     waveform: Tensor
     log_mel: Tensor
+    first_row: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
         """Move both to a device."""
-        return Batch(self.waveform.to(device), self.log_mel.to(device))
+        return Batch(self.waveform.to(device), self.log_mel.to(device), self.first_row)
 
 
 class UtteranceSet:
@@ -173,9 +175,11 @@ class SegmentSampler:
             the neighbours.
         seed: with the step, the only source of randomness.
         with_dither: add `dither` to the waveform.
+        part: which part of each batch to read, from 0, where several processes share it.
+        num_parts: how many parts there are; together they are the batch of a single process.
     Raises:
         DataError: if the split is empty.
-        ValueError: if a count is impossible.
+        ValueError: if a count is impossible, or the batch cannot be shared equally.
     """
 
     def __init__(
@@ -188,14 +192,22 @@ class SegmentSampler:
         margin_frames: int = 0,
         seed: int = 0,
         with_dither: bool = True,
+        part: int = 0,
+        num_parts: int = 1,
     ) -> None:
         lower_limits = {"batch_size": 1, "segment_frames": 1, "margin_frames": 0, "seed": 0}
         found = (batch_size, segment_frames, margin_frames, seed)
         for (name, limit), value in zip(lower_limits.items(), found, strict=True):
             if value < limit:
                 raise ValueError(f"{name} is {value!r}, expected >= {limit}")
+        if not 0 <= part < num_parts:
+            raise ValueError(f"part is {part!r}, expected 0 to {num_parts - 1}")
+        if batch_size % num_parts:
+            raise ValueError(f"batch_size is {batch_size}, expected a multiple of {num_parts}")
         self.utterances = UtteranceSet(source, split)
         self.batch_size = batch_size
+        size = batch_size // num_parts
+        self.rows = range(part * size, (part + 1) * size)
         self.segment_frames = segment_frames
         self.margin_frames = margin_frames
         self.seed = seed
@@ -203,25 +215,33 @@ class SegmentSampler:
         self._ends = np.cumsum([u.num_frames for u in self.utterances.utterances])
 
     def batch(self, step: int) -> Batch:
-        """Draw the batch of one step.
+        """Draw the batch of one step, or this part of it.
 
         Args:
             step: number of the step, from 0.
         Returns:
-            The batch, on the CPU.
+            The batch's `rows`, on the CPU.
         Raises:
             DataError: if an utterance's files are missing or not what the manifest says.
         """
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, step])))
         # A frame of the whole split: utterances come in proportion to their length.
         positions = rng.integers(self._ends[-1], size=self.batch_size)
-        pieces = [
-            self._segment(int(index), rng)
+        chosen = [
+            (int(index), self._start(int(index), rng))
             for index in np.searchsorted(self._ends, positions, side="right")
+        ]
+        pieces = [
+            self.utterances.cut(*chosen[row], self.segment_frames, self.margin_frames)
+            for row in self.rows
         ]
         waveform = torch.stack([piece[0] for piece in pieces])
         log_mel = torch.stack([piece[1] for piece in pieces])
-        return Batch(dither(waveform, rng) if self.with_dither else waveform, log_mel)
+        if self.with_dither:
+            # The noise of the rows before; each number takes one draw.
+            rng.bit_generator.random_raw(self.rows.start * waveform[0].numel(), output=False)
+            waveform = dither(waveform, rng)
+        return Batch(waveform, log_mel, self.rows.start)
 
     def iterate(self, first_step: int, last_step: int, num_prefetch: int = 2) -> Iterator[Batch]:
         """Yield the batches of steps first_step, …, last_step − 1, read ahead by a thread.
@@ -245,7 +265,7 @@ class SegmentSampler:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _segment(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _start(self, index: int, rng: np.random.Generator) -> int:
+        """Draw the first frame of a segment of an utterance."""
         num_frames = self.utterances.utterances[index].num_frames
-        start = int(rng.integers(max(num_frames - self.segment_frames, 0) + 1))
-        return self.utterances.cut(index, start, self.segment_frames, self.margin_frames)
+        return int(rng.integers(max(num_frames - self.segment_frames, 0) + 1))

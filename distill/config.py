@@ -53,7 +53,7 @@ class DistillationConfig:
     contrastive_limit: float = 10.0
     forward_kl_weight: float = 0.0
     forward_kl_frames: int = 1
-    initialise_context: bool = False
+    initialise_context: bool = True
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
 

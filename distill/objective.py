@@ -1,5 +1,7 @@
 """What the student minimises: divergence from the teacher, and distance from the recording."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,7 @@ class Distillation(nn.Module):
             recording to score them. Gradients flow through its input.
         config: weights of the terms.
         sample_rate: of the waveforms in Hz, for the perceptual network "crepe" alone.
+        total: as in `multi_resolution_stft`, where several processes share each batch.
     Raises:
         ValueError: if teacher, student and objective do not go together.
     """
@@ -33,6 +36,7 @@ class Distillation(nn.Module):
         teacher: Teacher,
         config: DistillationConfig,
         sample_rate: int | None = None,
+        total: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         config.check_models(student.config, teacher.config)
@@ -40,12 +44,14 @@ class Distillation(nn.Module):
         self.teacher = teacher.requires_grad_(False).eval()
         self.config = config
         self.sample_rate = sample_rate
-        self._listener: FeatureNetwork | None = None
+        self.total = total
+        self.network = self._feature_network()
 
     def train(self, mode: bool = True) -> "Distillation":
-        """Set the student's mode; the teacher stays in eval mode."""
-        super().train(mode)
-        self.teacher.eval()
+        """Set the student's mode; teacher and perceptual network stay in eval mode."""
+        super().train(False)
+        self.training = mode
+        self.student.train(mode)
         return self
 
     def forward(
@@ -132,11 +138,13 @@ class Distillation(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             pair = (waveform.float(), recording.float())
             with self._gradients_if(config.spectral_weight):
-                convergence, log_magnitude = multi_resolution_stft(*pair, config.spectral)
+                convergence, log_magnitude = multi_resolution_stft(
+                    *pair, config.spectral, self.total
+                )
             with self._gradients_if(config.power_weight):
                 power = power_distance(*pair, config.spectral)
             with self._gradients_if(config.stft_power_weight):
-                stft_power = stft_power_loss(*pair, config.spectral)
+                stft_power = stft_power_loss(*pair, config.spectral, self.total)
         return {
             "spectral_convergence": convergence,
             "log_magnitude": log_magnitude,
@@ -146,11 +154,10 @@ class Distillation(nn.Module):
 
     def _perceptual_term(self, waveform: Tensor, recording: Tensor, log_mel: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):
-            listen = self._network(waveform.device)
-            found = listen(waveform, log_mel)
+            found = self.network(waveform, log_mel)
             with torch.no_grad():
-                wanted = listen(recording, log_mel)
-            return DISTANCES[self.config.perceptual.distance](found, wanted)
+                wanted = self.network(recording, log_mel)
+            return DISTANCES[self.config.perceptual.distance](found, wanted, self.total)
 
     def _forward_kl_term(self, recording: Tensor, log_mel: Tensor) -> Tensor:
         hop, margin = self.student.config.hop_length, self.student.config.context_margin
@@ -162,17 +169,15 @@ class Distillation(nn.Module):
             clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
             return forward_kl(self.student, self.teacher, clip, features)
 
-    def _network(self, device: torch.device) -> FeatureNetwork:
-        """The network that listens, made when first needed."""
-        if self._listener is None:
-            perceptual = self.config.perceptual
-            if perceptual.network == "teacher":
-                self._listener = TeacherFeatures(self.teacher)
-            elif self.sample_rate is None:
-                raise ValueError("perceptual.network 'crepe' needs the waveforms' sample rate")
-            else:
-                self._listener = CrepeFeatures(perceptual.crepe_capacity, self.sample_rate, device)
-        return self._listener
+    def _feature_network(self) -> FeatureNetwork:
+        """Make the network that listens, the teacher's where no term asks for one."""
+        perceptual = self.config.perceptual
+        if perceptual.network == "teacher" or not self.config.perceptual_weight:
+            return TeacherFeatures(self.teacher)
+        if self.sample_rate is None:
+            raise ValueError("perceptual.network 'crepe' needs the waveforms' sample rate")
+        device = next(self.teacher.parameters()).device
+        return CrepeFeatures(perceptual.crepe_capacity, self.sample_rate, device)
 
     def _gradients_if(self, weight: float) -> torch.set_grad_enabled:
         """Record no gradient for a term that only informs."""

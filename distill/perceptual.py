@@ -1,6 +1,6 @@
 """Distance between waveforms as a frozen network hears them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -98,7 +98,11 @@ def gram_matrix(features: Tensor) -> Tensor:
     return features @ features.transpose(1, 2) / features.shape[2]
 
 
-def style_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> Tensor:
+def style_distance(
+    sample: Sequence[Tensor],
+    recording: Sequence[Tensor],
+    total: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     r"""Relative squared distance of Gram matrices, averaged over layers.
 
     .. math:: \frac1L \sum_l \frac{\lVert G_l(\hat x) - G_l(x) \rVert^2}{\lVert G_l(x) \rVert^2}
@@ -108,6 +112,7 @@ def style_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> Ten
     Args:
         sample: features of the generated waveform, shape (B, C, N) each.
         recording: features of the reference, same shapes.
+        total: as in `multi_resolution_stft`.
     Returns:
         scalar.
     References:
@@ -117,10 +122,15 @@ def style_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> Ten
     return feature_distance(
         [gram_matrix(features) for features in sample],
         [gram_matrix(features) for features in recording],
+        total,
     )
 
 
-def feature_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> Tensor:
+def feature_distance(
+    sample: Sequence[Tensor],
+    recording: Sequence[Tensor],
+    total: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Relative squared distance of features, averaged over layers; arguments as `style_distance`'s.
 
     Raises:
@@ -131,8 +141,10 @@ def feature_distance(sample: Sequence[Tensor], recording: Sequence[Tensor]) -> T
         raise ValueError(f"features have shapes {shapes[0]} and {shapes[1]}, expected equal ones")
     distances = []
     for found, wanted in zip(sample, recording, strict=True):
-        power = wanted.square().mean().clamp(min=FEATURE_FLOOR)
-        distances.append((found - wanted).square().mean() / power)
+        error, power = (found - wanted).square().sum(), wanted.square().sum()
+        if total is not None:
+            error, power = total(torch.stack([error, power]))
+        distances.append(error / power.clamp(min=FEATURE_FLOOR * wanted.numel()))
     return torch.stack(distances).mean()
 
 

@@ -1,6 +1,7 @@
 """Distance between waveforms in the time-frequency plane."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -70,7 +71,10 @@ def stft_magnitude(waveform: Tensor, fft_size: int, hop_length: int, win_length:
 
 
 def multi_resolution_stft(
-    sample: Tensor, recording: Tensor, config: SpectralConfig
+    sample: Tensor,
+    recording: Tensor,
+    config: SpectralConfig,
+    total: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Spectral convergence and log-magnitude distance, averaged over resolutions.
 
@@ -81,6 +85,8 @@ def multi_resolution_stft(
         sample: generated waveform, shape (B, 1, T).
         recording: reference waveform, same shape.
         config: resolutions.
+        total: adds sums of squares up over the parts of a batch that is spread over processes:
+            a ratio of norms is not the mean of its parts'.
     Returns:
         spectral convergence and log-magnitude distance (nats), scalars.
     Raises:
@@ -97,7 +103,10 @@ def multi_resolution_stft(
     for resolution in resolutions:
         found = stft_magnitude(sample, *resolution)
         wanted = stft_magnitude(recording, *resolution)
-        convergence = convergence + torch.linalg.norm(wanted - found) / torch.linalg.norm(wanted)
+        error, scale = torch.linalg.norm(wanted - found), torch.linalg.norm(wanted)
+        if total is not None:
+            error, scale = total(torch.stack([error, scale]).square()).sqrt()
+        convergence = convergence + error / scale
         log_magnitude = log_magnitude + (wanted.log() - found.log()).abs().mean()
     return convergence / len(resolutions), log_magnitude / len(resolutions)
 
@@ -143,7 +152,12 @@ def power_distance(sample: Tensor, recording: Tensor, config: SpectralConfig) ->
     return (wanted - found).abs().mean()
 
 
-def stft_power_loss(sample: Tensor, recording: Tensor, config: SpectralConfig) -> Tensor:
+def stft_power_loss(
+    sample: Tensor,
+    recording: Tensor,
+    config: SpectralConfig,
+    total: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     r"""Parallel WaveNet's power loss: squared distance of power spectrograms.
 
     .. math:: \frac{\lVert |S(\hat x)|^2 - |S(x)|^2 \rVert_F^2}{\lVert |S(x)|^2 \rVert_F^2}
@@ -155,6 +169,7 @@ def stft_power_loss(sample: Tensor, recording: Tensor, config: SpectralConfig) -
         sample: generated waveform, shape (B, 1, T).
         recording: reference waveform, same shape.
         config: the first resolution is used.
+        total: as in `multi_resolution_stft`.
     Returns:
         relative squared distance, scalar.
     References:
@@ -162,5 +177,7 @@ def stft_power_loss(sample: Tensor, recording: Tensor, config: SpectralConfig) -
     """
     resolution = (config.fft_sizes[0], config.hop_lengths[0], config.win_lengths[0])
     found, wanted = (stft_power(waveform, *resolution) for waveform in (sample, recording))
-    floor = POWER_FLOOR**2 * wanted.numel()  # digital silence
-    return (found - wanted).square().sum() / wanted.square().sum().clamp(min=floor)
+    error, scale = (found - wanted).square().sum(), wanted.square().sum()
+    if total is not None:
+        error, scale = total(torch.stack([error, scale]))
+    return error / scale.clamp(min=POWER_FLOOR**2 * wanted.numel())  # digital silence

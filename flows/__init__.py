@@ -37,10 +37,12 @@ from flows.made import Made
 from flows.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
 from flows.mixture import MixtureCdf
 from flows.networks import Mlp, NonCausalWaveNet
+from flows.past import Past
 from flows.pretrained import ArtefactError, Pretrained
 from flows.rescale import DiagonalScale
 from flows.sequential import Engine, EngineError, choose_engine, draw_chunks
 from flows.signal_families import glow_signal, nice_signal
+from flows.streaming import CompiledChain
 from flows.transform import Compose, Inverse, Transform
 from flows.transformers import (
     LOG_SCALE_FLOOR,
@@ -48,6 +50,7 @@ from flows.transformers import (
     Additive,
     Affine,
     BoundedAffine,
+    ScaleShift,
     Swapped,
     Transformer,
     bound_log_scale,
@@ -67,6 +70,7 @@ __all__ = [
     "Autoregressive",
     "BoundedAffine",
     "CausalConvolution",
+    "CompiledChain",
     "Compose",
     "Conditioner",
     "Coupling",
@@ -89,9 +93,11 @@ __all__ = [
     "MixtureCdf",
     "Mlp",
     "NonCausalWaveNet",
+    "Past",
     "Permutation",
     "Pretrained",
     "Rotation",
+    "ScaleShift",
     "StandardLogistic",
     "StandardNormal",
     "Swapped",

@@ -15,7 +15,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that replaces it when the block ends well.
 
     The folders above are made as needed. If the block raises, `path` is left as it was and the
@@ -24,6 +24,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     Args:
         path: the file to write.
+        sync_name: False leaves the name to the system, which may take seconds to write it: for
+            many small files that can be made again.
     Returns:
         A context manager that yields the open binary file.
     """
@@ -37,7 +39,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if sync_name:
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

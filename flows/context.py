@@ -1,5 +1,7 @@
 """Frame-rate context: a small convolutional network over the conditioning features."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,6 +63,41 @@ class FrameContext(nn.Module):
         if shape[2] == num_frames:
             features = F.pad(features, (self.margin, self.margin), mode="replicate")
         return F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
+
+    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Compute the hidden frames of conditioning that comes piece by piece.
+
+        Args:
+            pieces: consecutive frames, shape (B, M, n) each, any n.
+        Yields:
+            the hidden frames that each piece completes, shape (B, H, m), and at the end the rest:
+            `margin` frames behind, and joined the same as `forward` gives for the whole.
+        Raises:
+            ValueError: if a piece has another shape, or there are no frames at all.
+        """
+        waiting: Tensor | None = None  # frames still to be read as neighbours
+        for piece in pieces:
+            shape = tuple(piece.shape)
+            if len(shape) != 3 or shape[1] != self.num_features:
+                raise ValueError(
+                    f"conditioning has shape {shape}, expected (B, {self.num_features}, n)"
+                )
+            if not shape[2]:
+                continue
+            if waiting is None:
+                waiting = piece[..., :1].repeat(1, 1, self.margin)
+            elif waiting.shape[0] != shape[0]:
+                raise ValueError(f"conditioning has shape {shape} after {waiting.shape[0]} streams")
+            waiting = torch.cat([waiting, piece], -1)
+            complete = waiting.shape[-1] - 2 * self.margin
+            if complete > 0:
+                yield self(waiting, complete)
+                waiting = waiting[..., complete:].clone()
+        if waiting is None:
+            raise ValueError("there are no conditioning frames")
+        if self.margin:
+            rest = torch.cat([waiting, waiting[..., -1:].repeat(1, 1, self.margin)], -1)
+            yield self(rest, rest.shape[-1] - 2 * self.margin)
 
 
 def check_context_vector(context: Tensor | None, x: Tensor, num_features: int) -> None:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.context import check_frames
+from flows.past import Past, with_past
 from flows.recursive_filter import recursive_filter
 from flows.transform import Transform, check_signal, sum_over_event
 
@@ -104,12 +105,15 @@ class CausalConvolution(Transform):
         index = torch.arange(1, self.order + 1, dtype=raw.dtype, device=raw.device)
         return raw[..., 0], taps_from_cepstrum(raw[..., 1:] / index)
 
-    def shift_and_log_scale(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def shift_and_log_scale(
+        self, x: Tensor, context: Tensor | None, past: Past | None = None
+    ) -> tuple[Tensor, Tensor]:
         r"""Read the filter as an autoregressive step, :math:`z_t = x_t e^{g} + \mu(x_{<t})`.
 
         Args:
             x: signal, shape (B, C, T).
             context: as in `filters`.
+            past: of a signal in chunks.
         Returns:
             shift and log-scale, shape (B, C, T) each.
         """
@@ -118,15 +122,15 @@ class CausalConvolution(Transform):
         span = x.shape[2] // frames
         # Each frame, with the past its filter reads, is a group of one grouped convolution.
         reach = span + self.order - 1
-        blocks = F.pad(x[..., :-1], (self.order, 0)).unfold(-1, reach, span)
+        blocks = with_past(x, self.order, past)[..., :-1].unfold(-1, reach, span)
         with torch.autocast(x.device.type, enabled=False):
-            past = F.conv1d(
+            filtered = F.conv1d(
                 blocks.reshape(1, -1, reach),
                 taps.flip(-1).reshape(-1, 1, self.order),
                 groups=x.shape[0] * self.num_channels * frames,
             )
-        past = past.view(*x.shape[:2], frames, span)
-        shift = (past * log_gain.exp()[..., None]).flatten(2)
+        filtered = filtered.view(*x.shape[:2], frames, span)
+        shift = (filtered * log_gain.exp()[..., None]).flatten(2)
         return shift, log_gain.repeat_interleave(span, -1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -83,8 +83,7 @@ class Flow(nn.Module):
         Raises:
             ValueError: if the temperature is negative or not finite.
         """
-        if not 0.0 <= temperature < math.inf:
-            raise ValueError(f"temperature is {temperature}, expected a finite number >= 0")
+        check_temperature(temperature)
         with torch.no_grad():
             z = self.base.sample(self._empty(shape), generator) * temperature
             return self.transform.inverse(z, context)[0]
@@ -159,6 +158,12 @@ class Flow(nn.Module):
         if reference is None:
             return torch.empty(shape)
         return torch.empty(shape, dtype=reference.dtype, device=reference.device)
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a factor on the noise that is negative or not finite."""
+    if not 0.0 <= temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}, expected a finite number >= 0")
 
 
 def _slerp(z0: Tensor, z1: Tensor, weight: float) -> Tensor:

@@ -21,7 +21,7 @@ from flows.mixture import MixtureCdf
 from flows.networks import Mlp
 from flows.rescale import DiagonalScale
 from flows.transform import Compose, Transform
-from flows.transformers import Additive, Affine, BoundedAffine, Transformer
+from flows.transformers import Additive, Affine, BoundedAffine, ScaleShift, Transformer
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def maf_stack(
     References:
         MAF (Papamakarios et al., 2017), sec. 3. arXiv:1705.07057
     """
-    transformer = MixtureCdf(num_components) if num_components else Affine()
+    transformer = MixtureCdf(num_components) if num_components else ScaleShift()
     start = identity_params(transformer).repeat_interleave(num_features)
     layers = []
     for _ in range(num_layers):

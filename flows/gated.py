@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.past import Past
 from flows.weight_norm import normalised_conv
 
 SQRT_HALF = math.sqrt(0.5)
@@ -46,9 +47,19 @@ class ResidualLayer(nn.Module):
         self.gate = normalised_conv(channels, 2 * channels, kernel_size, dilation=dilation)
         self.out = normalised_conv(channels, channels + skip_channels, 1)
 
-    def forward(self, h: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output."""
-        gates = self.gate(F.pad(h, (self.history - self.look_ahead, self.look_ahead)))
+    def forward(
+        self, h: Tensor, context: Tensor | None, past: Past | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output.
+
+        `past` is that of a signal in chunks, for causal layers.
+        """
+        if past is None:
+            window = F.pad(h, (self.history - self.look_ahead, self.look_ahead))
+        else:
+            assert not self.look_ahead
+            window = past.before(h, self.history)
+        gates = self.gate(window)
         if context is not None:
             # One frame serves T/L samples: broadcast instead of repeating it in memory.
             batch, channels, frames = context.shape
@@ -76,20 +87,23 @@ class ResidualLayer(nn.Module):
         )
 
 
-def residual_stack(layers: nn.ModuleList, h: Tensor, gates: Tensor | None) -> Tensor:
+def residual_stack(
+    layers: nn.ModuleList, h: Tensor, gates: Tensor | None, past: Past | None = None
+) -> Tensor:
     """Chain gated layers.
 
     Args:
         layers: `ResidualLayer`s of equal width.
         h: what the first one reads, shape (B, R, T).
         gates: context of each layer, shape (B, num_layers, 2R, L).
+        past: of a signal in chunks.
     Returns:
         the sum of the skip outputs (B, S, T), scaled to the variance of one, or the last residual
         (B, R, T) where the layers have none.
     """
     total: Tensor | None = None
     for i, layer in enumerate(layers):
-        h, skip = layer(h, None if gates is None else gates[:, i])
+        h, skip = layer(h, None if gates is None else gates[:, i], past)
         total = skip if total is None else total + skip
     return h if total is None or not total.shape[1] else total * skip_gain(len(layers))
 

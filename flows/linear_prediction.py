@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from flows.past import Past, with_past
 
 
 def predictor_from_reflection(reflection: Tensor) -> Tensor:
@@ -86,17 +87,18 @@ class LinearPrediction(nn.Module):
         raw = raw.unflatten(1, (self.num_channels, self.order)).transpose(2, 3)
         return predictor_from_reflection(torch.tanh(self.gain * raw)).flip(-1)
 
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None, past: Past | None = None) -> Tensor:
         """Predict all samples at once.
 
         Args:
             x: signal, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
+            past: of a signal in chunks.
         Returns:
             predictions, shape (B, C, T); that of x_t reads x_{t-K} .. x_{t-1} only.
         """
         coefficients = self.coefficients(x.shape[0], context)
-        windows = F.pad(x[..., :-1], (self.order, 0)).unfold(-1, self.order, 1)
+        windows = with_past(x, self.order, past)[..., :-1].unfold(-1, self.order, 1)
         windows = windows.unflatten(2, (coefficients.shape[2], -1))  # (B, C, L, T / L, K)
         return (windows @ coefficients[..., None])[..., 0].flatten(2)
 

@@ -1,7 +1,7 @@
 """Sequential sampling from a WaveNet, in compiled code where that applies.
 
 The reference is one PyTorch step per sample: any device, any precision. What it computes in float32
-on a CPU, `flows.compiled_loop` computes without leaving compiled code.
+on a CPU, `flows.compiled.sequential` computes without leaving compiled code.
 """
 
 import math
@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from flows.autoregressive import Autoregressive
-from flows.compiled_layout import lay_out_frames, lay_out_network, start_streams
-from flows.compiled_loop import advance
+from flows.compiled.layout import lay_out_frames, lay_out_network, start_streams
+from flows.compiled.sequential import advance
 from flows.context import check_frames
 from flows.logistic_mixture import sample_mixture
 from flows.mixture import MixtureCdf
 from flows.transform import check_continuous, check_signal
-from flows.transformers import Affine, BoundedAffine
+from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
-Engine = Literal["auto", "compiled", "step"]
+Engine = Literal["auto", "compiled", "torch"]
 
 LONGEST_BLOCK = 8
 """Samples for which the compiled loop computes a layer's older taps at once, at most."""
@@ -39,22 +39,22 @@ def choose_engine(like: Tensor, engine: Engine = "auto") -> tuple[Engine, str]:
 
     Args:
         like: a tensor with the dtype and device of the noise.
-        engine: "compiled", "step" (PyTorch), or "auto": compiled where it applies.
+        engine: "compiled", "torch", or "auto": compiled where it applies.
     Returns:
-        "compiled" or "step"; and which it is and why, in words.
+        "compiled" or "torch"; and which it is and why, in words.
     Raises:
         EngineError: if the engine is unknown, or "compiled" does not apply.
     """
-    if engine not in ("auto", "compiled", "step"):
-        raise EngineError(f"engine is {engine!r}, expected 'auto', 'compiled' or 'step'")
-    if engine == "step":
-        return "step", "PyTorch steps, as asked"
+    if engine not in ("auto", "compiled", "torch"):
+        raise EngineError(f"engine is {engine!r}, expected 'auto', 'compiled' or 'torch'")
+    if engine == "torch":
+        return "torch", "PyTorch, as asked"
     found = f"{like.dtype} on {like.device.type}"
     if found == "torch.float32 on cpu":
-        return "compiled", f"the compiled loop, {torch.get_num_threads()} threads"
+        return "compiled", f"compiled, {torch.get_num_threads()} threads"
     if engine == "compiled":
-        raise EngineError(f"the compiled loop runs torch.float32 on cpu, got {found}")
-    return "step", f"PyTorch steps, because the model is {found}"
+        raise EngineError(f"compiled sampling is for torch.float32 on cpu, got {found}")
+    return "torch", f"PyTorch, because the model is {found}"
 
 
 def draw_chunks(
@@ -88,7 +88,7 @@ def draw_chunks(
     if (
         not isinstance(wavenet, WaveNet)
         or not isinstance(transformer, Affine | MixtureCdf)
-        or isinstance(transformer, BoundedAffine)
+        or type(transformer) not in (Affine, MixtureCdf)  # what derives from them is another map
     ):
         raise ValueError(
             "expected a WaveNet with an Affine or MixtureCdf transformer, got "
@@ -103,11 +103,11 @@ def draw_chunks(
         floor = transformer.log_scale_floor
         yield from _compiled_chunks(wavenet, floor, noise, context, choice, chunk)
     else:
-        yield from _step_chunks(wavenet, transformer, noise, context, choice, chunk)
+        yield from _torch_chunks(wavenet, transformer, noise, context, choice, chunk)
 
 
 @torch.no_grad()
-def _step_chunks(
+def _torch_chunks(
     wavenet: WaveNet,
     transformer: Affine | MixtureCdf,
     noise: Tensor,
@@ -155,7 +155,7 @@ def _compiled_chunks(
         for start in range(0, samples, chunk):
             now, first = slice(start, start + chunk), start // span
             within = None if context is None else context[..., first : first + chunk // span]
-            frames = lay_out_frames(wavenet.start(noise[..., now], within), channels, first, span)
+            frames = lay_out_frames(wavenet, noise[..., now], within, first, span)
             x = torch.empty_like(noise[..., now]).contiguous()
             parts = [noise[..., now].contiguous(), choices[..., now].contiguous(), x]
             arrays = [part.numpy() for part in parts]

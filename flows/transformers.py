@@ -169,6 +169,35 @@ class Affine(Transformer):
         return unbound_log_scales(log_scale, self.log_scale_floor)
 
 
+class ScaleShift(Affine):
+    r"""Affine, with the shift after the scale: in units of the noise, not of the data.
+
+    .. math:: z = x\, e^{-s} + b, \qquad \log|dz/dx| = -s
+
+    The same maps as `Affine`'s, with b = -mu e^{-s}; the gradient of b does not grow with e^{-s},
+    from which stacked layers learn faster (docs/decisions/0010-shift-after-scale.md).
+
+    Args:
+        log_scale_floor: lower bound of s in nats.
+    """
+
+    def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Divide by the scale, add the shift."""
+        shift, log_scale = self.split(params)
+        return x * torch.exp(-log_scale) + shift, -log_scale
+
+    def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Subtract the shift, multiply by the scale."""
+        shift, log_scale = self.split(params)
+        return (z - shift) * torch.exp(log_scale), log_scale
+
+    def initial_params(self, x: Tensor) -> Tensor:
+        """Return the parameters (2, D) that standardise the columns of (N, D)."""
+        raw = self.unbound(torch.log(x.std(0)))
+        _, log_scale = self.split(torch.stack([raw, raw])[None])
+        return torch.stack([-x.mean(0) * torch.exp(-log_scale[0]), raw])
+
+
 class BoundedAffine(Affine):
     r"""Affine, with a log-scale bounded on both sides: the transformer of RealNVP.
 

@@ -10,6 +10,7 @@ from flows.autoregressive import Conditioner
 from flows.context import check_frames
 from flows.gated import LayerCache, ResidualLayer, as_matrix, residual_stack, skip_gain
 from flows.linear_prediction import LinearPrediction, PredictionCache
+from flows.past import Past, with_past
 from flows.transform import check_signal
 from flows.weight_norm import normalised_conv
 
@@ -161,27 +162,28 @@ class WaveNet(Conditioner):
         """Past samples that the parameters of a step can depend on."""
         return self.config.receptive_field
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, past: Past | None = None) -> Tensor:
         """Compute all parameters in parallel.
 
         Args:
             x: signal, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
+            past: of a signal in chunks; None for a whole signal.
         Returns:
             parameters, shape (B, P, C, T).
         Raises:
             ValueError: if a shape does not fit.
         """
         gates = self._project_context(x, context)
-        inputs = [_delayed(x)]  # strictly causal: step t starts at x_{t-1}
+        inputs = [_delayed(x, past)]  # strictly causal: step t starts at x_{t-1}
         context = None if context is None else context.to(x.dtype)
         prediction = None
         if self.prediction is not None:
             with torch.autocast(x.device.type, enabled=False):
-                prediction = self.prediction(x, context)
-            inputs += [prediction, ERROR_GAIN * _delayed(x - prediction)]
+                prediction = self.prediction(x, context, past)
+            inputs += [prediction, ERROR_GAIN * _delayed(x - prediction, past)]
         h = self.first(torch.cat(inputs, 1) / self.input_std)
-        h = residual_stack(self.layers, h, gates)
+        h = residual_stack(self.layers, h, gates, past)
         # Mixed precision ends here: the rounding of a location to 8 bits is larger than a small
         # scale.
         with torch.autocast(x.device.type, enabled=False):
@@ -197,26 +199,35 @@ class WaveNet(Conditioner):
 
     def start(self, like: Tensor, context: Tensor | None = None) -> WaveNetState:
         """Return the state before the first sample of a signal shaped `like`, (B, C, T)."""
-        gates = self._project_context(like, context)
-        batch, _, samples = like.shape
-        silent = like.new_zeros(batch, self.config.residual_channels)
-        layers, biases = [], []
-        for layer in self.layers:
-            assert isinstance(layer, ResidualLayer)
-            layers.append(layer.start(silent))
-            assert layer.gate.bias is not None
-            biases.append(layer.gate.bias)
-        bias = torch.stack(biases)[None, :, None].expand(1, -1, batch, -1)
+        gates, offsets = self.project(like, context)
+        silent = like.new_zeros(like.shape[0], self.config.residual_channels)
         return WaveNetState(
-            layers=layers,
+            layers=[layer.start(silent) for layer in self._residual_layers()],
             first=as_matrix(self.first),
             hidden=as_matrix(self.hidden),
             head=as_matrix(self.head),
-            gates=bias if gates is None else gates.permute(3, 1, 0, 2) + bias,
-            samples_per_frame=samples if gates is None else samples // gates.shape[-1],
-            offsets=None if context is None else self._frame_offsets(context),
+            gates=gates,
+            samples_per_frame=like.shape[2] // gates.shape[0],
+            offsets=offsets,
             prediction=None if self.prediction is None else self.prediction.start(like, context),
         )
+
+    def project(self, like: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Compute what the context contributes to each frame.
+
+        Args:
+            like: a tensor of the signal's shape, (B, C, T).
+            context: frames, shape (B, H, L); None for an unconditional network.
+        Returns:
+            context and bias of all gates, (L, num_layers, B, 2R), L = 1 without context; offsets of
+            the parameters, (B, P, C, L), None without context.
+        """
+        gates = self._project_context(like, context)
+        biases = [layer.gate.bias for layer in self._residual_layers()]
+        bias = torch.stack([b for b in biases if b is not None])[None, :, None]
+        if gates is None or context is None:
+            return bias.expand(1, -1, like.shape[0], -1), None
+        return gates.permute(3, 1, 0, 2) + bias, self._frame_offsets(context)
 
     def step(self, previous: Tensor, state: WaveNetState) -> Tensor:
         """Advance by one sample.
@@ -262,6 +273,9 @@ class WaveNet(Conditioner):
             self.input_std.fill_(input_std)
             self.head.bias.copy_(initial_params.repeat_interleave(self.num_channels))
 
+    def _residual_layers(self) -> list[ResidualLayer]:
+        return [layer for layer in self.layers if isinstance(layer, ResidualLayer)]
+
     def _frame_offsets(self, context: Tensor) -> Tensor:
         assert self.frame_params is not None
         offsets = FRAME_GAIN * self.frame_params(context)
@@ -275,6 +289,6 @@ class WaveNet(Conditioner):
         return self.context(context).unflatten(1, (self.config.num_layers, -1))
 
 
-def _delayed(x: Tensor) -> Tensor:
-    """Shift a signal (B, C, T) by one sample; zero comes first."""
-    return F.pad(x[..., :-1], (1, 0))
+def _delayed(x: Tensor, past: Past | None) -> Tensor:
+    """Shift a signal (B, C, T) by one sample; what came before it, or zero, comes first."""
+    return with_past(x, 1, past)[..., :-1]

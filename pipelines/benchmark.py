@@ -70,12 +70,12 @@ def benchmark(
             lambda: naive_sample(teacher_model, frames, naive_noise, start),
             naive_noise.shape[-1],
         ),
-        "teacher, cached": (lambda: teacher_model.sample(frames), num_samples),
+        "teacher, cached": (lambda: teacher_model.sample(frames, engine="torch"), num_samples),
         "student": (lambda: student_model.sample(frames), num_samples),
         "griffin-lim, 32 iterations": (lambda: griffin_lim(array, mel), num_samples),
     }
     student_model.sample(frames)  # warm up
-    teacher_model.sample(frames[..., :1])
+    teacher_model.sample(frames[..., :1], engine="torch")
     griffin_lim(array, mel)
     times: dict[str, list[float]] = {name: [] for name in systems}
     for _ in range(rounds):

@@ -14,6 +14,7 @@ from pipelines.ablation import ablate
 from pipelines.density.command import density
 from pipelines.evaluation.command import evaluate
 from pipelines.plain_yaml import use_plain_yaml
+from pipelines.processes import rank
 from pipelines.recipe import find_recipe
 from pipelines.report.command import report
 from pipelines.signals import Stopped, Terminated, termination_as_interrupt
@@ -80,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
+        if rank() == 0:
+            print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
         return 128 + stopped.received
     except KeyboardInterrupt as interrupt:
         resumes = "; the same command resumes" if words and words[0] in WITH_RECIPE else ""

@@ -15,6 +15,7 @@ from flows.atomic import atomic_write
 from pipelines import benchmark as benchmarking
 from pipelines import generate as generating
 from pipelines import interpolate as interpolating
+from pipelines.processes import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.summary import summary_of
 from pipelines.tasks import StudentTask, TeacherTask
@@ -29,6 +30,8 @@ def prepare(
     corpus: Path | None = None,
     corpora: Path = Path("corpora"),
     dump: Path | None = None,
+    part: int | None = None,
+    num_parts: int = 1,
 ) -> None:
     """Fetch a corpus, compute its features and split it; resumes and skips what is done.
 
@@ -37,11 +40,17 @@ def prepare(
         corpus: folder of audio files to use instead of the recipe's corpus.
         corpora: where named corpora are kept.
         dump: where features go; default: dump/NAME.
+        part: do only this share of the recordings, from 0; when all are done, run without.
+        num_parts: how many shares there are, for as many processes or machines.
     """
     config = recipe.data
     if corpus is not None:
         config = dataclasses.replace(config, corpus=str(corpus))
     folder = data.fetch(config.corpus, corpora)
+    if part is not None:
+        num_made = data.prepare_part(folder, dump or _dump_of(recipe), config, part, num_parts)
+        print(f"part {part} of {num_parts}: {num_made} recordings made")
+        return
     print(data.prepare(folder, dump or _dump_of(recipe), config).report(), end="")
 
 
@@ -73,7 +82,8 @@ def train_teacher(
         device=place.type,
         sample_rate=recipe.data.mel.sample_rate,
     )
-    print(f"teacher: {exp / 'teacher'}")
+    if rank() == 0:
+        print(f"teacher: {exp / 'teacher'}")
 
 
 def distill(
@@ -105,7 +115,8 @@ def distill(
         device=place.type,
         sample_rate=recipe.data.mel.sample_rate,
     )
-    print(f"student: {exp / 'student'}")
+    if rank() == 0:
+        print(f"student: {exp / 'student'}")
 
 
 def student_task(recipe: Recipe, dump: Path, teacher: Path, place: torch.device) -> StudentTask:
@@ -159,7 +170,7 @@ def generate(
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
-        engine: how a teacher samples: "compiled", "step", or "auto": compiled where it applies.
+        engine: how to sample: "compiled", "torch", or "auto": compiled where it applies.
     """
     written = generating.generate(
         model,
@@ -308,6 +319,8 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         segment_frames=config.segment_frames,
         margin_frames=recipe.teacher.context_margin,
         seed=recipe.seed,
+        part=rank(),
+        num_parts=world_size(),
     )
 
 

@@ -1,5 +1,8 @@
 """Waveforms from a trained model: from recordings by way of their mel, or from saved mels."""
 
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -7,13 +10,19 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from data import MelConfig, find_audio_files, log_mel, read_waveform, write_waveform
+from data import MelConfig, find_audio_files, read_waveform, write_blocks
 from data.arrays import ArrayError, open_array
 from flows import Engine, choose_engine
+from flows.folder_lock import folder_lock
+from pipelines.long_audio import log_mel_in_pieces
 from pipelines.workspace import load_model, mel_of, pick_device
 from teacher import Teacher
+
+FRAMES_PER_PIECE = 1024
+"""Mel frames of a recording computed at once: 16 s at 16 kHz and a hop of 256."""
 
 
 class InputError(ValueError):
@@ -54,47 +63,54 @@ def generate(
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
-        engine: how a teacher samples: "compiled", "step", or "auto": compiled where it applies.
+        engine: how to sample: "compiled", "torch", or "auto": compiled where it applies.
     Returns:
         what was written, in order.
     Raises:
-        ValueError: if the model or an input cannot be used; files already written stay.
+        ValueError: if the model or an input cannot be used, or another run is writing to `out`;
+            files already written stay.
     """
     network = load_model(model, pick_device(device))
     mel = mel_of(network, model)
     sources = _sources(input)
-    if isinstance(network, Teacher):
-        print(f"teacher: {choose_engine(next(network.parameters()), engine)[1]}")
-    written = []
-    for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
-        frames = _frames(source, mel, max_seconds)
-        name = source.relative_to(input) if input.is_dir() else Path(source.name)
-        generator = torch.Generator().manual_seed(_seed_of(seed, name.as_posix()))
-        features = torch.from_numpy(frames)[None]
-        parameter = next(network.parameters())
-        if isinstance(network, Teacher):
-            total = frames.shape[1] * mel.hop_length
-            with tqdm(total=total, desc=name.name, unit="sample", mininterval=2.0) as bar:
-                waveform = network.sample(
-                    features.to(parameter), temperature, generator, engine, bar.update
-                )
-        else:
-            waveform = network.sample(features.to(parameter), temperature, generator)
-        target = out / name.with_suffix(f".{format}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        samples = waveform[0, 0].cpu().numpy()
-        num_clipped = write_waveform(target, samples, mel.sample_rate)
-        if num_clipped:
-            tqdm.write(f"warning: {target}: {num_clipped} of {samples.size} samples were clipped")
-        written.append(
-            Generated(
-                source=source,
-                path=target,
-                seconds=samples.size / mel.sample_rate,
-                num_clipped=num_clipped,
+    print(f"{network.kind}: {choose_engine(next(network.parameters()), engine)[1]}")
+    if not 0.0 <= temperature < math.inf:
+        raise InputError(f"temperature is {temperature}, expected a finite number >= 0")
+    written: list[Generated] = []
+    with ExitStack() as held:
+        for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
+            frames = _frames(source, mel, max_seconds)
+            name = source.relative_to(input) if input.is_dir() else Path(source.name)
+            generator = torch.Generator().manual_seed(_seed_of(seed, name.as_posix()))
+            features = torch.from_numpy(frames)[None].to(next(network.parameters()))
+            pieces = (
+                network.stream(features, temperature, generator, engine)
+                if isinstance(network, Teacher)
+                else network.stream([features], temperature, generator, engine)
             )
-        )
+            total = frames.shape[1] * mel.hop_length
+            if not written:  # a first input that is bad leaves no folder behind
+                held.enter_context(folder_lock(out))
+            target = out / name.with_suffix(f".{format}")
+            with tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar:
+                counted = _counted(pieces, bar)
+                num_samples, num_clipped = write_blocks(target, counted, mel.sample_rate)
+            if num_clipped:
+                tqdm.write(
+                    f"warning: {target}: {num_clipped} of {num_samples} samples were clipped"
+                )
+            seconds = num_samples / mel.sample_rate
+            written.append(
+                Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
+            )
     return written
+
+
+def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:
+    """Move a progress bar on by each piece's samples."""
+    for piece in pieces:
+        yield piece
+        bar.update(piece.shape[-1])
 
 
 def _sources(input: Path) -> list[Path]:
@@ -118,8 +134,8 @@ def _frames(source: Path, config: MelConfig, max_seconds: float | None) -> np.nd
     else:
         waveform = read_waveform(source, config.sample_rate)
         short = -len(waveform) % config.hop_length
-        padded = torch.from_numpy(np.pad(waveform, (0, short)))[None, None]
-        frames = log_mel(padded, config)[0].numpy()
+        padded = np.pad(waveform, (0, short))
+        frames = log_mel_in_pieces(padded, config, frames_per_piece=FRAMES_PER_PIECE)
     if max_seconds is not None:
         frames = frames[:, : max(1, round(max_seconds * config.sample_rate / config.hop_length))]
     return frames

@@ -2,11 +2,13 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ECHO_SECONDS = 1.0
 
 
 class Stopped(Exception):  # noqa: N818 - says what it is; not an error
@@ -30,14 +32,16 @@ class StopRequest:
     """Which signal asked to stop, if one did."""
 
     received: signal.Signals | None = None
+    time: float = 0.0
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
     """Take note of SIGINT and SIGTERM instead of being interrupted by them.
 
-    A second signal acts as it did before. Outside the main thread, where Python delivers no
-    signals, nothing changes.
+    A second signal acts as it would have before, unless it follows at once: a launcher of several
+    processes passes on what they have got already. Outside the main thread, where Python delivers
+    no signals, nothing changes.
 
     Returns:
         A context manager that yields the request, to look at between steps.
@@ -45,9 +49,13 @@ def stop_requests() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def take_note(number: int, frame: FrameType | None) -> None:
-        request.received = signal.Signals(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        now = time.monotonic()
+        if request.received is None:
+            request.received, request.time = signal.Signals(number), now
+        elif now - request.time > ECHO_SECONDS:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            signal.raise_signal(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -7,6 +7,7 @@ from typing import Any
 from pipelines.benchmark import benchmark_table
 from pipelines.evaluation import evaluation_table
 from pipelines.evaluation.command import EVALUATION_FILE
+from pipelines.report.page import INDEX_FILE
 
 
 class SummaryError(ValueError):
@@ -17,7 +18,8 @@ def summary_of(exp: Path) -> str:
     """Compose the summary of a run in Markdown.
 
     Args:
-        exp: results of `run_distill.sh`: `evaluation/`, `benchmark.json` and `samples/`.
+        exp: results of `run_distill.sh`: `evaluation/`, `benchmark.json` and `samples/`; the
+            listening page is pointed to where it is there.
     Raises:
         SummaryError: if a result is missing; names the file.
     """
@@ -32,6 +34,9 @@ def summary_of(exp: Path) -> str:
     folders = ("recording", "student", "teacher")
     listed = {name: sorted((exp / "samples" / name).rglob("*.wav")) for name in folders}
     lines = [f"* {name}: {path}" for name, paths in listed.items() for path in paths]
+    page = exp / "report" / INDEX_FILE
+    if page.exists():
+        lines.insert(0, f"* side by side, switching in place: {page}")
     sections += ["\n".join(lines), f"Curves: tensorboard --logdir {exp}"]
     return "\n\n".join(sections) + "\n"
 

@@ -16,13 +16,14 @@ from pipelines.measures import (
     teacher_nll,
 )
 from pipelines.pictures import spectrogram_image
+from pipelines.processes import sum_over_processes, world_size
 from pipelines.training import Task
 from pipelines.training_log import Validation
 from student import Student
 from teacher import Teacher
 
-MONTE_CARLO_SEEDS = 1 << 40
-"""Offset of the seeds of Monte-Carlo draws: the sample's own noise must not come back in them."""
+MONTE_CARLO = 1
+"""Sets the seeds of Monte-Carlo draws apart: the sample's own noise must not come back in them."""
 
 
 class TeacherTask(Task):
@@ -71,7 +72,8 @@ class StudentTask(Task):
         config: weights of the objective.
         held_out: validation utterances.
         mel: mel convention.
-        seed: of the training noise; a step's noise depends on (seed, step) alone.
+        seed: of the training noise; that of a row of a step's batch depends on (seed, step, row)
+            alone.
     """
 
     name = "student"
@@ -87,16 +89,17 @@ class StudentTask(Task):
     ) -> None:
         super().__init__()
         self.model: Student = model
-        self.objective = Distillation(model, teacher, config, mel.sample_rate)
+        total = sum_over_processes if world_size() > 1 else None
+        self.objective = Distillation(model, teacher, config, mel.sample_rate, total)
         self.held_out = held_out
         self.mel = mel
         self.seed = seed
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Draw samples for the batch's conditioning and score them."""
-        noise = _noise(self.model, batch.waveform, self.seed, step)
+        noise = _noise(self.model, batch.waveform, self.seed, step, batch.first_row)
         draws = torch.Generator(batch.waveform.device)
-        draws.manual_seed(_seed_of(self.seed, step) + MONTE_CARLO_SEEDS)
+        draws.manual_seed(_seed_of(self.seed, step, batch.first_row, MONTE_CARLO))
         return dict(self.objective(noise, batch.log_mel, batch.waveform, draws))
 
     def validate(self, model: Pretrained) -> Validation:
@@ -128,15 +131,18 @@ class StudentTask(Task):
         )
 
 
-def _noise(student: Student, like: Tensor, seed: int, step: int) -> Tensor:
-    """The student's noise, dependent on (seed, step) alone, whatever the device."""
-    generator = torch.Generator().manual_seed(_seed_of(seed, step))
-    drawn = student.flow.base.sample(torch.empty(like.shape, dtype=like.dtype), generator)
-    return drawn.to(like.device)
+def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int = 0) -> Tensor:
+    """The student's noise, of each row dependent on (seed, step, row) alone."""
+    drawn = []
+    for row in range(first_row, first_row + like.shape[0]):
+        generator = torch.Generator().manual_seed(_seed_of(seed, step, row))
+        empty = torch.empty(1, *like.shape[1:], dtype=like.dtype)
+        drawn.append(student.flow.base.sample(empty, generator))
+    return torch.cat(drawn).to(like.device)
 
 
-def _seed_of(seed: int, step: int) -> int:
-    return (seed + 1) * 1_000_003 + step
+def _seed_of(seed: int, step: int, *row: int) -> int:
+    return int(np.random.SeedSequence([seed, step + 1, *row]).generate_state(1, np.uint64)[0])
 
 
 def _equal_lengths(utterances: list[Utterance], hop: int) -> Utterance:

@@ -1,14 +1,14 @@
 """The one training loop, for teacher and student."""
 
 import math
+import signal
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -18,10 +18,17 @@ from flows.folder_lock import folder_lock
 from pipelines.checkpoints import CheckpointError
 from pipelines.ema import averaged_copy
 from pipelines.precision import precision_plugin
+from pipelines.processes import (
+    in_any_process,
+    is_lost_process,
+    join_processes,
+    mean_over_processes,
+    rank,
+)
 from pipelines.recipe import TrainingConfig
 from pipelines.signals import Stopped, StopRequest, stop_requests
 from pipelines.state import TrainingState
-from pipelines.training_log import TrainingLog, Validation
+from pipelines.training_log import SilentLog, TrainingLog, Validation
 
 MAX_CONSECUTIVE_SKIPS = 20
 
@@ -55,9 +62,10 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
     return config.learning_rate * factor
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch's generators so that a step's random numbers depend on (seed, step) alone."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]))
+def seed_step(seed: int, step: int, process: int) -> None:
+    """Seed torch's generators so that a step's random numbers depend on these three alone."""
+    words = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
+    torch.manual_seed(int(words[0]))
 
 
 def train(
@@ -72,6 +80,8 @@ def train(
     on_step: Callable[[int], None] | None = None,
 ) -> Pretrained:
     """Train a task's model, resuming from the folder's newest checkpoint if there is one.
+
+    Several processes (see `pipelines.processes`) share each batch; the sampler gives each its part.
 
     Args:
         task: model, loss and validation.
@@ -88,17 +98,25 @@ def train(
         the averaged model as of the best validation.
     Raises:
         TrainingError: after `MAX_CONSECUTIVE_SKIPS` steps in a row without a finite loss and
-            gradient, or if there is nothing whole to resume from.
+            gradient, if there is nothing whole to resume from, or another process is lost.
         Stopped: after SIGINT or SIGTERM, when the state has been saved.
         FolderInUseError: if another run is training in the folder.
     """
-    with folder_lock(folder), stop_requests() as stop:
-        run = _Run(task, sampler, config, folder, metadata, device, sample_rate)
+    with folder_lock(folder) if rank() == 0 else nullcontext(), stop_requests() as stop:
+        run = _Run(task, sampler, config, folder, metadata, device, sample_rate, stop)
         try:
             run.resume()
+            run.train(on_step)
+            run.fabric.barrier()  # process 0 writes the last model
         except CheckpointError as error:
             raise TrainingError(str(error)) from error
-        run.train(stop, on_step)
+        except RuntimeError as error:
+            if not is_lost_process(error):
+                raise
+            raise TrainingError(
+                f"lost a process of {run.fabric.world_size}; the same command resumes from the "
+                "last checkpoint"
+            ) from error
     return type(task.model).from_pretrained(folder, run.fabric.device)
 
 
@@ -114,12 +132,12 @@ class _Run:
         metadata: dict[str, Any],
         device: str,
         sample_rate: int,
+        stop: StopRequest,
     ) -> None:
         self.task, self.sampler, self.config, self.folder = task, sampler, config, folder
-        self.sample_rate = sample_rate
-        self.fabric = Fabric(
-            accelerator=device, devices=1, plugins=[precision_plugin(config.precision, device)]
-        )
+        self.sample_rate, self.stop = sample_rate, stop
+        self.fabric = join_processes(device, precision_plugin(config.precision, device))
+        self.is_writer = self.fabric.is_global_zero
         adam = torch.optim.Adam(
             [p for p in task.parameters() if p.requires_grad],
             lr=config.learning_rate,
@@ -133,24 +151,29 @@ class _Run:
 
     def resume(self) -> None:
         """Continue from the newest whole checkpoint, if there is one."""
-        path = self.state.find(tqdm.write)
-        if path is not None:
-            self.state.load(path, tqdm.write)
-            self.state.restore_best(tqdm.write)
-            tqdm.write(f"resuming at step {self.state.progress.step}")
+        say = tqdm.write if self.is_writer else _say_nothing
+        path = self.fabric.broadcast(self.state.find(say) if self.is_writer else None)
+        if path is None:
+            return
+        self.state.load(path, say)
+        if self.is_writer:
+            self.state.restore_best(say)
+        say(f"resuming at step {self.state.progress.step}")
 
-    def train(self, stop: StopRequest, on_step: Callable[[int], None] | None) -> None:
+    def train(self, on_step: Callable[[int], None] | None) -> None:
         """Make the steps that are left."""
         progress, config = self.state.progress, self.config
         self.task.train()
+        make_log = TrainingLog if self.is_writer else SilentLog
         with (
-            closing(TrainingLog(self.folder, self.sample_rate, progress.step)) as log,
+            closing(make_log(self.folder, self.sample_rate, progress.step)) as log,
             tqdm(
                 total=config.max_steps,
                 initial=progress.step,
                 desc=self.task.name,
                 unit="step",
                 mininterval=5.0,
+                disable=not self.is_writer,
             ) as bar,
         ):
             for batch in self.sampler.iterate(progress.step, config.max_steps):
@@ -159,18 +182,16 @@ class _Run:
                 bar.update()
                 is_last = progress.step == config.max_steps
                 if progress.step % config.log_every == 0 or is_last:
-                    log.scalars("train", progress.step, {n: float(v) for n, v in scalars.items()})
-                    bar.set_postfix(loss=f"{float(scalars['loss']):.3f}")
-                if progress.step % config.validate_every == 0 or is_last:
+                    values = {name: float(value) for name, value in scalars.items()}
+                    values = mean_over_processes(self.fabric, values)
+                    log.scalars("train", progress.step, values)
+                    bar.set_postfix(loss=f"{values['loss']:.3f}")
+                if self.is_writer and (progress.step % config.validate_every == 0 or is_last):
                     self.validate(log)
                 if on_step is not None:
                     on_step(progress.step)
-                if stop.received is not None:
-                    path = self.state.save(config.keep_checkpoints)
-                    raise Stopped(
-                        f"stopped by {stop.received.name} after step {progress.step}, saved {path}",
-                        stop.received,
-                    )
+                if in_any_process(self.fabric, self.stop.received is not None):
+                    self.save_and_stop()
 
     def step(self, batch: Batch, log: TrainingLog) -> dict[str, float | Tensor]:
         """Make one optimiser step, or skip it where the numbers are not finite.
@@ -181,7 +202,7 @@ class _Run:
         progress, config = self.state.progress, self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(progress.step, config)
-        seed_step(self.sampler.seed, progress.step)
+        seed_step(self.sampler.seed, progress.step, rank())
         terms = self.module(batch.to(self.fabric.device), progress.step)
         self.optimizer.zero_grad()
         self.fabric.backward(terms["loss"])
@@ -190,16 +211,17 @@ class _Run:
         )
         assert isinstance(norm, Tensor)
         is_finite = bool(torch.isfinite(terms["loss"]) & torch.isfinite(norm))
-        if not is_finite:
+        is_bad = in_any_process(self.fabric, not is_finite)
+        if is_bad:
             # Without gradients the optimiser moves nothing; a loss scaler lowers its scale.
             self.optimizer.zero_grad()
         self.optimizer.step()
-        if is_finite:
+        if is_bad:
+            self._skip(float(terms["loss"].detach()), float(norm), log)
+        else:
             self.averaged.update_parameters(self.task.model)
             progress.num_skipped_in_row = 0
             progress.num_clipped += int(norm > config.gradient_clip)
-        else:
-            self._skip(float(terms["loss"].detach()), float(norm), log)
         return {name: value.detach() for name, value in terms.items()} | {
             "gradient_norm": norm,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
@@ -222,6 +244,17 @@ class _Run:
         if is_best:
             self.state.save_best()
 
+    def save_and_stop(self) -> NoReturn:
+        """Save a checkpoint and end the run."""
+        where = self.state.checkpoints
+        if self.is_writer:
+            self.state.save(self.config.keep_checkpoints)
+        received = self.stop.received or signal.SIGTERM  # another process got it
+        raise Stopped(
+            f"stopped by {received.name} after step {self.state.progress.step}, saved in {where}",
+            received,
+        )
+
     def _skip(self, loss: float, norm: float, log: TrainingLog) -> None:
         progress = self.state.progress
         progress.num_skipped += 1
@@ -233,3 +266,7 @@ class _Run:
                 f"the last good state is in {self.state.checkpoints}: lower training.learning_rate "
                 "or gradient_clip"
             )
+
+
+def _say_nothing(message: str) -> None:
+    """Stand in for printing where another process prints."""

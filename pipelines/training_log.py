@@ -76,6 +76,25 @@ class TrainingLog:
         self._writer.close()
 
 
+class SilentLog(TrainingLog):
+    """Logs nothing: for the processes that do not write."""
+
+    def __init__(self, folder: Path, sample_rate: int, first_step: int) -> None:
+        pass
+
+    def say(self, message: str) -> None:
+        """Say nothing."""
+
+    def scalars(self, part: str, step: int, values: dict[str, float]) -> None:
+        """Log nothing."""
+
+    def validation(self, step: int, validation: Validation) -> None:
+        """Log nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
 def _lines_until(path: Path, last_step: int) -> list[dict[str, Any]]:
     """Read the lines up to a step; the last line of a killed run may be cut short."""
     if not last_step or not path.exists():

@@ -12,6 +12,7 @@ from data import Manifest, MelConfig, Split, UtteranceSet, dither
 from flows.config import from_dict
 from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
 from pipelines.measures import Utterance
+from pipelines.processes import local_rank
 from pipelines.recipe import Recipe
 from student import Student
 from teacher import Teacher
@@ -84,6 +85,8 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{local_rank()}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
@@ -13,6 +14,7 @@ from flows import (
     Affine,
     CausalConvolution,
     Compose,
+    Engine,
     Flow,
     FrameContext,
     Inverse,
@@ -26,6 +28,8 @@ from flows import (
     unbound_log_scale,
 )
 from flows.config import from_dict
+from flows.density import check_temperature
+from student.rendering import Renderer, draw_frames, in_pieces
 
 BASES: dict[str, type[StandardNormal] | type[StandardLogistic]] = {
     "gaussian": StandardNormal,
@@ -214,26 +218,62 @@ class Student(Pretrained):
         log_scale = torch.stack(log_scales).sum(0)
         return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
 
-    @torch.no_grad()
     def sample(
         self,
         log_mel: Tensor,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        engine: Engine = "auto",
     ) -> Tensor:
-        """Draw waveforms in one parallel pass.
+        """Draw waveforms.
 
         Args:
             log_mel: shape (B, num_mels, L).
             temperature: factor on the noise.
             generator: source of randomness.
+            engine: "compiled", "torch", or "auto": compiled where it applies; see
+                `flows.choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
-        batch, _, num_frames = log_mel.shape
-        frames = self.context(log_mel, num_frames)
-        shape = (batch, 1, num_frames * self.config.hop_length)
-        return self.flow.sample(shape, frames, temperature, generator)
+        return torch.cat(list(self.stream([log_mel], temperature, generator, engine)), -1)
+
+    @torch.no_grad()
+    def stream(
+        self,
+        log_mels: Iterable[Tensor],
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        engine: Engine = "auto",
+    ) -> Iterator[Tensor]:
+        """Draw a waveform as its conditioning comes in, in memory that does not grow with it.
+
+        A sample comes out as soon as the conditioning frames that it depends on have come in: the
+        latency is `context_margin` frames of look-ahead and the frame itself, besides the time of
+        computing. The same seed gives the same waveform, to float rounding, however the frames are
+        put together.
+
+        Args:
+            log_mels: consecutive frames, shape (B, num_mels, n) each, any n.
+            temperature: factor on the noise.
+            generator: source of randomness.
+            engine: as in `sample`.
+        Yields:
+            consecutive pieces of the waveform, shape (B, 1, m * hop_length) each; not clipped.
+        Raises:
+            ValueError: if a shape does not fit, or there are no frames at all.
+        """
+        check_temperature(temperature)
+        hop, renderer = self.config.hop_length, None
+        dtype = next(self.parameters()).dtype  # of the noise, whatever autocast makes of the frames
+        for frames in in_pieces(self.context.stream(log_mels)):
+            frames = frames.to(dtype)
+            if renderer is None:
+                renderer = Renderer(
+                    self._networks, self.transformer, self._filters, frames, hop, engine
+                )
+            noise = draw_frames(self.flow.base, frames, frames.shape[-1], hop, generator)
+            yield renderer(noise * temperature, frames)
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Recover the noise behind a waveform, step by step: the slow direction of an IAF.

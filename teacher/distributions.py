@@ -16,6 +16,8 @@ from flows import (
     mixture_log_std,
 )
 
+LOG_LOGISTIC_STD = math.log(StandardLogistic.std)
+
 INITIAL_LOG_SCALES = (-2.5, 0.3)
 """Narrowest and widest component of an untrained mixture, relative to the signal's deviation.
 
@@ -52,8 +54,8 @@ class SampleDistribution(Protocol):
             params: shape (B, P, ...), or 1 in place of an axis of x.
         """
 
-    def log_scales(self, params: Tensor) -> Tensor:
-        """Return every bounded log-scale in nats: (B, P, ...) to (B, K, ...)."""
+    def component_log_stds(self, params: Tensor) -> Tensor:
+        """Return the log standard deviation of every component: (B, P, ...) to (B, K, ...)."""
 
     def log_std(self, params: Tensor) -> Tensor:
         """Return the log standard deviation in nats: (B, P, ...) to (B, ...)."""
@@ -66,24 +68,24 @@ class Gaussian:
     """One Gaussian per sample.
 
     Args:
-        log_scale_floor: lower bound of the log-scale, nats.
+        log_std_floor: lower bound of the log standard deviation, nats.
     References:
         ClariNet (Ping et al., 2019), sec. 3.1. arXiv:1807.07281
     """
 
     locations = (0,)
 
-    def __init__(self, log_scale_floor: float) -> None:
+    def __init__(self, log_std_floor: float) -> None:
         self.base = StandardNormal()
-        self.transformer = Affine(log_scale_floor)
+        self.transformer = Affine(log_std_floor)
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         """Return the log-density in nats; see `SampleDistribution`."""
         z, log_det = self.transformer(x, params)
         return self.base.log_prob(z) + log_det
 
-    def log_scales(self, params: Tensor) -> Tensor:
-        """Return the one log-scale in nats, shape (B, 1, ...)."""
+    def component_log_stds(self, params: Tensor) -> Tensor:
+        """Return the one log standard deviation, shape (B, 1, ...)."""
         return self.log_std(params)[:, None]
 
     def log_std(self, params: Tensor) -> Tensor:
@@ -103,24 +105,26 @@ class LogisticMixture:
 
     Args:
         num_components: logistics in each mixture, K.
-        log_scale_floor: lower bound of each log-scale, nats.
+        log_std_floor: lower bound of each component's log standard deviation, nats: the same as a
+            Gaussian's, whose scale is its deviation.
     References:
         Parallel WaveNet (van den Oord et al., 2018): a mixture of logistics for 16-bit audio.
         arXiv:1711.10433
     """
 
-    def __init__(self, num_components: int, log_scale_floor: float) -> None:
+    def __init__(self, num_components: int, log_std_floor: float) -> None:
         self.base = StandardLogistic()
-        self.transformer = MixtureCdf(num_components, log_scale_floor, base="logistic")
+        floor = log_std_floor - LOG_LOGISTIC_STD
+        self.transformer = MixtureCdf(num_components, floor, base="logistic")
         self.locations = tuple(range(num_components, 2 * num_components))
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         """Return the log-density in nats; see `SampleDistribution`."""
         return mixture_log_prob(x, params, self.transformer.log_scale_floor)
 
-    def log_scales(self, params: Tensor) -> Tensor:
-        """Return the components' log-scales in nats, shape (B, K, ...)."""
-        return self.transformer.split(params).log_scales
+    def component_log_stds(self, params: Tensor) -> Tensor:
+        """Return the components' log standard deviations, shape (B, K, ...)."""
+        return self.transformer.split(params).log_scales + LOG_LOGISTIC_STD
 
     def log_std(self, params: Tensor) -> Tensor:
         """Return the log standard deviation in nats."""

@@ -1,7 +1,7 @@
 """A mel-conditioned WaveNet with exact, parallel likelihood."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -24,6 +24,7 @@ from flows import (
     maf,
 )
 from flows.config import from_dict
+from flows.density import check_temperature
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
 
 INT16_STEPS = 32768.0
@@ -40,7 +41,8 @@ class TeacherConfig:
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
         wavenet: size of the causal network.
-        log_scale_floor: lower bound of the log-scale, nats.
+        log_scale_floor: lower bound of the log standard deviation, of every component in a mixture,
+            nats.
         distribution: of each sample given those before it: "gaussian", or "mixture" of logistics.
         num_components: logistics in the mixture.
         discretised: train a mixture by the probability of 16-bit steps instead of the density.
@@ -176,7 +178,7 @@ class Teacher(Pretrained):
         rounded = torch.round(waveform * INT16_STEPS).clamp(-INT16_STEPS, INT16_STEPS - 1)
         rounded = rounded / INT16_STEPS
         params = self.predict_params(rounded, log_mel)
-        floor = self.config.log_scale_floor
+        floor = self.distribution.transformer.log_scale_floor
         return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
 
     def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
@@ -208,14 +210,12 @@ class Teacher(Pretrained):
             )
         return self.transformer.split(self.predict_params(waveform, log_mel))
 
-    @torch.no_grad()
     def sample(
         self,
         log_mel: Tensor,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
-        progress: Callable[[int], object] | None = None,
     ) -> Tensor:
         """Draw waveforms step by step from cached activations.
 
@@ -224,12 +224,27 @@ class Teacher(Pretrained):
             temperature: factor on the noise of each sample; the choice of a mixture's component
                 stays as it is.
             generator: source of randomness.
-            engine: "compiled", "step" (PyTorch), or "auto": compiled where it applies; see
-                `flows.choose_engine`, which says in words which one it is.
-            progress: called every so often with the number of samples drawn since the last call.
+            engine: "compiled", "torch", or "auto": compiled where it applies; see
+                `flows.choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
+        return torch.cat(list(self.stream(log_mel, temperature, generator, engine)), -1)
+
+    @torch.no_grad()
+    def stream(
+        self,
+        log_mel: Tensor,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        engine: Engine = "auto",
+    ) -> Iterator[Tensor]:
+        """Draw waveforms piece by piece, as `sample` does.
+
+        Yields:
+            consecutive pieces of the waveforms, shape (B, 1, n) each.
+        """
+        check_temperature(temperature)
         frames = self.context(log_mel, log_mel.shape[-1])
         shape = (log_mel.shape[0], 1, log_mel.shape[-1] * self.config.hop_length)
         like = log_mel.new_empty(shape)
@@ -238,12 +253,7 @@ class Teacher(Pretrained):
             # The inverse of a mixture's CDF is iterative; a component's is not.
             choice = torch.empty_like(like).uniform_(generator=generator)
         noise = self.flow.base.sample(like, generator) * temperature
-        drawn = []
-        for chunk in draw_chunks(self.autoregressive, noise, frames, choice, engine):
-            drawn.append(chunk)
-            if progress is not None:
-                progress(chunk.shape[-1])
-        return torch.cat(drawn, -1)
+        yield from draw_chunks(self.autoregressive, noise, frames, choice, engine)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""

@@ -30,5 +30,11 @@ done
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./setup.sh --extras dev
 ulimit -v $((memory * 1000000))
+work=$(mktemp -d)
 # The decoder of MP3 writes what it thinks of a file to standard error.
-FUZZ_INPUTS="$inputs" .venv/bin/python -m pytest tests/fuzz -q -s 2> >(grep -v 'libmpg123\|^$' >&2)
+if ! FUZZ_INPUTS="$inputs" .venv/bin/python -m pytest tests/fuzz -q -s --basetemp "$work" \
+  2> >(grep -v 'libmpg123\|^$' >&2); then
+  printf 'tests/fuzz.sh: failed; the last file of each reader is under %s\n' "$work" >&2
+  exit 1
+fi
+rm -rf "$work"

@@ -34,7 +34,7 @@ say "mypy"
 say "import-linter"
 "$bin/lint-imports"
 say "shellcheck"
-"$bin/shellcheck" -x setup.sh run_teacher.sh run_distill.sh pipelines/stages.sh tests/run.sh .ci/run
+"$bin/shellcheck" -x setup.sh run_teacher.sh run_distill.sh pipelines/stages.sh tests/*.sh .ci/run
 
 say "the tiny recipe through both scripts"
 work=$(mktemp -d)
@@ -43,6 +43,7 @@ folders=(--exp "$work/exp" --dump "$work/dump" --corpora "$work/corpora")
 ./run_teacher.sh --recipe tiny "${folders[@]}"
 ./run_distill.sh --recipe tiny "${folders[@]}" --teacher_seconds 0.2
 test -s "$work/exp/summary.md"
+test -s "$work/exp/report/index.html"
 
 say "pytest"
 "$bin/python" -m pytest "${pytest_options[@]}"

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ class FitConfig:
         patience: epochs without a better validation after which the fit ends.
         batch_size: rows per step.
         learning_rate: Adam's.
-        weight_decay: decoupled from the gradient, per unit of learning rate.
+        weight_decay: of the networks' matrices, decoupled from the gradient, per unit of learning
+            rate. Biases, scales, rotations and mixtures do not decay.
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights, which are what is validated and kept.
         seed: of weights, batches and noise.
@@ -111,7 +113,7 @@ def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
         TrainingError: after an epoch in which no step had a finite gradient.
     """
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        parameter_groups(model, config.weight_decay), lr=config.learning_rate
     )
     averaged = averaged_copy(model, config.ema_decay).requires_grad_(False)
     average = averaged.module
@@ -132,6 +134,15 @@ def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
             bar.set_postfix(val=f"{val:.3f}", best=f"{best:.3f}")
     model.load_state_dict(best_state)
     return epochs
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Tell the matrices of the networks, which decay, from all other parameters."""
+    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    decayed = [p for p in model.parameters() if id(p) in matrices]
+    others = [p for p in model.parameters() if id(p) not in matrices]
+    groups = (decayed, weight_decay), (others, 0.0)
+    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
 
 
 def _train_epoch(

@@ -1,5 +1,6 @@
 """The same MAF here and in zuko, step by step: `python -m pipelines.density.zuko_comparison`."""
 
+import dataclasses
 import json
 import math
 import statistics
@@ -13,57 +14,67 @@ from typing import Any
 import torch
 from jsonargparse import auto_cli
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from data import read_table
 from flows import Flow, StandardNormal
 from flows.atomic import atomic_write
 from flows.families import build_family, family_config
+from pipelines.density.fit import FitConfig, parameter_groups
 from pipelines.density.mixture import MissingExtraError
 from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table
+from pipelines.ema import averaged_copy
 from pipelines.workspace import commit
 
 
 @dataclass
 class Contestant:
-    """A model in training, and what is measured of it."""
+    """A model in training, and what is measured of it.
+
+    Args:
+        model: a flow over standardised rows.
+        log_prob: scores rows (B, D) under such a model, shape (B,).
+        optimizer: of its parameters.
+        averaged: its averaged weights, which are validated and tested.
+    """
 
     model: nn.Module
-    log_prob: Callable[[Tensor], Tensor]
+    log_prob: Callable[[nn.Module, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
+    averaged: AveragedModel
     milliseconds: list[float] = field(default_factory=list)
     best_val: float = -math.inf
     test_at_best: float = -math.inf
 
     def step(self, batch: Tensor, gradient_clip: float) -> None:
-        """Take one training step and time it."""
+        """Take one training step; timed, but for the averaging."""
         started = time.perf_counter()
-        loss = -self.log_prob(batch).mean()
+        loss = -self.log_prob(self.model, batch).mean()
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip)
         self.optimizer.step()
         self.milliseconds.append(1000 * (time.perf_counter() - started))
+        self.averaged.update_parameters(self.model)
 
     def validate(self, val: Tensor, test: Tensor) -> None:
         """Keep the test likelihood of the best validation."""
         with torch.no_grad():
-            found = float(self.log_prob(val).mean())
+            found = float(self.log_prob(self.averaged.module, val).mean())
             if found > self.best_val:
                 self.best_val = found
-                self.test_at_best = float(self.log_prob(test).mean())
+                self.test_at_best = float(self.log_prob(self.averaged.module, test).mean())
 
 
 def compare(
     table: str = "digits",
     num_layers: int = 5,
     hidden: tuple[int, ...] = (128, 128),
-    max_steps: int = 1500,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    gradient_clip: float = 10.0,
+    max_steps: int = 2000,
     validate_every: int = 50,
+    fit: FitConfig = FitConfig(),  # noqa: B008 (frozen)
     seeds: tuple[int, ...] = (0, 1, 2),
     threads: int = 1,
     corpora: Path = Path("corpora"),
@@ -76,10 +87,8 @@ def compare(
         num_layers: autoregressive affine layers.
         hidden: widths of each masked network.
         max_steps: training steps of each.
-        batch_size: rows per step.
-        learning_rate: Adam's.
-        gradient_clip: largest gradient norm.
         validate_every: steps between validations; the best decides which weights are tested.
+        fit: batch size, learning rate, weight decay, clipping and averaging, of both.
         seeds: of the division, the weights, the batches and the noise.
         threads: of torch.
         corpora: folder of the table's file.
@@ -93,18 +102,18 @@ def compare(
         scale = rows.covariance.diagonal().sqrt()
         val, test = (((x - rows.mean) / scale).float() for x in (rows.val, rows.test))
         contestants = {
-            "ours": _ours(len(scale), num_layers, hidden, learning_rate, seed),
-            "zuko": _zuko(len(scale), num_layers, hidden, learning_rate, seed),
+            "ours": _enter(_ours(len(scale), num_layers, hidden, seed), _score_ours, fit),
+            "zuko": _enter(_zuko(len(scale), num_layers, hidden, seed), _score_zuko, fit),
         }
         generator = torch.Generator().manual_seed(seed)
         for step in tqdm(range(1, max_steps + 1), desc=f"seed {seed}", unit="step"):
-            chosen = torch.randint(len(rows.train), (batch_size,), generator=generator)
-            noise = torch.rand(batch_size, len(scale), generator=generator, dtype=torch.float64)
+            chosen = torch.randint(len(rows.train), (fit.batch_size,), generator=generator)
+            noise = torch.rand(fit.batch_size, len(scale), generator=generator, dtype=torch.float64)
             x = rows.train[chosen] + noise * rows.is_discrete
             batch = ((x - rows.mean) / scale).float()
             order = list(contestants.values())
             for contestant in order if step % 2 else reversed(order):
-                contestant.step(batch, gradient_clip)
+                contestant.step(batch, fit.gradient_clip)
             if step % validate_every == 0:
                 for contestant in order:
                     contestant.validate(val, test)
@@ -117,8 +126,7 @@ def compare(
         "num_layers": num_layers,
         "hidden": list(hidden),
         "max_steps": max_steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
+        "fit": dataclasses.asdict(fit),
         "seeds": list(seeds),
         "threads": threads,
         "commit": commit(),
@@ -154,29 +162,38 @@ def summary(runs: list[dict[str, dict[str, Any]]]) -> dict[str, float]:
     }
 
 
-def _ours(
-    num_features: int, num_layers: int, hidden: tuple[int, ...], learning_rate: float, seed: int
-) -> Contestant:
+def _ours(num_features: int, num_layers: int, hidden: tuple[int, ...], seed: int) -> Flow:
     torch.manual_seed(seed)
     sizes = family_config("maf", num_features, num_layers=num_layers, hidden=hidden)
-    flow = Flow(StandardNormal(), build_family(sizes))
-    return Contestant(flow, flow.log_prob, torch.optim.Adam(flow.parameters(), lr=learning_rate))
+    return Flow(StandardNormal(), build_family(sizes))
 
 
-def _zuko(
-    num_features: int, num_layers: int, hidden: tuple[int, ...], learning_rate: float, seed: int
-) -> Contestant:
+def _score_ours(model: nn.Module, x: Tensor) -> Tensor:
+    assert isinstance(model, Flow)
+    return model.log_prob(x)
+
+
+def _zuko(num_features: int, num_layers: int, hidden: tuple[int, ...], seed: int) -> nn.Module:
     try:
         import zuko
     except ImportError as error:
         raise MissingExtraError("the comparison needs zuko: ./setup.sh --extras study") from error
     torch.manual_seed(seed)
-    flow = zuko.flows.MAF(num_features, transforms=num_layers, hidden_features=hidden)
+    return zuko.flows.MAF(num_features, transforms=num_layers, hidden_features=hidden)
 
-    def log_prob(x: Tensor) -> Tensor:
-        return flow().log_prob(x)
 
-    return Contestant(flow, log_prob, torch.optim.Adam(flow.parameters(), lr=learning_rate))
+def _score_zuko(model: nn.Module, x: Tensor) -> Tensor:
+    return model().log_prob(x)
+
+
+def _enter(
+    model: nn.Module, log_prob: Callable[[nn.Module, Tensor], Tensor], config: FitConfig
+) -> Contestant:
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, config.weight_decay), lr=config.learning_rate
+    )
+    averaged = averaged_copy(model, config.ema_decay).requires_grad_(False)
+    return Contestant(model, log_prob, optimizer, averaged)
 
 
 def _measured(contestant: Contestant, offset: float) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def pesq_wb(sample: Array, recording: Array, sample_rate: int) -> float | None:
     """
     import pesq
 
+    if not (sample.any() and recording.any()):
+        return None
     pair = (_at_16_khz(waveform, sample_rate) for waveform in (recording, sample))
     try:
         return float(pesq.pesq(_SPEECH_MODELS_HZ, *pair, "wb"))

@@ -1,7 +1,6 @@
 """What is compared: ways to a waveform from an utterance."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,7 +16,7 @@ from student import Student
 from teacher import Teacher
 
 NUM_DRAWS = 4
-"""Monte-Carlo draws of each sample for a KL without a closed form: an utterance has many samples."""
+"""Monte-Carlo draws of each sample for a KL that has no closed form: an utterance is long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +95,12 @@ class TeacherSystem:
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
         """Sample it from the log-mel."""
         generator = torch.Generator(utterance.log_mel.device).manual_seed(seed)
-        progress = partial(tqdm, desc="teacher", unit="sample", mininterval=2.0, leave=False)
-        waveform = self.teacher.sample(utterance.log_mel, generator=generator, progress=progress)
-        return Drawn(waveform=sixteen_bit(waveform))
+        total, pieces = utterance.waveform.shape[-1], []
+        with tqdm(total=total, desc="teacher", unit="sample", leave=False) as bar:
+            for piece in self.teacher.stream(utterance.log_mel, generator=generator):
+                pieces.append(piece)
+                bar.update(piece.shape[-1])
+        return Drawn(waveform=sixteen_bit(torch.cat(pieces, -1)))
 
 
 class StudentSystem:

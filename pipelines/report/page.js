@@ -67,7 +67,6 @@
 
   async function play() {
     const wanted = ++request;
-    show();
     setState("loading");
     try {
       audio ??= new AudioContext();
@@ -75,10 +74,9 @@
       const [tracks] = await Promise.all([load(current), audio.resume()]);
       if (wanted === request) start(tracks);
     } catch (error) {
-      if (wanted === request) {
-        setState("paused");
-        find(".problem").textContent = `Cannot play: ${error.message}`;
-      }
+      if (wanted !== request) return;
+      find(".problem").textContent = `Cannot play: ${error.message}`;
+      setState("paused");
     }
   }
 
@@ -87,7 +85,7 @@
     find(".problem").textContent = "";
     if (offset >= seconds() - 0.02) offset = 0;
     const startedAt = audio.currentTime + 0.03; // all at one time in the near future
-    const gains = buffers.map(() => audio.createGain());
+    const gains = buffers.map(() => new GainNode(audio, { gain: 0 }));
     const sources = [];
     buffers.forEach((buffer, k) => {
       if (offset >= buffer.duration) return; // shorter than the others, and over
@@ -100,7 +98,7 @@
     const longest = sources.reduce((a, b) => (b.buffer.duration > a.buffer.duration ? b : a));
     longest.onended = finish;
     running = { startedAt, sources, gains, matched };
-    setGains(0);
+    fadeTo(startedAt);
     setState("playing");
     requestAnimationFrame(tick);
   }
@@ -110,7 +108,7 @@
     const { sources, gains } = running;
     offset = position();
     running = null;
-    for (const gain of gains) gain.gain.setTargetAtTime(0, audio.currentTime, FADE_SECONDS / 3);
+    for (const { gain } of gains) gain.setTargetAtTime(0, audio.currentTime, FADE_SECONDS / 3);
     for (const source of sources) {
       source.onended = null;
       source.stop(audio.currentTime + 3 * FADE_SECONDS);
@@ -121,7 +119,6 @@
     request++;
     halt();
     setState("paused");
-    show();
   }
 
   function finish() {
@@ -132,12 +129,11 @@
     else pause();
   }
 
-  function setGains(fade) {
-    if (!running) return;
-    running.gains.forEach((gain, k) => {
+  // Fade to the chosen system, from a time of the audio's clock on.
+  function fadeTo(time) {
+    running.gains.forEach(({ gain }, k) => {
       const heard = k === trackOf(current) ? (match.checked ? running.matched[k] : 1) : 0;
-      if (fade) gain.gain.setTargetAtTime(heard, audio.currentTime, fade / 3);
-      else gain.gain.setValueAtTime(heard, audio.currentTime);
+      gain.setTargetAtTime(heard, time, FADE_SECONDS / 3);
     });
   }
 
@@ -157,16 +153,19 @@
       offset = 0;
     }
     system = name;
-    if (playing && !running) play();
-    setGains(FADE_SECONDS);
+    if (running) fadeTo(audio.currentTime);
+    else if (playing) play();
     show();
   }
 
   function toggle(index) {
     const active = transport.dataset.state !== "paused";
-    if (active && index === current) return pause();
+    if (active && index === current) {
+      pause();
+      return;
+    }
     if (index !== current) choose(index, utterances[index].systems[trackOf(index)]);
-    return transport.dataset.state === "paused" ? play() : undefined;
+    if (transport.dataset.state === "paused") play();
   }
 
   function tick() {
@@ -178,7 +177,8 @@
 
   function setState(state) {
     transport.dataset.state = state;
-    transport.toggleAttribute("aria-busy", state === "loading");
+    transport.setAttribute("aria-busy", state === "loading");
+    show();
   }
 
   // Draw the state; called at every frame while it plays.
@@ -249,7 +249,7 @@
   document.addEventListener("mousedown", (event) => {
     if (event.target.closest(".play, .chips button")) event.preventDefault();
   });
-  match.addEventListener("change", () => setGains(FADE_SECONDS));
+  match.addEventListener("change", () => running && fadeTo(audio.currentTime));
 
   const step = (by) => {
     const index = Math.min(utterances.length - 1, Math.max(0, current + by));

@@ -88,6 +88,21 @@ def test_m4a_is_decoded_and_resampled(tmp_path: Path) -> None:
     assert level_at_440_hz(waveform) == pytest.approx(0.5, abs=0.02)
 
 
+def test_eight_channels_are_averaged(tmp_path: Path) -> None:
+    # PyAV reads beyond the planes of such a frame and crashes; found by tests/fuzz.
+    with av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as output:
+        stream = output.add_stream("aac", rate=44100)
+        stream.layout = "7.1"
+        interleaved = np.repeat(tone(rate=44100).astype(np.float32), 8)[None]
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout="7.1")
+        frame.sample_rate = 44100
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            output.mux(packet)
+    waveform = read_waveform(tmp_path / "a.m4a", 44100)
+    assert len(waveform) == pytest.approx(22050, abs=2048)
+    assert np.abs(waveform).max() > 0.2
+
+
 @pytest.mark.parametrize("name", ["with space.wav", "été – ночь.wav", "a:b%20.WAV", "-n.wav"])
 def test_odd_names_are_no_trouble(tmp_path: Path, name: str) -> None:
     soundfile.write(tmp_path / "plain.wav", tone(), RATE)
@@ -243,11 +258,10 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
     write_waveform(path, tone(), RATE)
     before = path.read_bytes()
 
-    def write_half(file, *_args, **_options) -> None:  # type: ignore[no-untyped-def]
-        file.write(b"RIFF")
+    def write_half(_file: soundfile.SoundFile, _samples: np.ndarray) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(soundfile, "write", write_half)
+    monkeypatch.setattr(soundfile.SoundFile, "write", write_half)
     with pytest.raises(OSError, match="disk full"):
         write_waveform(path, tone(level=0.1), RATE)
     assert path.read_bytes() == before

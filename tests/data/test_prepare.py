@@ -12,7 +12,16 @@ import pytest
 import soundfile
 import torch
 
-from data import DataError, Manifest, MelConfig, PrepareConfig, log_mel, prepare, synthesise
+from data import (
+    DataError,
+    Manifest,
+    MelConfig,
+    PrepareConfig,
+    log_mel,
+    prepare,
+    prepare_part,
+    synthesise,
+)
 from data.arrays import check_digest
 from data.parallel import choose_num_workers, parallel_map
 from flows.folder_lock import FolderInUseError, folder_lock
@@ -266,6 +275,39 @@ def test_several_processes_give_the_same_result(corpus: Path, tmp_path: Path) ->
 def test_killed_process_is_reported() -> None:
     with pytest.raises(DataError, match="a process was killed"):
         list(parallel_map(os._exit, [1], num_workers=2))
+
+
+def test_parts_together_are_the_whole(corpus: Path, tmp_path: Path) -> None:
+    add_bad_files(corpus)
+    whole = run(corpus)
+    dump_dir = tmp_path / "parts"
+    counts = [prepare_part(corpus, dump_dir, CONFIG, part, 3, progress=False) for part in range(3)]
+    assert sum(counts) == 5 + 6
+    assert max(counts) - min(counts) <= 1
+    assert prepare_part(corpus, dump_dir, CONFIG, 1, 3, progress=False) == 0
+    before = {path: path.stat().st_mtime_ns for path in dump_dir.rglob("*.npy")}
+    manifest = prepare(corpus, dump_dir, CONFIG, progress=False)
+    assert manifest.contents == whole.contents
+    assert before == {path: path.stat().st_mtime_ns for path in dump_dir.rglob("*.npy")}
+    assert [path.name for path in dump_dir.glob("journal*")] == ["journal.jsonl"]
+
+
+def test_parts_run_beside_each_other_but_not_beside_the_whole(corpus: Path) -> None:
+    dump_dir = corpus.parent / "dump"
+    with folder_lock(dump_dir, "0-of-2"):
+        prepare_part(corpus, dump_dir, CONFIG, 1, 2, progress=False)
+        with pytest.raises(FolderInUseError):
+            prepare_part(corpus, dump_dir, CONFIG, 0, 2, progress=False)
+        with pytest.raises(FolderInUseError):
+            run(corpus)
+    with folder_lock(dump_dir), pytest.raises(FolderInUseError):
+        prepare_part(corpus, dump_dir, CONFIG, 0, 2, progress=False)
+
+
+@pytest.mark.parametrize(("part", "num_parts"), [(-1, 2), (2, 2), (0, 0)])
+def test_impossible_part_is_refused(corpus: Path, part: int, num_parts: int) -> None:
+    with pytest.raises(DataError, match=f"part is {part} of {num_parts}, expected 0 to"):
+        prepare_part(corpus, corpus.parent / "dump", CONFIG, part, num_parts)
 
 
 def test_few_files_are_not_worth_a_process() -> None:

@@ -214,7 +214,35 @@ def test_forward_kl_sees_the_start_of_each_clip(margins: int) -> None:
 def test_crepe_without_a_sample_rate_is_refused() -> None:
     config = only(perceptual_weight=1.0, perceptual=PerceptualConfig(network="crepe"))
     with pytest.raises(ValueError, match="needs the waveforms' sample rate"):
-        make_objective(config)(*make_batch())
+        make_objective(config)
+
+
+def test_only_the_student_is_ever_in_training_mode() -> None:
+    objective = make_objective(only(perceptual_weight=1.0))
+    objective.network = torch.nn.BatchNorm1d(1)  # type: ignore[assignment]
+    for mode in (True, False):
+        objective.train(mode)
+        assert objective.training == objective.student.training == mode
+        assert not objective.teacher.training
+        assert not objective.network.training  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["stft_power", "perceptual", "spectral_convergence"])
+def test_ratios_of_a_batch_in_two_processes_are_those_of_the_whole(name: str) -> None:
+    # Each process sees half of the batch; sums of squares are added up over both.
+    objective = make_objective(only(stft_power_weight=1.0, perceptual_weight=1.0))
+    noise, mel, recording = make_batch()
+    recording[1] *= 0.1  # halves of different weight
+    sums: list[list[torch.Tensor]] = [[], []]
+    halves = [(noise[i : i + 1], mel[i : i + 1], recording[i : i + 1]) for i in range(2)]
+    for kept, half in zip(sums, halves, strict=True):
+        objective.total = lambda values, kept=kept: kept.append(values) or values
+        objective(*half)
+    both = iter([a + b for a, b in zip(*sums, strict=True)])
+    objective.total = lambda values: next(both)
+    found = objective(*halves[0])[name]
+    objective.total = None
+    torch.testing.assert_close(found, objective(noise, mel, recording)[name])
 
 
 def test_values_are_checked() -> None:

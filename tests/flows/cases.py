@@ -27,6 +27,7 @@ from flows import (
     NonCausalWaveNet,
     Permutation,
     Rotation,
+    ScaleShift,
     Transform,
     Transformer,
     WaveNet,
@@ -116,6 +117,9 @@ def _coupling(
 CASES = [
     Case("maf_additive_vector", lambda: maf(Made(FEATURES, 1, (16,)), Additive()), (FEATURES,)),
     Case("maf_affine_vector", lambda: maf(Made(FEATURES, 2, (16, 16)), Affine()), (FEATURES,)),
+    Case(
+        "maf_scale_shift_vector", lambda: maf(Made(FEATURES, 2, (16,)), ScaleShift()), (FEATURES,)
+    ),
     Case(
         "maf_affine_vector_context",
         lambda: maf(Made(FEATURES, 2, (16,), context_features=3), Affine()),

@@ -56,8 +56,9 @@ def test_a_killed_holder_leaves_the_folder_free_and_nothing_half_written(killed:
         assert [path.name for path in (killed / "sub").iterdir()] == [".mine.tmp"]
 
 
+@pytest.mark.parametrize("sync_name", [True, False])
 def test_a_name_is_on_the_disk_when_the_write_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync_name: bool
 ) -> None:
     calls = []
     for name in ("fsync", "replace"):
@@ -65,6 +66,6 @@ def test_a_name_is_on_the_disk_when_the_write_has_ended(
         monkeypatch.setattr(
             os, name, lambda *a, name=name, call=call: (calls.append(name), call(*a))[1]
         )
-    with atomic_write(tmp_path / "file") as file:
+    with atomic_write(tmp_path / "file", sync_name=sync_name) as file:
         file.write(b"content")
-    assert calls == ["fsync", "replace", "fsync"]
+    assert calls == ["fsync", "replace", *(["fsync"] if sync_name else [])]

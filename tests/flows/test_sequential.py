@@ -1,7 +1,10 @@
 """Sequential sampling: the compiled loop computes what the PyTorch steps do."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,8 +24,10 @@ from flows import (
     draw_chunks,
     maf,
 )
-from flows.compiled_layout import lay_out_frames, lay_out_network, start_streams
-from flows.compiled_loop import advance, gated_units, multiply_add
+from flows.compiled import intrinsics, kernels, parallel, sequential
+from flows.compiled.kernels import gated_units, multiply_add
+from flows.compiled.layout import lay_out_frames, lay_out_network, start_streams
+from flows.compiled.sequential import advance
 
 HIDDEN = 3
 SKIPS = WaveNetConfig(num_layers=6, layers_per_cycle=5, residual_channels=6, skip_channels=9)
@@ -82,6 +87,23 @@ NETS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("caller", "name", "called"),
+    [
+        (kernels, "INTRINSICS", intrinsics),
+        (sequential, "KERNELS", kernels),
+        (parallel, "KERNELS", kernels),
+    ],
+    ids=["kernels", "sequential", "parallel"],
+)
+def test_compiled_code_is_compiled_again_when_what_it_calls_changes(
+    caller: ModuleType, name: str, called: ModuleType
+) -> None:
+    assert called.__file__ is not None
+    digest = hashlib.sha256(Path(called.__file__).read_bytes()).hexdigest()[:12]
+    assert getattr(caller, name) == digest, f"write {name} = {digest!r} in {caller.__name__}"
+
+
 def sample(
     flow: Autoregressive,
     noise: Tensor,
@@ -111,14 +133,14 @@ def test_compiled_loop_draws_what_float64_steps_draw(net: Net) -> None:
     flow, noise, context, choice = net.make()
     drawn = sample(flow, noise, context, choice)
     wide = [None if t is None else t.double() for t in (noise, context, choice)]
-    reference = sample(flow.double(), *wide, engine="step")
+    reference = sample(flow.double(), *wide, engine="torch")
     assert 0.3 < float(reference.std()) < 10
     torch.testing.assert_close(drawn.double(), reference, rtol=1e-5, atol=1e-5)
 
 
 def test_steps_draw_the_inverse_of_the_flow() -> None:
     flow, noise, context, _ = Net().make()
-    drawn = sample(flow.double(), noise.double(), context.double(), None, "step", chunk=7)
+    drawn = sample(flow.double(), noise.double(), context.double(), None, "torch", chunk=7)
     expected, _ = flow.inverse(noise.double(), context.double())
     torch.testing.assert_close(drawn, expected, rtol=0, atol=0)
 
@@ -133,7 +155,7 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
         params = wavenet.double()(x.double(), context.double())
         shift, log_scale = flow.transformer.split(params)
         network = lay_out_network(wavenet.float(), flow.transformer.log_scale_floor)
-        frames = lay_out_frames(wavenet.start(x, context), net.channels, 0, net.length)
+        frames = lay_out_frames(wavenet, x, context, 0, net.length)
     order = net.config.prediction_order
     for noise, expected in ((0.0, shift), (1.0, shift + log_scale.exp())):
         streams = start_streams(network, len(x), net.channels, order, 8)
@@ -150,7 +172,7 @@ def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
     flow, noise, context, choice = net.make()
     with torch.no_grad():
         network = lay_out_network(flow.conditioner, flow.transformer.log_scale_floor)
-        frames = lay_out_frames(flow.conditioner.start(noise, context), net.channels, 0, net.length)
+        frames = lay_out_frames(flow.conditioner, noise, context, 0, net.length)
     order = net.config.prediction_order
     block = 8 if net.length % 8 == 0 else 1
     together, alone = torch.empty_like(noise).numpy(), torch.empty_like(noise).numpy()
@@ -187,7 +209,7 @@ def test_pieces_join_to_the_whole(net: Net, chunk: int) -> None:
     torch.testing.assert_close(pieces, whole, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("engine", ["compiled", "step"])
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
 def test_pieces_come_one_by_one(engine: str) -> None:
     flow, noise, context, _ = Net().make()
     lengths = [x.shape[-1] for x in draw_chunks(flow, noise, context, None, engine, 128)]
@@ -196,7 +218,7 @@ def test_pieces_come_one_by_one(engine: str) -> None:
 
 def test_no_gradients_are_recorded() -> None:
     flow, noise, context, _ = Net().make()
-    for engine in ("compiled", "step"):
+    for engine in ("compiled", "torch"):
         assert not sample(flow, noise, context, None, engine).requires_grad
 
 
@@ -245,11 +267,13 @@ def test_rows_are_multiplied_and_added(num_rows: int) -> None:
 def test_the_engine_is_chosen_and_said() -> None:
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
     assert choose_engine(single)[0] == "compiled"
-    assert choose_engine(single, "step") == ("step", "PyTorch steps, as asked")
+    assert choose_engine(single, "torch") == ("torch", "PyTorch, as asked")
     chosen, why = choose_engine(double)
-    assert chosen == "step"
+    assert chosen == "torch"
     assert "torch.float64 on cpu" in why
-    with pytest.raises(EngineError, match=r"runs torch\.float32 on cpu, got torch\.float64 on cpu"):
+    with pytest.raises(
+        EngineError, match=r"is for torch\.float32 on cpu, got torch\.float64 on cpu"
+    ):
         choose_engine(double, "compiled")
     with pytest.raises(EngineError, match="engine is 'fast', expected 'auto'"):
         choose_engine(single, "fast")

@@ -3,6 +3,8 @@
 import base64
 import html.parser
 import json
+import re
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +83,11 @@ def test_a_page_has_every_section_and_needs_no_network(
     for shown in ("mine", "Following ratio", "32,000", "spectral convergence", "segment_frames: 4"):
         assert shown in page.text
     for reference in [*page.values("src"), *page.values("href")]:
-        assert reference.startswith("#") or reference == "data:," or (
-            exp / "report" / reference
-        ).is_file(), reference
+        assert (
+            reference.startswith("#")
+            or reference == "data:,"
+            or (exp / "report" / reference).is_file()
+        ), reference
     for name in ("page.css", "page.js"):
         assert "//" not in (exp / "report" / name).read_text().replace("// ", "")
 
@@ -148,7 +152,7 @@ def test_what_is_missing_or_damaged_is_named(trained: Path, tmp_path: Path) -> N
     with pytest.raises(ReportError, match=r"holds no teacher/config\.json"):
         collect(tmp_path)
     exp = make_run(tmp_path / "mine", trained, [], [])
-    with pytest.raises(ReportError, match="run evaluate with --out .*mine/evaluation"):
+    with pytest.raises(ReportError, match=r"run evaluate with --out .*mine/evaluation"):
         collect(exp)
     path = exp / "samples" / "student" / "a.wav"
     write_waveform(path, np.full(30000, 0.1), 22050)
@@ -181,6 +185,31 @@ def test_the_same_run_gives_the_same_page(trained: Path, tmp_path: Path) -> None
         assert (tmp_path / "x" / file).read_bytes() == (tmp_path / "y" / file).read_bytes()
 
 
+def colours(block: str) -> dict[str, tuple[float, ...]]:
+    """Custom properties of a block that are colours, as linear light."""
+    found = re.findall(r"--([\w-]+): #(..)(..)(..);", block)
+    return {
+        name: tuple((int(v, 16) / 255 + 0.055) ** 2.4 / 1.055**2.4 for v in channels)
+        for name, *channels in found
+    }
+
+
+def test_text_stands_out_in_light_and_dark() -> None:
+    style = resources.files("pipelines.report").joinpath("page.css").read_text()
+    light, dark = style.split("prefers-color-scheme: dark")
+    for scheme in (colours(light), colours(dark)):
+        light_of = {
+            name: 0.2126 * r + 0.7152 * g + 0.0722 * b for name, (r, g, b) in scheme.items()
+        }
+        texts = [name for name in scheme if name in ("ink", "quiet", "accent") or "system" in name]
+        assert len(texts) == 9
+        for text in texts:
+            for ground in ("paper", "raised"):
+                low, high = sorted((light_of[text], light_of[ground]))
+                # WCAG 2, success criterion 1.4.3
+                assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+
+
 def test_a_curve_fits_what_comes_after_the_start() -> None:
     points = [(step, 1000.0 if step < 5 else 1.0 + step / 100) for step in range(1, 101)]
     chart = charts.line_chart("loss", {"train": [*points, (101, float("nan"))]})
@@ -189,7 +218,7 @@ def test_a_curve_fits_what_comes_after_the_start() -> None:
     assert min(heights) == heights[0] == charts.TOP
     assert max(heights) <= charts.HEIGHT - charts.BOTTOM
     assert all(charts.TOP <= tick.position <= charts.HEIGHT for tick in chart.y_ticks)
-    assert [tick.label for tick in chart.x_ticks][0] == "0"
+    assert next(tick.label for tick in chart.x_ticks) == "0"
 
 
 def test_a_constant_curve_and_an_empty_one_are_drawn() -> None:

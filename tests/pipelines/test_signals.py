@@ -11,7 +11,7 @@ import pytest
 from pipelines import commands, training
 from pipelines.checkpoints import list_checkpoints, step_of
 from pipelines.cli import main
-from pipelines.signals import Terminated, stop_requests, termination_as_interrupt
+from pipelines.signals import ECHO_SECONDS, Terminated, stop_requests, termination_as_interrupt
 from tests.pipelines.conftest import RECIPE
 
 
@@ -30,10 +30,12 @@ def test_a_signal_is_taken_note_of(number: signal.Signals) -> None:
         assert request.received == number
 
 
-def test_a_second_signal_acts_at_once() -> None:
+def test_a_second_signal_acts_unless_it_is_an_echo() -> None:
     with stop_requests() as request:
         signal.raise_signal(signal.SIGTERM)
         assert request.received == signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
+        request.time -= ECHO_SECONDS
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -80,7 +82,7 @@ def test_a_stopped_command_says_so_and_resumes(
         patch.setattr(commands, "train", partial(training.train, on_step=stop))
         assert main(words) == 128 + number
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"stopped by {number.name} after step 2, saved {tmp_path}" in error
+    assert f"stopped by {number.name} after step 2, saved in {tmp_path}" in error
     assert error.endswith("; the same command resumes")
     (checkpoint,) = list_checkpoints(tmp_path / "exp" / "teacher" / "checkpoints")
     assert step_of(checkpoint) == 2

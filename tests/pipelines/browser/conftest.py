@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def page_folder(dump: Path, trained: Path, tmp_path_factory: pytest.TempPathFact
         for name in ("first", "second & <b>last</b>"):
             write_waveform(exp / "samples" / system / f"{name}.wav", tone, 16000)
     evaluate_into(exp, trained, dump, "--limit", "2")
+    shutil.rmtree(exp / "evaluation" / "audio")  # the tones are what is listened to
     return write_page(collect(exp), tmp_path_factory.mktemp("page")).parent
 
 
@@ -41,9 +43,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(params=[(1280, 800), (390, 844)], ids=["desktop", "phone"])
-def page(
-    request: pytest.FixtureRequest, browser: Browser, page_folder: Path
-) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, browser: Browser, page_folder: Path) -> Iterator[Page]:
     """The page, opened from the disk; an error on its console or a failed request fails a test."""
     width, height = request.param
     context = browser.new_context(

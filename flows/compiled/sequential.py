@@ -10,87 +10,10 @@ depend neither on the streams beside it nor on the number of threads.
 import numba
 import numpy as np
 
-from flows.compiled_layout import Frames, Network, Streams
-from flows.vector_intrinsics import PANEL, as_float, as_int, tile_product
+from flows.compiled.kernels import CONTRACT, bounded_log_scale, gated_units, multiply_add
+from flows.compiled.layout import Frames, Network, Streams
 
-# A product may be fused with a sum (one rounding instead of two); no sum is reordered.
-CONTRACT = {"contract"}
-
-_tile_1, _tile_2, _tile_4 = tile_product(1), tile_product(2), tile_product(4)
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
-def multiply_add(
-    out: np.ndarray,
-    out_row: int,
-    x: np.ndarray,
-    x_row: int,
-    num_rows: int,
-    weights: np.ndarray,
-    which: int,
-) -> None:  # pragma: no cover
-    """Add rows of x, from `x_row`, times one of `weights` to rows of `out`, from `out_row`."""
-    _, num_panels, depth, _ = weights.shape
-    for panel in range(num_panels):
-        w_at = (which * num_panels + panel) * depth * PANEL
-        row = 0
-        while row < num_rows:
-            out_at = (out_row + row) * out.shape[1] + panel * PANEL
-            x_at = (x_row + row) * x.shape[1]
-            if num_rows - row >= 4:
-                _tile_4(out, out_at, x, x_at, weights, w_at, depth)
-                row += 4
-            elif num_rows - row >= 2:
-                _tile_2(out, out_at, x, x_at, weights, w_at, depth)
-                row += 2
-            else:
-                _tile_1(out, out_at, x, x_at, weights, w_at, depth)
-                row += 1
-
-
-_LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
-_LN_2_HIGH, _LN_2_LOW = (
-    np.float32(0.693359375),
-    np.float32(-2.12194440e-4),
-)  # the high part is short
-_ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-_C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
-_C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
-def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
-    """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
-    shifted = x * _LOG2_E + _ROUND  # rounds to n, which stands in the low bits
-    power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
-    n = shifted - _ROUND
-    r = x - n * _LN_2_HIGH - n * _LN_2_LOW
-    # Taylor's series: what follows is below 2e-8 of the sum.
-    series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
-    return power, series * (r * r) + r
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
-def gated_units(
-    gates: np.ndarray, row: int, width: int, out: np.ndarray, out_row: int
-) -> None:  # pragma: no cover
-    r"""Write tanh(f) sigmoid(g) of a row that holds f, then g, to a few units in the last place.
-
-    .. math:: \tanh(f)\,\sigma(g) = \pm\frac{-u}{(u + 2)(1 + e^{-g})}, \qquad u = e^{-2|f|} - 1
-
-    There is no branch and no cancellation, so that the loop runs in vector registers.
-    """
-    lowest, highest = np.float32(-40.0), np.float32(87.0)  # tanh is 1 and sigmoid 0 in float32
-    for j in range(width):
-        f = gates[row, j]
-        y = -_TWO * abs(f)
-        power, series = _exp_parts(lowest if y < lowest else y)
-        u = power * series + (power - _ONE)
-        g = -gates[row, width + j]
-        g = highest if g > highest else g
-        power, series = _exp_parts(-highest if g < -highest else g)
-        value = -u / ((u + _TWO) * (_ONE + (power * series + power)))
-        out[out_row, j] = -value if f < _ZERO else value
+KERNELS = "7ad1d8461e4c"  # digest, see flows.compiled
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -105,7 +28,7 @@ def _read(
             inputs[b, c] = value
             if order:
                 error = value - streams.prediction[b, c]
-                predicted = _ZERO
+                predicted = np.float32(0.0)
                 for k in range(order):
                     sample = streams.recent[b, c, k + 1] if k + 1 < order else value
                     streams.recent[b, c, k] = sample
@@ -179,9 +102,8 @@ def _draw(
             for p in range(network.is_location.size):
                 found[p] += offsets[b, p, c] + network.is_location[p] * streams.prediction[b, c]
             k = _component(found[:logits], choice[b, c, i]) if logits else 0
-            above = np.float64(found[logits + components + k]) - floor  # `bound_log_scale`
-            log_scale = floor + (above if above > 20.0 else np.log1p(np.exp(above)))
-            value = np.float32(noise[b, c, i] * np.exp(log_scale) + found[logits + k])
+            scale = np.exp(bounded_log_scale(found[logits + components + k], floor))
+            value = np.float32(noise[b, c, i] * scale + found[logits + k])
             x[b, c, i] = streams.previous[b, c] = value
 
 
@@ -208,6 +130,7 @@ def advance(
     """
     num_streams, _, num_samples = noise.shape
     num_layers, width = network.dilations.size, network.current.shape[2]
+    zero, gain = np.float32(0.0), np.float32(network.skip_gain)
     head_width, skips = network.hidden.shape[2], network.skip_channels
     inputs = np.zeros((num_streams, network.first.shape[2]), np.float32)
     gated = np.empty((num_streams, width), np.float32)
@@ -244,15 +167,14 @@ def advance(
             here = following
         for b in range(num_streams):
             for j in range(head_width):
-                value = streams.rows[here + b, width + j if skips else j]
-                value = value * np.float32(network.skip_gain)
-                summed[b, j] = value if value > _ZERO else _ZERO
+                value = gain * streams.rows[here + b, width + j if skips else j]
+                summed[b, j] = value if value > zero else zero
         hidden[:] = network.hidden_bias
         multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
         for b in range(num_streams):
             for j in range(head_width):
                 value = hidden[b, j]
-                summed[b, j] = value if value > _ZERO else _ZERO
+                summed[b, j] = value if value > zero else zero
         params[:] = network.head_bias
         multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
         _draw(network, streams, frames.offsets[:, frame], params, noise, choice, i, x)

@@ -1,8 +1,4 @@
-"""Instructions that numba cannot be asked for in Python, for `flows.compiled_loop`.
-
-numba's cache of compiled code follows changes of the file that holds the compiled function, not of
-this one: after an edit here, touch `compiled_loop.py`.
-"""
+"""Instructions that numba cannot be asked for in Python."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +11,11 @@ from numba.extending import intrinsic
 WIDE_VECTORS = bool(binding.get_host_cpu_features().get("avx512f", False))
 LANES = 16 if WIDE_VECTORS else 8
 VECTORS = 4 if WIDE_VECTORS else 2
-PANEL = LANES * VECTORS
-"""Columns of a weight matrix multiplied together: four rows of sums fill the vector registers."""
+"""Vectors of a wide panel: with four rows of sums they fill the registers."""
 
 
-def tile_product(num_rows: int) -> Callable[..., Any]:
-    """Make the innermost product: `num_rows` rows of x times one panel of weights.
+def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
+    """Make the innermost product: rows of x times a panel, some vectors of a matrix's columns.
 
     numba cannot be told in Python to keep sums in registers; these are the instructions for it.
     """
@@ -61,7 +56,7 @@ def tile_product(num_rows: int) -> Callable[..., Any]:
             targets = [
                 vector_at(to.data, plus(start, v * LANES))
                 for start in starts(to, out_at)
-                for v in range(VECTORS)
+                for v in range(num_vectors)
             ]
             sums = [cgutils.alloca_once(builder, vector) for _ in targets]  # become registers
             for target, total in zip(targets, sums, strict=True):
@@ -69,17 +64,17 @@ def tile_product(num_rows: int) -> Callable[..., Any]:
             x_starts = starts(source, x_at)
             with cgutils.for_range(builder, depth) as loop:
                 k = loop.index
-                w_row = builder.add(w_at, builder.mul(k, ir.Constant(k.type, PANEL)))
+                w_row = builder.add(w_at, builder.mul(k, ir.Constant(k.type, num_vectors * LANES)))
                 columns = [
                     builder.load(vector_at(weights.data, plus(w_row, v * LANES)), align=4)
-                    for v in range(VECTORS)
+                    for v in range(num_vectors)
                 ]
                 for row, start in enumerate(x_starts):
                     value = builder.load(builder.gep(source.data, [builder.add(start, k)]))
                     value = builder.insert_element(undefined, value, lane_0)
                     value = builder.shuffle_vector(value, undefined, all_lane_0)
                     for v, column in enumerate(columns):
-                        total = sums[row * VECTORS + v]
+                        total = sums[row * num_vectors + v]
                         fused = builder.call(multiply_add, [value, column, builder.load(total)])
                         builder.store(fused, total)
             for target, total in zip(targets, sums, strict=True):

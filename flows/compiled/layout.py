@@ -1,4 +1,4 @@
-"""How `flows.compiled_loop` holds a network, its context and its state in plain arrays."""
+"""How compiled code holds a network, its context and its state in plain arrays."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flows.compiled.intrinsics import LANES, VECTORS
 from flows.gated import SQRT_HALF, skip_gain
-from flows.vector_intrinsics import PANEL
-from flows.wavenet import ERROR_GAIN, WaveNet, WaveNetState
+from flows.wavenet import ERROR_GAIN, WaveNet
 
 
 class Network(NamedTuple):
     """A WaveNet's weights: R residual and S skip channels, N layers, W = S or else R.
 
-    Matrices are in panels, (how many, panels, depth, PANEL); a star marks a width rounded up to
+    Matrices are in panels, (how many, panels, depth, columns); a star marks a width rounded up to
     whole panels. A layer's row holds its input and, beside it, the sum of the skips so far.
     """
 
@@ -66,6 +66,7 @@ class Streams(NamedTuple):
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
 
 
+@torch.no_grad()
 def lay_out_network(wavenet: WaveNet, log_scale_floor: float) -> Network:
     """Lay out what `WaveNet.step` multiplies by, weight norm folded.
 
@@ -102,23 +103,29 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float) -> Network:
     )
 
 
-def lay_out_frames(state: WaveNetState, channels: int, first: int, length: int) -> Frames:
+@torch.no_grad()
+def lay_out_frames(
+    wavenet: WaveNet, like: Tensor, context: Tensor | None, first: int = 0, length: int = 1
+) -> Frames:
     """Lay out what the context of a chunk contributes.
 
     Args:
-        state: what `WaveNet.start` returned for the chunk.
-        channels: of the signal, C.
+        wavenet: the network.
+        like: a tensor of the chunk's shape, (B, C, T).
+        context: its frames, shape (B, H, L); None for an unconditional network.
         first: number of the chunk's first frame.
         length: samples per frame.
     """
-    num_frames, _, batch, _ = state.gates.shape
-    offsets, coefficients = state.offsets, torch.zeros(batch, channels, num_frames, 0)
+    with torch.autocast("cpu", enabled=False):
+        gates, offsets = wavenet.project(like, context)
+    num_frames, (batch, channels, _) = gates.shape[0], like.shape
     if offsets is None:
-        offsets = torch.zeros(batch, len(state.head[1]) // channels, channels, num_frames)
-    if state.prediction is not None:
-        coefficients = state.prediction.coefficients
+        offsets = torch.zeros(batch, wavenet.num_params, channels, 1)
+    coefficients = torch.zeros(batch, channels, num_frames, 0)
+    if wavenet.prediction is not None:
+        coefficients = wavenet.prediction.coefficients(batch, context)
     return Frames(
-        gates=_whole_panels(state.gates.permute(2, 0, 1, 3)),
+        gates=_whole_panels(gates.permute(2, 0, 1, 3)),
         offsets=offsets.permute(0, 3, 1, 2).contiguous().numpy(),
         coefficients=coefficients.transpose(1, 2).contiguous().numpy(),
         first=first,
@@ -150,16 +157,29 @@ def start_streams(
         blocks=blocks,
         rings=rings,
         rows=np.zeros(((rings.sum() + 1) * num_streams, network.row_scale.size), np.float32),
-        gates=np.zeros((blocks.sum() * num_streams, network.current.shape[1] * PANEL), np.float32),
+        gates=np.zeros((blocks.sum() * num_streams, padded_width(network.current)), np.float32),
     )
 
 
+def padded_width(weights: np.ndarray) -> int:
+    """Return the columns of matrices in panels, the zeros beyond their width included."""
+    return int(weights.shape[1] * weights.shape[3])
+
+
 def _in_panels(matrices: Tensor) -> np.ndarray:
-    """Lay matrices (N, depth, width) out as (N, panels, depth, PANEL), zeros beyond the width."""
-    padded = F.pad(matrices, (0, -matrices.shape[2] % PANEL)).unflatten(2, (-1, PANEL))
+    """Lay matrices (N, depth, width) out as (N, panels, depth, columns), zeros beyond the width."""
+    columns = _columns(matrices.shape[2])
+    padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))
     return padded.transpose(1, 2).contiguous().numpy()
 
 
 def _whole_panels(rows: Tensor) -> np.ndarray:
     """Lengthen rows (..., N) by zeros to whole panels."""
-    return F.pad(rows, (0, -rows.shape[-1] % PANEL)).contiguous().numpy()
+    width = rows.shape[-1]
+    return F.pad(rows, (0, -width % _columns(width))).contiguous().numpy()
+
+
+def _columns(width: int) -> int:
+    """Choose the columns of a matrix's panels: wide ones where they leave little space unused."""
+    wide = VECTORS * LANES
+    return wide if -width % wide < LANES else LANES

@@ -1,0 +1,107 @@
+"""Compiled arithmetic of a WaveNet, in float32: small matrix products and gates.
+
+The order of every sum is fixed: a row's result depends neither on the rows computed with it nor on
+the number of threads.
+"""
+
+import numba
+import numpy as np
+
+from flows.compiled.intrinsics import LANES, VECTORS, as_float, as_int, tile_product
+
+INTRINSICS = "8544a7d58c22"  # digest, see flows.compiled
+
+# A product may be fused with a sum (one rounding instead of two); no sum is reordered.
+CONTRACT = {"contract"}
+
+_tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
+_narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def multiply_add(
+    out: np.ndarray,
+    out_row: int,
+    x: np.ndarray,
+    x_row: int,
+    num_rows: int,
+    weights: np.ndarray,
+    which: int,
+) -> None:  # pragma: no cover
+    """Add rows of x, from `x_row`, times one of `weights` to rows of `out`, from `out_row`.
+
+    Weights are in panels, (how many, panels, depth, columns), wide or narrow.
+    """
+    _, num_panels, depth, columns = weights.shape
+    narrow = columns == LANES
+    for panel in range(num_panels):
+        w_at = (which * num_panels + panel) * depth * columns
+        row = 0
+        while row < num_rows:
+            out_at = (out_row + row) * out.shape[1] + panel * columns
+            x_at = (x_row + row) * x.shape[1]
+            if num_rows - row >= 4:
+                if narrow:
+                    _narrow_tile_4(out, out_at, x, x_at, weights, w_at, depth)
+                else:
+                    _tile_4(out, out_at, x, x_at, weights, w_at, depth)
+                row += 4
+            elif narrow:
+                _narrow_tile_1(out, out_at, x, x_at, weights, w_at, depth)
+                row += 1
+            elif num_rows - row >= 2:
+                _tile_2(out, out_at, x, x_at, weights, w_at, depth)
+                row += 2
+            else:
+                _tile_1(out, out_at, x, x_at, weights, w_at, depth)
+                row += 1
+
+
+_LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
+_LN_2_HIGH = np.float32(0.693359375)  # short: products with n are exact
+_LN_2_LOW = np.float32(-2.12194440e-4)
+_ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+_C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
+_C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
+    """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
+    shifted = x * _LOG2_E + _ROUND  # rounds to n, which stands in the low bits
+    power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
+    n = shifted - _ROUND
+    r = x - n * _LN_2_HIGH - n * _LN_2_LOW
+    # Taylor's series: what follows is below 2e-8 of the sum.
+    series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
+    return power, series * (r * r) + r
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def gated_units(
+    gates: np.ndarray, row: int, width: int, out: np.ndarray, out_row: int
+) -> None:  # pragma: no cover
+    r"""Write tanh(f) sigmoid(g) of a row that holds f, then g, to a few units in the last place.
+
+    .. math:: \tanh(f)\,\sigma(g) = \pm\frac{-u}{(u + 2)(1 + e^{-g})}, \qquad u = e^{-2|f|} - 1
+
+    There is no branch and no cancellation, so that the loop runs in vector registers.
+    """
+    lowest, highest = np.float32(-40.0), np.float32(87.0)  # tanh is 1 and sigmoid 0 in float32
+    for j in range(width):
+        f = gates[row, j]
+        y = -_TWO * abs(f)
+        power, series = _exp_parts(lowest if y < lowest else y)
+        u = power * series + (power - _ONE)
+        g = -gates[row, width + j]
+        g = highest if g > highest else g
+        power, series = _exp_parts(-highest if g < -highest else g)
+        value = -u / ((u + _TWO) * (_ONE + (power * series + power)))
+        out[out_row, j] = -value if f < _ZERO else value
+
+
+@numba.njit(cache=True, error_model="numpy")
+def bounded_log_scale(raw: np.float32, floor: float) -> float:  # pragma: no cover
+    """Bound a log-scale as `flows.bound_log_scale` does; the tests hold them to each other."""
+    above = np.float64(raw) - floor
+    return floor + (above if above > 20.0 else np.log1p(np.exp(above)))

@@ -1,0 +1,55 @@
+"""The past of a signal that is computed chunk by chunk."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Past:
+    """What the causal layers of a network read before a chunk: the ends of the chunks before.
+
+    One pass over a chunk asks for its layers' pasts in an order that is the same for every chunk,
+    so they are kept in that order. Use it as a context manager around each pass:
+
+        past = Past()
+        for chunk, frames in chunks:
+            with past:
+                params.append(wavenet(chunk, frames, past))
+
+    Joined, the results equal one pass over the whole signal to float rounding; what is kept has the
+    length of the receptive field.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Tensor] = []
+        self._next = 0
+
+    def __enter__(self) -> "Past":
+        self._next = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._next == len(self._kept)
+
+    def before(self, x: Tensor, length: int) -> Tensor:
+        """Return a chunk (B, C, T) with the `length` samples before it: (B, C, length + T)."""
+        if self._next == len(self._kept):
+            self._kept.append(x.new_zeros(*x.shape[:-1], length))
+        extended = torch.cat([self._kept[self._next], x], -1)
+        # A copy: a view would keep the whole chunk.
+        self._kept[self._next] = extended[..., extended.shape[-1] - length :].clone()
+        self._next += 1
+        return extended
+
+
+def with_past(x: Tensor, length: int, past: Past | None) -> Tensor:
+    """Put what came before in front of a signal: a chunk's past, or silence.
+
+    Args:
+        x: signal, shape (B, C, T).
+        length: samples wanted before it.
+        past: of a signal in chunks; None at the start of a signal.
+    Returns:
+        shape (B, C, length + T).
+    """
+    return F.pad(x, (length, 0)) if past is None else past.before(x, length)

@@ -1,0 +1,35 @@
+"""Recordings of any length, a piece at a time, in bounded memory."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from data import MelConfig, log_mel
+
+
+def log_mel_in_pieces(
+    waveform: npt.NDArray[np.float32], config: MelConfig, *, frames_per_piece: int
+) -> npt.NDArray[np.float32]:
+    """Compute the log-mel of a recording; as `data.log_mel` of the whole, to rounding.
+
+    A frame reads half a window less half a hop of neighbours on each side. Every piece is computed
+    with so many frames more, of which the outermost, which the padding reaches, are dropped.
+
+    Args:
+        waveform: samples in [-1, 1], shape (T,).
+        config: the convention.
+        frames_per_piece: frames computed at once.
+    Returns:
+        log-mel frames, shape (num_mels, T // hop_length).
+    """
+    hop, num_frames = config.hop_length, len(waveform) // config.hop_length
+    margin = -(-(config.n_fft - hop) // 2 // hop) + 1
+    frames = np.empty((config.num_mels, num_frames), np.float32)
+    for start in range(0, num_frames, frames_per_piece):
+        end = min(start + frames_per_piece, num_frames)
+        first, last = max(0, start - margin), min(end + margin, num_frames)
+        # The last piece gets the samples after the last whole frame, too.
+        stop = last * hop if last < num_frames else len(waveform)
+        piece = torch.from_numpy(waveform[first * hop : stop])[None, None]
+        frames[:, start:end] = log_mel(piece, config)[0, :, start - first : end - first].numpy()
+    return frames

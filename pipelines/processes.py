@@ -1,0 +1,85 @@
+"""One training run in several processes, on one machine or more.
+
+A launcher starts the processes (`torchrun`, or `fabric run`) and tells each its place in the
+environment; Fabric joins them by DistributedDataParallel: gloo between CPUs, NCCL between GPUs.
+"""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import Precision
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+
+def rank() -> int:
+    """Return the number of this process among all, from 0; process 0 writes."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """Return how many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_rank() -> int:
+    """Return the number of this process among those on the same machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def join_processes(device: str, precision: Precision) -> Fabric:
+    """Join the run's other processes, if there are any.
+
+    Args:
+        device: "cpu" or "cuda".
+        precision: how numbers are held.
+    Returns:
+        Fabric, launched.
+    """
+    if world_size() == 1:
+        return Fabric(accelerator=device, devices=1, plugins=[precision])
+    on_each_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
+    # Every process builds the same model and no buffer changes: none needs to be sent.
+    fabric = Fabric(
+        accelerator=device,
+        devices=on_each_machine,
+        num_nodes=world_size() // on_each_machine,
+        strategy=DDPStrategy(broadcast_buffers=False),
+        plugins=[precision],
+    )
+    if os.environ.get("LT_CLI_USED", "0") == "0":  # `fabric run` has launched it already
+        fabric.launch()
+    return fabric
+
+
+def is_lost_process(error: RuntimeError) -> bool:
+    """Tell whether an error means that another process is gone, or out of reach."""
+    # gloo has no exception of its own.
+    return isinstance(error, torch.distributed.DistError) or "/gloo/" in str(error)
+
+
+def in_any_process(fabric: Fabric, flag: bool) -> bool:
+    """Tell whether a flag is set in any process; all must ask at the same step."""
+    if fabric.world_size == 1:
+        return flag
+    number = torch.tensor(float(flag), device=fabric.device)
+    found = fabric.all_reduce(number, reduce_op="max")
+    assert isinstance(found, Tensor)
+    return bool(found)
+
+
+def mean_over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
+    """Average numbers by name; all must ask at the same step."""
+    if fabric.world_size == 1:
+        return values
+    numbers = torch.tensor(list(values.values()), dtype=torch.float64, device=fabric.device)
+    found = fabric.all_reduce(numbers, reduce_op="mean")
+    assert isinstance(found, Tensor)
+    return dict(zip(values, found.tolist(), strict=True))
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Add tensors up over the processes; gradients flow back to each."""
+    return values if world_size() == 1 else all_reduce(values)

@@ -1,0 +1,94 @@
+"""How a student turns noise into a waveform where nothing is to be learned: in pieces, and fast."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from flows import (
+    Affine,
+    CausalConvolution,
+    CompiledChain,
+    Engine,
+    Past,
+    StandardLogistic,
+    StandardNormal,
+    WaveNet,
+    choose_engine,
+)
+
+FRAMES_AT_ONCE = 64
+"""Frames computed together, at most: what bounds the memory, and keeps PyTorch in the cache."""
+
+
+class Renderer:
+    """Turn noise into a waveform that continues from call to call.
+
+    Args:
+        networks: of the flows, noise side first.
+        transformer: of every flow.
+        filters: after the last flow, none or one.
+        like: a tensor with the noise's batch, dtype and device.
+        hop_length: samples per frame.
+        engine: see `flows.choose_engine`.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[WaveNet],
+        transformer: Affine,
+        filters: Sequence[CausalConvolution],
+        like: Tensor,
+        hop_length: int,
+        engine: Engine,
+    ) -> None:
+        self._networks = networks
+        self._transformer = transformer
+        self._filters = filters
+        self._past = Past()
+        self._chain: CompiledChain | None = None
+        if choose_engine(like, engine)[0] == "compiled":
+            self._chain = CompiledChain(networks, transformer, like.shape[0], hop_length)
+
+    @torch.no_grad()
+    def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
+        """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
+        x = z if self._chain is None else self._chain(z, frames)
+        with self._past as past:
+            if self._chain is None:
+                for network in self._networks:
+                    shift, log_scale = self._transformer.split(network(x, frames, past))
+                    x = x * log_scale.exp() + shift
+            for filter in self._filters:
+                shift, log_scale = filter.shift_and_log_scale(x, frames, past)
+                x = x * log_scale.exp() + shift
+        return x
+
+
+def draw_frames(
+    base: StandardNormal | StandardLogistic,
+    like: Tensor,
+    num_frames: int,
+    hop_length: int,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Draw noise frame by frame, so that it does not depend on how frames are put together.
+
+    Args:
+        base: distribution of the noise.
+        like: a tensor with the noise's batch, dtype and device.
+        num_frames: frames, n.
+        hop_length: samples per frame.
+        generator: source of randomness.
+    Returns:
+        noise, shape (B, 1, n * hop_length).
+    """
+    frame = like.new_empty(like.shape[0], 1, hop_length)
+    return torch.cat([base.sample(frame, generator) for _ in range(num_frames)], -1)
+
+
+def in_pieces(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Cut chunks of frames (B, H, n) into pieces of at most FRAMES_AT_ONCE, leaving out none."""
+    for chunk in chunks:
+        if chunk.shape[-1]:
+            yield from chunk.split(FRAMES_AT_ONCE, -1)

@@ -1,0 +1,121 @@
+"""Measures of the extra `eval`, on sounds whose answer is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from data.synthetic import speech_like
+from pipelines.cli import main
+from pipelines.evaluation.distances import pitch_errors
+from pipelines.evaluation.measure import MEASURES
+from pipelines.evaluation.packages import (
+    DistillMos,
+    estoi,
+    missing_packages,
+    pesq_wb,
+    pitch_track,
+    world_resynthesis,
+)
+
+RATE = 16000
+Array = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def speech() -> Array:
+    return speech_like(3 * RATE, RATE, np.random.default_rng(0))
+
+
+def with_noise(waveform: Array, snr_db: float) -> Array:
+    noise = np.random.default_rng(1).standard_normal(len(waveform))
+    return waveform + noise * waveform.std() * 10 ** (-snr_db / 20)
+
+
+def pulses(f0_hz: float, seconds: float = 1.0) -> Array:
+    phase = np.arange(int(seconds * RATE)) * f0_hz / RATE
+    train = np.diff(np.floor(phase), prepend=0.0)
+    return np.convolve(train, np.hanning(16))[: len(phase)] * 0.3
+
+
+def test_nothing_is_missing() -> None:
+    assert missing_packages() == []
+
+
+@pytest.mark.parametrize(("measure", "best"), [(pesq_wb, 4.644), (estoi, 1.0)])
+def test_copies_are_perfect_and_noise_costs(
+    measure: Callable[[Array, Array, int], float | None], best: float, speech: Array
+) -> None:
+    scores = [measure(with_noise(speech, snr), speech, RATE) for snr in (np.inf, 30, 10, -5)]
+    assert scores[0] == pytest.approx(best, abs=0.01)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > scores[-1] + 0.2
+
+
+def test_other_rates_are_resampled(speech: Array) -> None:
+    assert pesq_wb(speech, speech, 22050) == pytest.approx(4.644, abs=0.01)
+    assert estoi(speech, speech, 22050) == pytest.approx(1.0)
+
+
+def test_what_is_too_short_or_silent_has_no_score(speech: Array) -> None:
+    short = speech[: RATE // 10]
+    assert pesq_wb(short, short, RATE) is None
+    assert estoi(short, short, RATE) is None
+    assert pesq_wb(np.zeros(RATE), np.zeros(RATE), RATE) is None
+    assert DistillMos().rate(short, RATE) is None
+
+
+def test_distillmos_rates_a_clip_alike_at_every_level(speech: Array) -> None:
+    mos = DistillMos()
+    score = mos.rate(speech, RATE)
+    assert score is not None
+    assert 1 <= score <= 5
+    assert mos.rate(0.25 * speech, RATE) == pytest.approx(score, abs=1e-3)
+    assert mos.rate(np.random.default_rng(0).standard_normal(3 * RATE), RATE) < 2
+
+
+@pytest.mark.parametrize("f0_hz", [90.0, 150.0, 260.0])
+def test_pitch_is_found_and_noise_has_none(f0_hz: float) -> None:
+    track = pitch_track(pulses(f0_hz), RATE)[10:-10]
+    assert len(track) == pytest.approx(200, abs=25)
+    np.testing.assert_allclose(track, f0_hz, rtol=0.01)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    assert np.mean(pitch_track(noise, RATE) > 0) < 0.2
+
+
+def test_a_semitone_is_a_hundred_cents() -> None:
+    errors = pitch_errors(
+        pitch_track(pulses(150 * 2 ** (1 / 12)), RATE), pitch_track(pulses(150), RATE)
+    )
+    assert errors["f0_rmse_cents"] == pytest.approx(100, abs=3)
+    assert errors["f0_octave_errors"] == 0
+
+
+def test_world_keeps_length_pitch_and_place(speech: Array) -> None:
+    for waveform in (speech, speech[: RATE // 10], pulses(150)):
+        again = world_resynthesis(waveform, RATE)
+        assert again.shape == waveform.shape
+        assert np.isfinite(again).all()
+    tracks = [
+        pitch_track(x, RATE)[20:-20] for x in (world_resynthesis(pulses(150), RATE), pulses(150))
+    ]
+    errors = pitch_errors(*tracks)
+    assert errors["f0_rmse_cents"] is not None
+    assert errors["f0_rmse_cents"] < 10
+
+
+def test_the_command_fills_every_column(dump: Path, trained: Path, tmp_path: Path) -> None:
+    words = ["evaluate", "--teacher", str(trained / "teacher"), "--dump", str(dump)]
+    words += ["--student", str(trained / "student"), "--out", str(tmp_path), "--device", "cpu"]
+    assert main(words) == 0
+    result = json.loads((tmp_path / "evaluation.json").read_text())
+    assert list(result["systems"]) == ["recording", "griffin-lim", "world", "student"]
+    assert result["left_out"]["packages"] == []
+    measured = {key for means in result["systems"].values() for key in means}
+    assert measured >= {measure.key for measure in MEASURES} - {"f0_octave_errors"}
+    recording = result["systems"]["recording"]
+    assert recording["pesq_wb"]["mean"] == pytest.approx(4.644, abs=0.01)
+    assert recording["voicing_error"]["mean"] == 0

@@ -1,0 +1,139 @@
+"""Streaming: pieces joined are the whole, whatever the pieces, in either engine."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from flows import CompiledChain, EngineError
+from student import Student, StudentConfig
+from student.rendering import FRAMES_AT_ONCE
+from tests.models import FILTERED_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
+
+FRAMES = 31
+CONFIGS = {
+    "plain": STUDENT,
+    "filtered": FILTERED_STUDENT,
+    "logistic": dataclasses.replace(STUDENT, base="logistic"),
+    "no_margin": dataclasses.replace(STUDENT, context_margin=0),
+    # Rings of frames whose length is no power of two wrap in the middle of a read.
+    "hop_of_twelve": dataclasses.replace(
+        STUDENT, hop_length=12, flow_layers=(5, 1, 7), layers_per_cycle=5, residual_channels=24
+    ),
+    "kernel_of_two": dataclasses.replace(STUDENT, kernel_size=2, flow_layers=(6,)),
+    "wider_than_a_panel": dataclasses.replace(STUDENT, residual_channels=70),
+}
+ENGINES = {"compiled": torch.float32, "torch": torch.float64}
+
+
+@pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
+def config(request: pytest.FixtureRequest) -> StudentConfig:
+    return CONFIGS[request.param]
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def pieces(mel: Tensor, sizes: list[int]) -> Iterator[Tensor]:
+    start = 0
+    for size in itertools.cycle(sizes):
+        if start >= mel.shape[-1]:
+            return
+        yield mel[..., start : start + size]
+        start += size
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("sizes", [[1], [2, 0, 7, 1], [FRAMES - 1, 1]])
+def test_pieces_join_to_the_whole(config: StudentConfig, engine: str, sizes: list[int]) -> None:
+    student, mel = make_student(config=config).to(ENGINES[engine]), make_mel(frames=FRAMES)
+    mel = mel.to(ENGINES[engine])
+    streamed = list(student.stream(pieces(mel, sizes), generator=seeded(), engine=engine))
+    whole = student.sample(mel, generator=seeded(), engine=engine)
+    tolerance = 1e-5 if engine == "compiled" else 1e-12
+    torch.testing.assert_close(torch.cat(streamed, -1), whole, rtol=tolerance, atol=tolerance)
+
+
+def test_compiled_sample_is_that_of_the_float64_flow(config: StudentConfig) -> None:
+    student, mel = make_student(config=config), make_mel(3, FRAMES)
+    compiled = student.float().sample(mel.float(), generator=seeded(), engine="compiled")
+    z = [
+        student.flow.base.sample(torch.empty(3, 1, config.hop_length), seed)
+        for seed in [seeded()]
+        for _ in range(FRAMES)
+    ]
+    reference = student.double()(torch.cat(z, -1).double(), mel).waveform
+    assert 0.01 < float(reference.detach().std()) < 100
+    torch.testing.assert_close(compiled.double(), reference, rtol=1e-5, atol=1e-5)
+
+
+def test_more_frames_than_are_computed_at_once() -> None:
+    student, mel = make_student().float(), make_mel(1, 2 * FRAMES_AT_ONCE + 3).float()
+    drawn = [list(student.stream([mel], 1.0, seeded(), engine)) for engine in ENGINES]
+    for found in drawn:
+        assert max(piece.shape[-1] for piece in found) == FRAMES_AT_ONCE * HOP
+    joined = [torch.cat(found, -1) for found in drawn]
+    torch.testing.assert_close(*joined, rtol=1e-5, atol=1e-5)
+
+
+def test_threads_share_the_layers_and_change_nothing(threads: int) -> None:
+    config = CONFIGS["hop_of_twelve"]
+    student, mel = make_student(config=config).float(), make_mel(frames=FRAMES).float()
+    frames = student.context(mel, FRAMES)
+    z = torch.randn(2, 1, FRAMES * config.hop_length, generator=seeded())
+    chain = CompiledChain(student._networks, student.transformer, 2, config.hop_length)
+    assert [len(stage) > 0 for stage in chain._stages] == [True] * threads
+    found, expected = chain(z, frames), z.double()
+    for network in student.double()._networks:
+        shift, log_scale = student.transformer.split(network(expected, frames.double()))
+        expected = expected * log_scale.exp() + shift
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_latency_is_the_margin_and_the_frame_itself(engine: str) -> None:
+    student, mel = make_student().float(), make_mel(frames=9).float()
+    pushed = 0
+
+    def live() -> Iterator[Tensor]:
+        nonlocal pushed
+        for frame in mel.split(1, -1):
+            pushed += 1
+            yield frame
+
+    drawn = 0
+    for piece in student.stream(live(), engine=engine):
+        drawn += piece.shape[-1] // HOP
+        assert drawn == pushed - STUDENT.context_margin or pushed == 9
+    assert drawn == 9
+
+
+def test_a_stream_without_frames_or_with_other_shapes_is_refused() -> None:
+    student = make_student()
+    with pytest.raises(ValueError, match="there are no conditioning frames"):
+        list(student.stream([]))
+    with pytest.raises(ValueError, match=rf"shape \(2, {MELS + 1}, 3\), expected \(B, {MELS}, n\)"):
+        list(student.stream([torch.zeros(2, MELS + 1, 3)]))
+    with pytest.raises(ValueError, match=r"\(2, 4, 6\) after 1 streams"):
+        list(student.stream([make_mel(1), make_mel(2)]))
+    with pytest.raises(ValueError, match="temperature is -1"):
+        student.sample(make_mel(), temperature=-1.0)
+    with pytest.raises(EngineError, match=r"got torch\.float64 on cpu"):
+        student.sample(make_mel(), engine="compiled")
+
+
+def test_nothing_is_recorded_for_gradients() -> None:
+    student: Student = make_student()
+    assert not student.sample(make_mel()).requires_grad
