@@ -13,6 +13,9 @@ from flows.compiled.parallel import Segment, run_segment, start_segment
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
+LONGEST_CHUNK = 64
+"""Samples that go through the layers together: few enough for the first-level cache."""
+
 
 class CompiledChain:
     r"""A chain of affine inverse autoregressive steps in compiled code, frame by frame.
@@ -20,8 +23,9 @@ class CompiledChain:
     .. math:: x^{(k)}_t = x^{(k-1)}_t\, e^{s_k} + \mu_k, \qquad
               s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c
 
-    The layers of all networks are dealt out to the threads in consecutive, equal parts; frames pass
-    from one thread to the next as on an assembly line. Weights are copied when the chain is made.
+    The layers of all networks are dealt out to the threads in consecutive, equal parts; chunks of a
+    frame pass from one thread to the next as on an assembly line. Weights are copied when the
+    chain is made.
 
     Args:
         networks: conditional networks of equal width in float32 on the CPU, noise side first.
@@ -40,10 +44,12 @@ class CompiledChain:
         self._networks = list(networks)
         floor = transformer.log_scale_floor
         self._weights = [lay_out_network(network, floor) for network in networks]
-        self._length = frame_length
+        chunks = range(1, min(frame_length, LONGEST_CHUNK) + 1)
+        self._chunk = max(n for n in chunks if frame_length % n == 0)
         self._time = 0
         total = sum(network.config.num_layers for network in networks)
         threads = min(torch.get_num_threads(), total)
+        self._pool = ThreadPoolExecutor(threads)
         cuts = [total * i // threads for i in range(threads + 1)]
         self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]
         start = 0  # of a network's layers among all
@@ -54,7 +60,7 @@ class CompiledChain:
                 if first < last:
                     channels = networks[k].num_channels
                     segment = start_segment(
-                        weights, first, last, num_streams, channels, frame_length
+                        weights, first, last, num_streams, channels, self._chunk
                     )
                     stage.append((k, segment))
             start = stop
@@ -69,25 +75,22 @@ class CompiledChain:
         Returns:
             what the last step writes, shape (B, C, n * frame_length).
         """
-        num_frames = context.shape[-1]
         frames = [lay_out_frames(network, z, context) for network in self._networks]
-        # Frames first: each is a contiguous block of a copy, changed in place from step to step.
-        x = z.unflatten(-1, (num_frames, -1)).permute(2, 0, 1, 3)
+        # Chunks first: each is a contiguous block of a copy, changed in place from step to step.
+        x = z.unflatten(-1, (-1, self._chunk)).permute(2, 0, 1, 3)
         x = x.clone(memory_format=torch.contiguous_format)
         line = _Line(self._weights, frames, x.numpy(), self._time)
-        if num_frames == 1 or len(self._stages) == 1:
-            line.run([segment for stage in self._stages for segment in stage], None, None)
+        if len(self._stages) == 1:
+            line.run(self._stages[0], None, None)
         else:
             queues: list[SimpleQueue] = [SimpleQueue() for _ in self._stages[1:]]
-            with ThreadPoolExecutor(len(self._stages)) as pool:
-                runs = pool.map(line.run, self._stages, [None, *queues], [*queues, None])
-                list(runs)
-        self._time += num_frames * self._length
+            list(self._pool.map(line.run, self._stages, [None, *queues], [*queues, None]))
+        self._time += z.shape[-1]
         return x.permute(1, 2, 0, 3).flatten(2)
 
 
 class _Line:
-    """Frames on their way through the stages."""
+    """Chunks on their way through the stages."""
 
     def __init__(
         self, weights: list[Network], frames: list[Frames], x: np.ndarray, time: int
@@ -103,12 +106,13 @@ class _Line:
         inbox: SimpleQueue | None,
         outbox: SimpleQueue | None,
     ) -> None:
-        """Take every frame through one stage, from the stage before to the one after."""
-        num_frames, num_streams, _, length = self._x.shape
+        """Take every chunk through one stage, from the stage before to the one after."""
+        num_chunks, num_streams, _, length = self._x.shape
+        per_frame = num_chunks // self._frames[0].gates.shape[1]
         width = self._weights[0].row_scale.size
         rows: np.ndarray | None
         try:
-            for i in range(num_frames):
+            for i in range(num_chunks):
                 if inbox is None:
                     rows = np.empty((num_streams, length, width), np.float32)
                 else:
@@ -116,10 +120,10 @@ class _Line:
                 if rows is None:
                     raise RuntimeError("the stage before has failed")
                 for k, segment in stage:
-                    gates, offsets = self._frames[k].gates, self._frames[k].offsets
-                    time = self._time + i * length
+                    gates, offsets, *_ = self._frames[k]
+                    frame, time = i // per_frame, self._time + i * length
                     run_segment(
-                        self._weights[k], segment, gates, offsets, i, time, self._x[i], rows
+                        self._weights[k], segment, gates, offsets, frame, time, self._x[i], rows
                     )
                 if outbox is not None:
                     outbox.put(rows)

@@ -3,18 +3,22 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from flows import ArtefactError
+from pipelines.benchmark_systems import System, student_systems, teacher_systems
 from pipelines.griffin_lim import griffin_lim
 from pipelines.workspace import load_model, mel_of, pick_device
 from student import Student
 from teacher import Teacher
+
+PEAK_SIZE = 1024
+"""Rows and columns of the matrices whose product measures what the machine can do."""
 
 
 def benchmark(
@@ -27,7 +31,7 @@ def benchmark(
     device: str = "auto",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Time how long each system takes to draw audio, batch 1.
+    """Time how long each system takes to draw audio.
 
     Every round times each system once, in turn, so that the machine's moods hit all alike. The
     medians over rounds are compared.
@@ -35,15 +39,18 @@ def benchmark(
     Args:
         teacher: folder of a trained teacher.
         student: folder of a trained student.
-        seconds: audio drawn per call, rounded to whole frames.
+        seconds: audio drawn per stream and call, rounded to whole frames.
         naive_samples: samples drawn with the whole receptive field recomputed for each; its time
             is extrapolated to `seconds` (it is the same for every sample).
         rounds: measurements per system.
         device: "auto", "cpu" or "cuda".
         seed: of the conditioning and the noise.
     Returns:
-        JSON values: machine, sizes and one row per system with `seconds`, `samples_per_second`,
-        `real_time_factor` (audio seconds per second) and `times_teacher_cached`.
+        JSON values: machine, its best rate of matrix products in `peak_gflops` by number of
+        threads, sizes, and one row per system: `seconds` for a call, `samples_per_second` and
+        `real_time_factor` (audio seconds per second) of all streams together,
+        `times_teacher_cached` (in samples per second), `mflop_per_sample`, `gflops`,
+        `share_of_peak`.
     """
     place = pick_device(device)
     teacher_model, student_model = load_model(teacher, place), load_model(student, place)
@@ -59,97 +66,138 @@ def benchmark(
     frames = torch.randn(1, mel.num_mels, num_frames, generator=generator)
     context = teacher_model.context
     frames = frames.to(place) * context.std + context.mean  # frames as loud as the corpus
-    num_samples = num_frames * mel.hop_length
     array = frames[0].cpu().numpy()
-
-    # In the middle of an utterance the receptive field is full.
-    start = min(teacher_model.receptive_field, max(0, num_samples - naive_samples))
-    naive_noise = torch.randn(1, 1, min(naive_samples, num_samples - start), device=place)
-    systems: dict[str, tuple[Callable[[], object], int]] = {
-        "teacher, naive": (
-            lambda: naive_sample(teacher_model, frames, naive_noise, start),
-            naive_noise.shape[-1],
+    systems = [
+        *teacher_systems(teacher_model, frames, naive_samples),
+        *student_systems(student_model, frames),
+        System(
+            name="griffin-lim, 32 iterations",
+            draw=lambda: griffin_lim(array, mel),
+            num_samples=num_frames * mel.hop_length,
+            threads=torch.get_num_threads(),
         ),
-        "teacher, cached": (lambda: teacher_model.sample(frames, engine="torch"), num_samples),
-        "student": (lambda: student_model.sample(frames), num_samples),
-        "griffin-lim, 32 iterations": (lambda: griffin_lim(array, mel), num_samples),
-    }
-    student_model.sample(frames)  # warm up
-    teacher_model.sample(frames[..., :1], engine="torch")
-    griffin_lim(array, mel)
-    times: dict[str, list[float]] = {name: [] for name in systems}
+    ]
+    threads = sorted({system.threads for system in systems})
+    times: dict[str, list[float]] = {system.name: [] for system in systems}
+    peaks: dict[int, list[float]] = {count: [] for count in threads}
+    for system in systems:
+        with _threads(system.threads):
+            system.prepare()
     for _ in range(rounds):
-        for name, (draw, drawn) in systems.items():
-            times[name].append(_time(draw, place) * num_samples / drawn)
-    cached = statistics.median(times["teacher, cached"])
-    rows = []
-    for name, measured in times.items():
-        median = statistics.median(measured)
-        rows.append(
-            {
-                "system": name,
-                "seconds": median,
-                "seconds_range": [min(measured), max(measured)],
-                "samples_per_second": num_samples / median,
-                "real_time_factor": num_samples / mel.sample_rate / median,
-                "times_teacher_cached": cached / median,
-            }
-        )
+        for count in threads:
+            peaks[count].append(_peak_gflops(count, place))
+        for system in systems:
+            with _threads(system.threads):
+                times[system.name].append(_time(system.draw, place))
+    peak = {count: statistics.median(found) for count, found in peaks.items()}
     return {
-        "device": torch.cuda.get_device_name(place)
-        if place.type == "cuda"
-        else platform.processor(),
+        "device": _device_name(place),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "audio_seconds": num_samples / mel.sample_rate,
+        "audio_seconds": num_frames * mel.hop_length / mel.sample_rate,
         "sample_rate": mel.sample_rate,
         "rounds": rounds,
         "teacher_receptive_field": teacher_model.receptive_field,
-        "rows": rows,
+        "student_look_ahead_seconds": (student_model.config.context_margin + 1)
+        * mel.hop_length
+        / mel.sample_rate,
+        "peak_gflops": {str(count): value for count, value in peak.items()},
+        "rows": _rows(systems, times, peak, num_frames * mel.hop_length, mel.sample_rate),
     }
+
+
+def _rows(
+    systems: list[System],
+    times: dict[str, list[float]],
+    peak: dict[int, float],
+    num_samples: int,
+    sample_rate: int,
+) -> list[dict[str, Any]]:
+    rates = {
+        system.name: system.num_samples / statistics.median(times[system.name])
+        for system in systems
+    }
+    rows = []
+    for system in systems:
+        # A call that draws fewer samples stands for one that draws them all.
+        longer = system.batch * num_samples / system.num_samples
+        found = [longer * seconds for seconds in times[system.name]]
+        rate = rates[system.name]
+        gflops = rate * system.flops / 1e9
+        rows.append(
+            {
+                "system": system.name,
+                "batch": system.batch,
+                "threads": system.threads,
+                "seconds": statistics.median(found),
+                "seconds_range": [min(found), max(found)],
+                "samples_per_second": rate,
+                "real_time_factor": rate / sample_rate,
+                "times_teacher_cached": rate / rates["teacher, cached"],
+                "mflop_per_sample": system.flops / 1e6 or None,
+                "gflops": gflops or None,
+                "share_of_peak": gflops / peak[system.threads] or None,
+            }
+        )
+    return rows
 
 
 def benchmark_table(result: dict[str, Any]) -> str:
     """Format a benchmark's result as a Markdown table."""
+    peaks = ", ".join(
+        f"{rate:.0f} GFLOP/s on {count} thread{'s' * (count != '1')}"
+        for count, rate in result.get("peak_gflops", {}).items()
+    )
     lines = [
-        f"{result['audio_seconds']:.3g} s of audio at {result['sample_rate']} Hz, batch 1, median "
-        f"of {result['rounds']} interleaved rounds, {result['threads']} threads",
+        f"{result['audio_seconds']:.3g} s of audio at {result['sample_rate']} Hz, batch 1 unless "
+        f"said, median of {result['rounds']} interleaved rounds, {result['threads']} threads; "
+        f"{result['device']}; large matrix products: {peaks}",
         "",
-        "| system | seconds | range | samples/s | × real time | × teacher, cached |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| system | seconds | range | samples/s | × real time | × teacher, cached | "
+        "MFLOP/sample | GFLOP/s | share of peak |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in result["rows"]:
         low, high = row["seconds_range"]
+        cost = "| | | |"
+        if row.get("mflop_per_sample"):
+            cost = (
+                f"| {row['mflop_per_sample']:.3g} | {row['gflops']:.3g} | "
+                f"{row['share_of_peak']:.0%} |"
+            )
         lines.append(
             f"| {row['system']} | {row['seconds']:.3g} | {low:.3g} to {high:.3g} | "
             f"{row['samples_per_second']:,.0f} | {row['real_time_factor']:.3g} | "
-            f"{row['times_teacher_cached']:.3g} |"
+            f"{row['times_teacher_cached']:.3g} {cost}"
         )
     return "\n".join(lines)
 
 
-@torch.no_grad()
-def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0) -> Tensor:
-    """Sample as textbooks do: run the network over the receptive field for every sample.
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-    Args:
-        teacher: what to sample.
-        frames: log-mel, shape (1, num_mels, L).
-        noise: standard normal, shape (1, 1, n): as many samples as are drawn.
-        start: position of the first sample; the ones before it are silence.
-    Returns:
-        the drawn samples, shape (1, 1, n).
-    """
-    hop = teacher.config.hop_length
-    context = teacher.context(frames, frames.shape[-1])
-    waveform = noise.new_zeros(1, 1, frames.shape[-1] * hop)
-    for i in range(noise.shape[-1]):
-        t = start + i
-        first, last = max(0, t - teacher.receptive_field) // hop, t // hop + 1
-        window = waveform[..., first * hop : last * hop]
-        params = teacher.wavenet(window, context[..., first:last])[..., t - first * hop]
-        waveform[..., t], _ = teacher.transformer.inverse(noise[..., i], params)
-    return waveform[..., start : start + noise.shape[-1]]
+
+def _peak_gflops(threads: int, device: torch.device) -> float:
+    """Measure a large matrix product: the best of a few."""
+    a, b = (torch.randn(PEAK_SIZE, PEAK_SIZE, device=device) for _ in range(2))
+    with _threads(threads):
+        seconds = min(_time(lambda: a @ b, device) for _ in range(10))
+    return 2 * PEAK_SIZE**3 / seconds / 1e9
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def _time(draw: Callable[[], object], device: torch.device) -> float:

@@ -9,7 +9,7 @@ import os
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 

@@ -9,16 +9,19 @@ import scipy.signal
 import torch
 
 from data import FeatureMismatch, Manifest, MelConfig
+from flows import fold_weight_norm
 from pipelines import commands
 from pipelines.baselines import frame_energy_nll, oracle_lpc_nll
-from pipelines.benchmark import benchmark, naive_sample
+from pipelines.benchmark import benchmark, benchmark_table
+from pipelines.benchmark_systems import naive_sample
 from pipelines.evaluation.command import evaluate
+from pipelines.flops import student_flops, teacher_flops
 from pipelines.griffin_lim import griffin_lim
 from pipelines.measures import bits_per_sample, log_mel_distance, shuffled_frames
 from pipelines.recipe import recipe_names
 from pipelines.summary import SummaryError, summary_of
 from teacher import Teacher
-from tests.models import HOP, make_mel, make_teacher
+from tests.models import FILTERED_STUDENT, HOP, make_mel, make_student, make_teacher
 
 FLOOR = -7.0
 
@@ -100,14 +103,40 @@ def test_benchmark_times_every_system(trained: Path) -> None:
         device="cpu",
     )
     rows = {row["system"]: row for row in result["rows"]}
-    assert len(rows) == 4
+    expected = ["teacher, naive", "teacher, cached", "teacher, compiled", "student"]
+    assert [name for name in rows if name in expected] == expected
+    samples = result["audio_seconds"] * result["sample_rate"]
     for row in rows.values():
-        samples = result["audio_seconds"] * result["sample_rate"]
-        assert row["samples_per_second"] == pytest.approx(samples / row["seconds"])
+        rate = row["batch"] * samples / row["seconds"]
+        assert row["samples_per_second"] == pytest.approx(rate)
+        assert row["real_time_factor"] == pytest.approx(rate / result["sample_rate"])
+        if row["mflop_per_sample"] is not None:
+            assert row["gflops"] == pytest.approx(rate * row["mflop_per_sample"] / 1e3)
+            peak = result["peak_gflops"][str(row["threads"])]
+            assert row["share_of_peak"] == pytest.approx(row["gflops"] / peak)
     assert rows["teacher, cached"]["times_teacher_cached"] == 1
-    assert (
-        rows["student"]["times_teacher_cached"] > 1 > rows["teacher, naive"]["times_teacher_cached"]
-    )
+    assert rows["teacher, naive"]["times_teacher_cached"] < 1
+    assert rows["student"]["times_teacher_cached"] > 1
+    table = benchmark_table(result)
+    assert all(f"| {name} |" in table for name in rows)
+
+
+def test_operations_are_those_of_the_weights() -> None:
+    # Every weight that acts at sample rate is used once a sample, by a product and a sum.
+    teacher, student = make_teacher(), make_student(config=FILTERED_STUDENT)
+    at_frame_rate = ("context", "frame_params", "projection", "bias")
+    for network, found in (
+        (teacher.wavenet, teacher_flops(teacher)),
+        (student.flow, student_flops(student.config)),
+    ):
+        fold_weight_norm(network)
+        weights = sum(
+            parameter.numel()
+            for name, parameter in network.named_parameters()
+            if not any(part in name.split(".") for part in at_frame_rate)
+        )
+        filter_order = FILTERED_STUDENT.filter_order if network is student.flow else 0
+        assert found == 2 * (weights + filter_order)
 
 
 def test_another_mel_convention_is_refused_by_field(

@@ -111,7 +111,9 @@ def test_a_run_stopped_at_every_step_ends_like_one_never_stopped(
 ) -> None:
     interrupt_after(monkeypatch, set(range(1, 6)), partial(signal.raise_signal, received))
     for step in range(1, 6):
-        with pytest.raises(Stopped, match=f"stopped by {received.name} after step {step}, saved in"):
+        with pytest.raises(
+            Stopped, match=f"stopped by {received.name} after step {step}, saved in"
+        ):
             run()
     run()
     assert_same_run(run.folder, trained / run.kind)

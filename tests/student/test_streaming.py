@@ -23,6 +23,8 @@ CONFIGS = {
     "hop_of_twelve": dataclasses.replace(
         STUDENT, hop_length=12, flow_layers=(5, 1, 7), layers_per_cycle=5, residual_channels=24
     ),
+    "hop_of_several_chunks": dataclasses.replace(STUDENT, hop_length=96, flow_layers=(7,)),
+    "hop_of_a_prime": dataclasses.replace(STUDENT, hop_length=67),
     "kernel_of_two": dataclasses.replace(STUDENT, kernel_size=2, flow_layers=(6,)),
     "wider_than_a_panel": dataclasses.replace(STUDENT, residual_channels=70),
 }

@@ -45,7 +45,9 @@ def variants(student: Student, z: Tensor, frames: Tensor) -> dict[str, Callable[
     unfolded.eval()
     compiled = torch.compile(inverse, dynamic=False)
     return {
-        "PyTorch, weight norm as in training": lambda: unfolded.flow.transform.inverse(z, frames)[0],
+        "PyTorch, weight norm as in training": lambda: unfolded.flow.transform.inverse(z, frames)[
+            0
+        ],
         "PyTorch, weight norm folded": lambda: inverse(z, frames)[0],
         "PyTorch, torch.compile": lambda: compiled(z, frames)[0],
         "PyTorch, bfloat16 autocast": bfloat16,

@@ -1,0 +1,136 @@
+"""The ways of drawing audio that the benchmark compares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from flows import choose_engine
+from pipelines.flops import student_flops, teacher_flops
+from student import Student
+from teacher import Teacher
+
+BATCH = 8
+"""Streams drawn together, where it is not one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One way to draw audio.
+
+    `draw` draws `num_samples` samples in all, in `batch` streams, on so many threads; `warm_up` is
+    what it needs to have run before. `flops` is the number of floating-point operations for each
+    sample; 0 where it says nothing.
+    """
+
+    name: str
+    draw: Callable[[], object]
+    num_samples: int
+    threads: int
+    batch: int = 1
+    flops: float = 0.0
+    warm_up: Callable[[], object] | None = None
+
+    def prepare(self) -> None:
+        """Run what has to have run before it is timed."""
+        (self.warm_up or self.draw)()
+
+
+def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> list[System]:
+    """List the ways of sampling a teacher: naive, cached, and compiled where that applies.
+
+    Args:
+        teacher: what to sample.
+        frames: log-mel, shape (1, num_mels, L).
+        naive_samples: how many the naive way draws.
+    """
+    num_samples = frames.shape[-1] * teacher.config.hop_length
+    # In the middle of an utterance the receptive field is full.
+    start = min(teacher.receptive_field, max(0, num_samples - naive_samples))
+    noise = frames.new_empty(1, 1, min(naive_samples, num_samples - start)).normal_()
+    threads, flops = torch.get_num_threads(), teacher_flops(teacher)
+    systems = [
+        System(
+            name="teacher, naive",
+            draw=lambda: naive_sample(teacher, frames, noise, start),
+            num_samples=noise.shape[-1],
+            threads=threads,
+            flops=flops * teacher.receptive_field,
+            warm_up=lambda: naive_sample(teacher, frames, noise[..., :2], start),
+        ),
+        System(
+            name="teacher, cached",
+            draw=lambda: teacher.sample(frames, engine="torch"),
+            num_samples=num_samples,
+            threads=threads,
+            flops=flops,
+            warm_up=lambda: teacher.sample(frames[..., :1], engine="torch"),
+        ),
+    ]
+    if choose_engine(frames)[0] == "compiled":
+        for batch, count in dict.fromkeys([(1, 1), (BATCH, 1), (BATCH, threads)]):
+            many = frames.expand(batch, -1, -1)
+            systems.append(
+                System(
+                    name=f"teacher, compiled{_sizes(batch, count, threads)}",
+                    draw=partial(teacher.sample, many, engine="compiled"),
+                    num_samples=batch * num_samples,
+                    threads=count,
+                    batch=batch,
+                    flops=flops,
+                )
+            )
+    return systems
+
+
+def student_systems(student: Student, frames: Tensor) -> list[System]:
+    """List the ways of sampling a student from the log-mel frames (1, num_mels, L)."""
+    num_samples = frames.shape[-1] * student.config.hop_length
+    threads, flops = torch.get_num_threads(), student_flops(student.config)
+    ways: dict[str, tuple[Callable[[], object], int]] = {
+        "student, PyTorch": (lambda: student.sample(frames, engine="torch"), threads)
+    }
+    if choose_engine(frames)[0] == "compiled":
+        ways["student, 1 thread"] = (lambda: student.sample(frames), 1)
+    ways["student"] = (lambda: student.sample(frames), threads)
+    ways["student, frame by frame"] = (
+        lambda: list(student.stream(frames.split(1, -1))),
+        threads,
+    )
+    return [
+        System(name=name, draw=draw, num_samples=num_samples, threads=count, flops=flops)
+        for name, (draw, count) in ways.items()
+    ]
+
+
+@torch.no_grad()
+def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0) -> Tensor:
+    """Sample as textbooks do: run the network over the receptive field for every sample.
+
+    Args:
+        teacher: what to sample.
+        frames: log-mel, shape (1, num_mels, L).
+        noise: standard normal, shape (1, 1, n): as many samples as are drawn.
+        start: position of the first sample; the ones before it are silence.
+    Returns:
+        the drawn samples, shape (1, 1, n).
+    """
+    hop = teacher.config.hop_length
+    context = teacher.context(frames, frames.shape[-1])
+    waveform = noise.new_zeros(1, 1, frames.shape[-1] * hop)
+    for i in range(noise.shape[-1]):
+        t = start + i
+        first, last = max(0, t - teacher.receptive_field) // hop, t // hop + 1
+        window = waveform[..., first * hop : last * hop]
+        params = teacher.wavenet(window, context[..., first:last])[..., t - first * hop]
+        waveform[..., t], _ = teacher.transformer.inverse(noise[..., i], params)
+    return waveform[..., start : start + noise.shape[-1]]
+
+
+def _sizes(batch: int, threads: int, all_threads: int) -> str:
+    """Say how many streams and threads, where it is not one or all."""
+    return (f", batch {batch}" if batch > 1 else "") + (
+        f", {threads} thread" if batch > 1 and threads < all_threads else ""
+    )

@@ -1,0 +1,34 @@
+"""Arithmetic of the networks: what a sample costs whoever computes it."""
+
+from flows import WaveNetConfig
+from student import StudentConfig
+from teacher import Teacher
+
+
+def wavenet_flops(config: WaveNetConfig, num_params: int, num_channels: int = 1) -> int:
+    """Count a network's floating-point operations for one sample, two for each weight it uses.
+
+    Matrix products alone: neither gates nor what runs at frame rate are counted.
+
+    Args:
+        config: size of the network.
+        num_params: parameters per scalar of the signal.
+        num_channels: channels of the signal.
+    """
+    width, skips = config.residual_channels, config.skip_channels
+    head = skips or width
+    inputs = 3 if config.prediction_order else 1
+    layer = config.kernel_size * width * 2 * width + width * (width + skips)
+    ends = num_channels * (inputs * width + num_params * head + config.prediction_order)
+    return 2 * (config.num_layers * layer + head * head + ends)
+
+
+def teacher_flops(teacher: Teacher) -> int:
+    """Count a teacher's operations for one sample, cached."""
+    return wavenet_flops(teacher.config.wavenet, teacher.transformer.num_params)
+
+
+def student_flops(config: StudentConfig) -> int:
+    """Count a student's operations for one sample."""
+    networks = sum(wavenet_flops(size, num_params=2) for size in config.wavenets)
+    return networks + 2 * config.filter_order
