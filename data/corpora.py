@@ -175,13 +175,19 @@ def fetch(name_or_dir: str, root: Path = Path("corpora")) -> Path:
     of the same name: write `./NAME` for the folder.
 
     Args:
-        name_or_dir: a key of `CORPORA`, or a folder of audio files, which is returned as it is.
+        name_or_dir: a key of `CORPORA`, several joined by "+", or a folder of audio files, which is
+            returned as it is.
         root: where named corpora are kept.
     Returns:
-        The folder that holds the recordings.
+        The folder that holds the recordings: of several corpora, `root`.
     Raises:
         CorpusError: for an unknown name, or when the corpus cannot be had.
     """
+    names = joined_names(name_or_dir)
+    if names:
+        for name in names:
+            fetch(name, root)
+        return root
     corpus = CORPORA.get(name_or_dir)
     if corpus is None:
         if Path(name_or_dir).is_dir():
@@ -218,6 +224,9 @@ def speech_files(corpus_or_dir: str, folder: Path) -> list[Path]:
         Audio files under `folder` in the order of their names, without those that the corpus
         excludes.
     """
+    names = joined_names(corpus_or_dir)
+    if names:
+        return [path for name in names for path in speech_files(name, fetch(name, folder))]
     corpus = CORPORA.get(corpus_or_dir)
     excluded = corpus.excluded if corpus else ()
 
@@ -226,6 +235,32 @@ def speech_files(corpus_or_dir: str, folder: Path) -> list[Path]:
         return not any(fnmatch(name, pattern) for pattern in excluded)
 
     return [path for path in find_audio_files(folder) if is_speech(path)]
+
+
+def joined_names(text: str) -> list[str]:
+    """Split corpora joined by "+" into their names, sorted.
+
+    Args:
+        text: as given to `fetch`.
+    Returns:
+        the names; none for a single corpus or a folder.
+    Raises:
+        CorpusError: if one of several names is unknown, or comes twice.
+
+    >>> joined_names("fr+allison")
+    ['allison', 'fr']
+    >>> joined_names("allison")
+    []
+    """
+    names = sorted(text.split("+"))
+    if len(names) == 1 or Path(text).is_dir():
+        return []
+    for name in names:
+        if name not in CORPORA:
+            raise _unknown(name)
+        if names.count(name) > 1:
+            raise CorpusError(f"corpus {text!r} names {name} twice")
+    return names
 
 
 def _assemble(corpus: Corpus, scratch: Path) -> Path:

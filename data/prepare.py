@@ -34,8 +34,8 @@ class PrepareConfig:
     """How a corpus is turned into features.
 
     Args:
-        corpus: a name of `CORPORA` or a folder, as given to `fetch`; says which files are not
-            speech, and is recorded.
+        corpus: a name of `CORPORA`, several joined by "+", or a folder, as given to `fetch`; says
+            which files are not speech, and is recorded.
         mel: the log-mel convention, with the sample rate.
         min_seconds: shorter files are skipped.
         val_percent: share of utterances held out for validation.

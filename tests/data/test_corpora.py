@@ -204,3 +204,22 @@ def test_every_corpus_is_described(corpus) -> None:  # type: ignore[no-untyped-d
     assert corpus.minutes > 0
     if corpus.package:
         assert re.fullmatch("[0-9a-f]{64}", corpus.package.sha256)
+
+
+def test_several_corpora_are_one_with_the_corpus_in_every_name(
+    tmp_path: Path, debian: FakeDebian
+) -> None:
+    root = tmp_path / "corpora"
+    assert fetch("synthetic+allison", root) == root
+    names = [path.relative_to(root).as_posix() for path in speech_files("synthetic+allison", root)]
+    assert names[0].startswith("allison/audio/") and names[-1].startswith("synthetic/audio/")
+    assert len(names) == 2 + 12
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("synthetic+alison", "did you mean allison"), ("fr+fr", "names fr twice")],
+)
+def test_wrong_names_among_several_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        fetch(text, tmp_path)
