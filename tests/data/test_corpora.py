@@ -212,7 +212,8 @@ def test_several_corpora_are_one_with_the_corpus_in_every_name(
     root = tmp_path / "corpora"
     assert fetch("synthetic+allison", root) == root
     names = [path.relative_to(root).as_posix() for path in speech_files("synthetic+allison", root)]
-    assert names[0].startswith("allison/audio/") and names[-1].startswith("synthetic/audio/")
+    assert names[0].startswith("allison/audio/")
+    assert names[-1].startswith("synthetic/audio/")
     assert len(names) == 2 + 12
 
 
