@@ -8,6 +8,7 @@ from data.audio import (
     read_waveform,
     to_int16,
     write_blocks,
+    write_pcm,
     write_waveform,
 )
 from data.corpora import CORPORA, Corpus, fetch, speech_files
@@ -16,6 +17,7 @@ from data.features import FeatureMismatch, MelConfig, log_mel
 from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
 from data.prepare import PrepareConfig, prepare, prepare_part
 from data.segments import Batch, SegmentSampler, UtteranceSet, dither
+from data.speakers import speaker_of, speakers_of, with_speaker
 from data.split import SPLITS, Split, assign_splits, split_of
 from data.synthetic import synthesise
 from data.tables import Table, TableError, discrete_columns, read_table, split_rows
@@ -54,11 +56,15 @@ __all__ = [
     "prepare_part",
     "read_table",
     "read_waveform",
+    "speaker_of",
+    "speakers_of",
     "speech_files",
     "split_of",
     "split_rows",
     "synthesise",
     "to_int16",
+    "with_speaker",
     "write_blocks",
+    "write_pcm",
     "write_waveform",
 ]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -157,6 +157,30 @@ def write_blocks(
             num_clipped += more_clipped
         if num_samples == 0:
             raise AudioError(path, "no samples, not written")
+    return num_samples, num_clipped
+
+
+def write_pcm(
+    file: BinaryIO, blocks: Iterable[npt.NDArray[Any] | Tensor], path: Path
+) -> tuple[int, int]:
+    """Write raw 16-bit little-endian PCM block by block, each as soon as it is there.
+
+    Args:
+        file: a stream open for writing; what has been written stays, whatever comes after.
+        blocks: one or more, each as `write_waveform` takes it.
+        path: what messages call the stream.
+    Returns:
+        The number of samples, and how many of them were clipped.
+    Raises:
+        AudioError: for a shape or type that `write_waveform` refuses, or non-finite samples.
+    """
+    num_samples, num_clipped = 0, 0
+    for block in blocks:
+        quantised, more_clipped = to_int16(_writable(path, block))
+        file.write(quantised.astype("<i2").tobytes())
+        file.flush()
+        num_samples += quantised.size
+        num_clipped += more_clipped
     return num_samples, num_clipped
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 from data.arrays import ArrayError, check_digest, open_array
 from data.audio import from_int16
 from data.manifest import DataError, Manifest
+from data.speakers import speaker_of, with_speaker
 from data.split import Split
 
 _HALF_STEP = 0.5 / 32768  # of 16-bit audio in [-1, 1)
@@ -44,7 +45,8 @@ class Batch:
     Args:
         waveform: shape (B, 1, segment_frames · hop_length), float32 in [-1, 1].
         log_mel: shape (B, num_mels, segment_frames + 2 · margin_frames); frame margin_frames is the
-            one that covers the first hop_length samples.
+            one that covers the first hop_length samples. Below the bands a row for each speaker,
+            where models are told who speaks.
         first_row: place of the first piece in the step's whole batch, of which this may be a part.
     """
 
@@ -63,11 +65,13 @@ class UtteranceSet:
     Args:
         source: a manifest, or its dump folder.
         split: "train", "val" or "test".
+        speakers: add a row for each to the log-mel, see `with_speaker`; none adds none.
     Raises:
         DataError: if the split is empty.
     """
 
-    def __init__(self, source: Manifest | Path, split: Split) -> None:
+    def __init__(self, source: Manifest | Path, split: Split, speakers: Sequence[str] = ()) -> None:
+        self.speakers = tuple(speakers)
         self.manifest = source if isinstance(source, Manifest) else Manifest.load(source)
         self.utterances = self.manifest.utterances(split)
         if not self.utterances:
@@ -83,7 +87,8 @@ class UtteranceSet:
         Args:
             index: its place in `utterances`.
         Returns:
-            Waveform, shape (1, T), float32 in [-1, 1), not dithered; log-mel, shape (num_mels, L).
+            Waveform, shape (1, T), float32 in [-1, 1), not dithered; log-mel, shape (num_mels, L),
+            and below it the rows of `speakers`.
         Raises:
             DataError: if its files are missing or not what the manifest says.
         """
@@ -105,7 +110,8 @@ class UtteranceSet:
             margin_frames: additional log-mel frames on both sides.
         Returns:
             Waveform, shape (1, num_frames · hop_length); log-mel, shape
-            (num_mels, num_frames + 2 · margin_frames); both float32.
+            (num_mels, num_frames + 2 · margin_frames), and below it the rows of `speakers`; both
+            float32.
         Raises:
             DataError: if the utterance's files are missing or not what the manifest says.
         """
@@ -121,7 +127,9 @@ class UtteranceSet:
         wanted = wanted.clip(0, end - 1)
         log_mel = frames[:, wanted.clip(max=total - 1)]
         log_mel[:, wanted >= total] = mel.silence
-        return torch.from_numpy(waveform), torch.from_numpy(log_mel)
+        speaker = speaker_of(self.utterances[index].name) if self.speakers else None
+        features = with_speaker(torch.from_numpy(log_mel), self.speakers, speaker)
+        return torch.from_numpy(waveform), features
 
     def _open(self, index: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
         # Opened anew each time: a map held open for every utterance would exhaust the file
@@ -177,6 +185,7 @@ class SegmentSampler:
         with_dither: add `dither` to the waveform.
         part: which part of each batch to read, from 0, where several processes share it.
         num_parts: how many parts there are; together they are the batch of a single process.
+        speakers: as `UtteranceSet`'s.
     Raises:
         DataError: if the split is empty.
         ValueError: if a count is impossible, or the batch cannot be shared equally.
@@ -194,6 +203,7 @@ class SegmentSampler:
         with_dither: bool = True,
         part: int = 0,
         num_parts: int = 1,
+        speakers: Sequence[str] = (),
     ) -> None:
         lower_limits = {"batch_size": 1, "segment_frames": 1, "margin_frames": 0, "seed": 0}
         found = (batch_size, segment_frames, margin_frames, seed)
@@ -204,7 +214,7 @@ class SegmentSampler:
             raise ValueError(f"part is {part!r}, expected 0 to {num_parts - 1}")
         if batch_size % num_parts:
             raise ValueError(f"batch_size is {batch_size}, expected a multiple of {num_parts}")
-        self.utterances = UtteranceSet(source, split)
+        self.utterances = UtteranceSet(source, split, speakers)
         self.batch_size = batch_size
         size = batch_size // num_parts
         self.rows = range(part * size, (part + 1) * size)

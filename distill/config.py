@@ -33,6 +33,8 @@ class DistillationConfig:
         contrastive_gamma: Parallel WaveNet's gamma.
         contrastive_limit: nats per sample beyond which a wrong context is wrong enough.
         forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
+        pitch_weight: weight of the distance of the predicted pitch, where the student has an
+            excitation.
         forward_kl_frames: how much of each clip's start that term sees, mel frames.
         initialise_context: start the student's context network from the teacher's, where the two
             agree in shape.
@@ -52,6 +54,7 @@ class DistillationConfig:
     contrastive_gamma: float = 0.3
     contrastive_limit: float = 10.0
     forward_kl_weight: float = 0.0
+    pitch_weight: float = 1.0
     forward_kl_frames: int = 1
     initialise_context: bool = True
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
@@ -62,8 +65,10 @@ class DistillationConfig:
         for name in sorted(weights):
             if getattr(self, name) < 0:
                 raise ValueError(f"distillation.{name} is {getattr(self, name)}, expected >= 0")
-        # The regulariser has no weight of its own: it is a part of the KL term.
-        if all(getattr(self, name) == 0 for name in weights - {"regulariser_weight"}):
+        # The regulariser is a part of the KL term, and the pitch says nothing of the sample.
+        if all(
+            getattr(self, name) == 0 for name in weights - {"regulariser_weight", "pitch_weight"}
+        ):
             raise ValueError("distillation: every weight is 0, nothing to minimise")
         if self.kl_estimator not in get_args(Estimator):
             raise ValueError(
@@ -87,7 +92,7 @@ class DistillationConfig:
             ValueError: if they disagree on the conditioning, or have no KL in closed form and it
                 is asked for.
         """
-        for name in ("num_mels", "hop_length", "context_margin"):
+        for name in ("num_mels", "num_speakers", "hop_length", "context_margin"):
             ours, theirs = getattr(student, name), getattr(teacher, name)
             if ours != theirs:
                 raise ValueError(f"student.{name} is {ours}, but the teacher's is {theirs}")

@@ -56,7 +56,8 @@ def check_health(
         values["silence_dbfs"] = float(_frame_levels(sample.waveform, hop)[silent].mean())
     right = float(objective.score(sample, log_mel, recording)["loss"])
     if log_mel.shape[0] > 1:
-        wrong = float(objective(noise, log_mel.roll(1, 0), recording)["loss"])
+        other = log_mel.roll(1, 0)
+        wrong = float(objective.score(objective.student(noise, other), other, recording)["loss"])
         values["context_gap"] = (wrong - right) / abs(right)
     return HealthReport(values, tuple(_alarms(values)))
 

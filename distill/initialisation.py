@@ -23,21 +23,24 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
         student: untrained, in its training form or folded; changed in place.
         teacher: trained; its weight norm may be folded.
     Returns:
-        whether the networks agree in shape; if not, the student is left as it is.
+        whether the networks agree in shape and see their frames; if not, the student is left as it
+        is.
     """
-    state, ours = folded_state(teacher.context), folded_state(student.context)
+    if teacher.context.blind or student.frame_context.blind:
+        return False
+    state, ours = folded_state(teacher.context), folded_state(student.frame_context)
     shapes = [{name: tensor.shape for name, tensor in part.items()} for part in (state, ours)]
     if shapes[0] != shapes[1]:
         return False
     # A leaky rectifier passes a positive gain through unchanged: the gain of each hidden channel
     # can move from one layer to the next, and that of the output is free.
     norms = state["first.weight"].flatten(1).norm(dim=1).clamp(min=1e-6)
-    gain = _output_level(student.context) / _output_level(teacher.context)
+    gain = _output_level(student.frame_context) / _output_level(teacher.context)
     state["first.weight"] = state["first.weight"] / norms[:, None, None]
     state["first.bias"] = state["first.bias"] / norms
     state["second.weight"] = state["second.weight"] * norms[:, None] * gain
     state["second.bias"] = state["second.bias"] * gain
-    load_folded_state(student.context, state)
+    load_folded_state(student.frame_context, state)
     return True
 
 

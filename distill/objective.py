@@ -11,8 +11,9 @@ from distill.crepe import CrepeFeatures
 from distill.divergence import divergence
 from distill.forward_kl import forward_kl
 from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
+from distill.pitch import pitch_loss, yin
 from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
-from student import Student, StudentSample
+from student import ExcitedContext, Student, StudentSample
 from teacher import Teacher
 
 
@@ -72,7 +73,11 @@ class Distillation(nn.Module):
         Returns:
             scalars by name: `loss`, and its terms, unweighted.
         """
-        return self.score(self.student(noise, log_mel), log_mel, recording, generator)
+        terms = self.score(self.student(noise, log_mel), log_mel, recording, generator)
+        if isinstance(self.student.context, ExcitedContext):
+            terms["pitch"] = self._pitch_term(self.student.context, recording, log_mel)
+            terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
+        return terms
 
     def score(
         self,
@@ -81,7 +86,7 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample; as `forward`."""
+        """Score a drawn sample; as `forward`, without the pitch."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
         kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
@@ -168,6 +173,13 @@ class Distillation(nn.Module):
         with torch.autocast(recording.device.type, enabled=False):
             clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
             return forward_kl(self.student, self.teacher, clip, features)
+
+    def _pitch_term(self, context: ExcitedContext, recording: Tensor, log_mel: Tensor) -> Tensor:
+        with torch.autocast(recording.device.type, enabled=False):
+            measured = yin(recording, context.hop_length, context.config)
+            with self._gradients_if(self.config.pitch_weight):
+                predicted = context.pitch(log_mel, recording.shape[-1] // context.hop_length)
+                return pitch_loss(predicted, *measured)
 
     def _feature_network(self) -> FeatureNetwork:
         """Make the network that listens, the teacher's where no term asks for one."""

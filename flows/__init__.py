@@ -1,7 +1,7 @@
 """The shared flow core: transforms, their composition, densities and the causal network."""
 
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
-from flows.context import FrameContext
+from flows.context import FrameContext, check_conditioning
 from flows.convolution import CausalConvolution
 from flows.coupling import (
     Coupling,
@@ -108,6 +108,7 @@ __all__ = [
     "alternating_mask",
     "bound_log_scale",
     "build_family",
+    "check_conditioning",
     "choose_engine",
     "discretised_log_prob",
     "draw_chunks",

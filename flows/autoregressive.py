@@ -87,10 +87,21 @@ class Autoregressive(Transform):
         return z, sum_over_event(log_det)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map noise to data, one step after the other: O(T) sequential calls."""
+        """Map noise to data, one step after the other: O(T) sequential calls.
+
+        Raises:
+            ValueError: also when a step overflows: each reads what came out of those before, so
+                that an input far from the base can run away.
+        """
         check_continuous(z, "z")
         steps = list(self.inverse_steps(z, context))
         x = torch.stack([value for value, _ in steps], -1)
+        if not torch.isfinite(x).all():
+            raise ValueError(
+                f"the inverse of an autoregressive flow of {z.shape[-1]} steps is not finite for "
+                f"inputs of up to {float(z.detach().abs().max()):.3g}: expected values likely "
+                "under the base"
+            )
         return x, sum_over_event(torch.stack([log_det for _, log_det in steps], -1))
 
     def inverse_steps(

@@ -19,17 +19,21 @@ class FrameContext(nn.Module):
         num_features: bands of the conditioning, M (mel bands).
         channels: hidden channels, H.
         margin: frames seen before and after each frame; `margin` after is the look-ahead.
+        blind: see nothing of the features but how many frames there are: for unconditional models.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, num_features: int, channels: int, margin: int = 2) -> None:
+    def __init__(
+        self, num_features: int, channels: int, margin: int = 2, blind: bool = False
+    ) -> None:
         super().__init__()
         if margin < 0:
             raise ValueError(f"margin is {margin}, expected at least 0")
         self.num_features = num_features
         self.margin = margin
+        self.blind = blind
         self.register_buffer("mean", torch.zeros(num_features, 1))
         self.register_buffer("std", torch.ones(num_features, 1))
         self.first = normalised_conv(num_features, channels, 2 * margin + 1)
@@ -60,6 +64,8 @@ class FrameContext(nn.Module):
                 f"{lengths[0]}), or {lengths[1]} frames with the neighbours on each side"
             )
         features = (features - self.mean) / self.std
+        if self.blind:
+            features = torch.zeros_like(features)
         if shape[2] == num_frames:
             features = F.pad(features, (self.margin, self.margin), mode="replicate")
         return F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
@@ -98,6 +104,25 @@ class FrameContext(nn.Module):
         if self.margin:
             rest = torch.cat([waiting, waiting[..., -1:].repeat(1, 1, self.margin)], -1)
             yield self(rest, rest.shape[-1] - 2 * self.margin)
+
+
+def check_conditioning(model: str, conditioning: str, num_speakers: int) -> None:
+    """Refuse a model's choice of conditioning.
+
+    Args:
+        model: whose, for the message.
+        conditioning: "mel" or "none".
+        num_speakers: rows that say who speaks.
+    Raises:
+        ValueError: if it is another, or there are speakers without conditioning.
+    """
+    if conditioning not in ("mel", "none"):
+        raise ValueError(f"{model}.conditioning is {conditioning!r}, expected 'mel' or 'none'")
+    if num_speakers < 0 or (num_speakers and conditioning == "none"):
+        raise ValueError(
+            f"{model}.num_speakers is {num_speakers}, expected at least 0, and 0 where "
+            f"{model}.conditioning is 'none'"
+        )
 
 
 def check_context_vector(context: Tensor | None, x: Tensor, num_features: int) -> None:

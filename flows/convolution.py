@@ -92,18 +92,27 @@ class CausalConvolution(Transform):
         Raises:
             ValueError: if a shape does not fit.
         """
+        log_gain, cepstrum = self.cepstra(x, context)
+        return log_gain, taps_from_cepstrum(cepstrum)
+
+    def cepstra(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute what each frame's filter is made from; arguments as `filters`'.
+
+        Returns:
+            log-gains (B, C, L) and cepstra c_1 .. c_K (B, C, L, K).
+        """
         check_signal(x, self.num_channels)
-        raw = self.bias[None].expand(x.shape[0], -1, 1)
         check_frames(context, x, self.context_channels)
-        if self.projection is not None:
-            assert context is not None
+        if self.projection is None or context is None:
+            raw = self.bias[None].expand(x.shape[0], -1, 1)
+        else:
             # An error of a tap is multiplied by a sample that may be far larger than the residual.
             with torch.autocast(x.device.type, enabled=False):
-                raw = raw + self.projection(context.to(x.dtype))
+                raw = self.projection(context.to(x.dtype)) + self.bias
         raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
         # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
         index = torch.arange(1, self.order + 1, dtype=raw.dtype, device=raw.device)
-        return raw[..., 0], taps_from_cepstrum(raw[..., 1:] / index)
+        return raw[..., 0], raw[..., 1:] / index
 
     def shift_and_log_scale(
         self, x: Tensor, context: Tensor | None, past: Past | None = None

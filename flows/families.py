@@ -21,7 +21,7 @@ from flows.mixture import MixtureCdf
 from flows.networks import Mlp
 from flows.rescale import DiagonalScale
 from flows.transform import Compose, Transform
-from flows.transformers import Additive, Affine, BoundedAffine, ScaleShift, Transformer
+from flows.transformers import Additive, BoundedAffine, ScaleShift, Transformer
 
 
 @dataclass(frozen=True)
@@ -242,6 +242,8 @@ def iaf_stack(
 ) -> Compose:
     """Build inverse autoregressive flows: sampling is parallel, the likelihood D steps a layer.
 
+    The log-scales are bounded on both sides, as a coupling's: no noise overflows on its way.
+
     Args:
         num_features: D.
         num_layers: autoregressive layers, the order of the features reversed between them.
@@ -251,7 +253,8 @@ def iaf_stack(
         IAF (Kingma et al., 2016), sec. 3. arXiv:1606.04934
     """
     layers = [
-        iaf(Made(num_features, 2, hidden, context_features), Affine()) for _ in range(num_layers)
+        iaf(Made(num_features, 2, hidden, context_features), BoundedAffine())
+        for _ in range(num_layers)
     ]
     return _with_reversals(layers, num_features)
 

@@ -1,5 +1,7 @@
 """The past of a signal that is computed chunk by chunk."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,11 +20,19 @@ class Past:
 
     Joined, the results equal one pass over the whole signal to float rounding; what is kept has the
     length of the receptive field.
+
+    Args:
+        kept: what another one has `kept`, to continue from; empty before the first chunk.
     """
 
-    def __init__(self) -> None:
-        self._kept: list[Tensor] = []
+    def __init__(self, kept: Sequence[Tensor] = ()) -> None:
+        self._kept = list(kept)
         self._next = 0
+
+    @property
+    def kept(self) -> tuple[Tensor, ...]:
+        """Every layer's past, shape (B, C, length) each, in the order of the passes."""
+        return tuple(self._kept)
 
     def __enter__(self) -> "Past":
         self._next = 0

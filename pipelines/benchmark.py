@@ -63,10 +63,10 @@ def benchmark(
     mel.check_same(mel_of(student_model, student), str(student))
     generator = torch.Generator().manual_seed(seed)
     num_frames = max(1, round(seconds * mel.sample_rate / mel.hop_length))
-    frames = torch.randn(1, mel.num_mels, num_frames, generator=generator)
     context = teacher_model.context
+    frames = torch.randn(1, context.num_features, num_frames, generator=generator)
     frames = frames.to(place) * context.std + context.mean  # frames as loud as the corpus
-    array = frames[0].cpu().numpy()
+    array = frames[0, : mel.num_mels].cpu().numpy()
     systems = [
         *teacher_systems(teacher_model, frames, naive_samples),
         *student_systems(student_model, frames),

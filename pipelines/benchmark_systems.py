@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from flows import choose_engine
 from pipelines.flops import student_flops, teacher_flops
 from student import Student
 from teacher import Teacher
@@ -69,7 +68,7 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
             warm_up=lambda: teacher.sample(frames[..., :1], engine="torch"),
         ),
     ]
-    if choose_engine(frames)[0] == "compiled":
+    if teacher.choose_engine()[0] == "compiled":
         for batch, count in dict.fromkeys([(1, 1), (BATCH, 1), (BATCH, threads)]):
             many = frames.expand(batch, -1, -1)
             systems.append(
@@ -92,7 +91,7 @@ def student_systems(student: Student, frames: Tensor) -> list[System]:
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "student, PyTorch": (lambda: student.sample(frames, engine="torch"), threads)
     }
-    if choose_engine(frames)[0] == "compiled":
+    if student.choose_engine()[0] == "compiled":
         ways["student, 1 thread"] = (lambda: student.sample(frames), 1)
     ways["student"] = (lambda: student.sample(frames), threads)
     ways["student, frame by frame"] = (

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from jsonargparse import ArgumentError, ArgumentParser
 
 from flows.config import nearest_name
-from pipelines import commands
+from pipelines import commands, model_commands
 from pipelines.ablation import ablate
 from pipelines.density.command import density
+from pipelines.density.interpolate import interpolate_rows
 from pipelines.evaluation.command import evaluate
+from pipelines.export import export
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.processes import rank
 from pipelines.recipe import find_recipe
@@ -25,14 +27,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-teacher": commands.train_teacher,
     "distill": commands.distill,
     "ablate": ablate,
-    "generate": commands.generate,
-    "interpolate": commands.interpolate,
+    "generate": model_commands.generate,
+    "interpolate": model_commands.interpolate,
     "evaluate": evaluate,
-    "benchmark": commands.benchmark,
-    "excerpts": commands.excerpts,
-    "summarise": commands.summarise,
+    "benchmark": model_commands.benchmark,
+    "export": export,
+    "excerpts": model_commands.excerpts,
+    "summarise": model_commands.summarise,
     "report": report,
     "density": density,
+    "interpolate-rows": interpolate_rows,
 }
 MAX_MESSAGE = 1000  # characters; a message may quote a value of any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")

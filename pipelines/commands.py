@@ -1,26 +1,26 @@
-"""The commands behind `parallel-wavenet`, one function each; the command line is made from them."""
+"""The commands behind `parallel-wavenet` that follow a recipe, one function each."""
 
 import dataclasses
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 import data
-from data import Manifest, SegmentSampler, UtteranceSet
+from data import Manifest, SegmentSampler
 from distill import initialise_context
-from flows import Engine
-from flows.atomic import atomic_write
-from pipelines import benchmark as benchmarking
-from pipelines import generate as generating
-from pipelines import interpolate as interpolating
 from pipelines.processes import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
-from pipelines.summary import summary_of
 from pipelines.tasks import StudentTask, TeacherTask
 from pipelines.training import train
-from pipelines.workspace import held_out, mel_of, pick_device, provenance
+from pipelines.workspace import (
+    held_out,
+    mel_of,
+    pick_device,
+    provenance,
+    speakers_in,
+    speakers_known,
+)
 from student import Student
 from teacher import Teacher
 
@@ -70,9 +70,11 @@ def train_teacher(
     config = recipe.teacher_training
     place = pick_device(device)
     torch.manual_seed(recipe.seed)
-    model = Teacher(recipe.teacher)
+    speakers = speakers_in(recipe, manifest)
+    model = Teacher(dataclasses.replace(recipe.teacher, num_speakers=len(speakers)))
     _set_statistics(model, manifest)
-    task = TeacherTask(model, held_out(manifest, "val", config.validation_utterances, place))
+    validation = held_out(manifest, "val", config.validation_utterances, place, speakers)
+    task = TeacherTask(model, validation)
     train(
         task,
         _sampler(recipe, manifest, config),
@@ -134,168 +136,22 @@ def student_task(recipe: Recipe, dump: Path, teacher: Path, place: torch.device)
     teacher_model = Teacher.from_pretrained(teacher, place)
     mel_of(teacher_model, teacher).check_same(manifest.mel, str(dump))
     torch.manual_seed(recipe.seed)
-    model = Student(recipe.student)
+    speakers = speakers_in(recipe, manifest)
+    known = speakers_known(teacher_model, teacher)
+    if known != speakers:
+        raise ValueError(f"{teacher}: is told of {_named(known)}, but {dump} of {_named(speakers)}")
+    model = Student(dataclasses.replace(recipe.student, num_speakers=len(speakers)))
     _set_statistics(model, manifest)
     if recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
-        print("the teacher's context network has another shape: the student's starts afresh")
+        print("the teacher's context network does not fit: the student's starts afresh")
     return StudentTask(
         model,
         teacher_model,
         recipe.distillation,
-        held_out(manifest, "val", recipe.student_training.validation_utterances, place),
+        held_out(manifest, "val", recipe.student_training.validation_utterances, place, speakers),
         recipe.data.mel,
         recipe.seed,
     )
-
-
-def generate(
-    model: Path,
-    input: Path,
-    out: Path,
-    format: Literal["wav", "flac"] = "wav",
-    seed: int = 0,
-    temperature: float = 1.0,
-    max_seconds: float | None = None,
-    device: str = "auto",
-    engine: Engine = "auto",
-) -> None:
-    """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
-
-    Args:
-        model: folder of a student or a teacher.
-        input: an audio file, a log-mel .npy (num_mels, L), or a folder of either.
-        out: folder that gets one file per input.
-        format: of the files, 16-bit.
-        seed: of the noise; the same seed gives the same file.
-        temperature: factor on the noise.
-        max_seconds: cut inputs to this length.
-        device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled", "torch", or "auto": compiled where it applies.
-    """
-    written = generating.generate(
-        model,
-        input,
-        out,
-        format=format,
-        seed=seed,
-        temperature=temperature,
-        max_seconds=max_seconds,
-        device=device,
-        engine=engine,
-    )
-    for item in written:
-        print(f"{item.path}  {item.seconds:.2f} s")
-
-
-def interpolate(
-    model: Path,
-    first: Path,
-    second: Path,
-    out: Path,
-    num_steps: int = 5,
-    path: Literal["linear", "spherical"] = "spherical",
-    max_seconds: float | None = None,
-    device: str = "auto",
-) -> None:
-    """Walk from one recording to another through the latent space of a model.
-
-    Args:
-        model: folder of a teacher or a student.
-        first: recording at the start.
-        second: recording at the end; the longer one is cut to the length of the shorter.
-        out: folder that gets one WAV file per point.
-        num_steps: points, both ends included.
-        path: "linear" or "spherical".
-        max_seconds: use so much of the recordings at most.
-        device: "auto", "cpu" or "cuda".
-    """
-    written = interpolating.interpolate(
-        model,
-        first,
-        second,
-        out,
-        num_steps=num_steps,
-        path=path,
-        max_seconds=max_seconds,
-        device=device,
-    )
-    for file in written:
-        print(file)
-
-
-def benchmark(
-    teacher: Path,
-    student: Path,
-    seconds: float = 1.0,
-    naive_samples: int = 200,
-    rounds: int = 3,
-    out: Path | None = None,
-    device: str = "auto",
-    seed: int = 0,
-) -> None:
-    """Compare the sampling speed of teacher (naive and cached), student and Griffin-Lim.
-
-    Args:
-        teacher: folder of a trained teacher.
-        student: folder of a trained student.
-        seconds: audio drawn per call.
-        naive_samples: samples the naive sampler draws; its time is extrapolated.
-        rounds: interleaved measurements per system; medians are compared.
-        out: JSON file to write as well.
-        device: "auto", "cpu" or "cuda".
-        seed: of conditioning and noise.
-    """
-    result = benchmarking.benchmark(
-        teacher,
-        student,
-        seconds=seconds,
-        naive_samples=naive_samples,
-        rounds=rounds,
-        device=device,
-        seed=seed,
-    )
-    print(benchmarking.benchmark_table(result))
-    _write_json(out, result)
-
-
-def excerpts(
-    dump: Path,
-    out: Path,
-    split: Literal["val", "test"] = "test",
-    limit: int = 4,
-    min_seconds: float = 1.0,
-) -> None:
-    """Write held-out recordings as WAV files, to listen to and to generate from.
-
-    Args:
-        dump: prepared data.
-        out: folder that gets one file per recording.
-        split: "val" or "test".
-        limit: at most so many, the first by name.
-        min_seconds: leave out shorter ones.
-    """
-    manifest = Manifest.load(dump)
-    shortest = min_seconds * manifest.mel.frames_per_second
-    chosen = UtteranceSet(manifest, split)
-    long_enough = [i for i, u in enumerate(chosen.utterances) if u.num_frames >= shortest]
-    if not long_enough:
-        raise data.DataError(f"{dump}: no {split} utterance of at least {min_seconds} s")
-    for i in long_enough[:limit]:
-        path = out / f"{chosen.utterances[i].name}.wav"
-        data.write_waveform(path, chosen.load(i)[0][0].numpy(), manifest.mel.sample_rate)
-        print(path)
-
-
-def summarise(exp: Path) -> None:
-    """Print what a run achieved and where to listen.
-
-    Args:
-        exp: results of run_distill.sh.
-    """
-    text = summary_of(exp)
-    with atomic_write(exp / "summary.md") as file:
-        file.write(text.encode())
-    print(text, end="")
 
 
 def _manifest(recipe: Recipe, dump: Path) -> Manifest:
@@ -305,10 +161,15 @@ def _manifest(recipe: Recipe, dump: Path) -> Manifest:
 
 
 def _set_statistics(model: Teacher | Student, manifest: Manifest) -> None:
-    found = manifest.statistics
-    model.set_statistics(
-        torch.tensor(found.mel_mean), torch.tensor(found.mel_std), found.waveform_std
-    )
+    found, speakers = manifest.statistics, model.config.num_speakers
+    # The rows that say who speaks are taken as they are.
+    mean = torch.cat([torch.tensor(found.mel_mean), torch.zeros(speakers)])
+    std = torch.cat([torch.tensor(found.mel_std), torch.ones(speakers)])
+    model.set_statistics(mean, std, found.waveform_std)
+
+
+def _named(speakers: Sequence[str]) -> str:
+    return f"the speakers {', '.join(speakers)}" if speakers else "no speakers"
 
 
 def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> SegmentSampler:
@@ -321,6 +182,7 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         seed=recipe.seed,
         part=rank(),
         num_parts=world_size(),
+        speakers=speakers_in(recipe, manifest),
     )
 
 
@@ -330,9 +192,3 @@ def _dump_of(recipe: Recipe) -> Path:
 
 def _exp_of(recipe: Recipe) -> Path:
     return Path("exp") / recipe.name
-
-
-def _write_json(path: Path | None, result: object) -> None:
-    if path is not None:
-        with atomic_write(path) as file:
-            file.write((json.dumps(result, indent=2) + "\n").encode())

@@ -29,6 +29,10 @@ def teacher_flops(teacher: Teacher) -> int:
 
 
 def student_flops(config: StudentConfig) -> int:
-    """Count a student's operations for one sample."""
-    networks = sum(wavenet_flops(size, num_params=2) for size in config.wavenets)
-    return networks + 2 * config.filter_order
+    """Count a student's operations for one sample, to a whole number."""
+    length = config.frame_length
+    networks = sum(
+        wavenet_flops(size, num_params=2, num_channels=length) for size in config.wavenets
+    )
+    rotations = 2 * length**2 * (len(config.flow_layers) - 1) if length > 1 else 0
+    return round((networks + rotations) / length) + 2 * config.filter_order

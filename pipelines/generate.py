@@ -1,6 +1,7 @@
 """Waveforms from a trained model: from recordings by way of their mel, or from saved mels."""
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,16 +14,28 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data import MelConfig, find_audio_files, read_waveform, write_blocks
+from data import (
+    MelConfig,
+    find_audio_files,
+    read_waveform,
+    with_speaker,
+    write_blocks,
+    write_pcm,
+)
 from data.arrays import ArrayError, open_array
-from flows import Engine, choose_engine
+from flows import Engine
 from flows.folder_lock import folder_lock
 from pipelines.long_audio import log_mel_in_pieces
-from pipelines.workspace import load_model, mel_of, pick_device
+from pipelines.workspace import load_model, mel_of, pick_device, speakers_known
 from teacher import Teacher
 
 FRAMES_PER_PIECE = 1024
 """Mel frames of a recording computed at once: 16 s at 16 kHz and a hop of 256."""
+
+STREAMED_FRAMES = 8
+"""Frames that a student draws before it writes them: 128 ms at 16 kHz and a hop of 256."""
+
+STANDARD_OUTPUT = Path("-")
 
 
 class InputError(ValueError):
@@ -50,6 +63,8 @@ def generate(
     max_seconds: float | None = None,
     device: str = "auto",
     engine: Engine = "auto",
+    stream: bool = False,
+    speaker: str | None = None,
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
@@ -57,23 +72,33 @@ def generate(
         model: folder of a teacher or a student.
         input: an audio file, a log-mel `.npy` of shape (num_mels, L) in the model's convention, or
             a folder of either.
-        out: folder that gets one file per input; relative names are kept.
+        out: folder that gets one file per input; relative names are kept. "-" streams one input to
+            standard output, and messages go to standard error.
         format: of the files, 16-bit.
         seed: of the noise; each file's depends on the seed and its name alone.
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
         engine: how to sample: "compiled", "torch", or "auto": compiled where it applies.
+        stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
+            samples are those of a file, to rounding.
+        speaker: who speaks, for a model that is told.
     Returns:
         what was written, in order.
     Raises:
         ValueError: if the model or an input cannot be used, or another run is writing to `out`;
             files already written stay.
     """
+    to_stdout = out == STANDARD_OUTPUT
+    stream = stream or to_stdout
+    if to_stdout and input.is_dir():
+        raise InputError(f"{input}: is a folder, but one input goes to standard output")
+    messages = sys.stderr if to_stdout else sys.stdout
     network = load_model(model, pick_device(device))
-    mel = mel_of(network, model)
+    mel, speakers = mel_of(network, model), speakers_known(network, model)
     sources = _sources(input)
-    print(f"{network.kind}: {choose_engine(next(network.parameters()), engine)[1]}")
+    said = network.choose_engine(engine)[1]
+    print(f"{network.kind}: {said}", file=messages)
     if not 0.0 <= temperature < math.inf:
         raise InputError(f"temperature is {temperature}, expected a finite number >= 0")
     written: list[Generated] = []
@@ -82,28 +107,49 @@ def generate(
             frames = _frames(source, mel, max_seconds)
             name = source.relative_to(input) if input.is_dir() else Path(source.name)
             generator = torch.Generator().manual_seed(_seed_of(seed, name.as_posix()))
-            features = torch.from_numpy(frames)[None].to(next(network.parameters()))
+            features = with_speaker(torch.from_numpy(frames)[None], speakers, speaker)
+            features = features.to(next(network.parameters()))
             pieces = (
                 network.stream(features, temperature, generator, engine)
                 if isinstance(network, Teacher)
-                else network.stream([features], temperature, generator, engine)
+                else network.stream(
+                    features.split(STREAMED_FRAMES if stream else frames.shape[1], -1),
+                    temperature,
+                    generator,
+                    engine,
+                )
             )
             total = frames.shape[1] * mel.hop_length
-            if not written:  # a first input that is bad leaves no folder behind
+            if not written and not to_stdout:  # a first input that is bad leaves no folder behind
                 held.enter_context(folder_lock(out))
-            target = out / name.with_suffix(f".{format}")
+            target = (
+                out if to_stdout else out / name.with_suffix(".raw" if stream else f".{format}")
+            )
             with tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar:
                 counted = _counted(pieces, bar)
-                num_samples, num_clipped = write_blocks(target, counted, mel.sample_rate)
+                if stream:
+                    num_samples, num_clipped = _write_raw(target, counted)
+                else:
+                    num_samples, num_clipped = write_blocks(target, counted, mel.sample_rate)
             if num_clipped:
                 tqdm.write(
-                    f"warning: {target}: {num_clipped} of {num_samples} samples were clipped"
+                    f"warning: {target}: {num_clipped} of {num_samples} samples were clipped",
+                    file=messages,
                 )
             seconds = num_samples / mel.sample_rate
             written.append(
                 Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
             )
     return written
+
+
+def _write_raw(target: Path, pieces: Iterator[Tensor]) -> tuple[int, int]:
+    """Write PCM that can be read while it grows; return the samples and how many were clipped."""
+    if target == STANDARD_OUTPUT:
+        return write_pcm(sys.stdout.buffer, pieces, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        return write_pcm(file, pieces, target)
 
 
 def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from tqdm import tqdm
 
-from data import log_mel, read_waveform, write_waveform
-from pipelines.workspace import load_model, mel_of, pick_device
+from data import log_mel, read_waveform, with_speaker, write_waveform
+from pipelines.workspace import load_model, mel_of, pick_device, speakers_known
 
 
 def interpolate(
@@ -20,6 +20,7 @@ def interpolate(
     path: Literal["linear", "spherical"] = "spherical",
     max_seconds: float | None = None,
     device: str = "auto",
+    speaker: str | None = None,
 ) -> list[Path]:
     """Encode two recordings, walk from one latent to the other, and decode every point.
 
@@ -35,13 +36,14 @@ def interpolate(
         path: "linear" or "spherical" in the latent space.
         max_seconds: use so much of the recordings at most; default: all.
         device: "auto", "cpu" or "cuda".
+        speaker: who speaks, for a model that is told.
     Returns:
         the files written, in order.
     Raises:
         ValueError: if the model or a recording cannot be used.
     """
     network = load_model(model, pick_device(device))
-    mel = mel_of(network, model)
+    mel, speakers = mel_of(network, model), speakers_known(network, model)
     recordings = [read_waveform(file, mel.sample_rate) for file in (first, second)]
     shortest = min(len(recording) for recording in recordings)
     if max_seconds is not None:
@@ -56,7 +58,9 @@ def interpolate(
     start, end = (torch.from_numpy(r[:samples])[None, None].to(parameter) for r in recordings)
     with torch.no_grad():
         start_context, end_context = (
-            network.context(log_mel(waveform, mel), samples // mel.hop_length)
+            network.context(
+                with_speaker(log_mel(waveform, mel), speakers, speaker), samples // mel.hop_length
+            )
             for waveform in (start, end)
         )
         points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)

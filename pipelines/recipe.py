@@ -86,6 +86,8 @@ class Recipe:
         student: size of the student.
         student_training: how it is trained.
         distillation: weights of the student's objective.
+        speakers: tell the models who speaks: the first folder of an utterance's name, as in a
+            corpus `allison+fr`.
     """
 
     name: str = "allison"
@@ -96,6 +98,7 @@ class Recipe:
     student: StudentConfig = field(default_factory=StudentConfig)
     student_training: TrainingConfig = field(default_factory=TrainingConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    speakers: bool = False
 
     def __post_init__(self) -> None:
         if self.name in ("", ".", "..") or Path(self.name).name != self.name or "\0" in self.name:
@@ -106,6 +109,18 @@ class Recipe:
                 wanted = getattr(self.data.mel, name)
                 if found != wanted:
                     raise ValueError(f"{model}.{name} is {found}, but data.mel.{name} is {wanted}")
+            num_speakers = getattr(self, model).num_speakers
+            if num_speakers:
+                raise ValueError(
+                    f"{model}.num_speakers is {num_speakers}, expected 0: with speakers true they "
+                    "are counted in the corpus"
+                )
+        rate, excitation = self.data.mel.sample_rate, self.student.excitation
+        if excitation.kind != "none" and excitation.sample_rate != rate:
+            raise ValueError(
+                f"student.excitation.sample_rate is {excitation.sample_rate}, but "
+                f"data.mel.sample_rate is {rate}"
+            )
         self.distillation.check_models(self.student, self.teacher)
         longest = max(self.distillation.spectral.fft_sizes)
         samples = self.student_training.segment_frames * self.data.mel.hop_length

@@ -120,7 +120,7 @@ class StudentTask(Task):
         sample = model.sample(example.log_mel, generator=generator)
         pictures = [
             spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
-            for frames in (example.log_mel, log_mel(sample, self.mel))
+            for frames in (example.log_mel[:, : self.mel.num_mels], log_mel(sample, self.mel))
         ]
         return Validation(
             scalars["loss"],

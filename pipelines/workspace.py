@@ -1,6 +1,7 @@
 """Prepared data and models as the commands load them."""
 
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from data import Manifest, MelConfig, Split, UtteranceSet, dither
+from data import Manifest, MelConfig, Split, UtteranceSet, dither, speakers_of
+from data.decode import decode
 from flows.config import from_dict
 from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
 from pipelines.measures import Utterance
@@ -20,11 +22,36 @@ from teacher import Teacher
 MODELS: dict[str, type[Pretrained]] = {"teacher": Teacher, "student": Student}
 
 
+def speakers_in(recipe: Recipe, manifest: Manifest) -> tuple[str, ...]:
+    """List whom the recipe's models are told of: the speakers trained on, or none."""
+    if not recipe.speakers:
+        return ()
+    return speakers_of(utterance.name for utterance in manifest.utterances("train"))
+
+
+def speakers_known(model: Teacher | Student, folder: Path) -> tuple[str, ...]:
+    """Read whom a model is told of.
+
+    Raises:
+        ArtefactError: if that is not what its size says.
+    """
+    try:
+        speakers = decode(tuple[str, ...], model.metadata.get("speakers", []), "metadata.speakers")
+        if len(speakers) != model.config.num_speakers:
+            raise ValueError(
+                f"metadata.speakers has {len(speakers)} names, expected {model.config.num_speakers}"
+            )
+    except ValueError as error:
+        raise ArtefactError(f"{folder / CONFIG_FILE}: {error}") from error
+    return speakers
+
+
 def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
     """Describe where a model comes from: stored with it."""
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "librosa")}
     return {
         "mel": recipe.to_dict()["data"]["mel"],  # type: ignore[index]
+        "speakers": list(speakers_in(recipe, manifest)),
         "recipe": recipe.to_dict(),
         "corpus_checksum": manifest.contents.checksum,
         "versions": versions,
@@ -57,7 +84,11 @@ def mel_of(model: Pretrained, folder: Path) -> MelConfig:
 
 
 def held_out(
-    manifest: Manifest, split: Split, limit: int | None, device: torch.device | str
+    manifest: Manifest,
+    split: Split,
+    limit: int | None,
+    device: torch.device | str,
+    speakers: Sequence[str] = (),
 ) -> list[Utterance]:
     """Load whole utterances of a split, dithered by a seed of their own.
 
@@ -66,8 +97,9 @@ def held_out(
         split: "val" or "test".
         limit: at most so many, the first by name; None for all.
         device: where to put them.
+        speakers: whom the models are told of.
     """
-    utterances = UtteranceSet(manifest, split)
+    utterances = UtteranceSet(manifest, split, speakers)
     loaded = []
     for i in range(len(utterances) if limit is None else min(limit, len(utterances))):
         waveform, mel = utterances.load(i)

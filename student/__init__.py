@@ -1,5 +1,17 @@
 """The student: a composition of inverse autoregressive flows that samples in parallel."""
 
-from student.model import Student, StudentConfig, StudentSample
+from student.config import StudentConfig
+from student.excitation import ExcitationConfig, ExcitedContext, Pitch
+from student.export import StreamingStudent, WholeStudent
+from student.model import Student, StudentSample
 
-__all__ = ["Student", "StudentConfig", "StudentSample"]
+__all__ = [
+    "ExcitationConfig",
+    "ExcitedContext",
+    "Pitch",
+    "StreamingStudent",
+    "Student",
+    "StudentConfig",
+    "StudentSample",
+    "WholeStudent",
+]

@@ -3,108 +3,37 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from flows import (
-    LOG_SCALE_FLOOR,
     Affine,
     CausalConvolution,
     Compose,
     Engine,
+    EngineError,
     Flow,
+    Fold,
     FrameContext,
     Inverse,
     Pretrained,
+    Rotation,
     StandardLogistic,
     StandardNormal,
     Transform,
     WaveNet,
-    WaveNetConfig,
+    choose_engine,
     iaf,
     unbound_log_scale,
 )
 from flows.config import from_dict
 from flows.density import check_temperature
-from student.rendering import Renderer, draw_frames, in_pieces
-
-BASES: dict[str, type[StandardNormal] | type[StandardLogistic]] = {
-    "gaussian": StandardNormal,
-    "logistic": StandardLogistic,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudentConfig:
-    """Size of a student.
-
-    Args:
-        num_mels: bands of the log-mel conditioning.
-        hop_length: samples per mel frame.
-        context_channels: width of the context network.
-        context_margin: mel frames seen before and after each frame.
-        flow_layers: layers of each flow's network, noise side first; Parallel WaveNet has
-            10, 10, 10, 30, ClariNet six flows of 10.
-        layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
-        kernel_size: taps of each dilated convolution.
-        residual_channels: width of every network.
-        filter_order: taps of a causal filter after the last flow, whose log-spectrum is linear in
-            the context; 0 for none, as in the papers.
-        initial_std: standard deviation of the untrained student's samples; the training
-            pipeline sets it from the corpus.
-        log_scale_floor: lower bound of each flow's log-scale, nats.
-        base: distribution of the noise, and of each sample given earlier noise: "gaussian" as in
-            ClariNet, or "logistic" as in Parallel WaveNet.
-    """
-
-    num_mels: int = 80
-    hop_length: int = 256
-    context_channels: int = 64
-    context_margin: int = 2
-    flow_layers: tuple[int, ...] = (10, 10, 10, 30)
-    layers_per_cycle: int = 10
-    kernel_size: int = 3
-    residual_channels: int = 64
-    filter_order: int = 0
-    initial_std: float = 0.1
-    log_scale_floor: float = LOG_SCALE_FLOOR
-    base: Literal["gaussian", "logistic"] = "gaussian"
-
-    def __post_init__(self) -> None:
-        if self.base not in BASES:
-            raise ValueError(
-                f"student.base is {self.base!r}, expected one of {', '.join(map(repr, BASES))}"
-            )
-        for name in ("num_mels", "hop_length", "context_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"student.{name} is {getattr(self, name)}, expected at least 1")
-        if self.filter_order < 0:
-            raise ValueError(f"student.filter_order is {self.filter_order}, expected at least 0")
-        if not self.flow_layers:
-            raise ValueError("student.flow_layers is empty, expected one number of layers per flow")
-        least = BASES[self.base].std * math.exp(self.log_scale_floor)
-        if not self.initial_std > least:
-            raise ValueError(
-                f"student.initial_std is {self.initial_std}, expected more than {least:.2g}, that "
-                "of the scale's floor"
-            )
-
-    @property
-    def wavenets(self) -> tuple[WaveNetConfig, ...]:
-        """Size of each flow's network, noise side first."""
-        return tuple(
-            WaveNetConfig(
-                num_layers=layers,
-                layers_per_cycle=self.layers_per_cycle,
-                kernel_size=self.kernel_size,
-                residual_channels=self.residual_channels,
-                skip_channels=0,
-            )
-            for layers in self.flow_layers
-        )
+from student.config import BASES, StudentConfig
+from student.excitation import ExcitedContext
+from student.frame import sample_by_sample
+from student.rendering import FRAMES_AT_ONCE, Renderer, draw_frames, in_pieces
 
 
 class StudentSample(NamedTuple):
@@ -118,7 +47,7 @@ class StudentSample(NamedTuple):
     """Log-scale of x_t given z_<t in nats, shape (B, 1, T)."""
     flow_log_scales: tuple[Tensor, ...]
     """Each flow's own log-scale, noise side first, shape (B, 1, T) each; a filter's log-gain is the
-    last."""
+    last. Of a frame student, those of the mixed samples of each frame."""
     base: StandardNormal | StandardLogistic
     """What x_t given z_<t is, shifted and scaled."""
 
@@ -134,6 +63,11 @@ class Student(Pretrained):
     Gaussians the KL to the teacher has a closed form. A causal filter after the last flow (the
     inverse of a convolutional flow) leaves it what it is.
 
+    A frame student (`config.frame_length` r > 1) is the same flow over the signal folded into
+    frames of r samples, with fixed random rotations of a frame between the steps. Given the noise
+    of earlier frames, a frame is Gaussian with a full covariance, and so is each of its samples
+    given those before it: see `sample_by_sample`.
+
     References:
         Parallel WaveNet (van den Oord et al., 2018), eq. 4-6. arXiv:1711.10433
         ClariNet (Ping et al., 2019), sec. 3.2. arXiv:1807.07281
@@ -145,31 +79,54 @@ class Student(Pretrained):
         super().__init__()
         self.config = config
         self.metadata: dict[str, Any] = {}
-        self.context = FrameContext(config.num_mels, config.context_channels, config.context_margin)
+        hidden = config.context_channels
+        frame_context = FrameContext(
+            config.num_features,
+            hidden,
+            config.context_margin,
+            blind=config.conditioning == "none",
+        )
+        self.context: FrameContext | ExcitedContext = frame_context
+        if config.excitation.kind == "harmonic":
+            self.context = ExcitedContext(
+                frame_context, hidden, config.hop_length, config.frame_length, config.excitation
+            )
         self.transformer = Affine(config.log_scale_floor)
+        r = config.frame_length
         networks = [
-            WaveNet(size, self.transformer.num_params, context_channels=config.context_channels)
-            for size in config.wavenets
+            WaveNet(size, self.transformer.num_params, r, hidden) for size in config.wavenets
         ]
-        steps: list[Transform] = [iaf(network, self.transformer) for network in networks]
+        rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]
         filters = []
         if config.filter_order:
-            filters = [
-                CausalConvolution(config.filter_order, context_channels=config.context_channels)
-            ]
+            filters = [CausalConvolution(config.filter_order, context_channels=hidden)]
+        self.fold = Fold(r)
+        steps: list[Transform] = [Inverse(self.fold)] if r > 1 else []
+        for k, network in enumerate(networks):
+            steps.append(iaf(network, self.transformer))
+            steps += [Inverse(rotation) for rotation in rotations[k : k + 1]]
+        steps += [self.fold] if r > 1 else []
         steps += [Inverse(filter) for filter in filters]
         # Compose runs from data to noise: the last step of sampling comes first.
         self.flow = Flow(BASES[config.base](), Compose(reversed(steps)))
         # Registered inside the flow; noise side first.
         self._networks = networks
+        self._rotations = rotations  # of a frame student, between the networks
         self._filters = filters  # one or none
         self.set_initial_std(config.initial_std)
 
     @property
+    def frame_context(self) -> FrameContext:
+        """The network that reads the conditioning."""
+        if isinstance(self.context, ExcitedContext):
+            return self.context.frames
+        return self.context
+
+    @property
     def receptive_field(self) -> int:
-        """Past noise samples that a sample's own distribution depends on."""
-        networks = sum(size.receptive_field for size in self.config.wavenets)
-        return networks + self.config.filter_order
+        """Past noise samples that a sample's own distribution depends on, at most."""
+        frames = 1 + sum(size.receptive_field for size in self.config.wavenets)
+        return frames * self.config.frame_length - 1 + self.config.filter_order
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
         """Fit the untrained model to its corpus.
@@ -205,18 +162,41 @@ class Student(Pretrained):
         if samples % hop:
             raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
         frames = self.context(log_mel, samples // hop)
-        x, loc = z, torch.zeros_like(z)
+        noise, _ = self.fold(z)
+        x, loc = noise, torch.zeros_like(noise)
         log_scales = []
-        for step in [*self._networks, *self._filters]:
-            if isinstance(step, CausalConvolution):
-                shift, log_scale = step.shift_and_log_scale(x, frames)
-            else:
-                shift, log_scale = self.transformer.split(step(x, frames))
+        for k, network in enumerate(self._networks):
+            shift, log_scale = self.transformer.split(network(x, frames))
             scale = log_scale.exp()
             x, loc = x * scale + shift, loc * scale + shift
             log_scales.append(log_scale)
-        log_scale = torch.stack(log_scales).sum(0)
+            for rotation in self._rotations[k : k + 1]:
+                (x, _), (loc, _) = rotation(x), rotation(loc)
+        if self.config.frame_length > 1:
+            matrices = [rotation.matrix() for rotation in self._rotations]
+            loc, log_scale = sample_by_sample(noise, loc, log_scales, matrices)
+        else:
+            log_scale = torch.stack(log_scales).sum(0)
+        x, loc, log_scale, *log_scales = (
+            self.fold.inverse(part)[0] for part in (x, loc, log_scale, *log_scales)
+        )
+        for filter in self._filters:
+            shift, log_gain = filter.shift_and_log_scale(x, frames)
+            gain = log_gain.exp()
+            x, loc, log_scale = x * gain + shift, loc * gain + shift, log_scale + log_gain
+            log_scales.append(log_gain)
         return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
+
+    def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
+        """Choose how to sample; as `flows.choose_engine`, and in PyTorch what comes in frames."""
+        length = self.config.frame_length
+        if length > 1 and engine == "compiled":
+            raise EngineError(
+                f"compiled sampling is for students of frame_length 1, this one's is {length}"
+            )
+        if length > 1 and engine == "auto":
+            return "torch", f"PyTorch, in frames of {length} samples"
+        return choose_engine(next(self.parameters()), engine)
 
     def sample(
         self,
@@ -232,7 +212,7 @@ class Student(Pretrained):
             temperature: factor on the noise.
             generator: source of randomness.
             engine: "compiled", "torch", or "auto": compiled where it applies; see
-                `flows.choose_engine`.
+                `choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
@@ -266,13 +246,21 @@ class Student(Pretrained):
         check_temperature(temperature)
         hop, renderer = self.config.hop_length, None
         dtype = next(self.parameters()).dtype  # of the noise, whatever autocast makes of the frames
-        for frames in in_pieces(self.context.stream(log_mels)):
+        excited = isinstance(self.context, ExcitedContext)
+        per_hop = hop // self.config.frame_length if excited else 1
+        for frames in in_pieces(self.context.stream(log_mels), per_hop * FRAMES_AT_ONCE):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(
-                    self._networks, self.transformer, self._filters, frames, hop, engine
+                    self._networks,
+                    self.transformer,
+                    self._filters,
+                    frames,
+                    hop,
+                    self.choose_engine(engine)[0],
+                    self._rotations,
                 )
-            noise = draw_frames(self.flow.base, frames, frames.shape[-1], hop, generator)
+            noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
             yield renderer(noise * temperature, frames)
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:

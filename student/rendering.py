@@ -10,7 +10,9 @@ from flows import (
     CausalConvolution,
     CompiledChain,
     Engine,
+    Fold,
     Past,
+    Rotation,
     StandardLogistic,
     StandardNormal,
     WaveNet,
@@ -18,7 +20,8 @@ from flows import (
 )
 
 FRAMES_AT_ONCE = 64
-"""Frames computed together, at most: what bounds the memory, and keeps PyTorch in the cache."""
+"""Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
+cache."""
 
 
 class Renderer:
@@ -29,8 +32,9 @@ class Renderer:
         transformer: of every flow.
         filters: after the last flow, none or one.
         like: a tensor with the noise's batch, dtype and device.
-        hop_length: samples per frame.
-        engine: see `flows.choose_engine`.
+        hop_length: samples per frame of the conditioning.
+        engine: see `flows.choose_engine`; "torch" for a frame student.
+        rotations: of a frame student, between its networks.
     """
 
     def __init__(
@@ -41,8 +45,11 @@ class Renderer:
         like: Tensor,
         hop_length: int,
         engine: Engine,
+        rotations: Sequence[Rotation] = (),
     ) -> None:
         self._networks = networks
+        self._rotations = rotations
+        self._fold = Fold(networks[0].num_channels)
         self._transformer = transformer
         self._filters = filters
         self._past = Past()
@@ -56,9 +63,13 @@ class Renderer:
         x = z if self._chain is None else self._chain(z, frames)
         with self._past as past:
             if self._chain is None:
-                for network in self._networks:
+                x, _ = self._fold(x)
+                for k, network in enumerate(self._networks):
                     shift, log_scale = self._transformer.split(network(x, frames, past))
                     x = x * log_scale.exp() + shift
+                    for rotation in self._rotations[k : k + 1]:
+                        x, _ = rotation(x)
+                x, _ = self._fold.inverse(x)
             for filter in self._filters:
                 shift, log_scale = filter.shift_and_log_scale(x, frames, past)
                 x = x * log_scale.exp() + shift
@@ -87,8 +98,8 @@ def draw_frames(
     return torch.cat([base.sample(frame, generator) for _ in range(num_frames)], -1)
 
 
-def in_pieces(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Cut chunks of frames (B, H, n) into pieces of at most FRAMES_AT_ONCE, leaving out none."""
+def in_pieces(chunks: Iterable[Tensor], longest: int) -> Iterator[Tensor]:
+    """Cut chunks of frames (B, H, n) into pieces of at most `longest`, leaving out none."""
     for chunk in chunks:
         if chunk.shape[-1]:
-            yield from chunk.split(FRAMES_AT_ONCE, -1)
+            yield from chunk.split(longest, -1)

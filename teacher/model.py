@@ -19,6 +19,8 @@ from flows import (
     Transformer,
     WaveNet,
     WaveNetConfig,
+    check_conditioning,
+    choose_engine,
     discretised_log_prob,
     draw_chunks,
     maf,
@@ -37,6 +39,10 @@ class TeacherConfig:
 
     Args:
         num_mels: bands of the log-mel conditioning.
+        conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
+            how many there are.
+        num_speakers: rows below the bands that say who speaks; the pipeline sets it from the
+            corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
@@ -49,6 +55,8 @@ class TeacherConfig:
     """
 
     num_mels: int = 80
+    conditioning: Literal["mel", "none"] = "mel"
+    num_speakers: int = 0
     hop_length: int = 256
     context_channels: int = 64
     context_margin: int = 2
@@ -59,6 +67,7 @@ class TeacherConfig:
     discretised: bool = False
 
     def __post_init__(self) -> None:
+        check_conditioning("teacher", self.conditioning, self.num_speakers)
         for name in ("num_mels", "hop_length", "context_channels", "num_components"):
             if getattr(self, name) < 1:
                 raise ValueError(f"teacher.{name} is {getattr(self, name)}, expected at least 1")
@@ -71,6 +80,11 @@ class TeacherConfig:
                 f"teacher.discretised needs teacher.distribution 'mixture', got "
                 f"{self.distribution!r}"
             )
+
+    @property
+    def num_features(self) -> int:
+        """Rows of a conditioning frame."""
+        return self.num_mels + self.num_speakers
 
 
 class Teacher(Pretrained):
@@ -94,7 +108,12 @@ class Teacher(Pretrained):
         super().__init__()
         self.config = config
         self.metadata: dict[str, Any] = {}
-        self.context = FrameContext(config.num_mels, config.context_channels, config.context_margin)
+        self.context = FrameContext(
+            config.num_features,
+            config.context_channels,
+            config.context_margin,
+            blind=config.conditioning == "none",
+        )
         self.distribution: SampleDistribution = (
             Gaussian(config.log_scale_floor)
             if config.distribution == "gaussian"
@@ -209,6 +228,10 @@ class Teacher(Pretrained):
                 "location and log-scale per sample"
             )
         return self.transformer.split(self.predict_params(waveform, log_mel))
+
+    def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
+        """Choose how to sample; see `flows.choose_engine`."""
+        return choose_engine(next(self.parameters()), engine)
 
     def sample(
         self,

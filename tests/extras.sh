@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Check the measures that need the extra eval: PESQ, ESTOI, DistillMOS, WORLD.
+# Check what needs the extras eval (PESQ, ESTOI, DistillMOS, WORLD) and export (ONNX).
 set -euo pipefail
 
 usage() {
   cat <<EOF
 usage: tests/extras.sh [-- PYTEST_OPTION ...]
 
-Sets up .venv with the extras dev and eval, and runs tests/pipelines/extras. Two of the packages are
-compiled, with a C++ compiler and Python's headers.
+Sets up .venv with the extras dev, eval and export, and runs tests/pipelines/extras. Two of the
+packages are compiled, with a C++ compiler and Python's headers.
 EOF
 }
 
@@ -20,5 +20,5 @@ case "${1:-}" in
 esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-./setup.sh --extras dev,eval
+./setup.sh --extras dev,eval,export
 .venv/bin/python -m pytest tests/pipelines/extras "${pytest_options[@]}"

@@ -31,4 +31,4 @@ done
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./setup.sh --extras dev
-exec .venv/bin/python -m tests.faults.campaign "${options[@]}"
+exec .venv/bin/python -m tests.faults "${options[@]}"

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from flows import WaveNetConfig
-from student import Student, StudentConfig
+from student import ExcitationConfig, Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
 MELS, HOP = 4, 8
@@ -28,6 +28,11 @@ STUDENT = StudentConfig(
     residual_channels=8,
 )
 LOGISTIC_STUDENT = dataclasses.replace(STUDENT, base="logistic")
+FRAME_STUDENT = dataclasses.replace(STUDENT, frame_length=4, flow_layers=(2, 1, 2), kernel_size=2)
+EXCITED_STUDENT = dataclasses.replace(
+    FRAME_STUDENT,
+    excitation=ExcitationConfig(kind="harmonic", sample_rate=400, fmin_hz=20.0, fmax_hz=100.0),
+)
 FILTERED_STUDENT = dataclasses.replace(STUDENT, filter_order=5)
 
 

@@ -7,7 +7,8 @@ usage() {
 usage: tests/run.sh [-- PYTEST_OPTION ...]
 
 Sets up .venv, then runs ruff, mypy, import-linter, shellcheck, pytest with doctests, and the tiny
-recipe through run_teacher.sh and run_distill.sh. Options after -- go to pytest.
+recipe through run_teacher.sh and run_distill.sh. Prints the coverage, which must be 95 % of lines.
+Options after -- go to pytest instead.
 EOF
 }
 
@@ -46,5 +47,6 @@ test -s "$work/exp/summary.md"
 test -s "$work/exp/report/index.html"
 
 say "pytest"
+[ ${#pytest_options[@]} -gt 0 ] || pytest_options=(--cov) # a part of the suite covers less
 "$bin/python" -m pytest "${pytest_options[@]}"
 say "all passed"

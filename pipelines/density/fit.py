@@ -21,6 +21,9 @@ from pipelines.training import TrainingError
 CHUNK_ROWS = 1024
 """Rows scored at once."""
 
+INITIAL_ROWS = 10_000
+"""Rows that layers are started from: marginals and principal axes need no more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
@@ -96,7 +99,7 @@ def start_model(family: FamilyConfig, rows: Rows, seed: int) -> DensityModel:
     model = DensityModel(family)
     model.set_statistics(rows.mean, rows.covariance.diagonal().sqrt())
     train = rows.noisy_train(torch.Generator().manual_seed(seed))
-    initialise(model.flow.transform, model.standardise(train))
+    initialise(model.flow.transform, model.standardise(train[:INITIAL_ROWS]))
     return model
 
 

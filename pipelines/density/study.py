@@ -44,16 +44,34 @@ class Plan:
     fits: Mapping[str, Mapping[str, Any]]
 
 
+DECAYING = {"learning_rate": 3e-3, "weight_decay": 1.0}
+"""For networks with more parameters than the digits have pixels."""
+
+SHORT = {"learning_rate": 1e-3, "batch_size": 128, "ema_decay": 0.998}
+"""Half a minute of a core each, which ends long before the likelihood stops rising."""
+
 PLANS = {
     "digits": Plan(
         mixture=MixtureConfig(ridges=(1e-3, 1e-2, 3e-2, 1e-1, 3e-1), num_draws=10),
-        sizes={},
-        fits={"nice": {}, "realnvp": {}, "maf": {}, "maf_mixture": {}, "gaussianization": {}},
+        sizes={"maf": {"hidden": (256, 256)}, "gaussianization": {"num_layers": 4}},
+        fits={
+            "nice": DECAYING,
+            "realnvp": DECAYING,
+            "maf": DECAYING,
+            "maf_mixture": DECAYING,
+            "gaussianization": {"learning_rate": 1e-2, "batch_size": 128, "max_epochs": 100},
+        },
     ),
     "fashion": Plan(
         mixture=MixtureConfig(ridges=(1e-6,), max_iterations=20),
-        sizes={},
-        fits={"nice": {}, "realnvp": {}, "maf": {}, "maf_mixture": {}, "gaussianization": {}},
+        sizes={"maf_mixture": {"num_layers": 2}, "gaussianization": {"num_layers": 4}},
+        fits={
+            "nice": SHORT | {"max_epochs": 8},
+            "realnvp": SHORT | {"max_epochs": 15},
+            "maf": SHORT | {"max_epochs": 15},
+            "maf_mixture": SHORT | {"max_epochs": 5},
+            "gaussianization": SHORT | {"learning_rate": 5e-4, "batch_size": 256, "max_epochs": 4},
+        },
     ),
 }
 

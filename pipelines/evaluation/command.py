@@ -33,6 +33,7 @@ def evaluate(
     seed: int = 0,
     out: Path | None = None,
     device: str = "auto",
+    speaker: str | None = None,
 ) -> None:
     """Compare recordings, Griffin-Lim, WORLD, teacher and students on held-out utterances.
 
@@ -50,6 +51,7 @@ def evaluate(
         out: folder that gets evaluation.json, evaluation.md, evaluation.png and the audio of every
             system.
         device: "auto", "cpu" or "cuda".
+        speaker: who is taken to speak in --input, for models that are told.
     """
     if (dump is None) == (input is None):
         given = "neither" if dump is None else "both"
@@ -61,9 +63,9 @@ def evaluate(
     place = pick_device(device)
     models = load_models(teacher, _listed(student), place)
     if dump is not None:
-        recordings = prepared_recordings(dump, models.mel, split, limit, place)
+        recordings = prepared_recordings(dump, models.mel, split, limit, place, models.speakers)
     elif models.mel is not None and input is not None:
-        recordings = recordings_in(input, models.mel, limit, place)
+        recordings = recordings_in(input, models.mel, limit, place, models.speakers, speaker)
     else:
         raise ValueError("--input needs a --teacher or a --student for its mel convention")
     for name, reason in recordings.skipped.items():

@@ -8,7 +8,7 @@ import torch
 
 from data import MelConfig
 from flows import ArtefactError
-from pipelines.workspace import load_model, mel_of
+from pipelines.workspace import load_model, mel_of, speakers_known
 from student import Student
 from teacher import Teacher
 
@@ -22,12 +22,14 @@ class Models:
         students: by name.
         folders: where each comes from, by name; the teacher's is "teacher".
         mel: the convention they share; None without models.
+        speakers: whom all of them are told of.
     """
 
     teacher: Teacher | None
     students: dict[str, Student]
     folders: dict[str, Path]
     mel: MelConfig | None
+    speakers: tuple[str, ...] = ()
 
 
 def load_models(
@@ -40,13 +42,15 @@ def load_models(
         students: their folders.
         device: where to put them.
     Raises:
-        ArtefactError: if a folder holds no model, or one of the other kind.
+        ArtefactError: if a folder holds no model, or one of the other kind, or models are told of
+            different speakers.
         FeatureMismatch: if two models' mel conventions differ.
     """
     folders = dict(zip(student_names(students), students, strict=True))
     if teacher is not None:
         folders = {"teacher": teacher, **folders}
     mel: MelConfig | None = None
+    speakers: tuple[str, ...] | None = None
     loaded: dict[str, Teacher | Student] = {}
     for name, folder in folders.items():
         model = load_model(folder, device)
@@ -56,12 +60,17 @@ def load_models(
         found = mel_of(model, folder)
         if mel is not None:
             mel.check_same(found, str(folder))
+        known = speakers_known(model, folder)
+        if speakers not in (None, known):
+            raise ArtefactError(f"{folder}: is told of speakers {known}, another of {speakers}")
+        speakers = known
         loaded[name], mel = model, found
     return Models(
         teacher=next((m for m in loaded.values() if isinstance(m, Teacher)), None),
         students={name: m for name, m in loaded.items() if isinstance(m, Student)},
         folders=folders,
         mel=mel,
+        speakers=speakers or (),
     )
 
 

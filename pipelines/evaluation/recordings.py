@@ -1,5 +1,6 @@
 """The utterances of an evaluation: of prepared data, or of any folder of audio."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from data import (
     log_mel,
     read_waveform,
     to_int16,
+    with_speaker,
 )
 from pipelines.generate import InputError
 from pipelines.measures import Utterance
@@ -41,7 +43,12 @@ class Recordings:
 
 
 def prepared_recordings(
-    dump: Path, mel: MelConfig | None, split: Split, limit: int | None, device: torch.device
+    dump: Path,
+    mel: MelConfig | None,
+    split: Split,
+    limit: int | None,
+    device: torch.device,
+    speakers: Sequence[str] = (),
 ) -> Recordings:
     """Load a held-out split of prepared data.
 
@@ -51,6 +58,7 @@ def prepared_recordings(
         split: "val" or "test".
         limit: at most so many, the first by name; None for all.
         device: where to put them.
+        speakers: whom the models are told of.
     Raises:
         FeatureMismatch: if the convention differs.
         DataError: if the data cannot be used.
@@ -59,7 +67,7 @@ def prepared_recordings(
     if mel is not None:
         mel.check_same(manifest.mel, str(dump))
     return Recordings(
-        utterances=held_out(manifest, split, limit, device),
+        utterances=held_out(manifest, split, limit, device, speakers),
         mel=manifest.mel,
         source=f"{split} split of {dump}",
         skipped={},
@@ -67,7 +75,12 @@ def prepared_recordings(
 
 
 def recordings_in(
-    folder: Path, mel: MelConfig, limit: int | None, device: torch.device
+    folder: Path,
+    mel: MelConfig,
+    limit: int | None,
+    device: torch.device,
+    speakers: Sequence[str] = (),
+    speaker: str | None = None,
 ) -> Recordings:
     """Load the audio files of a folder, cut to whole frames, as `prepare` does.
 
@@ -76,11 +89,14 @@ def recordings_in(
         mel: the convention.
         limit: at most so many usable ones, the first by name; None for all.
         device: where to put them.
+        speakers: whom the models are told of.
+        speaker: the one to be taken for who speaks.
     Returns:
         utterances named by their paths relative to the folder, and the files that could not be
         used.
     Raises:
         InputError: if no file can be used.
+        DataError: if the speaker is not one of `speakers`.
     """
     utterances: dict[str, Utterance] = {}
     skipped: dict[str, str] = {}
@@ -100,7 +116,8 @@ def recordings_in(
         relative = path.relative_to(folder)
         name = relative.with_suffix("").as_posix()
         name = relative.as_posix() if name in utterances else name  # a.wav beside a.flac
-        utterances[name] = Utterance(name, dithered.to(device), log_mel(exact, mel).to(device))
+        frames = with_speaker(log_mel(exact, mel), speakers, speaker)
+        utterances[name] = Utterance(name, dithered.to(device), frames.to(device))
     if not utterances:
         first = "".join(f" ({name}: {reason})" for name, reason in [*skipped.items()][:1])
         raise InputError(f"{folder}: no usable audio file{first}")

@@ -61,7 +61,8 @@ class GriffinLim:
 
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
         """Invert the log-mel from random phases."""
-        waveform = griffin_lim(utterance.log_mel[0].cpu().numpy(), self.mel, seed=seed)
+        log_mel = utterance.log_mel[0, : self.mel.num_mels].cpu().numpy()
+        waveform = griffin_lim(log_mel, self.mel, seed=seed)
         return Drawn(waveform=sixteen_bit(torch.from_numpy(waveform)[None, None]))
 
 

@@ -4,9 +4,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from data import Manifest, PrepareConfig, prepare, synthesise
+
+CONFIG = PrepareConfig(corpus="mine")
+
+
+def run(corpus: Path, config: PrepareConfig = CONFIG) -> Manifest:
+    """Prepare a corpus in the folder beside it."""
+    return prepare(corpus, corpus.parent / "dump", config, progress=False)
+
+
+def add_bad_files(corpus: Path) -> dict[str, str]:
+    """Spoil a corpus; the reason to expect for each file."""
+    tone = 0.5 * np.sin(np.arange(16000) * 0.2)
+    (corpus / "bad").mkdir()
+    (corpus / "bad/empty.g722").touch()
+    (corpus / "bad/text file.wav").write_text("not audio")
+    soundfile.write(corpus / "bad/silent.wav", np.zeros(16000), 16000)
+    soundfile.write(corpus / "bad/short.wav", tone[:1600], 16000)
+    soundfile.write(corpus / "bad/ночь.wav", tone * np.nan, 16000, subtype="FLOAT")
+    soundfile.write(corpus / "clip_000.ogg", tone, 16000)
+    (corpus / "bad/gone.wav").symlink_to(corpus / "nowhere.wav")
+    return {
+        "bad/empty.g722": "empty file",
+        "bad/text file.wav": "unreadable audio",
+        "bad/silent.wav": "silent",
+        "bad/short.wav": "too short",
+        "bad/ночь.wav": "NaN",
+        "bad/gone.wav": "no such file",
+        "clip_000.wav": "same name as clip_000.ogg",
+    }
 
 
 @pytest.fixture

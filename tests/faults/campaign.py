@@ -1,33 +1,26 @@
-"""Everything that can go wrong with a run, tried: `tests/faults.sh`."""
+"""Everything that can go wrong with a run, tried."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.checkpoints import list_checkpoints
+from tests.faults.process import Command, Ended, FaultError
 from tests.faults.workshop import (
     PHASES,
-    FaultError,
     Phase,
     Workshop,
     check_whole,
-    expect_no_orphans,
     expect_refusal,
-    finish,
     flip_bit,
-    kill,
 )
 
 PREPARE, TEACHER, STUDENT, GENERATE = PHASES
@@ -60,13 +53,13 @@ class Campaign:
             folder = self.workshop.trial(phase, f"kill-{phase.name}")
             rounds += 1
             while killed < count:
-                process = self._work_a_while(phase, folder, 1.1)
-                if process.poll() is not None:
+                command = self._work_a_while(phase, folder, 1.1)
+                if not command.is_running():
+                    command.finish()
                     break
-                kill(process)
+                command.kill()
                 killed += 1
                 check_whole(folder)
-                expect_no_orphans()
             self.workshop.expect_complete(phase, folder)
         return Tried(
             f"kill -9 at a random moment of `{phase.name}`",
@@ -79,13 +72,13 @@ class Campaign:
         folder = self.workshop.trial(phase, f"term-{phase.name}")
         stopped = 0
         for number in [signal.SIGTERM, signal.SIGINT] * count:
-            process = self._work_a_while(phase, folder, 0.5)
-            if stopped == count or process.poll() is not None:
-                finish(process)
+            command = self._work_a_while(phase, folder, 0.5)
+            if stopped == count or not command.is_running():
+                command.finish()
                 break
-            ended = kill(process, number)
+            ended = command.kill(number)
             is_done = ended.output.rstrip().endswith(str(folder / phase.output))
-            codes = (0, -number) if is_done else (128 + number,)
+            codes = (0, -number, 128 + number) if is_done else (128 + number,)
             if ended.code not in codes or "Traceback" in ended.output:
                 raise FaultError(f"{number.name}: exit code {ended.code}: {ended.output[-600:]}")
             stopped += 1
@@ -126,13 +119,13 @@ class Campaign:
             f"mount -t tmpfs -o size={kilobytes}k tmpfs {disk} && cp -a {folder}/. {disk} && "
             f"{{ {command}; code=$?; cp -a {disk}/. {folder}; exit $code; }}"
         )
-        process = subprocess.Popen(
+        ended = subprocess.run(
             ["unshare", "--map-root-user", "--mount", "bash", "-c", script],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        expect_refusal(finish(process), "No space left on device")
+        expect_refusal(Ended(ended.returncode, ended.stdout), "No space left on device")
         check_whole(folder)
         self.workshop.expect_complete(phase, folder)
         return Tried(
@@ -147,7 +140,7 @@ class Campaign:
             folder = self.workshop.trial(phase, f"damage-{phase.name}")
             output = folder / phase.output
             while len(list_checkpoints(output / "checkpoints")) < 2:
-                kill(self._work_a_while(phase, folder, 1.0))
+                self._work_a_while(phase, folder, 1.0).kill()
             newest = list_checkpoints(output / "checkpoints")[0]
             size = newest.stat().st_size
             damage = ("cut", "flip", "delete")[i % 3]
@@ -188,7 +181,7 @@ class Campaign:
         for i in range(count):
             folder = self.workshop.trial(TEACHER, "damage-features")
             damage = ("cut", "flip", "delete")[i % 3]
-            kill(self._work_a_while(TEACHER, folder, 0.5))
+            self._work_a_while(TEACHER, folder, 0.5).kill()
             for path in (folder / "dump").rglob("*.npy"):
                 if damage == "cut":
                     os.truncate(path, self.rng.randrange(path.stat().st_size))
@@ -211,13 +204,13 @@ class Campaign:
     def two_runs(self, phase: Phase) -> Tried:
         """Start a second run on a folder while the first is at work."""
         folder = self.workshop.trial(phase, f"two-{phase.name}")
-        process = self._work_a_while(phase, folder, 0.0)
-        os.kill(process.pid, signal.SIGSTOP)  # the first must not be done before the second starts
+        command = self._work_a_while(phase, folder, 0.0)
+        os.kill(command.pid, signal.SIGSTOP)  # the first must not be done before the second starts
         try:
             expect_refusal(self.workshop.run(phase, folder), "in use by another run (process")
         finally:
-            os.kill(process.pid, signal.SIGCONT)
-        if finish(process).code:
+            os.kill(command.pid, signal.SIGCONT)
+        if command.finish().code:
             raise FaultError(f"{phase.name}: the first of two runs failed")
         self.workshop.expect_complete(phase, folder)
         return Tried(
@@ -226,15 +219,15 @@ class Campaign:
             "the second was refused in one line, the first went on to the undisturbed result",
         )
 
-    def _work_a_while(self, phase: Phase, folder: Path, share: float) -> subprocess.Popen[str]:
+    def _work_a_while(self, phase: Phase, folder: Path, share: float) -> Command:
         """Start a phase and let it work for a random part of a share of its time."""
-        process = self.workshop.start(phase, folder)
-        if self.workshop.wait_for_work(phase, folder, process):
+        command = self.workshop.start(phase, folder)
+        if self.workshop.wait_for_work(phase, folder, command):
             limit = self.rng.uniform(0.0, share) * self.workshop.seconds[phase.name]
             deadline = time.monotonic() + limit
-            while process.poll() is None and time.monotonic() < deadline:
+            while command.is_running() and time.monotonic() < deadline:
                 time.sleep(0.005)
-        return process
+        return command
 
     def all(self, num_kills: int) -> Iterator[Callable[[], Tried]]:
         """Every kind of fault, with so many kills over the phases."""
@@ -255,56 +248,3 @@ class Campaign:
         yield lambda: self.damaged_features(3)
         for phase in PHASES:
             yield lambda phase=phase: self.two_runs(phase)
-
-
-def report(tried: list[Tried], seed: int, num_kills: int, minutes: float) -> str:
-    """Write the table of what was tried."""
-    rows = "".join(f"| {t.fault} | {t.count} | {t.outcome} |\n" for t in tried)
-    return f"""# Faults
-
-    tests/faults.sh --kills {num_kills} --seed {seed}
-
-{time.strftime("%Y-%m-%d")}, {platform.machine()}, one core, {minutes:.0f} minutes: \
-{sum(t.count for t in tried)} faults, nothing lost, nothing half-written read as whole. After \
-every kill each file under its final name was opened and checked; every result was compared with \
-that of an undisturbed run: features, manifest, weights, configuration, newest checkpoint (by \
-digest), loss curve and audio.
-
-| fault | times | outcome |
-|---|---:|---|
-{rows}"""
-
-
-def main() -> int:
-    """Run the campaign; 0 if nothing was lost."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", type=Path)
-    options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="faults-"))
-    started = time.monotonic()
-
-    def say(message: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')}  {message}", flush=True)
-
-    try:
-        campaign = Campaign(Workshop(root, say), random.Random(options.seed))
-        tried = []
-        for attempt in campaign.all(options.kills):
-            tried.append(attempt())
-            say(f"{tried[-1].fault}: {tried[-1].count}: {tried[-1].outcome}")
-    except FaultError as error:
-        say(f"LOST: {error}; see {root}")
-        return 1
-    minutes = (time.monotonic() - started) / 60
-    if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(report(tried, options.seed, options.kills, minutes))
-    say(f"{sum(t.count for t in tried)} faults in {minutes:.0f} minutes, nothing lost")
-    shutil.rmtree(root)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,15 +1,11 @@
-"""Commands run as a person runs them, and what they must leave behind."""
+"""Commands on folders as a person runs them, and what they must leave behind."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,16 +17,11 @@ from data import DataError, Manifest, synthesise
 from data.arrays import check_digest, open_array
 from flows.folder_lock import LOCK_FILE
 from pipelines.checkpoints import list_checkpoints, read_checkpoint
+from tests.faults.process import Command, Ended, FaultError
 from tests.pipelines.conftest import RECIPE
 
-REPOSITORY = Path(__file__).parents[2]
-MARK = "FAULTS_TRIAL"  # in the environment of every process started here
 NUM_RECORDINGS = 12
 STEPS = 60
-
-
-class FaultError(AssertionError):
-    """Something was lost, wrong or half-written; the message says what and where."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +66,6 @@ PHASES = (
 )
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: exit code and output."""
-
-    code: int
-    output: str
-
-
 class Workshop:
     """A folder with a corpus, a recipe, and a reference: every phase run once, undisturbed.
 
@@ -106,10 +89,10 @@ class Workshop:
         self.recipe = ["--recipe", str(root / "recipe.yaml")]
         self.seconds: dict[str, float] = {}
         for phase in PHASES:
-            process = self.start(phase, self.reference)
-            self.wait_for_work(phase, self.reference, process)
+            command = self.start(phase, self.reference)
+            self.wait_for_work(phase, self.reference, command)
             started = time.monotonic()
-            ended = finish(process)
+            ended = command.finish()
             self.seconds[phase.name] = time.monotonic() - started
             if ended.code:
                 raise FaultError(f"{phase.name} failed undisturbed: {ended.output}")
@@ -127,41 +110,19 @@ class Workshop:
             )
         return folder
 
-    def start(
-        self, phase: Phase, folder: Path, *, file_limit: int | None = None
-    ) -> subprocess.Popen[str]:
-        """Start a phase's command.
-
-        Args:
-            phase: which.
-            folder: of the trial.
-            file_limit: largest file it may write, bytes.
-        """
-
-        def limit() -> None:
-            if file_limit is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
-
-        return subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli", phase.name, *phase.words(self, folder)],
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            preexec_fn=limit,
-            env={**os.environ, MARK: str(os.getpid()), "OMP_NUM_THREADS": "1"},
-        )
+    def start(self, phase: Phase, folder: Path, *, file_limit: int | None = None) -> Command:
+        """Start a phase's command; it may write files of `file_limit` bytes at most."""
+        return Command([phase.name, *phase.words(self, folder)], file_limit)
 
     def run(self, phase: Phase, folder: Path, *, file_limit: int | None = None) -> Ended:
         """Run a phase's command to its end."""
-        return finish(self.start(phase, folder, file_limit=file_limit))
+        return self.start(phase, folder, file_limit=file_limit).finish()
 
-    def wait_for_work(self, phase: Phase, folder: Path, process: subprocess.Popen[str]) -> bool:
+    def wait_for_work(self, phase: Phase, folder: Path, command: Command) -> bool:
         """Wait until a command has the lock of its output; whether it got that far."""
         lock = folder / phase.output / LOCK_FILE
-        while process.poll() is None:
-            if lock.exists() and lock.read_text().startswith(f"process {process.pid} "):
+        while command.is_running():
+            if lock.exists() and lock.read_text().startswith(f"process {command.pid} "):
                 return True
             time.sleep(0.01)
         return False
@@ -180,18 +141,6 @@ class Workshop:
         for name in sorted(found.keys() | wanted.keys()):
             if found.get(name) != wanted.get(name):
                 raise FaultError(f"{phase.name}: {name} differs from that of an undisturbed run")
-
-
-def finish(process: subprocess.Popen[str]) -> Ended:
-    """Wait for a command to end."""
-    output, _ = process.communicate(timeout=600)
-    return Ended(process.returncode, output)
-
-
-def kill(process: subprocess.Popen[str], number: signal.Signals = signal.SIGKILL) -> Ended:
-    """Send a signal and wait for the end."""
-    process.send_signal(number)
-    return finish(process)
 
 
 def artefacts(folder: Path) -> dict[str, object]:
@@ -215,30 +164,6 @@ def artefacts(folder: Path) -> dict[str, object]:
     if checkpoints:
         found["newest checkpoint"] = checkpoints[0].name
     return found
-
-
-def expect_no_orphans() -> None:
-    """Refuse processes of a killed command that go on after it.
-
-    Raises:
-        FaultError: names one.
-    """
-    mark = f"{MARK}={os.getpid()}".encode()
-    for _ in range(50):
-        alive = [
-            path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if _has(path, mark)
-        ]
-        if not alive:
-            return
-        time.sleep(0.1)
-    raise FaultError(f"process {alive[0]} outlived the command that started it")
-
-
-def _has(environment: Path, mark: bytes) -> bool:
-    try:
-        return mark in environment.read_bytes().split(b"\0")
-    except OSError:  # ended meanwhile, or somebody else's
-        return False
 
 
 def check_whole(folder: Path) -> None:

@@ -3,12 +3,6 @@
 The conformance suite runs over `CASES`: a new transform is added here and is tested.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
 from flows import (
     Additive,
     Affine,
@@ -28,7 +22,6 @@ from flows import (
     Permutation,
     Rotation,
     ScaleShift,
-    Transform,
     Transformer,
     WaveNet,
     WaveNetConfig,
@@ -45,42 +38,9 @@ from flows import (
     nice_signal,
     realnvp,
 )
+from tests.flows.case import Case
 
-BATCH, FEATURES, CHANNELS, SAMPLES, FRAMES, HIDDEN = 2, 5, 2, 12, 3, 3
-
-
-@dataclass(frozen=True)
-class Case:
-    """A transform, how to build it, and the shape of its data and context (without batch).
-
-    A transform whose noise has another shape than its data gives `noise_shape`. One that takes no
-    context refuses one, unless it is a layer of compositions that may have one: `ignores_context`.
-    """
-
-    name: str
-    build: Callable[[], Transform]
-    shape: tuple[int, ...]
-    context_shape: tuple[int, ...] | None = None
-    noise_shape: tuple[int, ...] | None = None
-    ignores_context: bool = False
-
-    def make(self) -> tuple[Transform, Tensor, Tensor | None]:
-        """Build the transform with weights far from its initial near-identity, data, context."""
-        torch.manual_seed(0)
-        transform = self.build().double()
-        with torch.no_grad():
-            for parameter in transform.parameters():
-                parameter.add_(0.15 * torch.randn_like(parameter))
-        x = torch.randn(BATCH, *self.shape, dtype=torch.float64)
-        context = None
-        if self.context_shape is not None:
-            context = torch.randn(BATCH, *self.context_shape, dtype=torch.float64)
-        return transform, x, context
-
-    def as_noise(self, x: Tensor) -> Tensor:
-        """Use the numbers of `make`'s data as noise."""
-        return x.reshape(BATCH, *(self.noise_shape or self.shape))
-
+FEATURES, CHANNELS, SAMPLES, FRAMES, HIDDEN = 5, 2, 12, 3, 3
 
 SMALL = WaveNetConfig(
     num_layers=2, layers_per_cycle=2, kernel_size=2, residual_channels=6, skip_channels=8
@@ -300,6 +260,20 @@ CASES = [
             [maf(_wavenet(SMALL, 2, 1), Affine()), iaf(_wavenet(SMALL, 2, 1), Affine())]
         ),
         (1, SAMPLES),
+    ),
+    Case(
+        "iaf_of_frames_context",  # the frame student: a fold, steps over frames, a rotation between
+        lambda: Compose(
+            [
+                Fold(2),
+                iaf(_wavenet(NO_SKIP, 2, 2, HIDDEN), Affine()),
+                Inverse(Rotation(2)),
+                iaf(_wavenet(NO_SKIP, 2, 2, HIDDEN), Affine()),
+                Inverse(Fold(2)),
+            ]
+        ),
+        (1, SAMPLES),
+        (HIDDEN, FRAMES),
     ),
     Case(
         "inverse_of_composition",

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flows import Transform
-from tests.flows.cases import CASES, Case
+from flows import Inverse, Transform
+from tests.flows.case import Case
+from tests.flows.cases import CASES
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -133,3 +134,39 @@ def test_extreme_inputs_stay_finite(case: Case, scale: float) -> None:
     gradients = torch.autograd.grad(z.sum() + log_det.sum(), [x, *transform.parameters()])
     for values in (z, log_det, *gradients):
         assert torch.isfinite(values).all()
+
+
+@by_case
+@pytest.mark.parametrize("scale", [50.0, 1e-8])
+def test_extreme_noise_stays_finite_or_is_refused(case: Case, scale: float) -> None:
+    transform, x, context = case.make()
+    assert finite_or_refused(transform, case.as_noise(x) * scale, context, "inverse") or scale > 1
+
+
+@by_case
+@pytest.mark.parametrize("factor", [4.0, -4.0])
+def test_sharp_networks_stay_finite_or_are_refused(case: Case, factor: float) -> None:
+    # Weights so large that the scales they give are tiny, or huge.
+    transform, x, context = case.make()
+    with torch.no_grad():
+        for parameter in transform.parameters():
+            parameter.mul_(factor)
+    assert finite_or_refused(transform, x, context, "forward") or isinstance(transform, Inverse)
+
+
+def finite_or_refused(
+    transform: Transform, x: Tensor, context: Tensor | None, direction: str
+) -> bool:
+    """Whether values and gradients are finite; False where the transform says that they are not."""
+    method = transform.forward if direction == "forward" else transform.inverse
+    x.requires_grad_()
+    try:
+        z, log_det = method(x, context)
+    except ValueError as error:
+        if "not finite" not in str(error):
+            raise
+        return False
+    gradients = torch.autograd.grad(z.sum() + log_det.sum(), [x, *transform.parameters()])
+    for values in (z, log_det, *gradients):
+        assert torch.isfinite(values).all()
+    return True

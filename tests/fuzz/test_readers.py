@@ -76,7 +76,9 @@ def test_damaged_and_forged_files(target: Target, tmp_path: Path) -> None:
     print(f"{target.name}: {outcomes['read']} read, {outcomes['refused']} refused")
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_findings_stay_fixed(target: Target, tmp_path: Path) -> None:
-    for path in sorted((FINDINGS / target.name).glob("*")):
-        attempt(target, tmp_path, path.read_bytes())
+@pytest.mark.parametrize(
+    "finding", sorted(FINDINGS.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_findings_are_refused(finding: Path, tmp_path: Path) -> None:
+    target = next(target for target in TARGETS if target.name == finding.parent.name)
+    assert attempt(target, tmp_path, finding.read_bytes()) is not None

@@ -1,6 +1,10 @@
 """Pieces of a recording are the whole, whatever their length."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from flows.folder_lock import FolderInUseError, folder_lock
 from pipelines import generate as generating
 from pipelines.generate import InputError, generate
 from pipelines.long_audio import log_mel_in_pieces
+from student import Student
 
 
 @pytest.mark.parametrize("num_samples", [256 * 40, 256 * 40 + 100, 5000, 300])
@@ -65,3 +70,47 @@ def test_a_second_run_into_the_folder_is_refused(trained: Path, tmp_path: Path) 
         pytest.raises(FolderInUseError, match="out: in use by another run"),
     ):
         generate(trained / "student", source, tmp_path / "out", device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_stream_to_standard_output_is_the_file_and_nothing_else(
+    trained: Path, tmp_path: Path, kind: str
+) -> None:
+    (source,) = synthesise(tmp_path, num_utterances=1, seconds=0.4)
+    options = {"device": "cpu", "max_seconds": 0.3, "temperature": 30.0}
+    (item,) = generate(trained / kind, source, tmp_path / "out", **options)
+    assert item.num_clipped  # so that a warning is due, too
+    words = [sys.executable, "-m", "pipelines.cli", "generate", "--model", str(trained / kind)]
+    words += ["--input", str(source), "--out", "-", "--max_seconds", "0.3", "--temperature", "30"]
+    run = subprocess.run([*words, "--device", "cpu"], capture_output=True, check=True)
+    expected = soundfile.read(item.path, dtype="int16")[0].astype(int)
+    found = np.frombuffer(run.stdout, "<i2").astype(int)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1
+    assert b"samples were clipped" in run.stderr
+
+
+def test_a_stream_can_be_read_while_it_grows(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = synthesise(tmp_path, num_utterances=1, seconds=1.0)
+    target = tmp_path / "out" / source.with_suffix(".raw").name
+    sizes = []
+    draw = Student.stream
+
+    def watched(*arguments: Any) -> Iterator[torch.Tensor]:
+        for piece in draw(*arguments):
+            sizes.append(target.stat().st_size if target.exists() else 0)
+            yield piece
+
+    monkeypatch.setattr(Student, "stream", watched)
+    (item,) = generate(trained / "student", source, tmp_path / "out", device="cpu", stream=True)
+    assert item.path == target
+    assert target.stat().st_size == 2 * 63 * 256
+    assert sizes == sorted(set(sizes))
+    assert len(sizes) > 5
+
+
+def test_a_folder_does_not_go_to_standard_output(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one input goes to standard output"):
+        generate(trained / "student", tmp_path, Path("-"), device="cpu")

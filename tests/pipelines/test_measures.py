@@ -10,7 +10,7 @@ import torch
 
 from data import FeatureMismatch, Manifest, MelConfig
 from flows import fold_weight_norm
-from pipelines import commands
+from pipelines import model_commands
 from pipelines.baselines import frame_energy_nll, oracle_lpc_nll
 from pipelines.benchmark import benchmark, benchmark_table
 from pipelines.benchmark_systems import naive_sample
@@ -164,7 +164,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
     (trained / "benchmark.json").unlink(missing_ok=True)
     with pytest.raises(SummaryError, match=r"benchmark\.json"):
         summary_of(trained)
-    commands.benchmark(
+    model_commands.benchmark(
         trained / "teacher",
         trained / "student",
         seconds=0.05,
@@ -173,7 +173,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
         out=trained / "benchmark.json",
         device="cpu",
     )
-    commands.excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
+    model_commands.excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
     text = summary_of(trained)
     for expected in ("oracle linear predictor", "Log-mel distance", "samples/s", ".wav"):
         assert expected in text

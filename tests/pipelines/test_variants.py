@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from pipelines import Recipe, commands
+from pipelines.benchmark import benchmark
+from pipelines.evaluation.command import evaluate
 from pipelines.generate import generate
-from student import Student
+from pipelines.report.command import report
+from student import ExcitationConfig, Student
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE
 
@@ -67,3 +70,36 @@ def test_draws_of_a_step_are_the_same_after_an_interruption(dump: Path, tmp_path
         commands.distill(recipe, dump=dump, exp=folder, teacher=tmp_path / "teacher", device="cpu")
         weights.append((folder / "student" / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_a_frame_student_goes_through_every_command(
+    dump: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = dataclasses.replace(
+        RECIPE.student,
+        frame_length=32,
+        excitation=ExcitationConfig(
+            kind="harmonic", sample_rate=RECIPE.data.mel.sample_rate, fmin_hz=60.0
+        ),
+    )
+    recipe = dataclasses.replace(RECIPE, student=frames)
+    teacher, student = trained / "teacher", tmp_path / "student"
+    commands.distill(recipe, dump=dump, teacher=teacher, exp=tmp_path, device="cpu")
+    assert Student.from_pretrained(student).config == frames
+    waveform = next((dump / "waveforms").rglob("*.npy"))
+    mel = dump / "mels" / waveform.relative_to(dump / "waveforms")
+    (written,) = generate(student, mel, tmp_path / "samples/student", max_seconds=0.5)
+    assert written.seconds > 0
+    assert "student: PyTorch, in frames of 32 samples" in capsys.readouterr().out
+    rows = benchmark(teacher, student, seconds=0.05, naive_samples=2, rounds=1)["rows"]
+    assert {"student", "student, frame by frame"} < {row["system"] for row in rows}
+    evaluate(teacher, student, dump, limit=1, out=tmp_path / "evaluation", device="cpu")
+    report(tmp_path)
+    assert (tmp_path / "report" / "index.html").exists()
+
+
+def test_an_excitation_of_another_rate_is_refused() -> None:
+    excitation = ExcitationConfig(kind="harmonic", sample_rate=8000)
+    student = dataclasses.replace(RECIPE.student, frame_length=32, excitation=excitation)
+    with pytest.raises(ValueError, match=r"student\.excitation\.sample_rate is 8000, but data"):
+        dataclasses.replace(RECIPE, student=student)

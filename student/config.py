@@ -1,0 +1,126 @@
+"""Size of a student, as values."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from flows import (
+    LOG_SCALE_FLOOR,
+    StandardLogistic,
+    StandardNormal,
+    WaveNetConfig,
+    check_conditioning,
+)
+from student.excitation import ExcitationConfig
+
+LONGEST_FRAME = 1024
+"""Samples of a frame, at most: its covariance has as many rows, and as many columns."""
+
+BASES: dict[str, type[StandardNormal] | type[StandardLogistic]] = {
+    "gaussian": StandardNormal,
+    "logistic": StandardLogistic,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """Size of a student.
+
+    Args:
+        num_mels: bands of the log-mel conditioning.
+        conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
+            how many there are.
+        num_speakers: rows below the bands that say who speaks; the pipeline sets it from the
+            corpus.
+        hop_length: samples per mel frame.
+        context_channels: width of the context network.
+        context_margin: mel frames seen before and after each frame.
+        frame_length: samples r that are drawn together. 1 is the papers' student; more make a frame
+            student, whose networks run over frames of r samples, r times less often.
+        flow_layers: layers of each flow's network, noise side first; Parallel WaveNet has
+            10, 10, 10, 30, ClariNet six flows of 10.
+        layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
+        kernel_size: taps of each dilated convolution.
+        residual_channels: width of every network.
+        filter_order: taps of a causal filter after the last flow, whose log-spectrum is linear in
+            the context; 0 for none, as in the papers.
+        initial_std: standard deviation of the untrained student's samples; the training
+            pipeline sets it from the corpus.
+        log_scale_floor: lower bound of each flow's log-scale, nats.
+        excitation: what drives a frame student beside noise; its pitch is predicted from the
+            conditioning.
+        base: distribution of the noise, and of each sample given earlier noise: "gaussian" as in
+            ClariNet, or "logistic" as in Parallel WaveNet.
+    """
+
+    num_mels: int = 80
+    conditioning: Literal["mel", "none"] = "mel"
+    num_speakers: int = 0
+    hop_length: int = 256
+    context_channels: int = 64
+    context_margin: int = 2
+    frame_length: int = 1
+    flow_layers: tuple[int, ...] = (10, 10, 10, 30)
+    layers_per_cycle: int = 10
+    kernel_size: int = 3
+    residual_channels: int = 64
+    filter_order: int = 0
+    initial_std: float = 0.1
+    log_scale_floor: float = LOG_SCALE_FLOOR
+    excitation: ExcitationConfig = field(default_factory=ExcitationConfig)
+    base: Literal["gaussian", "logistic"] = "gaussian"
+
+    def __post_init__(self) -> None:
+        check_conditioning("student", self.conditioning, self.num_speakers)
+        if self.base not in BASES:
+            raise ValueError(
+                f"student.base is {self.base!r}, expected one of {', '.join(map(repr, BASES))}"
+            )
+        for name in ("num_mels", "hop_length", "context_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"student.{name} is {getattr(self, name)}, expected at least 1")
+        if not 1 <= self.frame_length <= LONGEST_FRAME or self.hop_length % self.frame_length:
+            raise ValueError(
+                f"student.frame_length is {self.frame_length}, expected a divisor of the hop of "
+                f"{self.hop_length} samples, at most {LONGEST_FRAME}"
+            )
+        if self.frame_length > 1 and self.base != "gaussian":
+            raise ValueError(
+                f"student.base is {self.base!r}, expected 'gaussian' where frame_length is more "
+                f"than 1, here {self.frame_length}: what is mixed within a frame stays Gaussian "
+                "alone"
+            )
+        if self.frame_length == 1 and self.excitation.kind != "none":
+            raise ValueError(
+                "student.frame_length is 1, expected more with student.excitation.kind "
+                f"{self.excitation.kind!r}"
+            )
+        if self.filter_order < 0:
+            raise ValueError(f"student.filter_order is {self.filter_order}, expected at least 0")
+        if not self.flow_layers:
+            raise ValueError("student.flow_layers is empty, expected one number of layers per flow")
+        least = BASES[self.base].std * math.exp(self.log_scale_floor)
+        if not self.initial_std > least:
+            raise ValueError(
+                f"student.initial_std is {self.initial_std}, expected more than {least:.2g}, that "
+                "of the scale's floor"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Rows of a conditioning frame."""
+        return self.num_mels + self.num_speakers
+
+    @property
+    def wavenets(self) -> tuple[WaveNetConfig, ...]:
+        """Size of each flow's network, noise side first."""
+        return tuple(
+            WaveNetConfig(
+                num_layers=layers,
+                layers_per_cycle=self.layers_per_cycle,
+                kernel_size=self.kernel_size,
+                residual_channels=self.residual_channels,
+                skip_channels=0,
+            )
+            for layers in self.flow_layers
+        )

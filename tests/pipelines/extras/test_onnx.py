@@ -1,0 +1,90 @@
+"""Exported to ONNX, students draw what they draw here, also for programs without this project."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import soundfile
+import torch
+import torch.nn.functional as F
+
+from pipelines.export import export
+from student import Student
+from tests.models import FILTERED_STUDENT, HOP, STUDENT, make_mel, make_student
+
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+FRAMES = 21
+MEL = {"num_mels": 4, "hop_length": HOP, "n_fft": 32, "win_length": 32, "sample_rate": 16000}
+
+
+@pytest.fixture(scope="module", params=["plain", "filtered"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    config = FILTERED_STUDENT if request.param == "filtered" else STUDENT
+    student = make_student(config=config).float()
+    student.save_pretrained(folder / "student", {"mel": MEL})
+    export(folder / "student", "onnx", folder / "whole.onnx")
+    export(folder / "student", "onnx", folder / "stream.onnx", stream=True)
+    return folder
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def expected(folder: Path, z: np.ndarray, mel: np.ndarray) -> np.ndarray:
+    student = Student.from_pretrained(folder / "student")
+    with torch.no_grad():
+        return student(torch.from_numpy(z), torch.from_numpy(mel)).waveform.numpy()
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, FRAMES), (3, 5)])
+def test_the_whole_is_the_students_own(folder: Path, batch: int, frames: int) -> None:
+    session = session_of(folder / "whole.onnx")
+    mel = make_mel(batch, frames).float().numpy()
+    z = np.random.default_rng(0).normal(size=(batch, 1, frames * HOP)).astype(np.float32)
+    (found,) = session.run(None, {"noise": z, "log_mel": mel})
+    np.testing.assert_allclose(found, expected(folder, z, mel), rtol=1e-5, atol=1e-5)
+    described = session.get_modelmeta().custom_metadata_map
+    assert json.loads(described["mel"]).items() >= MEL.items()
+    assert described["noise"] == "gaussian"
+
+
+def test_a_stream_joins_to_the_whole(folder: Path) -> None:
+    session = session_of(folder / "stream.onnx")
+    described = session.get_modelmeta().custom_metadata_map
+    margin, size = int(described["context_margin"]), int(described["state_size"])
+    mel = make_mel(2, FRAMES).float()
+    around = F.pad(mel, (margin, margin), mode="replicate").numpy()
+    z = np.random.default_rng(0).normal(size=(2, 1, FRAMES * HOP)).astype(np.float32)
+    state, pieces = np.zeros((2, size), np.float32), []
+    for start, stop in [(0, 1), (1, 3), (3, FRAMES)]:
+        inputs = {"noise": z[..., start * HOP : stop * HOP], "state": state}
+        inputs["log_mel"] = around[..., start : stop + 2 * margin]
+        piece, state = session.run(["waveform", "next_state"], inputs)
+        pieces.append(piece)
+    found = np.concatenate(pieces, -1)
+    np.testing.assert_allclose(found, expected(folder, z, mel.numpy()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("example", "model"), [("onnx_vocoder", "whole"), ("onnx_stream", "stream")]
+)
+def test_the_examples_draw_it_without_this_project(
+    folder: Path, tmp_path: Path, example: str, model: str
+) -> None:
+    mel = make_mel(1, FRAMES).float().numpy()
+    np.save(tmp_path / "mel.npy", mel[0])
+    script, out = EXAMPLES / f"{example}.py", tmp_path / "out.wav"
+    assert not any(word in script.read_text() for word in ("flows", "student import", "torch"))
+    words = [sys.executable, script, folder / f"{model}.onnx", tmp_path / "mel.npy", out]
+    subprocess.run(words, check=True, cwd=tmp_path)
+    z = np.random.default_rng(0).normal(size=(1, 1, FRAMES * HOP)).astype(np.float32)
+    found, sample_rate = soundfile.read(out)
+    assert sample_rate == MEL["sample_rate"]
+    clipped = expected(folder, z, mel)[0, 0].clip(-1, 1)
+    np.testing.assert_allclose(found, clipped, atol=1.1 / 32768)

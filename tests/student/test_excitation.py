@@ -1,0 +1,108 @@
+"""The harmonic excitation: a phase that runs on, and a pitch trained on its own."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from student import ExcitationConfig, ExcitedContext, Pitch, Student, StudentConfig
+from student.excitation import Phase
+from tests.models import EXCITED_STUDENT, HOP, STUDENT, make_mel, make_student
+
+RATE = EXCITED_STUDENT.excitation.sample_rate
+
+
+def make_context() -> ExcitedContext:
+    context = make_student(config=EXCITED_STUDENT).context
+    assert isinstance(context, ExcitedContext)
+    return context
+
+
+def oscillate(hz: Tensor, voiced: Tensor, phase: Phase | None = None) -> tuple[Tensor, Phase]:
+    return make_context()._oscillate(Pitch(hz, voiced.double() - 0.5), phase)
+
+
+def test_steady_pitch_is_a_sinusoid() -> None:
+    signals, _ = oscillate(torch.full((1, 5), 30.0), torch.ones(1, 5))
+    angle = 2 * torch.pi * 30 * torch.arange(1, 5 * HOP + 1).double() / RATE
+    torch.testing.assert_close(signals[0], torch.stack([angle.cos(), angle.sin()]))
+
+
+def test_pitch_goes_linearly_between_frames_and_the_phase_is_its_integral() -> None:
+    hz = torch.tensor([[25.0, 50.0, 35.0]], dtype=torch.float64)
+    signals, phase = oscillate(hz, torch.ones(1, 3))
+    angle = torch.atan2(signals[0, 1], signals[0, 0])
+    steps = (torch.diff(angle) / (2 * torch.pi)).remainder(1.0) * RATE
+    # Of the second frame: what it is half a sample before each of its samples.
+    expected = 25.0 + 25.0 * (torch.arange(HOP) + 0.5) / HOP
+    torch.testing.assert_close(steps[HOP - 1 : 2 * HOP - 1], expected.double())
+    assert float(phase.hz) == 35.0
+    torch.testing.assert_close(phase.cycles[0, 0], (angle[-1] / (2 * torch.pi)).remainder(1.0))
+
+
+def test_unvoiced_frames_are_silent_and_the_phase_runs_on() -> None:
+    hz = torch.full((1, 3), 30.0)
+    whole, _ = oscillate(hz, torch.ones(1, 3))
+    broken, _ = oscillate(hz, torch.tensor([[1, 0, 1]]))
+    assert broken[..., HOP : 2 * HOP].abs().max() == 0
+    torch.testing.assert_close(broken[..., 2 * HOP :], whole[..., 2 * HOP :])
+
+
+def test_an_hour_does_not_blur_the_phase() -> None:
+    hz = torch.full((1, 3600 * RATE // HOP), 37.0)
+    _, phase = oscillate(hz, torch.ones_like(hz))
+    assert float((phase.cycles - 0.5).remainder(1.0) - 0.5) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_predicted_pitch_keeps_to_its_range() -> None:
+    pitch = make_context().pitch(100 * make_mel(frames=50), 50)
+    config = EXCITED_STUDENT.excitation
+    assert (
+        config.fmin_hz
+        <= float(pitch.hz.detach().min())
+        < float(pitch.hz.detach().max())
+        <= config.fmax_hz
+    )
+
+
+def test_the_sample_follows_the_pitch() -> None:
+    # Otherwise every other test of the excited student could pass without an excitation.
+    student, mel = make_student(config=EXCITED_STUDENT), make_mel()
+    z = torch.zeros(2, 1, 6 * HOP, dtype=torch.float64)
+    assert isinstance(student.context, ExcitedContext)
+    assert student.context.head.bias is not None
+    waveforms = []
+    for height in (-1.0, 1.0):
+        with torch.no_grad():
+            student.context.head.bias.copy_(torch.tensor([5.0, height]))
+        waveforms.append(student(z, mel).waveform)
+    assert not torch.allclose(*waveforms)
+
+
+def test_the_waveforms_gradient_does_not_reach_the_pitch() -> None:
+    student, mel = make_student(config=EXCITED_STUDENT), make_mel()
+    assert isinstance(student.context, ExcitedContext)
+    z = torch.zeros(2, 1, 6 * HOP, dtype=torch.float64)
+    student(z, mel).waveform.square().sum().backward()
+    assert student.context.head.weight.grad is None
+    assert student.context.join.weight.grad is not None
+    student.context.pitch(mel, 6).hz.sum().backward()
+    assert student.context.head.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "pulses"}, "kind is 'pulses', expected 'none' or 'harmonic'"),
+        ({"fmin_hz": 400.0}, r"fmin_hz 400\.0 and fmax_hz 400\.0"),
+        ({"sample_rate": 1000}, "a quarter of sample_rate 1000"),
+    ],
+)
+def test_config_errors_name_the_field(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExcitationConfig(**values)
+
+
+def test_a_student_of_single_samples_has_no_excitation() -> None:
+    with pytest.raises(ValueError, match=r"frame_length is 1, expected more .* 'harmonic'"):
+        StudentConfig(excitation=ExcitationConfig(kind="harmonic"))
+    assert not isinstance(Student(STUDENT).context, ExcitedContext)

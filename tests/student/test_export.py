@@ -1,0 +1,63 @@
+"""The functions that are exported: a student's own, whole and chunk by chunk."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from flows import CausalConvolution
+from student import StreamingStudent, StudentConfig, WholeStudent
+from student.spectral_filter import SpectralFilter
+from tests.models import FILTERED_STUDENT, HOP, STUDENT, make_mel, make_student, perturb
+
+FRAMES = 11
+CONFIGS = {
+    "plain": STUDENT,
+    "filtered": FILTERED_STUDENT,
+    "filter_longer_than_a_frame": dataclasses.replace(FILTERED_STUDENT, filter_order=21),
+    "logistic": dataclasses.replace(STUDENT, base="logistic"),
+    "no_margin": dataclasses.replace(STUDENT, context_margin=0),
+}
+
+
+@pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
+def config(request: pytest.FixtureRequest) -> StudentConfig:
+    return CONFIGS[request.param]
+
+
+def test_the_whole_is_the_students_own(config: StudentConfig) -> None:
+    student, mel = make_student(config=config), make_mel(frames=FRAMES)
+    z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
+    expected = student(z, mel).waveform.detach()
+    torch.testing.assert_close(WholeStudent(student)(z, mel), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("sizes", [[1] * FRAMES, [3, 1, 7], [FRAMES]])
+def test_chunks_join_to_the_whole(config: StudentConfig, sizes: list[int]) -> None:
+    student, mel = make_student(config=config), make_mel(frames=FRAMES)
+    z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
+    expected = student(z, mel).waveform.detach()
+    network, margin = StreamingStudent(student), config.context_margin
+    around = F.pad(mel, (margin, margin), mode="replicate")
+    state, waveform, start = torch.zeros(2, network.state_size).double(), [], 0
+    for size in sizes:
+        stop = start + size
+        piece, state = network(
+            z[..., start * HOP : stop * HOP], around[..., start : stop + 2 * margin], state
+        )
+        assert state.shape == (2, network.state_size)
+        waveform.append(piece)
+        start = stop
+    torch.testing.assert_close(torch.cat(waveform, -1), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("order", [1, 5, 64])
+def test_a_filter_by_matrices_is_the_filter(order: int) -> None:
+    torch.manual_seed(0)
+    filter = CausalConvolution(order, context_channels=3).double()
+    perturb(filter)
+    x, frames = torch.randn(2, 1, 60).double(), torch.randn(2, 3, 5).double()
+    expected, _ = filter(x, frames)
+    found = SpectralFilter(filter, 12)(x, frames)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
