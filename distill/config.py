@@ -28,6 +28,7 @@ class DistillationConfig:
         spectral_weight: weight of the multi-resolution STFT distance.
         power_weight: weight of the distance of time-averaged power spectra.
         stft_power_weight: weight of Parallel WaveNet's power loss.
+        mel_weight: weight of the mean absolute distance of log-mel frames, nats.
         perceptual_weight: weight of the distance under a frozen network.
         contrastive_weight: weight of the KL less gamma times that under another clip's context.
         contrastive_gamma: Parallel WaveNet's gamma.
@@ -49,6 +50,7 @@ class DistillationConfig:
     spectral_weight: float = 1.0
     power_weight: float = 1.0
     stft_power_weight: float = 0.0
+    mel_weight: float = 0.0
     perceptual_weight: float = 0.0
     contrastive_weight: float = 0.0
     contrastive_gamma: float = 0.3

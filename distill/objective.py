@@ -27,6 +27,7 @@ class Distillation(nn.Module):
         config: weights of the terms.
         sample_rate: of the waveforms in Hz, for the perceptual network "crepe" alone.
         total: as in `multi_resolution_stft`, where several processes share each batch.
+        log_mel: computes the log-mel of waveforms (B, 1, T), for the mel term alone.
     Raises:
         ValueError: if teacher, student and objective do not go together.
     """
@@ -38,6 +39,7 @@ class Distillation(nn.Module):
         config: DistillationConfig,
         sample_rate: int | None = None,
         total: Callable[[Tensor], Tensor] | None = None,
+        log_mel: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         config.check_models(student.config, teacher.config)
@@ -46,6 +48,9 @@ class Distillation(nn.Module):
         self.config = config
         self.sample_rate = sample_rate
         self.total = total
+        self.log_mel = log_mel
+        if config.mel_weight and log_mel is None:
+            raise ValueError("distillation.mel_weight needs a function that computes the log-mel")
         self.network = self._feature_network()
 
     def train(self, mode: bool = True) -> "Distillation":
@@ -97,6 +102,9 @@ class Distillation(nn.Module):
             + config.power_weight * terms["power"]
             + config.stft_power_weight * terms["stft_power"]
         )
+        if config.mel_weight:
+            terms["mel"] = self._mel_term(sample.waveform, recording)
+            loss = loss + config.mel_weight * terms["mel"]
         if config.perceptual_weight:
             terms["perceptual"] = self._perceptual_term(sample.waveform, recording, log_mel)
             loss = loss + config.perceptual_weight * terms["perceptual"]
@@ -156,6 +164,11 @@ class Distillation(nn.Module):
             "power": power,
             "stft_power": stft_power,
         }
+
+    def _mel_term(self, waveform: Tensor, recording: Tensor) -> Tensor:
+        assert self.log_mel is not None
+        with torch.autocast(waveform.device.type, enabled=False):
+            return (self.log_mel(waveform) - self.log_mel(recording)).abs().mean()
 
     def _perceptual_term(self, waveform: Tensor, recording: Tensor, log_mel: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):

@@ -20,6 +20,7 @@ DEFAULT_WEIGHTS = {
     "spectral": 1.0,
     "power": 1.0,
     "stft_power": 1.0,
+    "mel": 1.0,
     "perceptual": 1.0,
     "contrastive": 0.5,
     "forward_kl": 0.5,
@@ -31,6 +32,7 @@ COLUMNS = {
     "stft": "STFT",
     "power": "power",
     "stft_power": "STFT power",
+    "mel": "mel",
     "perceptual": "perceptual",
     "contrastive": "contrastive",
     "forward_kl": "forward KL",
@@ -57,7 +59,7 @@ def ablate(
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE. Sizes, seed and
             the weights of the terms come from it.
         objectives: comma-separated; terms joined by "+": kl, spectral, power, stft_power,
-            perceptual, contrastive, forward_kl.
+            mel, perceptual, contrastive, forward_kl.
         max_steps: of each student.
         dump: prepared data; default: dump/NAME.
         teacher: folder of the trained teacher; default: exp/NAME/teacher.

@@ -3,16 +3,19 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from flows import ArtefactError
+from pipelines.benchmark_peers import peer_systems
+from pipelines.benchmark_scaling import scaling, scaling_table
 from pipelines.benchmark_systems import System, student_systems, teacher_systems
-from pipelines.griffin_lim import griffin_lim
+from pipelines.peak_memory import peak_megabytes
 from pipelines.workspace import load_model, mel_of, pick_device
 from student import Student
 from teacher import Teacher
@@ -21,11 +24,17 @@ PEAK_SIZE = 1024
 """Rows and columns of the matrices whose product measures what the machine can do."""
 
 
+class BenchmarkError(ValueError):
+    """A benchmark that cannot be run as asked."""
+
+
 def benchmark(
     teacher: Path,
     student: Path,
     *,
     seconds: float = 1.0,
+    lengths: Sequence[float] = (),
+    batches: Sequence[int] = (1,),
     naive_samples: int = 200,
     rounds: int = 3,
     device: str = "auto",
@@ -40,6 +49,8 @@ def benchmark(
         teacher: folder of a trained teacher.
         student: folder of a trained student.
         seconds: audio drawn per stream and call, rounded to whole frames.
+        lengths: further lengths, for which teacher and student alone are timed.
+        batches: numbers of streams to time at each of `lengths`.
         naive_samples: samples drawn with the whole receptive field recomputed for each; its time
             is extrapolated to `seconds` (it is the same for every sample).
         rounds: measurements per system.
@@ -50,8 +61,15 @@ def benchmark(
         threads, sizes, and one row per system: `seconds` for a call, `samples_per_second` and
         `real_time_factor` (audio seconds per second) of all streams together,
         `times_teacher_cached` (in samples per second), `mflop_per_sample`, `gflops`,
-        `share_of_peak`.
+        `share_of_peak`, `peak_megabytes` (what a call adds to the memory in use); the student's
+        `first_chunk_seconds` from having its first frames to having audio; for `lengths` the rows
+        of `scaling`.
     """
+    if not all(length > 0 for length in (seconds, *lengths)) or not all(n >= 1 for n in batches):
+        raise BenchmarkError(
+            f"seconds is {seconds}, lengths {list(lengths)}, batches {list(batches)}: expected "
+            "positive numbers"
+        )
     place = pick_device(device)
     teacher_model, student_model = load_model(teacher, place), load_model(student, place)
     if not isinstance(teacher_model, Teacher) or not isinstance(student_model, Student):
@@ -66,19 +84,14 @@ def benchmark(
     context = teacher_model.context
     frames = torch.randn(1, context.num_features, num_frames, generator=generator)
     frames = frames.to(place) * context.std + context.mean  # frames as loud as the corpus
-    array = frames[0, : mel.num_mels].cpu().numpy()
     systems = [
         *teacher_systems(teacher_model, frames, naive_samples),
         *student_systems(student_model, frames),
-        System(
-            name="griffin-lim, 32 iterations",
-            draw=lambda: griffin_lim(array, mel),
-            num_samples=num_frames * mel.hop_length,
-            threads=torch.get_num_threads(),
-        ),
+        *peer_systems(student_model, frames, mel),
     ]
     threads = sorted({system.threads for system in systems})
     times: dict[str, list[float]] = {system.name: [] for system in systems}
+    first_chunks: list[float] = []
     peaks: dict[int, list[float]] = {count: [] for count in threads}
     for system in systems:
         with _threads(system.threads):
@@ -89,6 +102,8 @@ def benchmark(
         for system in systems:
             with _threads(system.threads):
                 times[system.name].append(_time(system.draw, place))
+        first_chunks.append(_time(lambda: _first_chunk(student_model, frames), place))
+    memory = {system.name: peak_megabytes(system.prepare, place) for system in systems}
     peak = {count: statistics.median(found) for count, found in peaks.items()}
     return {
         "device": _device_name(place),
@@ -101,15 +116,32 @@ def benchmark(
         "student_look_ahead_seconds": (student_model.config.context_margin + 1)
         * mel.hop_length
         / mel.sample_rate,
+        "first_chunk_seconds": statistics.median(first_chunks),
         "peak_gflops": {str(count): value for count, value in peak.items()},
-        "rows": _rows(systems, times, peak, num_frames * mel.hop_length, mel.sample_rate),
+        "rows": _rows(systems, times, peak, memory, num_frames * mel.hop_length, mel.sample_rate),
+        "scaling": scaling(
+            teacher_model,
+            student_model,
+            frames[..., :1],
+            mel.sample_rate,
+            lengths,
+            batches,
+            rounds,
+            lambda draw: _time(draw, place),
+        ),
     }
+
+
+def _first_chunk(student: Student, frames: Tensor) -> Tensor:
+    """Draw what the first frames and their look-ahead give."""
+    return next(student.stream(frames.split(1, -1)))
 
 
 def _rows(
     systems: list[System],
     times: dict[str, list[float]],
     peak: dict[int, float],
+    memory: dict[str, float | None],
     num_samples: int,
     sample_rate: int,
 ) -> list[dict[str, Any]]:
@@ -137,6 +169,7 @@ def _rows(
                 "mflop_per_sample": system.flops / 1e6 or None,
                 "gflops": gflops or None,
                 "share_of_peak": gflops / peak[system.threads] or None,
+                "peak_megabytes": memory[system.name],
             }
         )
     return rows
@@ -154,8 +187,8 @@ def benchmark_table(result: dict[str, Any]) -> str:
         f"{result['device']}; large matrix products: {peaks}",
         "",
         "| system | seconds | range | samples/s | × real time | × teacher, cached | "
-        "MFLOP/sample | GFLOP/s | share of peak |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "MFLOP/sample | GFLOP/s | share of peak | peak memory, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in result["rows"]:
         low, high = row["seconds_range"]
@@ -168,9 +201,25 @@ def benchmark_table(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['system']} | {row['seconds']:.3g} | {low:.3g} to {high:.3g} | "
             f"{row['samples_per_second']:,.0f} | {row['real_time_factor']:.3g} | "
-            f"{row['times_teacher_cached']:.3g} {cost}"
+            f"{row['times_teacher_cached']:.3g} {cost} {_megabytes(row)} |"
         )
+    if result.get("first_chunk_seconds"):
+        lines += ["", _latency(result)]
+    if result.get("scaling"):
+        lines += ["", scaling_table(result["scaling"])]
     return "\n".join(lines)
+
+
+def _megabytes(row: dict[str, Any]) -> str:
+    found = row.get("peak_megabytes")
+    return "" if found is None else f"{found:.0f}"
+
+
+def _latency(result: dict[str, Any]) -> str:
+    return (
+        f"A stream's first chunk is there {1e3 * result['first_chunk_seconds']:.1f} ms after its "
+        f"frames, which span {1e3 * result['student_look_ahead_seconds']:.0f} ms."
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pipelines.flops import student_flops, teacher_flops
 from student import Student
 from teacher import Teacher
 
-BATCH = 8
+BATCH = 16
 """Streams drawn together, where it is not one."""
 
 

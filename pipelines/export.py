@@ -80,7 +80,7 @@ def metadata(
 
 
 def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> ExportedProgram:
-    """Trace a student for any number of frames and of utterances in a batch."""
+    """Trace a student for any number of utterances and of frames, with a filter at least two."""
     arguments, shapes = _traced(network, config)
     # Otherwise tracing takes a dimension for larger than one, as that of its example is.
     with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):
@@ -111,7 +111,8 @@ def _traced(
     network: WholeStudent | StreamingStudent, config: StudentConfig
 ) -> tuple[tuple[Tensor, ...], tuple[dict[int, Any], ...]]:
     """Arguments to trace with, and which of their dimensions may change."""
-    batch, frames = Dim("batch", min=1), Dim("frames", min=1)
+    # What a filter does to a single frame, tracing takes for another function.
+    batch, frames = Dim("batch", min=1), Dim("frames", min=2 if config.filter_order else 1)
     noise = torch.randn(2, 1, _TRACED_FRAMES * config.hop_length)
     shape = {0: batch, 2: config.hop_length * frames}
     if isinstance(network, WholeStudent):

@@ -11,6 +11,7 @@ from flows.atomic import atomic_write
 from pipelines import benchmark as benchmarking
 from pipelines import generate as generating
 from pipelines import interpolate as interpolating
+from pipelines.benchmark_scaling import scaling_picture
 from pipelines.summary import summary_of
 
 
@@ -102,21 +103,25 @@ def benchmark(
     teacher: Path,
     student: Path,
     seconds: float = 1.0,
+    lengths: list[float] | None = None,
+    batches: list[int] | None = None,
     naive_samples: int = 200,
     rounds: int = 3,
     out: Path | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> None:
-    """Compare the sampling speed of teacher (naive and cached), student and Griffin-Lim.
+    """Compare the sampling speed of teacher, student and other vocoders.
 
     Args:
         teacher: folder of a trained teacher.
         student: folder of a trained student.
         seconds: audio drawn per call.
+        lengths: of audio in seconds, [1,5,30]: time teacher and student at each of them, too.
+        batches: numbers of streams to do that with, [1,8]; default: [1].
         naive_samples: samples the naive sampler draws; its time is extrapolated.
         rounds: interleaved measurements per system; medians are compared.
-        out: JSON file to write as well.
+        out: JSON file to write as well; for `lengths` with a picture beside it.
         device: "auto", "cpu" or "cuda".
         seed: of conditioning and noise.
     """
@@ -124,6 +129,8 @@ def benchmark(
         teacher,
         student,
         seconds=seconds,
+        lengths=lengths or [],
+        batches=batches or [1],
         naive_samples=naive_samples,
         rounds=rounds,
         device=device,
@@ -131,6 +138,9 @@ def benchmark(
     )
     print(benchmarking.benchmark_table(result))
     _write_json(out, result)
+    if out is not None and lengths:
+        with atomic_write(out.with_suffix(".png")) as file:
+            file.write(scaling_picture(result["scaling"]))
 
 
 def excerpts(

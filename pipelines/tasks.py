@@ -1,5 +1,7 @@
 """The two things that are trained, as the training loop sees them."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -90,7 +92,8 @@ class StudentTask(Task):
         super().__init__()
         self.model: Student = model
         total = sum_over_processes if world_size() > 1 else None
-        self.objective = Distillation(model, teacher, config, mel.sample_rate, total)
+        features = partial(log_mel, config=mel)
+        self.objective = Distillation(model, teacher, config, mel.sample_rate, total, features)
         self.held_out = held_out
         self.mel = mel
         self.seed = seed
@@ -106,7 +109,13 @@ class StudentTask(Task):
         """Objective, health and following of the conditioning on held-out utterances."""
         assert isinstance(model, Student)
         training = self.objective
-        objective = Distillation(model, training.teacher, training.config, training.sample_rate)
+        objective = Distillation(
+            model,
+            training.teacher,
+            training.config,
+            training.sample_rate,
+            log_mel=training.log_mel,
+        )
         objective.eval()
         batch = _equal_lengths(self.held_out, self.mel.hop_length)
         noise = _noise(model, batch.waveform, self.seed, -1)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard import summary
 from tqdm import tqdm
 
 from flows.atomic import atomic_write
+from pipelines.event_file import EventFile
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -37,7 +38,7 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, sample_rate: int, first_step: int) -> None:
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+        self._events = EventFile(folder / "tensorboard", first_step)
         self._path = folder / METRICS_FILE
         self._sample_rate = sample_rate
         kept = _lines_until(self._path, first_step)
@@ -52,7 +53,8 @@ class TrainingLog:
     def scalars(self, part: str, step: int, values: dict[str, float]) -> None:
         """Log values by name, under "train" or "validation"."""
         for name, value in values.items():
-            self._writer.add_scalar(f"{part}/{name}", value, step)
+            self._events.add(summary.scalar(f"{part}/{name}", value), step)
+        self._events.flush()
         seconds = round(time.monotonic() - self._started, 1)
         line = {"step": step, "part": part, "seconds": seconds, **values}
         with self._path.open("a") as file:
@@ -66,14 +68,15 @@ class TrainingLog:
         for warning in validation.warnings:
             self.say(f"warning: {warning}")
         for name, audio in validation.audio.items():
-            self._writer.add_audio(name, audio.clamp(-1, 1), step, sample_rate=self._sample_rate)
+            sound = summary.audio(name, audio.clamp(-1, 1), self._sample_rate)
+            self._events.add(sound, step)
         for name, image in validation.images.items():
-            self._writer.add_image(name, image, step, dataformats="HWC")
-        self._writer.flush()
+            self._events.add(summary.image(name, image, dataformats="HWC"), step)
+        self._events.flush()
 
     def close(self) -> None:
         """Write what is still in memory."""
-        self._writer.close()
+        self._events.close()
 
 
 class SilentLog(TrainingLog):

@@ -112,6 +112,11 @@ class StudentConfig:
         return self.num_mels + self.num_speakers
 
     @property
+    def samples_per_hidden_frame(self) -> int:
+        """Samples that a frame of the context network serves: an excitation varies step by step."""
+        return self.hop_length if self.excitation.kind == "none" else self.frame_length
+
+    @property
     def wavenets(self) -> tuple[WaveNetConfig, ...]:
         """Size of each flow's network, noise side first."""
         return tuple(

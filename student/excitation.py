@@ -132,7 +132,10 @@ class ExcitedContext(nn.Module):
         return self._pitch(self.frames(features, num_frames))
 
     def _pitch(self, hidden: Tensor) -> Pitch:
-        voicing, height = self.head(F.leaky_relu(self.hidden(hidden), 0.2)).unbind(1)
+        # Eight bits of a pitch are half a hertz: a phase that drifts away.
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden = self.hidden(hidden.to(self.hidden.weight.dtype))
+            voicing, height = self.head(F.leaky_relu(hidden, 0.2)).unbind(1)
         span = self.config.fmax_hz / self.config.fmin_hz
         return Pitch(self.config.fmin_hz * span ** torch.sigmoid(height), voicing)
 

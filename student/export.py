@@ -23,8 +23,8 @@ class WholeStudent(nn.Module):
         self.rotations = nn.ModuleList(student._rotations)
         self.fold = student.fold
         self.transformer = student.transformer
-        hop = student.config.hop_length
-        self.filters = nn.ModuleList(SpectralFilter(f, hop) for f in student._filters)
+        span = student.config.samples_per_hidden_frame
+        self.filters = nn.ModuleList(SpectralFilter(f, span) for f in student._filters)
         self.eval().requires_grad_(False)
 
     def forward(self, noise: Tensor, log_mel: Tensor) -> Tensor:

@@ -216,7 +216,9 @@ class Student(Pretrained):
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
-        return torch.cat(list(self.stream([log_mel], temperature, generator, engine)), -1)
+        with torch.no_grad():
+            frames = self.context(log_mel, log_mel.shape[-1])
+            return torch.cat(list(self._draw([frames], temperature, generator, engine)), -1)
 
     @torch.no_grad()
     def stream(
@@ -243,12 +245,21 @@ class Student(Pretrained):
         Raises:
             ValueError: if a shape does not fit, or there are no frames at all.
         """
+        yield from self._draw(self.context.stream(log_mels), temperature, generator, engine)
+
+    def _draw(
+        self,
+        chunks: Iterable[Tensor],
+        temperature: float,
+        generator: torch.Generator | None,
+        engine: Engine,
+    ) -> Iterator[Tensor]:
+        """Draw a waveform under consecutive hidden frames, shape (B, H, n) each."""
         check_temperature(temperature)
         hop, renderer = self.config.hop_length, None
         dtype = next(self.parameters()).dtype  # of the noise, whatever autocast makes of the frames
-        excited = isinstance(self.context, ExcitedContext)
-        per_hop = hop // self.config.frame_length if excited else 1
-        for frames in in_pieces(self.context.stream(log_mels), per_hop * FRAMES_AT_ONCE):
+        per_hop = hop // self.config.samples_per_hidden_frame
+        for frames in in_pieces(chunks, per_hop * FRAMES_AT_ONCE):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(

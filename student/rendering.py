@@ -48,7 +48,8 @@ class Renderer:
         rotations: Sequence[Rotation] = (),
     ) -> None:
         self._networks = networks
-        self._rotations = rotations
+        with torch.no_grad():
+            self._matrices = [rotation.matrix() for rotation in rotations]
         self._fold = Fold(networks[0].num_channels)
         self._transformer = transformer
         self._filters = filters
@@ -67,8 +68,9 @@ class Renderer:
                 for k, network in enumerate(self._networks):
                     shift, log_scale = self._transformer.split(network(x, frames, past))
                     x = x * log_scale.exp() + shift
-                    for rotation in self._rotations[k : k + 1]:
-                        x, _ = rotation(x)
+                    for matrix in self._matrices[k : k + 1]:
+                        with torch.autocast(x.device.type, enabled=False):
+                            x = matrix @ x
                 x, _ = self._fold.inverse(x)
             for filter in self._filters:
                 shift, log_scale = filter.shift_and_log_scale(x, frames, past)

@@ -4,6 +4,7 @@ set -euo pipefail
 
 mutants=100 # changes to try
 seed=0      # of their choice
+jobs=1      # processes
 percent=85  # fail if fewer are noticed
 report=""   # Markdown file for the survivors
 
@@ -16,6 +17,7 @@ in a copy of the tree, and runs the tests until one fails. The compiled kernels 
 
   --mutants N    changes to try (now: $mutants)
   --seed N       of their choice (now: $seed)
+  --jobs N       processes (now: $jobs)
   --percent P    fail if fewer are noticed (now: $percent)
   --report FILE  Markdown file to write the survivors to (now: ${report:-none})
 EOF
@@ -24,7 +26,7 @@ EOF
 options=()
 while [ $# -gt 0 ]; do
   case "$1" in
-    --mutants | --seed | --percent | --report) options+=("$1" "${2:?$1 needs a value}"); shift 2 ;;
+    --mutants | --seed | --jobs | --percent | --report) options+=("$1" "${2:?$1 needs a value}"); shift 2 ;;
     -h | --help) usage; exit 0 ;;
     *) printf 'tests/mutation.sh: unknown option %s; see --help\n' "$1" >&2; exit 2 ;;
   esac

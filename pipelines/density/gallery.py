@@ -16,6 +16,7 @@ from pipelines.density.pictures import extent_of, save_figure, show_density
 from pipelines.density.rows import Rows
 
 NUM_POINTS = 3000
+LEARNING_RATE = 5e-3  # large, for few steps
 
 
 def gallery(
@@ -45,7 +46,9 @@ def gallery(
             folder = out / f"{toy}-{family}"
             if not (folder / "result.json").exists():
                 tqdm.write(f"{toy}: {family}")
-                config = FitConfig(max_epochs=max_epochs, batch_size=256, seed=seed)
+                config = FitConfig(
+                    max_epochs=max_epochs, batch_size=256, learning_rate=LEARNING_RATE, seed=seed
+                )
                 estimate(table, rows, family_config(family, 2), config, folder)
             model = DensityModel.from_pretrained(folder)
             show_density(axes, model, extent)

@@ -144,7 +144,7 @@ def reverse_kl_markdown(results: dict[str, dict[str, Any]]) -> str:
     for density, models in results.items():
         for model, found in models.items():
             cells = [
-                f"{found[key]['nats']:.3f} ± {found[key]['standard_error']:.3f}"
+                f"{found[key]['nats']:.4f} ± {found[key]['standard_error']:.4f}"
                 for key in ("reverse_kl", "forward_kl")
             ]
             lines.append(f"| {density} | {model} | {' | '.join(cells)} |")

@@ -48,7 +48,7 @@ DECAYING = {"learning_rate": 3e-3, "weight_decay": 1.0}
 """For networks with more parameters than the digits have pixels."""
 
 SHORT = {"learning_rate": 1e-3, "batch_size": 128, "ema_decay": 0.998}
-"""Half a minute of a core each, which ends long before the likelihood stops rising."""
+"""One to two minutes of a core each, which ends long before the likelihood stops rising."""
 
 PLANS = {
     "digits": Plan(
@@ -66,10 +66,10 @@ PLANS = {
         mixture=MixtureConfig(ridges=(1e-6,), max_iterations=20),
         sizes={"maf_mixture": {"num_layers": 2}, "gaussianization": {"num_layers": 4}},
         fits={
-            "nice": SHORT | {"max_epochs": 8},
-            "realnvp": SHORT | {"max_epochs": 15},
-            "maf": SHORT | {"max_epochs": 15},
-            "maf_mixture": SHORT | {"max_epochs": 5},
+            "nice": SHORT | {"max_epochs": 6},
+            "realnvp": SHORT | {"max_epochs": 10},
+            "maf": SHORT | {"max_epochs": 10},
+            "maf_mixture": SHORT | {"max_epochs": 3},
             "gaussianization": SHORT | {"learning_rate": 5e-4, "batch_size": 256, "max_epochs": 4},
         },
     ),

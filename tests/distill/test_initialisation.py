@@ -7,7 +7,7 @@ import torch
 
 from distill import initialise_context
 from flows import FrameContext, fold_weight_norm, folded_state, load_folded_state
-from tests.models import STUDENT, make_mel, make_student, make_teacher
+from tests.models import EXCITED_STUDENT, STUDENT, make_mel, make_student, make_teacher
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -70,3 +70,12 @@ def test_a_state_that_does_not_fit_is_refused_by_name() -> None:
     del state["std"]
     with pytest.raises(ValueError, match=r"std: found nothing, expected \(4, 1\)"):
         load_folded_state(FrameContext(4, 6, 1), state)
+
+
+def test_a_student_with_an_excitation_starts_from_the_teachers_network_too() -> None:
+    teacher, student, mel = make_teacher(), make_student(1, EXCITED_STUDENT), make_mel()
+    wanted = teacher.context(mel, mel.shape[-1])
+    assert initialise_context(student, teacher)
+    found = student.frame_context(mel, mel.shape[-1])
+    gain = (found * wanted).sum() / wanted.square().sum()
+    torch.testing.assert_close(found, gain * wanted)

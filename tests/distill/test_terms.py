@@ -271,3 +271,25 @@ def test_divergence_takes_the_closed_form_where_there_is_one(
     if not closed:
         with pytest.raises(ValueError, match="no KL in closed form between"):
             divergence(sample, models[1], mel, "closed_form")
+
+
+def levels(waveform: torch.Tensor) -> torch.Tensor:
+    """A log-mel of one band."""
+    return waveform.unfold(-1, HOP, HOP).square().mean(-1).add(1e-6).log()
+
+
+def test_the_mel_term_is_a_distance_of_frames_and_trains_alone() -> None:
+    models = (make_student(config=STUDENT), make_teacher(config=TEACHER))
+    objective = Distillation(*models, only(mel_weight=2.0), log_mel=levels)
+    noise, mel, recording = make_batch()
+    terms = objective(noise, mel, recording)
+    sample = objective.student(noise, mel).waveform
+    expected = (levels(sample) - levels(recording)).abs().mean()
+    torch.testing.assert_close(terms["mel"], expected)
+    torch.testing.assert_close(terms["loss"], 2 * expected)
+    assert_training_lowers(objective, "mel")
+
+
+def test_the_mel_term_needs_its_function() -> None:
+    with pytest.raises(ValueError, match=r"mel_weight needs a function"):
+        make_objective(only(mel_weight=1.0))

@@ -94,11 +94,11 @@ class Campaign:
         """Let no file grow beyond some sizes, the largest of the phase's own among them."""
         sizes = [p.stat().st_size for p in (self.workshop.reference / phase.output).rglob("*.*")]
         limits = [max(sizes) - 1, max(sizes) // 2, 1000]
-        folder = self.workshop.trial(phase, f"full-{phase.name}")
         for limit in limits:
+            folder = self.workshop.trial(phase, f"full-{phase.name}")
             expect_refusal(self.workshop.run(phase, folder, file_limit=limit), "File too large")
             check_whole(folder)
-        self.workshop.expect_complete(phase, folder)
+            self.workshop.expect_complete(phase, folder)
         sizes_tried = ", ".join(map(str, limits))
         return Tried(
             f"`{phase.name}` with files limited to {sizes_tried} bytes (RLIMIT_FSIZE)",

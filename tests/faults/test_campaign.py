@@ -16,7 +16,7 @@ FAULTS: dict[str, Callable[[Campaign], Tried]] = {
     "student killed": lambda campaign: campaign.kills(STUDENT, 1),
     "generate killed": lambda campaign: campaign.kills(GENERATE, 1),
     "teacher stopped": lambda campaign: campaign.terminations(TEACHER, 1),
-    "disk full": lambda campaign: campaign.full_disk(PREPARE),
+    "disk full": lambda campaign: campaign.full_disk(TEACHER),
     "checkpoint damaged": lambda campaign: campaign.damaged_checkpoints(TEACHER, 2),
     "model damaged": lambda campaign: campaign.damaged_model(1),
     "features damaged": lambda campaign: campaign.damaged_features(1),

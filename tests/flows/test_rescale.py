@@ -29,6 +29,7 @@ def test_initialised_without_a_shift_it_has_the_scale_of_greatest_likelihood() -
     z, log_det = layer(x)
     (gradient,) = torch.autograd.grad((0.5 * z.square().sum(1) - log_det).mean(), layer.log_scale)
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-12)
+    assert not layer(torch.zeros_like(x))[0].any()
 
 
 def test_a_feature_that_does_not_vary_stays_finite() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import os
 import random
 import re
@@ -21,21 +22,23 @@ from tests.mutation.mutants import Mutant, count, mutate
 REPOSITORY = Path(__file__).parents[2]
 LOSSES = ("contrastive", "divergence", "forward_kl", "health", "kl", "monte_carlo", "objective")
 MODULES = (
-    *sorted((REPOSITORY / "flows").glob("[a-z]*.py")),
-    *(REPOSITORY / "distill" / f"{name}.py" for name in (*LOSSES, "spectral")),
+    *(f"flows/{path.name}" for path in sorted((REPOSITORY / "flows").glob("[a-z]*.py"))),
+    *(f"distill/{name}.py" for name in (*LOSSES, "spectral")),
 )
+FILES = "tests/pipelines/test_checkpoints.py"
 # Who notices, if the tests that name what the module defines do not.
 TESTS = {
-    "flows": ("tests/flows", "tests/teacher", "tests/student", "tests/distill"),
+    "flows": ("tests/flows", "tests/teacher", "tests/student", "tests/distill", FILES),
     "distill": ("tests/distill",),
 }
+SECONDS = 120  # of work for one run of the tests; who needs more has noticed
 # What every process needs and no mutant touches.
 IMPORTED_ONCE = ("hypothesis", "librosa", "numba", "pytest", "scipy.stats", "soundfile", "torch")
 
 
-def own_tests(folder: Path, module: Path) -> list[str]:
+def own_tests(folder: Path, module: str) -> list[str]:
     """Test files that name what a module defines, those that name it most first."""
-    tree = ast.parse(module.read_text())
+    tree = ast.parse((folder / module).read_text())
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     pattern = re.compile(rf"\b({'|'.join(defined)})\b")
     mentions = {}
@@ -67,14 +70,27 @@ def passes(folder: Path, tests: list[str], seconds: int) -> bool:
     return status == 0
 
 
+def survives(folder: Path, module: str, number: int) -> bool:
+    """Tell whether the tests pass in a copy of the repository with one change, and undo it."""
+    path = folder / module
+    source = path.read_text()
+    mutant = mutate(source, number)
+    path.write_text(mutant.source)
+    suites = (own_tests(folder, module), list(TESTS[module.split("/")[0]]))
+    survived = all(passes(folder, tests, SECONDS) for tests in suites if tests)
+    path.write_text(source)
+    fate = "SURVIVED" if survived else "noticed"
+    print(f"{fate}  {module}:{mutant.line}  {mutant.before}  ->  {mutant.after}", flush=True)
+    return survived
+
+
 def report(
-    tried: int, survivors: list[tuple[Path, Mutant]], places: int, seed: int, minutes: float
+    tried: int, survivors: list[tuple[str, Mutant]], places: int, seed: int, minutes: float
 ) -> str:
     """Write what was tried and what survived."""
     rows = "".join(
-        f"| `{path.relative_to(REPOSITORY)}` {mutant.line} | `{_cell(mutant.before)}` "
-        f"| `{_cell(mutant.after)}` |\n"
-        for path, mutant in survivors
+        f"| `{name}` {mutant.line} | `{_cell(mutant.before)}` | `{_cell(mutant.after)}` |\n"
+        for name, mutant in survivors
     )
     killed = tried - len(survivors)
     return f"""# Mutants
@@ -100,6 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="at the same time")
     parser.add_argument("--percent", type=float, default=85.0, help="fail below")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
@@ -118,26 +135,24 @@ def main() -> int:
         if not passes(folder, list(tests), 3600):
             print(f"{package}: the tests fail unchanged: {(folder / 'output.txt').read_text()}")
             return 1
-    sources = {path: (folder / path.relative_to(REPOSITORY)).read_text() for path in MODULES}
-    places = [(path, i) for path, source in sources.items() for i in range(count(source))]
-    owners = {path: own_tests(folder, path) for path in MODULES}
-    survivors: list[tuple[Path, Mutant]] = []
+    places = [(name, i) for name in MODULES for i in range(count((folder / name).read_text()))]
     drawn = random.Random(options.seed).sample(places, options.mutants)
-    for path, number in drawn:
-        mutant = mutate(sources[path], number)
-        copy = folder / path.relative_to(REPOSITORY)
-        copy.write_text(mutant.source)
-        survived = all(
-            passes(folder, tests, 120)
-            for tests in (owners[path], list(TESTS[path.parent.name]))
-            if tests
-        )
-        copy.write_text(sources[path])
-        if survived:
-            survivors.append((path, mutant))
-        where = f"{path.relative_to(REPOSITORY)}:{mutant.line}"
-        fate = "SURVIVED" if survived else "noticed"
-        print(f"{fate}  {where}  {mutant.before}  ->  {mutant.after}", flush=True)
+    workers = []
+    for i in range(options.jobs):
+        copy = folder.parent / f"{folder.name}-{i}"
+        shutil.copytree(folder, copy)
+        process = os.fork()
+        if not process:
+            survived = [list(place) for place in drawn[i :: options.jobs] if survives(copy, *place)]
+            (copy / "survived.json").write_text(json.dumps(survived))
+            os._exit(0)
+        workers.append((process, copy))
+    survivors: list[tuple[str, Mutant]] = []
+    for process, copy in workers:
+        os.waitpid(process, 0)
+        for name, number in json.loads((copy / "survived.json").read_text()):
+            survivors.append((name, mutate((folder / name).read_text(), number)))
+        shutil.rmtree(copy)
     shutil.rmtree(folder)
     minutes = (time.monotonic() - started) / 60
     if options.report:

@@ -1,5 +1,6 @@
 """Baselines, measures of whole utterances, benchmark and summary."""
 
+import json
 import math
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from data import FeatureMismatch, Manifest, MelConfig
 from flows import fold_weight_norm
 from pipelines import model_commands
 from pipelines.baselines import frame_energy_nll, oracle_lpc_nll
-from pipelines.benchmark import benchmark, benchmark_table
+from pipelines.benchmark import BenchmarkError, benchmark, benchmark_table
 from pipelines.benchmark_systems import naive_sample
+from pipelines.cli import main
 from pipelines.evaluation.command import evaluate
 from pipelines.flops import student_flops, teacher_flops
 from pipelines.griffin_lim import griffin_lim
 from pipelines.measures import bits_per_sample, log_mel_distance, shuffled_frames
+from pipelines.peak_memory import peak_megabytes
 from pipelines.recipe import recipe_names
 from pipelines.summary import SummaryError, summary_of
 from teacher import Teacher
@@ -119,6 +122,34 @@ def test_benchmark_times_every_system(trained: Path) -> None:
     assert rows["student"]["times_teacher_cached"] > 1
     table = benchmark_table(result)
     assert all(f"| {name} |" in table for name in rows)
+    assert 0 < result["first_chunk_seconds"] < rows["student, frame by frame"]["seconds"]
+    assert all(row["peak_megabytes"] is None or row["peak_megabytes"] >= 0 for row in rows.values())
+
+
+def test_benchmark_scales_lengths_and_batches(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "speed.json"
+    words = ["benchmark", "--teacher", str(trained / "teacher"), "--device", "cpu"]
+    words += ["--student", str(trained / "student"), "--seconds", "0.02", "--naive_samples", "2"]
+    words += ["--rounds", "1", "--lengths", "[0.02,0.1]", "--batches", "[1,2]", "--out", str(out)]
+    assert main(words) == 0
+    rows = json.loads(out.read_text())["scaling"]
+    cases = {(row["system"], round(row["audio_seconds"] * 62.5), row["batch"]) for row in rows}
+    assert cases == {(s, n, b) for s in ("teacher", "student") for n in (1, 6) for b in (1, 2)}
+    for row in rows:
+        samples = row["batch"] * row["audio_seconds"] * 16000
+        assert row["samples_per_second"] == pytest.approx(samples / row["seconds"])
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(BenchmarkError, match=r"batches \[0\]: expected positive"):
+        benchmark(trained / "teacher", trained / "student", batches=[0])
+
+
+def test_peak_memory_is_that_of_the_call() -> None:
+    def call() -> None:
+        np.ones(100_000_000, np.uint8)
+
+    found = peak_megabytes(call, torch.device("cpu"))
+    assert found is not None
+    assert 95 < found < 110
 
 
 def test_operations_are_those_of_the_weights() -> None:

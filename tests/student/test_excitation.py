@@ -64,6 +64,14 @@ def test_predicted_pitch_keeps_to_its_range() -> None:
     )
 
 
+def test_mixed_precision_does_not_round_the_pitch() -> None:
+    context, hidden = make_context().float(), torch.randn(1, 6, 20)
+    expected = context._pitch(hidden).hz
+    with torch.autocast("cpu", torch.bfloat16):
+        found = context._pitch(hidden).hz
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_the_sample_follows_the_pitch() -> None:
     # Otherwise every other test of the excited student could pass without an excitation.
     student, mel = make_student(config=EXCITED_STUDENT), make_mel()

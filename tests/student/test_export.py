@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from flows import CausalConvolution
 from student import StreamingStudent, StudentConfig, WholeStudent
 from student.spectral_filter import SpectralFilter
-from tests.models import FILTERED_STUDENT, HOP, STUDENT, make_mel, make_student, perturb
+from tests.models import (
+    FILTERED_STUDENT,
+    FRAME_STUDENT,
+    HOP,
+    STUDENT,
+    make_mel,
+    make_student,
+    perturb,
+)
 
 FRAMES = 11
 CONFIGS = {
@@ -17,6 +25,7 @@ CONFIGS = {
     "filtered": FILTERED_STUDENT,
     "filter_longer_than_a_frame": dataclasses.replace(FILTERED_STUDENT, filter_order=21),
     "logistic": dataclasses.replace(STUDENT, base="logistic"),
+    "frames": FRAME_STUDENT,
     "no_margin": dataclasses.replace(STUDENT, context_margin=0),
 }
 

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from distill import gaussian_kl
 from flows import EngineError
-from student import Student, StudentConfig
+from student import StreamingStudent, Student, StudentConfig, WholeStudent
 from student.frame import sample_by_sample
 from student.rendering import FRAMES_AT_ONCE, draw_frames
 from tests.models import EXCITED_STUDENT, FRAME_STUDENT, HOP, STUDENT, make_mel, make_student
@@ -21,6 +21,7 @@ CONFIGS = {
     "plain": FRAME_STUDENT,
     "filtered": dataclasses.replace(FRAME_STUDENT, filter_order=5),
     "excited": EXCITED_STUDENT,
+    "excited_and_filtered": dataclasses.replace(EXCITED_STUDENT, filter_order=5),
     "one_step": dataclasses.replace(FRAME_STUDENT, flow_layers=(2,)),
     "frame_is_hop": dataclasses.replace(FRAME_STUDENT, frame_length=HOP),
 }
@@ -178,6 +179,17 @@ def test_latency_is_the_margin_and_the_frame_itself(student: Student) -> None:
     mel, margin = make_mel(frames=9), student.config.context_margin
     lengths = [piece.shape[-1] // HOP for piece in student.stream(mel.split(1, -1))]
     assert lengths == [1] * (9 - margin) + [margin]
+
+
+def test_the_exported_function_is_the_students_own(student: Student) -> None:
+    mel, z = make_mel(), noise()
+    expected = student(z, mel).waveform.detach()
+    torch.testing.assert_close(WholeStudent(student)(z, mel), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_an_exported_stream_has_no_excitation() -> None:
+    with pytest.raises(ValueError, match=r"excitation\.kind is 'harmonic', expected 'none'"):
+        StreamingStudent(make_student(config=EXCITED_STUDENT))
 
 
 def test_compiled_sampling_is_refused(student: Student) -> None:
