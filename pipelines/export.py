@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> Ex
     """Trace a student for any number of utterances and of frames, with a filter at least two."""
     arguments, shapes = _traced(network, config)
     # Otherwise tracing takes a dimension for larger than one, as that of its example is.
-    with torch.no_grad(), fx_config.patch(backed_size_oblivious=True):
+    with torch.no_grad(), cast(Any, fx_config).patch(backed_size_oblivious=True):
         return torch.export.export(network, arguments, dynamic_shapes=shapes)
 
 

@@ -7,7 +7,7 @@ usage() {
 usage: tests/run.sh [-- PYTEST_OPTION ...]
 
 Sets up .venv, then runs ruff, mypy, import-linter, shellcheck, pytest with doctests, and the tiny
-recipe through run_teacher.sh and run_distill.sh. Prints the coverage, which must be 95 % of lines.
+recipe through run_teacher.sh and run_distill.sh. Prints the coverage of lines.
 Options after -- go to pytest instead.
 EOF
 }

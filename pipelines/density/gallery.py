@@ -58,7 +58,7 @@ def gallery(
         axes.set_title(title, fontsize=10)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
-    save_figure(figure, picture, dots_per_inch=80)
+    save_figure(figure, picture, dots_per_inch=72)
 
 
 if __name__ == "__main__":

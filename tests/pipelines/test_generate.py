@@ -142,7 +142,16 @@ def test_a_recipe_file_with_an_unknown_key_names_it(
 
 @pytest.mark.parametrize(
     "command",
-    ["prepare", "train-teacher", "distill", "generate", "interpolate", "evaluate", "benchmark"],
+    [
+        "prepare",
+        "train-teacher",
+        "distill",
+        "generate",
+        "interpolate",
+        "evaluate",
+        "benchmark",
+        "export",
+    ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

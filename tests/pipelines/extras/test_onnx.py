@@ -12,13 +12,16 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
+from data import MelConfig
+from pipelines.benchmark_peers import peer_systems
 from pipelines.export import export
+from pipelines.flops import student_flops
 from student import Student
-from tests.models import FILTERED_STUDENT, HOP, STUDENT, make_mel, make_student
+from tests.models import FILTERED_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 FRAMES = 21
-MEL = {"num_mels": 4, "hop_length": HOP, "n_fft": 32, "win_length": 32, "sample_rate": 16000}
+MEL = {"num_mels": MELS, "hop_length": HOP, "n_fft": 32, "win_length": 32, "sample_rate": 16000}
 
 
 @pytest.fixture(scope="module", params=["plain", "filtered"])
@@ -88,3 +91,16 @@ def test_the_examples_draw_it_without_this_project(
     assert sample_rate == MEL["sample_rate"]
     clipped = expected(folder, z, mel)[0, 0].clip(-1, 1)
     np.testing.assert_allclose(found, clipped, atol=1.1 / 32768)
+
+
+def test_the_benchmark_times_what_is_installed() -> None:
+    student, mel = (
+        make_student().float(),
+        MelConfig(num_mels=MELS, hop_length=HOP, n_fft=32, win_length=32),
+    )
+    systems = {system.name: system for system in peer_systems(student, make_mel(1).float(), mel)}
+    exported = systems["student, exported to ONNX"]
+    assert exported.flops == student_flops(STUDENT)
+    (waveform,) = exported.draw()
+    assert waveform.shape == (1, 1, exported.num_samples)
+    assert systems["world, analysis and synthesis"].threads == 1
