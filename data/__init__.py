@@ -7,10 +7,8 @@ from data.audio import (
     from_int16,
     read_waveform,
     to_int16,
-    write_blocks,
-    write_pcm,
-    write_waveform,
 )
+from data.audio_writing import write_blocks, write_pcm, write_waveform
 from data.corpora import CORPORA, Corpus, fetch, speech_files
 from data.debian import CorpusError
 from data.features import FeatureMismatch, MelConfig, log_mel

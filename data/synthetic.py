@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter, sosfilt
 
-from data.audio import write_waveform
+from data.audio_writing import write_waveform
 
 Array = npt.NDArray[np.float64]
 
