@@ -175,7 +175,7 @@ class ScaleShift(Affine):
     .. math:: z = x\, e^{-s} + b, \qquad \log|dz/dx| = -s
 
     The same maps as `Affine`'s, with b = -mu e^{-s}; the gradient of b does not grow with e^{-s},
-    from which stacked layers learn faster (docs/decisions/0010-shift-after-scale.md).
+    from which stacked layers learn faster (docs/decisions/0008-shift-after-scale.md).
 
     Args:
         log_scale_floor: lower bound of s in nats.

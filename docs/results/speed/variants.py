@@ -1,4 +1,4 @@
-"""Time ways of running a student on this CPU, interleaved: what decision 13 chose from.
+"""Time ways of running a student on this CPU, interleaved: what decision 10 chose from.
 
 Run from the repository: python docs/results/speed/variants.py [--seconds 5] [--rounds 5]
 """
