@@ -67,8 +67,8 @@ PLANS = {
         sizes={"maf_mixture": {"num_layers": 2}, "gaussianization": {"num_layers": 4}},
         fits={
             "nice": SHORT | {"max_epochs": 6},
-            "realnvp": SHORT | {"max_epochs": 10},
-            "maf": SHORT | {"max_epochs": 10},
+            "realnvp": SHORT | {"max_epochs": 30},
+            "maf": SHORT | {"max_epochs": 30},
             "maf_mixture": SHORT | {"max_epochs": 3},
             "gaussianization": SHORT | {"learning_rate": 5e-4, "batch_size": 256, "max_epochs": 4},
         },
