@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def test_a_signal_is_taken_note_of(number: signal.Signals) -> None:
         assert request.received == number
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as Python handles it: a shell starts what runs in its background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_acts_unless_it_is_an_echo() -> None:
     with stop_requests() as request:
         signal.raise_signal(signal.SIGTERM)
