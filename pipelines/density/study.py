@@ -48,7 +48,7 @@ DECAYING = {"learning_rate": 3e-3, "weight_decay": 1.0}
 """For networks with more parameters than the digits have pixels."""
 
 SHORT = {"learning_rate": 1e-3, "batch_size": 128, "ema_decay": 0.998}
-"""One to two minutes of a core each, which ends long before the likelihood stops rising."""
+"""One to four minutes of a core each, which ends before the likelihood stops rising."""
 
 PLANS = {
     "digits": Plan(
