@@ -33,6 +33,10 @@ EXCITED_STUDENT = dataclasses.replace(
     FRAME_STUDENT,
     excitation=ExcitationConfig(kind="harmonic", sample_rate=400, fmin_hz=20.0, fmax_hz=100.0),
 )
+VOICED_STUDENT = dataclasses.replace(
+    EXCITED_STUDENT,
+    excitation=dataclasses.replace(EXCITED_STUDENT.excitation, kind="voice", voice_order=9),
+)
 FILTERED_STUDENT = dataclasses.replace(STUDENT, filter_order=5)
 
 
