@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import Fold, FrameContext
+from student.pitch import Pitch, PitchPredictor
 from student.voice import Voice, VoiceState, pulse_train
 
 
@@ -23,6 +24,7 @@ class ExcitationConfig:
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
         voice_order: taps of the filter of "voice" beside the first.
+        pitch_channels: width of the layers that predict the pitch.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"
@@ -30,30 +32,23 @@ class ExcitationConfig:
     fmin_hz: float = 60.0
     fmax_hz: float = 400.0
     voice_order: int = 192
+    pitch_channels: int = 128
 
     def __post_init__(self) -> None:
         if self.kind not in ("none", "harmonic", "voice"):
             raise ValueError(
                 f"student.excitation.kind is {self.kind!r}, expected 'none', 'harmonic' or 'voice'"
             )
-        if self.voice_order < 1:
-            raise ValueError(
-                f"student.excitation.voice_order is {self.voice_order}, expected at least 1"
-            )
+        for name in ("voice_order", "pitch_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"student.excitation.{name} is {getattr(self, name)}, expected at least 1"
+                )
         if not 0 < self.fmin_hz < self.fmax_hz <= self.sample_rate / 4:
             raise ValueError(
                 f"student.excitation has fmin_hz {self.fmin_hz} and fmax_hz {self.fmax_hz}, "
                 f"expected 0 < fmin_hz < fmax_hz <= a quarter of sample_rate {self.sample_rate}"
             )
-
-
-class Pitch(NamedTuple):
-    """What is predicted of each conditioning frame's end."""
-
-    hz: Tensor
-    """Pitch, shape (B, L)."""
-    voicing: Tensor
-    """Logit of its being voiced, shape (B, L)."""
 
 
 class Phase(NamedTuple):
@@ -88,7 +83,8 @@ class ExcitedContext(nn.Module):
     and a `ContextShift` after them adds it.
 
     Args:
-        frames: the network of the conditioning, of H channels.
+        frames: the network of the conditioning, of H channels, followed by those that the pitch
+            is predicted from.
         channels: H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
@@ -112,8 +108,8 @@ class ExcitedContext(nn.Module):
         self.fold = Fold(frame_length, num_channels=2)
         self.fold_voice = Fold(frame_length)
         self.config = config
-        self.hidden = nn.Conv1d(channels, channels, 1)
-        self.head = nn.Conv1d(channels, 2, 1)
+        self.channels = channels
+        self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
         self.voice: Voice | None = None
         if config.kind == "voice":
@@ -159,12 +155,8 @@ class ExcitedContext(nn.Module):
         return self._pitch(self.frames(features, num_frames))
 
     def _pitch(self, hidden: Tensor) -> Pitch:
-        # Eight bits of a pitch are half a hertz: a phase that drifts away.
-        with torch.autocast(hidden.device.type, enabled=False):
-            hidden = self.hidden(hidden.to(self.hidden.weight.dtype))
-            voicing, height = self.head(F.leaky_relu(hidden, 0.2)).unbind(1)
-        span = self.config.fmax_hz / self.config.fmin_hz
-        return Pitch(self.config.fmin_hz * span ** torch.sigmoid(height), voicing)
+        predicted: Pitch = self.predictor(hidden[:, self.channels :])
+        return predicted
 
     def _excite(
         self, hidden: Tensor, state: ExcitationState | None
@@ -176,6 +168,7 @@ class ExcitedContext(nn.Module):
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
             signals = torch.stack([angle.cos() * gate, angle.sin() * gate], 1).flatten(2)
+        hidden = hidden[:, : self.channels]
         folded, _ = self.fold(signals.to(hidden.dtype))
         steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
         excited = F.leaky_relu(self.join(torch.cat([steps, folded], 1)), 0.2)
@@ -183,7 +176,7 @@ class ExcitedContext(nn.Module):
             return excited, ExcitationState(phase, None)
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
         with torch.autocast(hidden.device.type, enabled=False):
-            dtype = self.hidden.weight.dtype
+            dtype = self.join.weight.dtype
             voice, voice_state = self.voice(
                 pulses.to(dtype),
                 hidden.to(dtype),

@@ -81,14 +81,15 @@ class Student(Pretrained):
         self.config = config
         self.metadata: dict[str, Any] = {}
         hidden = config.context_channels
+        excited = config.excitation.kind != "none"
         frame_context = FrameContext(
             config.num_features,
-            hidden,
+            hidden + config.excitation.pitch_channels * excited,
             config.context_margin,
             blind=config.conditioning == "none",
         )
         self.context: FrameContext | ExcitedContext = frame_context
-        if config.excitation.kind != "none":
+        if excited:
             self.context = ExcitedContext(
                 frame_context, hidden, config.hop_length, config.frame_length, config.excitation
             )
