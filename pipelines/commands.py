@@ -10,6 +10,7 @@ import data
 from data import Manifest, SegmentSampler
 from distill import initialise_context
 from flows import folded_state, load_folded_state
+from pipelines.pretrained import model_folder
 from pipelines.processes import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.state import differences
@@ -103,8 +104,8 @@ def distill(
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         dump: prepared data; default: dump/NAME.
-        teacher: folder of the trained teacher; default: EXP/teacher.
-        initial: folder of a trained student to start from; default: a fresh one.
+        teacher: folder or name of the trained teacher; default: EXP/teacher.
+        initial: folder or name of a trained student to start from; default: a fresh one.
         exp: results; the model goes to its folder `student`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
@@ -144,7 +145,7 @@ def student_task(
         ValueError: if the teacher, the initial student or the data do not fit the recipe.
     """
     manifest = _manifest(recipe, dump)
-    teacher_model = Teacher.from_pretrained(teacher, place)
+    teacher_model = Teacher.from_pretrained(model_folder(teacher), place)
     mel_of(teacher_model, teacher).check_same(manifest.mel, str(dump))
     torch.manual_seed(recipe.seed)
     speakers = speakers_in(recipe, manifest)
@@ -169,7 +170,7 @@ def student_task(
 
 def _load_student(folder: Path, model: Student) -> None:
     """Give a student in its training form the weights of a trained one of the same sizes."""
-    trained = Student.from_pretrained(folder)
+    trained = Student.from_pretrained(model_folder(folder))
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:
         raise ValueError(f"{folder}: is not the recipe's student: {'; '.join(changes)}")
