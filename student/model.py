@@ -13,7 +13,6 @@ from flows import (
     CausalConvolution,
     Compose,
     Engine,
-    EngineError,
     Flow,
     Fold,
     FrameContext,
@@ -30,10 +29,12 @@ from flows import (
 )
 from flows.config import from_dict
 from flows.density import check_temperature
+from flows.engines import without
+from flows.fused import WIDEST
 from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
-from student.rendering import FRAMES_AT_ONCE, Renderer, draw_frames, in_pieces
+from student.rendering import FRAMES_AT_ONCE, FRAMES_ON_GPU, Renderer, draw_frames, in_pieces
 
 
 class StudentSample(NamedTuple):
@@ -188,15 +189,16 @@ class Student(Pretrained):
         return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
-        """Choose how to sample; as `flows.choose_engine`, and in PyTorch what comes in frames."""
-        length = self.config.frame_length
-        if length > 1 and engine == "compiled":
-            raise EngineError(
-                f"compiled sampling is for students of frame_length 1, this one's is {length}"
-            )
-        if length > 1 and engine == "auto":
-            return "torch", f"PyTorch, in frames of {length} samples"
-        return choose_engine(next(self.parameters()), engine)
+        """Choose how to sample; see `flows.choose_engine`."""
+        length, width = self.config.frame_length, self.config.residual_channels
+        chosen, said = choose_engine(next(self.parameters()), engine)
+        if chosen == "compiled" and length > 1:
+            needed = "compiled sampling is for students of frame_length 1"
+            return without(engine, f"{needed}, this one's is {length}")
+        if chosen == "fused" and width > WIDEST:
+            needed = f"fused sampling is for at most {WIDEST} residual channels"
+            return without(engine, f"{needed}, this student has {width}")
+        return chosen, said
 
     def sample(
         self,
@@ -211,7 +213,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, L).
             temperature: factor on the noise.
             generator: source of randomness.
-            engine: "compiled", "torch", or "auto": compiled where it applies; see
+            engine: "compiled", "fused", "torch", or "auto": the first of them that applies; see
                 `choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
@@ -257,9 +259,11 @@ class Student(Pretrained):
         """Draw a waveform under consecutive hidden frames, shape (B, H, n) each."""
         check_temperature(temperature)
         hop, renderer = self.config.hop_length, None
-        dtype = next(self.parameters()).dtype  # of the noise, whatever autocast makes of the frames
+        weight = next(self.parameters())
+        dtype = weight.dtype  # of the noise, whatever autocast makes of the frames
         per_hop = hop // self.config.samples_per_hidden_frame
-        for frames in in_pieces(chunks, per_hop * FRAMES_AT_ONCE):
+        longest = FRAMES_ON_GPU if weight.is_cuda else FRAMES_AT_ONCE
+        for frames in in_pieces(chunks, per_hop * longest):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(

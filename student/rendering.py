@@ -18,10 +18,14 @@ from flows import (
     WaveNet,
     choose_engine,
 )
+from flows.fused import FusedStack
 
 FRAMES_AT_ONCE = 64
 """Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
 cache."""
+
+FRAMES_ON_GPU = 512
+"""The same on a GPU, which has to be asked layer by layer, and should have to do meanwhile."""
 
 
 class Renderer:
@@ -33,7 +37,7 @@ class Renderer:
         filters: after the last flow, none or one.
         like: a tensor with the noise's batch, dtype and device.
         hop_length: samples per frame of the conditioning.
-        engine: see `flows.choose_engine`; "torch" for a frame student.
+        engine: see `flows.choose_engine`; not "compiled" for a frame student.
         rotations: of a frame student, between its networks.
     """
 
@@ -55,8 +59,14 @@ class Renderer:
         self._filters = filters
         self._past = Past()
         self._chain: CompiledChain | None = None
-        if choose_engine(like, engine)[0] == "compiled":
+        self._stacks: list[FusedStack | None] = [None] * len(networks)
+        chosen = choose_engine(like, engine)[0]
+        if chosen == "compiled":
             self._chain = CompiledChain(networks, transformer, like.shape[0], hop_length)
+        elif chosen == "fused":
+            mixed, device = torch.is_autocast_enabled(like.device.type), like.device.type
+            dtype = torch.get_autocast_dtype(device) if mixed else like.dtype
+            self._stacks = [FusedStack(network.layers, dtype) for network in networks]
 
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
@@ -65,8 +75,11 @@ class Renderer:
         with self._past as past:
             if self._chain is None:
                 x, _ = self._fold(x)
-                for k, network in enumerate(self._networks):
-                    shift, log_scale = self._transformer.split(network(x, frames, past))
+                for k, (network, stack) in enumerate(
+                    zip(self._networks, self._stacks, strict=True)
+                ):
+                    params = network(x, frames, past, stack)
+                    shift, log_scale = self._transformer.split(params)
                     x = x * log_scale.exp() + shift
                     for matrix in self._matrices[k : k + 1]:
                         with torch.autocast(x.device.type, enabled=False):
