@@ -24,18 +24,15 @@ from flows import (
     StandardNormal,
     Transform,
     WaveNet,
-    choose_engine,
     iaf,
     unbound_log_scale,
 )
 from flows.config import from_dict
 from flows.density import check_temperature
-from flows.engines import without
-from flows.fused import WIDEST
 from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
-from student.rendering import FRAMES_AT_ONCE, FRAMES_ON_GPU, Renderer, draw_frames, in_pieces
+from student.rendering import Renderer, draw_frames, frames_at_once, in_pieces, student_engine
 
 
 class StudentSample(NamedTuple):
@@ -203,15 +200,7 @@ class Student(Pretrained):
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
         """Choose how to sample; see `flows.choose_engine`."""
-        length, width = self.config.frame_length, self.config.residual_channels
-        chosen, said = choose_engine(next(self.parameters()), engine)
-        if chosen == "compiled" and length > 1:
-            needed = "compiled sampling is for students of frame_length 1"
-            return without(engine, f"{needed}, this one's is {length}")
-        if chosen == "fused" and width > WIDEST:
-            needed = f"fused sampling is for at most {WIDEST} residual channels"
-            return without(engine, f"{needed}, this student has {width}")
-        return chosen, said
+        return student_engine(self.config, next(self.parameters()), engine)
 
     def sample(
         self,
@@ -275,8 +264,7 @@ class Student(Pretrained):
         weight = next(self.parameters())
         dtype = weight.dtype  # of the noise, whatever autocast makes of the frames
         per_hop = hop // self.config.samples_per_hidden_frame
-        longest = FRAMES_ON_GPU if weight.is_cuda else FRAMES_AT_ONCE
-        for frames in in_pieces(chunks, per_hop * longest):
+        for frames in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(

@@ -19,7 +19,9 @@ from flows import (
     WaveNet,
     choose_engine,
 )
-from flows.fused import FusedStack
+from flows.engines import without
+from flows.fused import WIDEST, FusedStack
+from student.config import StudentConfig
 
 FRAMES_AT_ONCE = 64
 """Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
@@ -27,6 +29,31 @@ cache."""
 
 FRAMES_ON_GPU = 512
 """The same on a GPU, which has to be asked layer by layer, and should have to do meanwhile."""
+
+
+def frames_at_once(device: torch.device) -> int:
+    """Return how many conditioning frames are computed together on a device, at most."""
+    return FRAMES_ON_GPU if device.type == "cuda" else FRAMES_AT_ONCE
+
+
+def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple[Engine, str]:
+    """Choose how to sample a student.
+
+    Args:
+        config: of the student.
+        like: a tensor with its dtype and device.
+        engine: what is asked for.
+    Returns:
+        as `flows.choose_engine`, which knows nothing of frames and widths.
+    """
+    chosen, said = choose_engine(like, engine)
+    if chosen == "compiled" and config.frame_length > 1:
+        needed = "compiled sampling is for students of frame_length 1"
+        return without(engine, f"{needed}, this one's is {config.frame_length}")
+    if chosen == "fused" and config.residual_channels > WIDEST:
+        needed = f"fused sampling is for at most {WIDEST} residual channels"
+        return without(engine, f"{needed}, this student has {config.residual_channels}")
+    return chosen, said
 
 
 class Renderer:
@@ -68,7 +95,8 @@ class Renderer:
         if chosen == "compiled":
             self._chain = CompiledChain(networks, transformer, like.shape[0], hop_length)
         elif chosen == "fused":
-            mixed, device = torch.is_autocast_enabled(like.device.type), like.device.type
+            device = like.device.type
+            mixed = torch.is_autocast_enabled(device)
             dtype = torch.get_autocast_dtype(device) if mixed else like.dtype
             self._stacks = [FusedStack(network.layers, dtype) for network in networks]
 
