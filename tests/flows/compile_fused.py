@@ -15,36 +15,35 @@ from flows.fused.kernel import gated_layer
 from flows.fused.stack import WIDEST, fuse
 from flows.gated import SQRT_HALF, ResidualLayer
 
-KERNELS = [  # compute capability; width, skips, kernel size
-    (80, 6, 9, 2),
-    (80, WIDEST, WIDEST, 3),
-    (90, 64, 0, 3),
-    (90, WIDEST, WIDEST, 3),
+KERNELS = [  # compute capability; width, skips, kernel size; the first layer of a signal
+    (80, (6, 9, 2), True),
+    (80, (WIDEST, WIDEST, 3), False),
+    (90, (64, 0, 3), False),
+    (90, (WIDEST, WIDEST, 3), False),
 ]
-FLAGS = {"has_past": True, "has_context": True, "residual_gain": SQRT_HALF, "widen": False}
 FLOATS = ("gate_bias", "out_bias", "total")
 NUMBERS = ("h", "past", "context", "gate_weight", "out_weight", "residual")
 
 
-def compiled(precision: str, capability: int, *sizes: int) -> dict[str, object]:
+def compiled(
+    precision: str, capability: int, sizes: tuple[int, int, int], is_first: bool
+) -> dict[str, object]:
     [layer] = fuse([ResidualLayer(*sizes, dilation=1)], torch.float32)
     number = "*bf16" if precision == "bf16" else "*fp32"
     constants = {
         **layer.sizes,
-        **FLAGS,
-        "add_to_total": bool(sizes[1]),
+        "has_past": not is_first,
+        "has_context": not is_first,
+        "add_to_total": sizes[1] > 0 and not is_first,
+        "residual_gain": SQRT_HALF,
         "precision": "ieee" if precision == "bf16" else precision,
+        "widen": False,
     }
-    types = {
-        name: "constexpr"
-        if name in constants
-        else "*fp32"
-        if name in FLOATS
-        else number
-        if name in NUMBERS
-        else "i32"
-        for name in gated_layer.arg_names
-    }
+    if is_first:  # Triton compiles an argument of 1 in
+        constants |= {"history": 1, "dilation": 1, "frame_length": 1}
+    types = dict.fromkeys(gated_layer.arg_names, "i32")
+    types |= dict.fromkeys(NUMBERS, number) | dict.fromkeys(FLOATS, "*fp32")
+    types |= dict.fromkeys(constants, "constexpr")
     aligned = {
         (i,): [["tt.divisibility", 16]] for i, type in enumerate(types.values()) if type[0] == "*"
     }
