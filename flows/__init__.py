@@ -14,6 +14,7 @@ from flows.coupling import (
 from flows.density import Flow, StandardLogistic, StandardNormal
 from flows.dequantize import Dequantize
 from flows.elementwise import Elementwise
+from flows.engines import Engine, EngineError, choose_engine
 from flows.families import (
     FAMILIES,
     FamilyConfig,
@@ -41,7 +42,7 @@ from flows.networks import Mlp, NonCausalWaveNet
 from flows.past import Past
 from flows.pretrained import ArtefactError, Pretrained
 from flows.rescale import DiagonalScale
-from flows.sequential import Engine, EngineError, choose_engine, draw_chunks
+from flows.sequential import draw_chunks
 from flows.signal_families import glow_signal, nice_signal
 from flows.streaming import CompiledChain
 from flows.transform import Compose, Inverse, Transform

@@ -2,7 +2,9 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,9 @@ from flows.past import Past
 from flows.weight_norm import normalised_conv
 
 SQRT_HALF = math.sqrt(0.5)
+
+Stack = Callable[[Tensor, Tensor | None, Past | None], Tensor]
+"""`residual_stack` with its layers given."""
 
 
 class ResidualLayer(nn.Module):
@@ -113,6 +118,16 @@ def skip_gain(num_layers: int) -> float:
     return 1.0 / math.sqrt(num_layers)
 
 
+class Recent(Protocol):
+    """The last inputs of a layer, a fixed number of them, as a full deque holds them."""
+
+    def __getitem__(self, age: int, /) -> Tensor:
+        """Return an input (B, R); 0 is the oldest."""
+
+    def append(self, h: Tensor, /) -> Any:
+        """Put an input at the end, and drop the oldest."""
+
+
 @dataclass
 class LayerCache:
     """One layer's weights laid out for a single step, and the inputs it still needs."""
@@ -121,7 +136,7 @@ class LayerCache:
     out_weight: Tensor  # (R, R + S)
     out_bias: Tensor
     taps: tuple[int, ...]  # positions in `past` that the kernel reads, oldest first
-    past: deque[Tensor]  # the last (kernel - 1) * dilation inputs, (B, R) each
+    past: Recent  # the last (kernel - 1) * dilation inputs
 
     def step(self, h: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Advance by one sample.

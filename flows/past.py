@@ -43,13 +43,31 @@ class Past:
 
     def before(self, x: Tensor, length: int) -> Tensor:
         """Return a chunk (B, C, T) with the `length` samples before it: (B, C, length + T)."""
+        extended = torch.cat([self._last(x, length), x], -1)
+        self._keep(extended[..., extended.shape[-1] - length :])
+        return extended
+
+    def swap(self, x: Tensor, length: int) -> Tensor:
+        """Return the `length` samples before a chunk (B, C, T) alone: (B, C, length).
+
+        For who reads both where they are: the chunk is not copied.
+        """
+        before = self._last(x, length)
+        end = x[..., max(0, x.shape[-1] - length) :]
+        if end.shape[-1] < length:
+            end = torch.cat([before[..., end.shape[-1] :], end], -1)
+        self._keep(end)
+        return before
+
+    def _last(self, x: Tensor, length: int) -> Tensor:
         if self._next == len(self._kept):
             self._kept.append(x.new_zeros(*x.shape[:-1], length))
-        extended = torch.cat([self._kept[self._next], x], -1)
+        return self._kept[self._next]
+
+    def _keep(self, end: Tensor) -> None:
         # A copy: a view would keep the whole chunk.
-        self._kept[self._next] = extended[..., extended.shape[-1] - length :].clone()
+        self._kept[self._next] = end.clone()
         self._next += 1
-        return extended
 
 
 def with_past(x: Tensor, length: int, past: Past | None) -> Tensor:

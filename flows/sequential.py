@@ -1,60 +1,32 @@
-"""Sequential sampling from a WaveNet, in compiled code where that applies.
+"""Sequential sampling from a WaveNet, in compiled code or as a CUDA graph where that applies.
 
-The reference is one PyTorch step per sample: any device, any precision. What it computes in float32
-on a CPU, `flows.compiled.sequential` computes without leaving compiled code.
+The reference is one PyTorch step per sample: any device, any precision (`flows.cached`). What it
+computes in float32 on a CPU, `flows.compiled.sequential` computes without leaving compiled code.
 """
 
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flows.autoregressive import Autoregressive
+from flows.cached import cached_chunks
 from flows.compiled.layout import lay_out_frames, lay_out_network, start_streams
 from flows.compiled.sequential import advance
 from flows.context import check_frames
-from flows.logistic_mixture import sample_mixture
+from flows.engines import Engine, choose_engine
+from flows.graph import graph_chunks
 from flows.mixture import MixtureCdf
 from flows.transform import check_continuous, check_signal
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
-Engine = Literal["auto", "compiled", "torch"]
-
 LONGEST_BLOCK = 8
 """Samples for which the compiled loop computes a layer's older taps at once, at most."""
-
-
-class EngineError(ValueError):
-    """An engine was asked for that does not exist or does not apply."""
-
-
-def choose_engine(like: Tensor, engine: Engine = "auto") -> tuple[Engine, str]:
-    """Choose how to sample.
-
-    Args:
-        like: a tensor with the dtype and device of the noise.
-        engine: "compiled", "torch", or "auto": compiled where it applies.
-    Returns:
-        "compiled" or "torch"; and which it is and why, in words.
-    Raises:
-        EngineError: if the engine is unknown, or "compiled" does not apply.
-    """
-    if engine not in ("auto", "compiled", "torch"):
-        raise EngineError(f"engine is {engine!r}, expected 'auto', 'compiled' or 'torch'")
-    if engine == "torch":
-        return "torch", "PyTorch, as asked"
-    found = f"{like.dtype} on {like.device.type}"
-    if found == "torch.float32 on cpu":
-        return "compiled", f"compiled, {torch.get_num_threads()} threads"
-    if engine == "compiled":
-        raise EngineError(f"compiled sampling is for torch.float32 on cpu, got {found}")
-    return "torch", f"PyTorch, because the model is {found}"
 
 
 def draw_chunks(
@@ -77,7 +49,7 @@ def draw_chunks(
         noise: standard normal, or logistic for a mixture, shape (B, C, T).
         context: frames, shape (B, H, L) with T a multiple of L.
         choice: for a mixture: uniform in [0, 1), shape (B, C, T).
-        engine: see `choose_engine`. The two agree to float rounding, which the signal feeds back.
+        engine: see `choose_engine`. They agree to float rounding, which the signal feeds back.
         chunk: samples in a piece, about: the compiled loop rounds to whole frames.
     Yields:
         x, shape (B, C, n) each, in the order of time.
@@ -99,35 +71,13 @@ def draw_chunks(
     check_frames(context, noise, wavenet.context_channels)
     if isinstance(transformer, MixtureCdf) != (choice is not None):
         raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
-    if choose_engine(noise, engine)[0] == "compiled":
+    chosen = choose_engine(noise, engine, sequential=True)[0]
+    if chosen == "compiled":
         floor = transformer.log_scale_floor
         yield from _compiled_chunks(wavenet, floor, noise, context, choice, chunk)
     else:
-        yield from _torch_chunks(wavenet, transformer, noise, context, choice, chunk)
-
-
-@torch.no_grad()
-def _torch_chunks(
-    wavenet: WaveNet,
-    transformer: Affine | MixtureCdf,
-    noise: Tensor,
-    context: Tensor | None,
-    choice: Tensor | None,
-    chunk: int,
-) -> Iterator[Tensor]:
-    state = wavenet.start(noise, context)
-    x = torch.zeros_like(noise[..., 0])
-    for start in range(0, noise.shape[-1], chunk):
-        drawn = []
-        for t in range(start, min(start + chunk, noise.shape[-1])):
-            params = wavenet.step(x, state)
-            if choice is None:
-                x, _ = transformer.inverse(noise[..., t], params)
-            else:
-                floor = transformer.log_scale_floor
-                x = sample_mixture(params, choice[..., t], noise[..., t], floor)
-            drawn.append(x)
-        yield torch.stack(drawn, -1)
+        chunks = graph_chunks if chosen == "graph" else cached_chunks
+        yield from chunks(wavenet, transformer, noise, context, choice, chunk)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flows.autoregressive import Conditioner
 from flows.context import check_frames
-from flows.gated import LayerCache, ResidualLayer, as_matrix, residual_stack, skip_gain
+from flows.gated import LayerCache, ResidualLayer, Stack, as_matrix, residual_stack, skip_gain
 from flows.linear_prediction import LinearPrediction, PredictionCache
 from flows.past import Past, with_past
 from flows.transform import check_signal
@@ -162,13 +162,20 @@ class WaveNet(Conditioner):
         """Past samples that the parameters of a step can depend on."""
         return self.config.receptive_field
 
-    def forward(self, x: Tensor, context: Tensor | None = None, past: Past | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        past: Past | None = None,
+        stack: Stack | None = None,
+    ) -> Tensor:
         """Compute all parameters in parallel.
 
         Args:
             x: signal, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
             past: of a signal in chunks; None for a whole signal.
+            stack: what computes the gated layers; None for PyTorch.
         Returns:
             parameters, shape (B, P, C, T).
         Raises:
@@ -183,7 +190,7 @@ class WaveNet(Conditioner):
                 prediction = self.prediction(x, context, past)
             inputs += [prediction, ERROR_GAIN * _delayed(x - prediction, past)]
         h = self.first(torch.cat(inputs, 1) / self.input_std)
-        h = residual_stack(self.layers, h, gates, past)
+        h = stack(h, gates, past) if stack else residual_stack(self.layers, h, gates, past)
         # Mixed precision ends here: the rounding of a location to 8 bits is larger than a small
         # scale.
         with torch.autocast(x.device.type, enabled=False):

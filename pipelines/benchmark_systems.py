@@ -38,7 +38,7 @@ class System:
 
 
 def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> list[System]:
-    """List the ways of sampling a teacher: naive, cached, and compiled where that applies.
+    """List the ways of sampling a teacher: naive, cached, and the fast one that applies.
 
     Args:
         teacher: what to sample.
@@ -68,13 +68,15 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
             warm_up=lambda: teacher.sample(frames[..., :1], engine="torch"),
         ),
     ]
-    if teacher.choose_engine()[0] == "compiled":
-        for batch, count in dict.fromkeys([(1, 1), (BATCH, 1), (BATCH, threads)]):
+    fast = teacher.choose_engine()[0]
+    if fast != "torch":
+        on_one = [(1, 1), (BATCH, 1)] if fast == "compiled" else [(1, threads)]
+        for batch, count in dict.fromkeys([*on_one, (BATCH, threads)]):
             many = frames.expand(batch, -1, -1)
             systems.append(
                 System(
-                    name=f"teacher, compiled{_sizes(batch, count, threads)}",
-                    draw=partial(teacher.sample, many, engine="compiled"),
+                    name=f"teacher, {fast}{_sizes(batch, count, threads)}",
+                    draw=partial(teacher.sample, many, engine=fast),
                     num_samples=batch * num_samples,
                     threads=count,
                     batch=batch,

@@ -79,7 +79,8 @@ def generate(
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled", "torch", or "auto": compiled where it applies.
+        engine: how to sample: "compiled" on a CPU, "fused" (student) or "graph" (teacher) on a
+            GPU, "torch", or "auto": the first of them that applies.
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
             samples are those of a file, to rounding.
         speaker: who speaks, for a model that is told.
@@ -106,7 +107,9 @@ def generate(
         for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
             frames = _frames(source, mel, max_seconds)
             name = source.relative_to(input) if input.is_dir() else Path(source.name)
-            generator = torch.Generator().manual_seed(_seed_of(seed, name.as_posix()))
+            generator = torch.Generator(next(network.parameters()).device).manual_seed(
+                _seed_of(seed, name.as_posix())
+            )
             features = with_speaker(torch.from_numpy(frames)[None], speakers, speaker)
             features = features.to(next(network.parameters()))
             pieces = (

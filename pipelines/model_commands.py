@@ -39,7 +39,8 @@ def generate(
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled", "torch", or "auto": compiled where it applies.
+        engine: how to sample: "compiled" on a CPU, "fused" (student) or "graph" (teacher) on a
+            GPU, "torch", or "auto": the first of them that applies.
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: who speaks, for a model that is told.
     """

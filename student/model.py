@@ -14,7 +14,6 @@ from flows import (
     Compose,
     ContextShift,
     Engine,
-    EngineError,
     Flow,
     Fold,
     FrameContext,
@@ -25,7 +24,6 @@ from flows import (
     StandardNormal,
     Transform,
     WaveNet,
-    choose_engine,
     iaf,
     unbound_log_scale,
 )
@@ -34,7 +32,7 @@ from flows.density import check_temperature
 from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
-from student.rendering import FRAMES_AT_ONCE, Renderer, draw_frames, in_pieces
+from student.rendering import Renderer, draw_frames, frames_at_once, in_pieces, student_engine
 
 
 class StudentSample(NamedTuple):
@@ -201,15 +199,8 @@ class Student(Pretrained):
         return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
-        """Choose how to sample; as `flows.choose_engine`, and in PyTorch what comes in frames."""
-        length = self.config.frame_length
-        if length > 1 and engine == "compiled":
-            raise EngineError(
-                f"compiled sampling is for students of frame_length 1, this one's is {length}"
-            )
-        if length > 1 and engine == "auto":
-            return "torch", f"PyTorch, in frames of {length} samples"
-        return choose_engine(next(self.parameters()), engine)
+        """Choose how to sample; see `flows.choose_engine`."""
+        return student_engine(self.config, next(self.parameters()), engine)
 
     def sample(
         self,
@@ -224,7 +215,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, L).
             temperature: factor on the noise.
             generator: source of randomness.
-            engine: "compiled", "torch", or "auto": compiled where it applies; see
+            engine: "compiled", "fused", "torch", or "auto": the first of them that applies; see
                 `choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
@@ -270,9 +261,10 @@ class Student(Pretrained):
         """Draw a waveform under consecutive hidden frames, shape (B, H, n) each."""
         check_temperature(temperature)
         hop, renderer = self.config.hop_length, None
-        dtype = next(self.parameters()).dtype  # of the noise, whatever autocast makes of the frames
+        weight = next(self.parameters())
+        dtype = weight.dtype  # of the noise, whatever autocast makes of the frames
         per_hop = hop // self.config.samples_per_hidden_frame
-        for frames in in_pieces(chunks, per_hop * FRAMES_AT_ONCE):
+        for frames in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(

@@ -19,10 +19,41 @@ from flows import (
     WaveNet,
     choose_engine,
 )
+from flows.engines import without
+from flows.fused import WIDEST, FusedStack
+from student.config import StudentConfig
 
 FRAMES_AT_ONCE = 64
 """Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
 cache."""
+
+FRAMES_ON_GPU = 512
+"""The same on a GPU, which has to be asked layer by layer, and should have to do meanwhile."""
+
+
+def frames_at_once(device: torch.device) -> int:
+    """Return how many conditioning frames are computed together on a device, at most."""
+    return FRAMES_ON_GPU if device.type == "cuda" else FRAMES_AT_ONCE
+
+
+def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple[Engine, str]:
+    """Choose how to sample a student.
+
+    Args:
+        config: of the student.
+        like: a tensor with its dtype and device.
+        engine: what is asked for.
+    Returns:
+        as `flows.choose_engine`, which knows nothing of frames and widths.
+    """
+    chosen, said = choose_engine(like, engine)
+    if chosen == "compiled" and config.frame_length > 1:
+        needed = "compiled sampling is for students of frame_length 1"
+        return without(engine, f"{needed}, this one's is {config.frame_length}")
+    if chosen == "fused" and config.residual_channels > WIDEST:
+        needed = f"fused sampling is for at most {WIDEST} residual channels"
+        return without(engine, f"{needed}, this student has {config.residual_channels}")
+    return chosen, said
 
 
 class Renderer:
@@ -34,7 +65,7 @@ class Renderer:
         filters: after the last flow, none or one.
         like: a tensor with the noise's batch, dtype and device.
         hop_length: samples per frame of the conditioning.
-        engine: see `flows.choose_engine`; "torch" for a frame student.
+        engine: see `flows.choose_engine`; not "compiled" for a frame student.
         rotations: of a frame student, between its networks.
         voices: what the context carries, none or one; added last.
     """
@@ -59,8 +90,15 @@ class Renderer:
         self._voices = voices
         self._past = Past()
         self._chain: CompiledChain | None = None
-        if choose_engine(like, engine)[0] == "compiled":
+        self._stacks: list[FusedStack | None] = [None] * len(networks)
+        chosen = choose_engine(like, engine)[0]
+        if chosen == "compiled":
             self._chain = CompiledChain(networks, transformer, like.shape[0], hop_length)
+        elif chosen == "fused":
+            device = like.device.type
+            mixed = torch.is_autocast_enabled(device)
+            dtype = torch.get_autocast_dtype(device) if mixed else like.dtype
+            self._stacks = [FusedStack(network.layers, dtype) for network in networks]
 
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
@@ -69,8 +107,11 @@ class Renderer:
         with self._past as past:
             if self._chain is None:
                 x, _ = self._fold(x)
-                for k, network in enumerate(self._networks):
-                    shift, log_scale = self._transformer.split(network(x, frames, past))
+                for k, (network, stack) in enumerate(
+                    zip(self._networks, self._stacks, strict=True)
+                ):
+                    params = network(x, frames, past, stack)
+                    shift, log_scale = self._transformer.split(params)
                     x = x * log_scale.exp() + shift
                     for matrix in self._matrices[k : k + 1]:
                         with torch.autocast(x.device.type, enabled=False):

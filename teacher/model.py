@@ -231,7 +231,7 @@ class Teacher(Pretrained):
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
         """Choose how to sample; see `flows.choose_engine`."""
-        return choose_engine(next(self.parameters()), engine)
+        return choose_engine(next(self.parameters()), engine, sequential=True)
 
     def sample(
         self,
@@ -247,7 +247,7 @@ class Teacher(Pretrained):
             temperature: factor on the noise of each sample; the choice of a mixture's component
                 stays as it is.
             generator: source of randomness.
-            engine: "compiled", "torch", or "auto": compiled where it applies; see
+            engine: "compiled", "graph", "torch", or "auto": the first of them that applies; see
                 `flows.choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.

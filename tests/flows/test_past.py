@@ -64,3 +64,12 @@ def test_what_is_kept_does_not_grow() -> None:
             network(torch.randn(1, 2, 40, dtype=torch.float64), None, past)
         sizes.add(sum(kept.untyped_storage().nbytes() for kept in past._kept))
     assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("length", [1, 4, 9])
+def test_a_past_alone_is_what_comes_before_the_chunk(length: int) -> None:
+    x, alone, in_front = torch.randn(2, 3, 20), Past(), Past()
+    for chunk in x.split([1, 6, 2, 11], -1):
+        with alone, in_front:
+            expected = in_front.before(chunk, length)[..., :length]
+            assert torch.equal(alone.swap(chunk, length), expected)

@@ -15,12 +15,10 @@ from flows import (
     Affine,
     Autoregressive,
     BoundedAffine,
-    EngineError,
     Made,
     MixtureCdf,
     WaveNet,
     WaveNetConfig,
-    choose_engine,
     draw_chunks,
     maf,
 )
@@ -262,21 +260,6 @@ def test_rows_are_multiplied_and_added(num_rows: int) -> None:
     expected[1 : 1 + num_rows] += x[2 : 2 + num_rows, :depth] @ matrix
     multiply_add(out, 1, x, 2, num_rows, weights, 1)
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_the_engine_is_chosen_and_said() -> None:
-    single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
-    assert choose_engine(single)[0] == "compiled"
-    assert choose_engine(single, "torch") == ("torch", "PyTorch, as asked")
-    chosen, why = choose_engine(double)
-    assert chosen == "torch"
-    assert "torch.float64 on cpu" in why
-    with pytest.raises(
-        EngineError, match=r"is for torch\.float32 on cpu, got torch\.float64 on cpu"
-    ):
-        choose_engine(double, "compiled")
-    with pytest.raises(EngineError, match="engine is 'fast', expected 'auto'"):
-        choose_engine(single, "fast")
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

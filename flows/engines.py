@@ -1,0 +1,81 @@
+"""Which code draws samples: PyTorch, which is the reference, or a faster one where that applies."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from flows.fused.stack import fused_name, fused_obstacle
+
+Engine = Literal["auto", "compiled", "fused", "graph", "torch"]
+
+
+class EngineError(ValueError):
+    """An engine was asked for that does not exist or does not apply."""
+
+
+def choose_engine(
+    like: Tensor, engine: Engine = "auto", *, sequential: bool = False
+) -> tuple[Engine, str]:
+    """Choose how to sample.
+
+    Args:
+        like: a tensor with the dtype and device of the noise.
+        engine: "compiled" for a CPU (`flows.compiled`), "fused" (`flows.fused`) or "graph"
+            (`flows.graph`) for a GPU, "torch", or "auto": the first of them that applies.
+        sequential: samples are drawn one after the other, as a teacher's, not in parallel.
+    Returns:
+        the engine, not "auto"; and which it is and why, in words.
+    Raises:
+        EngineError: if the engine is unknown or does not apply.
+    """
+    if engine not in get_args(Engine):
+        *names, last = map(repr, get_args(Engine))
+        raise EngineError(f"engine is {engine!r}, expected {', '.join(names)} or {last}")
+    if engine == "torch":
+        return "torch", "PyTorch, as asked"
+    on_cuda: Engine = "graph" if sequential else "fused"
+    fast: Engine = "compiled" if like.device.type == "cpu" else on_cuda
+    chosen = fast if engine == "auto" else engine
+    obstacle = _obstacle(chosen, like, sequential)
+    if obstacle is None:
+        return chosen, _in_words(chosen, like)
+    return without(engine, obstacle)
+
+
+def without(engine: Engine, obstacle: str) -> tuple[Engine, str]:
+    """Return PyTorch in the place of an engine that does not apply, if none was asked for by name.
+
+    Args:
+        engine: what was asked for.
+        obstacle: why it does not apply, a sentence.
+    Raises:
+        EngineError: if it was asked for by name.
+    """
+    if engine != "auto":
+        raise EngineError(obstacle)
+    return "torch", f"PyTorch, because {obstacle}"
+
+
+def _obstacle(engine: Engine, like: Tensor, sequential: bool) -> str | None:
+    """Say why an engine does not apply, if it does not."""
+    found = f"{like.dtype} on {like.device.type}"
+    if engine == "compiled":
+        applies = found == "torch.float32 on cpu"
+        return None if applies else f"compiled sampling is for torch.float32 on cpu, got {found}"
+    if engine == "graph":
+        if not sequential:
+            return "graph sampling is for teachers, which draw sample after sample"
+        applies = like.device.type == "cuda"
+        return None if applies else f"graph sampling is for cuda, got {found}"
+    if sequential:
+        return "fused sampling is for students, which draw in parallel"
+    return fused_obstacle(like.dtype, like.device)
+
+
+def _in_words(engine: Engine, like: Tensor) -> str:
+    if engine == "compiled":
+        return f"compiled, {torch.get_num_threads()} threads"
+    if engine == "graph":
+        return "PyTorch's steps as a CUDA graph"
+    return fused_name(like.dtype)
