@@ -63,11 +63,11 @@ class ExcitedContext(nn.Module):
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
               \phi_t = \phi_{t-1} + f_t / f_s
 
-    Pitch and voicing v (0 or 1) are predicted from the conditioning alone, at the end of each
-    frame; between the ends f goes linearly. The two signals are folded as the student's are, r
-    samples to a step, and a layer joins them to the hidden frames. They are a function of the
-    conditioning: the density given it stays what it is. The waveform's gradient does not reach the
-    pitch, which is trained on its own (`Distillation`'s `pitch`).
+    Pitch and voicing v (0 or 1) are predicted from the conditioning alone, or a part of it, at the
+    end of each frame; between the ends f goes linearly. The two signals are folded as the student's
+    are, r samples to a step, and a layer joins them to the hidden frames. They are a function of
+    the conditioning: the density given it stays what it is. The waveform's gradient does not reach
+    a predicted pitch, which is trained on its own (`Distillation`'s `pitch`).
 
     Args:
         frames: the network of the conditioning, of H channels.
@@ -75,6 +75,8 @@ class ExcitedContext(nn.Module):
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
         config: range of the pitch.
+        pitch_row: row of the conditioning that is log2 of the pitch in Hz, the voicing below it;
+            None to predict them.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
         the pitch's running phase. arXiv:1904.12088
@@ -87,14 +89,17 @@ class ExcitedContext(nn.Module):
         hop_length: int,
         frame_length: int,
         config: ExcitationConfig,
+        pitch_row: int | None = None,
     ) -> None:
         super().__init__()
         self.frames = frames
         self.hop_length = hop_length
         self.fold = Fold(frame_length, num_channels=2)
         self.config = config
-        self.hidden = nn.Conv1d(channels, channels, 1)
-        self.head = nn.Conv1d(channels, 2, 1)
+        self.pitch_row = pitch_row
+        if pitch_row is None:
+            self.hidden = nn.Conv1d(channels, channels, 1)
+            self.head = nn.Conv1d(channels, 2, 1)
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
 
     @property
@@ -115,7 +120,9 @@ class ExcitedContext(nn.Module):
         Returns:
             hidden frames, shape (B, H, L * hop_length / r).
         """
-        return self._excite(self.frames(features, num_frames), None)[0]
+        hidden = self.frames(features, num_frames)
+        first = (features.shape[-1] - num_frames) // 2  # neighbours that come with them
+        return self._excite(hidden, features[..., first : first + num_frames], None)[0]
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.
@@ -123,8 +130,8 @@ class ExcitedContext(nn.Module):
         As `FrameContext.stream`, hop_length / r times as many.
         """
         phase: Phase | None = None
-        for hidden in self.frames.stream(pieces):
-            excited, phase = self._excite(hidden, phase)
+        for hidden, features in self.frames.stream_beside(pieces):
+            excited, phase = self._excite(hidden, features, phase)
             yield excited
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
@@ -139,9 +146,16 @@ class ExcitedContext(nn.Module):
         span = self.config.fmax_hz / self.config.fmin_hz
         return Pitch(self.config.fmin_hz * span ** torch.sigmoid(height), voicing)
 
-    def _excite(self, hidden: Tensor, phase: Phase | None) -> tuple[Tensor, Phase]:
+    def _given(self, features: Tensor) -> Pitch:
+        assert self.pitch_row is not None
+        octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
+        return Pitch(octaves.double().exp2(), voicing - 0.5)
+
+    def _excite(
+        self, hidden: Tensor, features: Tensor, phase: Phase | None
+    ) -> tuple[Tensor, Phase]:
         with torch.no_grad():
-            pitch = self._pitch(hidden)
+            pitch = self._pitch(hidden) if self.pitch_row is None else self._given(features)
             signals, phase = self._oscillate(pitch, phase)
         excitation, _ = self.fold(signals.to(hidden.dtype))
         hidden = hidden.repeat_interleave(excitation.shape[-1] // hidden.shape[-1], -1)

@@ -26,6 +26,7 @@ from flows import (
     WaveNet,
     choose_engine,
     iaf,
+    rows_in_words,
     unbound_log_scale,
 )
 from flows.config import from_dict
@@ -79,20 +80,20 @@ class Student(Pretrained):
         super().__init__()
         self.config = config
         self.metadata: dict[str, Any] = {}
-        hidden = config.context_channels
+        hidden, r = config.context_channels, config.frame_length
         frame_context = FrameContext(
             config.num_features,
             hidden,
             config.context_margin,
             blind=config.conditioning == "none",
+            rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
         self.context: FrameContext | ExcitedContext = frame_context
         if config.excitation.kind == "harmonic":
             self.context = ExcitedContext(
-                frame_context, hidden, config.hop_length, config.frame_length, config.excitation
+                frame_context, hidden, config.hop_length, r, config.excitation, config.pitch_row
             )
         self.transformer = Affine(config.log_scale_floor)
-        r = config.frame_length
         networks = [
             WaveNet(size, self.transformer.num_params, r, hidden) for size in config.wavenets
         ]
