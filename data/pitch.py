@@ -24,7 +24,7 @@ AUDIBLE_DBFS = -55.0
 LOWEST_HZ = 10.0
 """Below the pitch of any voice; what is read from other people's files may not be less: the longest
 period decides how much memory is needed."""
-FRAMES_AT_ONCE = 1024
+FRAMES_AT_ONCE = 256
 """Frames measured at once: a recording of any length takes bounded memory."""
 
 
