@@ -201,7 +201,7 @@ class Distillation(nn.Module):
             measured = self.measure_pitch(recording)
             with self._gradients_if(self.config.pitch_weight):
                 predicted = context.pitch(log_mel, recording.shape[-1] // context.hop_length)
-                return pitch_loss(predicted, *measured)
+                return pitch_loss(predicted, *measured, context.config)
 
     def _feature_network(self) -> FeatureNetwork:
         """Make the network that listens, the teacher's where no term asks for one."""

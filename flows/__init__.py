@@ -2,6 +2,7 @@
 
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
 from flows.context import FrameContext, check_conditioning, rows_in_words
+from flows.context_shift import ContextShift
 from flows.convolution import CausalConvolution
 from flows.coupling import (
     Coupling,
@@ -73,6 +74,7 @@ __all__ = [
     "CompiledChain",
     "Compose",
     "Conditioner",
+    "ContextShift",
     "Coupling",
     "CouplingNetwork",
     "Dequantize",

@@ -116,8 +116,7 @@ def generate(
     written: list[Generated] = []
     with ExitStack() as held:
         for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
-            frames = _frames(source, mel, pitch, max_seconds)
-            frames[mel.num_mels : mel.num_mels + 1] += pitch_shift / 12
+            frames = _frames(source, mel, pitch, pitch_shift, max_seconds)
             name = source.relative_to(input) if input.is_dir() else Path(source.name)
             generator = torch.Generator().manual_seed(_seed_of(seed, name.as_posix()))
             features = with_speaker(torch.from_numpy(frames)[None], speakers, speaker)
@@ -198,7 +197,11 @@ def _check_shift(semitones: float, pitch: PitchConfig) -> None:
 
 
 def _frames(
-    source: Path, config: MelConfig, pitch: PitchConfig, max_seconds: float | None
+    source: Path,
+    config: MelConfig,
+    pitch: PitchConfig,
+    pitch_shift: float,
+    max_seconds: float | None,
 ) -> np.ndarray:
     """Log-mel frames, and rows of pitch, of a recording or a saved array, float32 (rows, L)."""
     if source.suffix == ".npy":
@@ -210,6 +213,9 @@ def _frames(
         frames = log_mel_in_pieces(padded, config, frames_per_piece=FRAMES_PER_PIECE)
         batch = torch.from_numpy(frames)[None], torch.from_numpy(padded)[None, None]
         frames = with_pitch(*batch, config, pitch)[0].numpy()
+    if pitch.num_rows:
+        frames[config.num_mels] += pitch_shift / 12
+        _check_pitch(source, frames, config)
     if max_seconds is not None:
         frames = frames[:, : max(1, round(max_seconds * config.sample_rate / config.hop_length))]
     return frames
@@ -233,13 +239,17 @@ def _read_frames(source: Path, config: MelConfig, pitch: PitchConfig) -> np.ndar
         raise InputError(f"{source}: holds values that are not finite")
     frames = frames.astype(np.float32)
     if pitch.num_rows:
+        _check_pitch(source, frames, config)
         rows = torch.from_numpy(frames[config.num_mels :])
-        try:
-            check_pitch_rows(rows, config.sample_rate)
-        except ValueError as error:
-            raise InputError(f"{source}: {error}") from error
         rows.copy_(pitch_rows(rows[:1], rows[1:], pitch)[0])
     return frames
+
+
+def _check_pitch(source: Path, frames: np.ndarray, config: MelConfig) -> None:
+    try:
+        check_pitch_rows(torch.from_numpy(frames[config.num_mels :]), config.sample_rate)
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def _seed_of(seed: int, name: str) -> int:

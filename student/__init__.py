@@ -1,9 +1,10 @@
 """The student: a composition of inverse autoregressive flows that samples in parallel."""
 
 from student.config import StudentConfig
-from student.excitation import ExcitationConfig, ExcitedContext, Pitch
+from student.excitation import ExcitationConfig, ExcitedContext
 from student.export import StreamingStudent, WholeStudent
 from student.model import Student, StudentSample
+from student.pitch import Pitch
 
 __all__ = [
     "ExcitationConfig",

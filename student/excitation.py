@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import Fold, FrameContext
+from student.pitch import Pitch, PitchPredictor
+from student.voice import Voice, VoiceState, pulse_train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,36 +18,37 @@ class ExcitationConfig:
     """What drives a frame student beside noise, and the range of its pitch.
 
     Args:
-        kind: "none" as in the papers, or "harmonic": a sine and a cosine of the pitch.
+        kind: "none" as in the papers; "harmonic": a sine and a cosine of the pitch; "voice": both,
+            and a filtered pulse train, which is added to the waveform, too.
         sample_rate: of the waveforms, Hz.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
+        voice_order: taps of the filter of "voice" beside the first.
+        pitch_channels: width of the layers that predict the pitch.
     """
 
-    kind: Literal["none", "harmonic"] = "none"
+    kind: Literal["none", "harmonic", "voice"] = "none"
     sample_rate: int = 16000
     fmin_hz: float = 60.0
     fmax_hz: float = 400.0
+    voice_order: int = 192
+    pitch_channels: int = 128
 
     def __post_init__(self) -> None:
-        if self.kind not in ("none", "harmonic"):
+        if self.kind not in ("none", "harmonic", "voice"):
             raise ValueError(
-                f"student.excitation.kind is {self.kind!r}, expected 'none' or 'harmonic'"
+                f"student.excitation.kind is {self.kind!r}, expected 'none', 'harmonic' or 'voice'"
             )
+        for name in ("voice_order", "pitch_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"student.excitation.{name} is {getattr(self, name)}, expected at least 1"
+                )
         if not 0 < self.fmin_hz < self.fmax_hz <= self.sample_rate / 4:
             raise ValueError(
                 f"student.excitation has fmin_hz {self.fmin_hz} and fmax_hz {self.fmax_hz}, "
                 f"expected 0 < fmin_hz < fmax_hz <= a quarter of sample_rate {self.sample_rate}"
             )
-
-
-class Pitch(NamedTuple):
-    """What is predicted of each conditioning frame's end."""
-
-    hz: Tensor
-    """Pitch, shape (B, L)."""
-    voicing: Tensor
-    """Logit of its being voiced, shape (B, L)."""
 
 
 class Phase(NamedTuple):
@@ -55,6 +58,13 @@ class Phase(NamedTuple):
     """Pitch there, shape (B, 1)."""
     cycles: Tensor
     """Its phase in cycles, float64, shape (B, 1)."""
+
+
+class ExcitationState(NamedTuple):
+    """What the excitation of one piece leaves to the next."""
+
+    phase: Phase
+    voice: VoiceState | None
 
 
 class ExcitedContext(nn.Module):
@@ -69,8 +79,12 @@ class ExcitedContext(nn.Module):
     the conditioning: the density given it stays what it is. The waveform's gradient does not reach
     a predicted pitch, which is trained on its own (`Distillation`'s `pitch`).
 
+    With a voice, r more channels carry it folded: the networks read what is voiced of the waveform,
+    and a `ContextShift` after them adds it.
+
     Args:
-        frames: the network of the conditioning, of H channels.
+        frames: the network of the conditioning, of H channels, followed by those that the pitch
+            is predicted from, if it is.
         channels: H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
@@ -95,12 +109,17 @@ class ExcitedContext(nn.Module):
         self.frames = frames
         self.hop_length = hop_length
         self.fold = Fold(frame_length, num_channels=2)
+        self.fold_voice = Fold(frame_length)
         self.config = config
+        self.channels = channels
         self.pitch_row = pitch_row
+        self.predictor: PitchPredictor | None = None
         if pitch_row is None:
-            self.hidden = nn.Conv1d(channels, channels, 1)
-            self.head = nn.Conv1d(channels, 2, 1)
+            self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
+        self.voice: Voice | None = None
+        if config.kind == "voice":
+            self.voice = Voice(channels, hop_length, config.voice_order)
 
     @property
     def margin(self) -> int:
@@ -111,6 +130,11 @@ class ExcitedContext(nn.Module):
         """Store the corpus's mean and standard deviation per band, shape (M,) each."""
         self.frames.set_statistics(mean, std)
 
+    def set_initial_std(self, std: float) -> None:
+        """Give an untrained voice this deviation."""
+        if self.voice is not None:
+            self.voice.set_initial_std(std)
+
     def forward(self, features: Tensor, num_frames: int) -> Tensor:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
@@ -118,7 +142,7 @@ class ExcitedContext(nn.Module):
             features: as `FrameContext.forward`'s.
             num_frames: conditioning frames wanted, L.
         Returns:
-            hidden frames, shape (B, H, L * hop_length / r).
+            hidden frames, shape (B, H, L * hop_length / r), with r more channels for a voice.
         """
         hidden = self.frames(features, num_frames)
         first = (features.shape[-1] - num_frames) // 2  # neighbours that come with them
@@ -129,9 +153,9 @@ class ExcitedContext(nn.Module):
 
         As `FrameContext.stream`, hop_length / r times as many.
         """
-        phase: Phase | None = None
+        state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
-            excited, phase = self._excite(hidden, features, phase)
+            excited, state = self._excite(hidden, features, state)
             yield excited
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
@@ -139,31 +163,50 @@ class ExcitedContext(nn.Module):
         return self._pitch(self.frames(features, num_frames))
 
     def _pitch(self, hidden: Tensor) -> Pitch:
-        # Eight bits of a pitch are half a hertz: a phase that drifts away.
-        with torch.autocast(hidden.device.type, enabled=False):
-            hidden = self.hidden(hidden.to(self.hidden.weight.dtype))
-            voicing, height = self.head(F.leaky_relu(hidden, 0.2)).unbind(1)
-        span = self.config.fmax_hz / self.config.fmin_hz
-        return Pitch(self.config.fmin_hz * span ** torch.sigmoid(height), voicing)
+        assert self.predictor is not None
+        predicted: Pitch = self.predictor(hidden[:, self.channels :])
+        return predicted
 
-    def _given(self, features: Tensor) -> Pitch:
-        assert self.pitch_row is not None
+    def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict or read the pitch in Hz, and whether it is voiced, (B, L) each."""
+        if self.pitch_row is None:
+            pitch = self._pitch(hidden)
+            return pitch.hz, pitch.voicing > 0
         octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
-        return Pitch(octaves.double().exp2(), voicing - 0.5)
+        # As high as a predicted one may be.
+        return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
 
     def _excite(
-        self, hidden: Tensor, features: Tensor, phase: Phase | None
-    ) -> tuple[Tensor, Phase]:
+        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
+    ) -> tuple[Tensor, ExcitationState]:
         with torch.no_grad():
-            pitch = self._pitch(hidden) if self.pitch_row is None else self._given(features)
-            signals, phase = self._oscillate(pitch, phase)
-        excitation, _ = self.fold(signals.to(hidden.dtype))
-        hidden = hidden.repeat_interleave(excitation.shape[-1] // hidden.shape[-1], -1)
-        return F.leaky_relu(self.join(torch.cat([hidden, excitation], 1)), 0.2), phase
+            track, voiced = self._track(hidden, features)
+            cycles, hz, phase = self._oscillate(track, None if state is None else state.phase)
+            angle = 2 * torch.pi * cycles
+            gate = voiced[..., None]
+            signals = torch.stack([angle.cos() * gate, angle.sin() * gate], 1).flatten(2)
+        hidden = hidden[:, : self.channels]
+        folded, _ = self.fold(signals.to(hidden.dtype))
+        steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
+        excited = F.leaky_relu(self.join(torch.cat([steps, folded], 1)), 0.2)
+        if self.voice is None:
+            return excited, ExcitationState(phase, None)
+        pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
+        with torch.autocast(hidden.device.type, enabled=False):
+            dtype = self.join.weight.dtype
+            voice, voice_state = self.voice(
+                pulses.to(dtype),
+                hidden.to(dtype),
+                voiced.to(dtype),
+                None if state is None else state.voice,
+            )
+        folded_voice, _ = self.fold_voice(voice)
+        context = torch.cat([excited, folded_voice.to(excited.dtype)], 1)
+        return context, ExcitationState(phase, voice_state)
 
-    def _oscillate(self, pitch: Pitch, phase: Phase | None) -> tuple[Tensor, Phase]:
-        """Run the phase through L frames: cosine and sine, shape (B, 2, L * hop_length)."""
-        hz = pitch.hz.double()
+    def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
+        """Run the phase through L frames: cycles and pitch of each sample, (B, L, hop_length)."""
+        hz = hz.double()
         if phase is None:
             phase = Phase(hz[:, :1], torch.zeros_like(hz[:, :1]))
         hop, rate = self.hop_length, self.config.sample_rate
@@ -172,9 +215,6 @@ class ExcitedContext(nn.Module):
         ends = (phase.cycles + ((before + hz) / 2 * (hop / rate)).cumsum(1)).remainder(1.0)
         starts = torch.cat([phase.cycles, ends[:, :-1]], 1)
         time = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device)
-        slope = (hz - before)[..., None] / (2 * hop)
-        cycles = starts[..., None] + (before[..., None] + slope * time) * (time / rate)
-        angle = 2 * torch.pi * cycles
-        voiced = (pitch.voicing > 0)[..., None]
-        signals = torch.stack([angle.cos() * voiced, angle.sin() * voiced], 1)
-        return signals.flatten(2), Phase(hz[:, -1:], ends[:, -1:])
+        slope = (hz - before)[..., None] / hop
+        cycles = starts[..., None] + (before[..., None] + slope / 2 * time) * (time / rate)
+        return cycles, before[..., None] + slope * time, Phase(hz[:, -1:], ends[:, -1:])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flows import Past, fold_weight_norm
+from flows import Inverse, Past, fold_weight_norm
 from student.model import Student
 from student.spectral_filter import SpectralFilter
 
@@ -25,6 +25,7 @@ class WholeStudent(nn.Module):
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
         self.filters = nn.ModuleList(SpectralFilter(f, span) for f in student._filters)
+        self.voices = nn.ModuleList(Inverse(voice) for voice in student._voices)
         self.eval().requires_grad_(False)
 
     def forward(self, noise: Tensor, log_mel: Tensor) -> Tensor:
@@ -42,6 +43,8 @@ class WholeStudent(nn.Module):
         x, _ = self.fold.inverse(x)
         for filter in self.filters:
             x = filter(x, frames, past)
+        for voice in self.voices:
+            x, _ = voice(x, frames)
         return x
 
 

@@ -12,6 +12,7 @@ from flows import (
     Affine,
     CausalConvolution,
     Compose,
+    ContextShift,
     Engine,
     EngineError,
     Flow,
@@ -83,24 +84,26 @@ class Student(Pretrained):
         hidden, r = config.context_channels, config.frame_length
         frame_context = FrameContext(
             config.num_features,
-            hidden,
+            hidden + config.excitation.pitch_channels * config.predicts_pitch,
             config.context_margin,
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
         self.context: FrameContext | ExcitedContext = frame_context
-        if config.excitation.kind == "harmonic":
+        if config.excitation.kind != "none":
             self.context = ExcitedContext(
                 frame_context, hidden, config.hop_length, r, config.excitation, config.pitch_row
             )
         self.transformer = Affine(config.log_scale_floor)
+        voices = [ContextShift(r)] if config.excitation.kind == "voice" else []
+        channels = hidden + r * len(voices)
         networks = [
-            WaveNet(size, self.transformer.num_params, r, hidden) for size in config.wavenets
+            WaveNet(size, self.transformer.num_params, r, channels) for size in config.wavenets
         ]
         rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]
         filters = []
         if config.filter_order:
-            filters = [CausalConvolution(config.filter_order, context_channels=hidden)]
+            filters = [CausalConvolution(config.filter_order, context_channels=channels)]
         self.fold = Fold(r)
         steps: list[Transform] = [Inverse(self.fold)] if r > 1 else []
         for k, network in enumerate(networks):
@@ -108,12 +111,14 @@ class Student(Pretrained):
             steps += [Inverse(rotation) for rotation in rotations[k : k + 1]]
         steps += [self.fold] if r > 1 else []
         steps += [Inverse(filter) for filter in filters]
+        steps += voices
         # Compose runs from data to noise: the last step of sampling comes first.
         self.flow = Flow(BASES[config.base](), Compose(reversed(steps)))
         # Registered inside the flow; noise side first.
         self._networks = networks
         self._rotations = rotations  # of a frame student, between the networks
         self._filters = filters  # one or none
+        self._voices = voices  # likewise
         self.set_initial_std(config.initial_std)
 
     @property
@@ -142,10 +147,15 @@ class Student(Pretrained):
         self.set_initial_std(waveform_std)
 
     def set_initial_std(self, std: float) -> None:
-        """Set the last flow's log-scale bias so that fresh samples have this deviation."""
+        """Set the last flow's log-scale bias so that fresh samples have this deviation.
+
+        An untrained voice gets it, too.
+        """
         log_scale = math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
         self._networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
+        if isinstance(self.context, ExcitedContext):
+            self.context.set_initial_std(std)
 
     def forward(self, z: Tensor, log_mel: Tensor) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
@@ -186,6 +196,8 @@ class Student(Pretrained):
             gain = log_gain.exp()
             x, loc, log_scale = x * gain + shift, loc * gain + shift, log_scale + log_gain
             log_scales.append(log_gain)
+        for voice in self._voices:
+            (x, _), (loc, _) = voice.inverse(x, frames), voice.inverse(loc, frames)
         return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
@@ -271,6 +283,7 @@ class Student(Pretrained):
                     hop,
                     self.choose_engine(engine)[0],
                     self._rotations,
+                    self._voices,
                 )
             noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
             yield renderer(noise * temperature, frames)

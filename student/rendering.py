@@ -9,6 +9,7 @@ from flows import (
     Affine,
     CausalConvolution,
     CompiledChain,
+    ContextShift,
     Engine,
     Fold,
     Past,
@@ -35,6 +36,7 @@ class Renderer:
         hop_length: samples per frame of the conditioning.
         engine: see `flows.choose_engine`; "torch" for a frame student.
         rotations: of a frame student, between its networks.
+        voices: what the context carries, none or one; added last.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Renderer:
         hop_length: int,
         engine: Engine,
         rotations: Sequence[Rotation] = (),
+        voices: Sequence[ContextShift] = (),
     ) -> None:
         self._networks = networks
         with torch.no_grad():
@@ -53,6 +56,7 @@ class Renderer:
         self._fold = Fold(networks[0].num_channels)
         self._transformer = transformer
         self._filters = filters
+        self._voices = voices
         self._past = Past()
         self._chain: CompiledChain | None = None
         if choose_engine(like, engine)[0] == "compiled":
@@ -75,6 +79,8 @@ class Renderer:
             for filter in self._filters:
                 shift, log_scale = filter.shift_and_log_scale(x, frames, past)
                 x = x * log_scale.exp() + shift
+        for voice in self._voices:
+            x, _ = voice.inverse(x, frames)
         return x
 
 

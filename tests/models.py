@@ -31,7 +31,13 @@ LOGISTIC_STUDENT = dataclasses.replace(STUDENT, base="logistic")
 FRAME_STUDENT = dataclasses.replace(STUDENT, frame_length=4, flow_layers=(2, 1, 2), kernel_size=2)
 EXCITED_STUDENT = dataclasses.replace(
     FRAME_STUDENT,
-    excitation=ExcitationConfig(kind="harmonic", sample_rate=400, fmin_hz=20.0, fmax_hz=100.0),
+    excitation=ExcitationConfig(
+        kind="harmonic", sample_rate=400, fmin_hz=20.0, fmax_hz=100.0, pitch_channels=5
+    ),
+)
+VOICED_STUDENT = dataclasses.replace(
+    EXCITED_STUDENT,
+    excitation=dataclasses.replace(EXCITED_STUDENT.excitation, kind="voice", voice_order=9),
 )
 FILTERED_STUDENT = dataclasses.replace(STUDENT, filter_order=5)
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from data import yin
 from distill import Distillation, DistillationConfig, SpectralConfig, check_health
-from distill.pitch import pitch_loss
-from student import ExcitedContext, Pitch
+from distill.pitch import BELL, pitch_loss
+from student import ExcitationConfig, ExcitedContext, Pitch
+from student.pitch import BINS_PER_OCTAVE, pitch_bins
 from tests.models import (
     EXCITED_STUDENT,
     FRAME_STUDENT,
@@ -22,6 +23,7 @@ from tests.models import (
 )
 
 SPECTRAL = SpectralConfig(fft_sizes=(64,), hop_lengths=(16,), win_lengths=(64,))
+CONFIG = ExcitationConfig(kind="harmonic")
 EXCITATION = EXCITED_STUDENT.excitation
 
 
@@ -29,16 +31,26 @@ def measure_pitch(waveform: Tensor) -> tuple[Tensor, Tensor]:
     return yin(waveform, EXCITATION.sample_rate, HOP, EXCITATION.fmin_hz, EXCITATION.fmax_hz)
 
 
+def predicted(hz: Tensor, voicing: Tensor) -> Pitch:
+    """A prediction that is as sure of a pitch as the loss's bell, (B, L) each."""
+    bins = torch.arange(pitch_bins(CONFIG.fmin_hz, CONFIG.fmax_hz))[:, None]
+    position = BINS_PER_OCTAVE * (hz / CONFIG.fmin_hz).log2()[:, None]
+    return Pitch(hz, voicing, -0.5 * ((bins - position) / BELL).square())
+
+
 def test_loss_counts_the_pitch_of_voiced_frames_alone() -> None:
-    hz = torch.tensor([[100.0, 200.0]])
+    hz = torch.tensor([[100.0, 150.0]])
     voiced = torch.tensor([[True, False]])
     sure = torch.tensor([[20.0, -20.0]])
-    assert float(pitch_loss(Pitch(hz, sure), hz, voiced)) == pytest.approx(0, abs=1e-6)
-    octave = pitch_loss(Pitch(2 * hz, sure), hz, voiced)
-    assert float(octave) == pytest.approx(1.0, abs=1e-6)
-    wrong = pitch_loss(Pitch(hz, -sure), hz, voiced)
+    assert float(pitch_loss(predicted(hz, sure), hz, voiced, CONFIG)) == pytest.approx(0, abs=1e-6)
+    # Between two bells the divergence is half the squared distance in deviations.
+    above = hz * 2 ** torch.tensor([[2 / BINS_PER_OCTAVE, 1.0]])
+    found = pitch_loss(predicted(above, sure), hz, voiced, CONFIG)
+    assert float(found) == pytest.approx((2 / BELL) ** 2 / 2, rel=1e-3)
+    wrong = pitch_loss(predicted(hz, -sure), hz, voiced, CONFIG)
     assert float(wrong) == pytest.approx(20.0, rel=1e-6)
-    assert float(pitch_loss(Pitch(hz, -sure.abs()), hz, torch.zeros(1, 2).bool())) < 1e-6
+    none = pitch_loss(predicted(hz, -sure.abs()), hz, torch.zeros(1, 2).bool(), CONFIG)
+    assert float(none) < 1e-6
 
 
 def make_objective(**weights: float) -> Distillation:
@@ -79,7 +91,7 @@ def test_a_pitch_of_no_weight_is_told_but_not_trained() -> None:
     assert not terms["pitch"].requires_grad
     terms["loss"].backward()
     assert isinstance(objective.student.context, ExcitedContext)
-    assert objective.student.context.head.weight.grad is None
+    assert objective.student.context.predictor.head.weight.grad is None
 
 
 def test_health_compares_contexts_without_the_pitch() -> None:

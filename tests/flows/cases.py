@@ -9,6 +9,7 @@ from flows import (
     BoundedAffine,
     CausalConvolution,
     Compose,
+    ContextShift,
     Coupling,
     DiagonalScale,
     Elementwise,
@@ -254,6 +255,7 @@ CASES = [
         (CHANNELS, SAMPLES),
         (HIDDEN, FRAMES),
     ),
+    Case("context_shift", lambda: ContextShift(2), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
     Case(
         "composition_of_maf_and_iaf",
         lambda: Compose(

@@ -14,7 +14,15 @@ from flows import EngineError
 from student import StreamingStudent, Student, StudentConfig, WholeStudent
 from student.frame import sample_by_sample
 from student.rendering import FRAMES_AT_ONCE, draw_frames
-from tests.models import EXCITED_STUDENT, FRAME_STUDENT, HOP, STUDENT, make_mel, make_student
+from tests.models import (
+    EXCITED_STUDENT,
+    FRAME_STUDENT,
+    HOP,
+    STUDENT,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+)
 
 R, FRAMES = FRAME_STUDENT.frame_length, 6
 CONFIGS = {
@@ -22,6 +30,8 @@ CONFIGS = {
     "filtered": dataclasses.replace(FRAME_STUDENT, filter_order=5),
     "excited": EXCITED_STUDENT,
     "excited_and_filtered": dataclasses.replace(EXCITED_STUDENT, filter_order=5),
+    "voiced": VOICED_STUDENT,
+    "voiced_and_filtered": dataclasses.replace(VOICED_STUDENT, filter_order=5),
     "one_step": dataclasses.replace(FRAME_STUDENT, flow_layers=(2,)),
     "frame_is_hop": dataclasses.replace(FRAME_STUDENT, frame_length=HOP),
 }

@@ -9,10 +9,19 @@ from torch import Tensor
 
 from data import yin
 from student import ExcitationConfig, Student, StudentConfig
-from tests.models import EXCITED_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
+from tests.models import (
+    EXCITED_STUDENT,
+    HOP,
+    MELS,
+    STUDENT,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+)
 
 GIVEN = dataclasses.replace(STUDENT, pitch=True)
 EXCITED = dataclasses.replace(EXCITED_STUDENT, pitch=True)
+VOICED = dataclasses.replace(VOICED_STUDENT, pitch=True)
 FRAMES = 6
 
 
@@ -23,7 +32,8 @@ def make_noise(frames: int = FRAMES) -> Tensor:
 
 def told(hz: float, voicing: float = 1.0, frames: int = FRAMES) -> Tensor:
     """Two utterances of the same frames at a steady pitch."""
-    rows = torch.tensor([math.log2(hz), voicing]).double()[:, None].expand(2, 2, frames)
+    rows = torch.tensor([math.log2(hz), voicing], dtype=torch.float64)
+    rows = rows[:, None].expand(2, 2, frames)
     return torch.cat([make_mel(frames=frames), rows], 1)
 
 
@@ -33,7 +43,7 @@ def deaf(student: Student) -> Student:
     return student
 
 
-@pytest.mark.parametrize("config", [GIVEN, EXCITED])
+@pytest.mark.parametrize("config", [GIVEN, EXCITED, VOICED])
 def test_frames_without_the_pitch_are_refused(config: StudentConfig) -> None:
     student = make_student(config=config)
     message = r"\(2, 4, 6\), expected \(B, 6, .* of 4 mel bands, pitch, voicing"
@@ -43,7 +53,7 @@ def test_frames_without_the_pitch_are_refused(config: StudentConfig) -> None:
         next(student.stream([make_mel()]))
 
 
-@pytest.mark.parametrize("config", [GIVEN, EXCITED])
+@pytest.mark.parametrize("config", [GIVEN, EXCITED, VOICED])
 @pytest.mark.parametrize("other", [told(45.0), told(30.0, 0.0)])
 def test_the_sample_follows_pitch_and_voicing(config: StudentConfig, other: Tensor) -> None:
     student = make_student(config=config)
@@ -51,8 +61,9 @@ def test_the_sample_follows_pitch_and_voicing(config: StudentConfig, other: Tens
     assert not torch.allclose(first, second)
 
 
-def test_an_unvoiced_excitation_has_no_pitch() -> None:
-    student = deaf(make_student(config=EXCITED))
+@pytest.mark.parametrize("config", [EXCITED, VOICED])
+def test_an_unvoiced_excitation_has_no_pitch(config: StudentConfig) -> None:
+    student = deaf(make_student(config=config))
     voiced = [student(make_noise(), told(hz)).waveform for hz in (30.0, 45.0)]
     assert not torch.allclose(*voiced)
     unvoiced = [student(make_noise(), told(hz, 0.0)).waveform for hz in (30.0, 45.0)]
@@ -64,6 +75,12 @@ def test_a_given_pitch_is_not_predicted() -> None:
     assert names == {"frames", "join"}
 
 
+def test_a_pitch_beyond_a_quarter_of_the_rate_is_taken_for_that() -> None:
+    student = deaf(make_student(config=VOICED))
+    highest, beyond = (student(make_noise(), told(hz)).waveform for hz in (100.0, 1e6))
+    torch.testing.assert_close(highest, beyond)
+
+
 def test_neighbours_do_not_move_the_pitch() -> None:
     student, features = make_student(config=EXCITED), told(30.0)
     features[:, MELS] += torch.linspace(0, 1, FRAMES)
@@ -73,7 +90,7 @@ def test_neighbours_do_not_move_the_pitch() -> None:
     )
 
 
-@pytest.mark.parametrize("config", [GIVEN, EXCITED])
+@pytest.mark.parametrize("config", [GIVEN, EXCITED, VOICED])
 @pytest.mark.parametrize("margin", [0, 1, 2])
 @pytest.mark.parametrize("size", [1, 4])
 def test_pieces_join_to_the_whole(config: StudentConfig, margin: int, size: int) -> None:

@@ -1,0 +1,51 @@
+"""A signal that the context itself carries, taken off: what is left is the flow's."""
+
+import torch
+from torch import Tensor
+
+from flows.fold import Fold
+from flows.transform import Transform, check_signal
+
+
+class ContextShift(Transform):
+    r"""Subtract a signal that is a function of the conditioning alone.
+
+    .. math:: z_t = x_t - v_t(c), \qquad \log|\det J| = 0
+
+    The additive step of NICE with nothing but the context to its network: exact in both directions
+    whatever made v, which comes folded as the last r channels of the context.
+
+    Args:
+        factor: samples per context frame, r.
+    References:
+        NICE (Dinh et al., 2015), sec. 3.2. arXiv:1410.8516
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.fold = Fold(factor)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Subtract the signal from (B, 1, T).
+
+        Raises:
+            ValueError: if there is no context (B, H, T / r), or it has less than r channels.
+        """
+        check_signal(x, 1)
+        return x - self._signal(x, context), torch.zeros_like(x[:, 0, 0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Add the signal to (B, 1, T)."""
+        check_signal(z, 1, "z")
+        return z + self._signal(z, context), torch.zeros_like(z[:, 0, 0])
+
+    def _signal(self, x: Tensor, context: Tensor | None) -> Tensor:
+        r = self.fold.factor
+        shape = None if context is None else tuple(context.shape)
+        expected = (x.shape[0], x.shape[2] / r)
+        if context is None or shape is None or (shape[0], shape[-1]) != expected or shape[1] < r:
+            raise ValueError(
+                f"context has shape {shape}, expected ({x.shape[0]}, at least {r}, "
+                f"{x.shape[2]} / {r})"
+            )
+        return self.fold.inverse(context[:, -r:].to(x.dtype))[0]
