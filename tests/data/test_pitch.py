@@ -24,6 +24,7 @@ from data import (
     from_int16,
     log_mel,
     pitch_rows,
+    synthesise,
     with_pitch,
     yin,
 )
@@ -191,6 +192,15 @@ def test_utterances_have_the_pitch_where_it_is_wanted(corpus: Path) -> None:
     stored = torch.from_numpy(np.load(manifest.mel_path(told.utterances[0].name)))
     assert torch.equal(told.load(0)[1], stored)
     assert torch.equal(plain.load(0)[1], stored[:80])
+
+
+def test_speakers_come_below_the_pitch(tmp_path: Path) -> None:
+    synthesise(tmp_path / "corpus" / "ann", num_utterances=3, seconds=0.4)
+    utterances = UtteranceSet(run(tmp_path / "corpus", WITH_PITCH), "train", ["ann", "bob"], PITCH)
+    stored = np.load(utterances.manifest.mel_path(utterances.utterances[0].name))
+    frames = utterances.load(0)[1]
+    assert torch.equal(frames[:82], torch.from_numpy(stored))
+    assert frames[82:].mean(1).tolist() == [1.0, 0.0]
 
 
 def test_beyond_the_end_it_is_unvoiced_at_the_last_pitch(corpus: Path) -> None:
