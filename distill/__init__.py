@@ -1,5 +1,6 @@
 """The objective that lets a student learn from a teacher."""
 
+from distill.adversarial import AdversarialConfig, Adversary
 from distill.config import DistillationConfig
 from distill.contrastive import contrastive_kl
 from distill.crepe import CrepeFeatures
@@ -25,6 +26,8 @@ from distill.spectral import (
 )
 
 __all__ = [
+    "AdversarialConfig",
+    "Adversary",
     "CrepeFeatures",
     "Distillation",
     "DistillationConfig",

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import get_args
 
+from distill.adversarial import AdversarialConfig
 from distill.divergence import Estimator
 from distill.perceptual import PerceptualConfig
 from distill.spectral import SpectralConfig
@@ -36,11 +37,13 @@ class DistillationConfig:
         forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
         pitch_weight: weight of the distance of the predicted pitch, where the student has an
             excitation and is not given the pitch.
+        adversarial_weight: weight of the discriminators' verdict.
         forward_kl_frames: how much of each clip's start that term sees, mel frames.
         initialise_context: start the student's context network from the teacher's, where the two
             agree in shape.
         spectral: resolutions of the spectral terms.
         perceptual: the network that listens.
+        adversarial: the discriminators.
     """
 
     kl_weight: float = 0.5
@@ -57,10 +60,12 @@ class DistillationConfig:
     contrastive_limit: float = 10.0
     forward_kl_weight: float = 0.0
     pitch_weight: float = 1.0
+    adversarial_weight: float = 0.0
     forward_kl_frames: int = 1
     initialise_context: bool = True
     spectral: SpectralConfig = field(default_factory=SpectralConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
 
     def __post_init__(self) -> None:
         weights = {f.name for f in dataclasses.fields(self) if f.name.endswith("_weight")}

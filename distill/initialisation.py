@@ -23,8 +23,8 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
         student: untrained, in its training form or folded; changed in place.
         teacher: trained; its weight norm may be folded.
     Returns:
-        whether the networks agree in shape and see their frames; if not, the student is left as it
-        is.
+        whether the networks agree in shape and see their frames; if not, as where the student's
+        predicts a pitch, too, the student is left as it is.
     """
     if teacher.context.blind or student.frame_context.blind:
         return False

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from distill.adversarial import Adversary
 from distill.config import DistillationConfig
 from distill.contrastive import contrastive_kl
 from distill.crepe import CrepeFeatures
@@ -72,6 +73,7 @@ class Distillation(nn.Module):
         log_mel: Tensor,
         recording: Tensor,
         generator: torch.Generator | None = None,
+        adversary: Adversary | None = None,
     ) -> dict[str, Tensor]:
         """Draw a sample and score it.
 
@@ -81,10 +83,19 @@ class Distillation(nn.Module):
             recording: the waveform the conditioning was computed from, shape (B, 1, T).
             generator: source of Monte-Carlo draws, on the waveform's device; default: the same
                 draws in every call.
+            adversary: discriminators to be deceived; their own loss, `discriminator`, is a part of
+                `loss`.
         Returns:
             scalars by name: `loss`, and its terms, unweighted.
         """
-        terms = self.score(self.student(noise, log_mel), log_mel, recording, generator)
+        sample = self.student(noise, log_mel)
+        terms = self.score(sample, log_mel, recording, generator)
+        if adversary is not None:
+            terms["adversarial"], terms["discriminator"] = adversary.losses(
+                sample.waveform, recording
+            )
+            deceit = self.config.adversarial_weight * terms["adversarial"]
+            terms["loss"] = terms["loss"] + deceit + terms["discriminator"]
         if self.student.config.predicts_pitch:
             terms["pitch"] = self._pitch_term(recording, log_mel)
             terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
@@ -97,7 +108,7 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample; as `forward`, without the pitch."""
+        """Score a drawn sample; as `forward`, without the pitch and the adversary."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
         kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]

@@ -86,7 +86,11 @@ def ablate(
     for name, config in configs.items():
         folder = out / name
         commands.distill(
-            dataclasses.replace(recipe, distillation=config), dump, teacher, folder, device
+            dataclasses.replace(recipe, distillation=config),
+            dump,
+            teacher,
+            exp=folder,
+            device=device,
         )
         student = Student.from_pretrained(folder / "student", place)
         rows.append(

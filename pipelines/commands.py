@@ -10,8 +10,11 @@ import torch
 import data
 from data import Manifest, SegmentSampler
 from distill import initialise_context
+from flows import folded_state, load_folded_state
+from pipelines.pretrained import model_folder
 from pipelines.processes import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
+from pipelines.state import differences
 from pipelines.tasks import StudentTask, TeacherTask
 from pipelines.training import train
 from pipelines.workspace import (
@@ -96,6 +99,7 @@ def distill(
     recipe: Recipe,
     dump: Path | None = None,
     teacher: Path | None = None,
+    initial: Path | None = None,
     exp: Path | None = None,
     device: str = "auto",
 ) -> None:
@@ -104,7 +108,8 @@ def distill(
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         dump: prepared data; default: dump/NAME.
-        teacher: folder of the trained teacher; default: EXP/teacher.
+        teacher: folder or name of the trained teacher; default: EXP/teacher.
+        initial: folder or name of a trained student to start from; default: a fresh one.
         exp: results; the model goes to its folder `student`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
@@ -113,7 +118,7 @@ def distill(
     config = recipe.student_training
     place = pick_device(device)
     train(
-        student_task(recipe, dump, teacher or exp / "teacher", place),
+        student_task(recipe, dump, teacher or exp / "teacher", place, initial),
         _sampler(recipe, manifest, config),
         config,
         exp / "student",
@@ -125,19 +130,26 @@ def distill(
         print(f"student: {exp / 'student'}")
 
 
-def student_task(recipe: Recipe, dump: Path, teacher: Path, place: torch.device) -> StudentTask:
-    """Build an untrained student and what it is trained and measured by.
+def student_task(
+    recipe: Recipe,
+    dump: Path,
+    teacher: Path,
+    place: torch.device,
+    initial: Path | None = None,
+) -> StudentTask:
+    """Build a student and what it is trained and measured by.
 
     Args:
         recipe: sizes, objective and seed.
         dump: prepared data.
         teacher: folder of the trained teacher.
         place: where the teacher and the held-out utterances go.
+        initial: folder of a trained student to start from; without one it is untrained.
     Raises:
-        ValueError: if the teacher or the data do not fit the recipe.
+        ValueError: if the teacher, the initial student or the data do not fit the recipe.
     """
     manifest = _manifest(recipe, dump)
-    teacher_model = Teacher.from_pretrained(teacher, place)
+    teacher_model = Teacher.from_pretrained(model_folder(teacher), place)
     mel_of(teacher_model, teacher).check_same(manifest.mel, str(dump))
     torch.manual_seed(recipe.seed)
     speakers = speakers_in(recipe, manifest)
@@ -147,7 +159,9 @@ def student_task(recipe: Recipe, dump: Path, teacher: Path, place: torch.device)
     recipe.data.pitch.check_same(pitch_of(teacher_model, teacher), str(teacher))
     model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
-    if recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
+    if initial is not None:
+        _load_student(initial, model)
+    elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
         print("the teacher's context network does not fit: the student's starts afresh")
     count = recipe.student_training.validation_utterances
     return StudentTask(
@@ -158,6 +172,15 @@ def student_task(recipe: Recipe, dump: Path, teacher: Path, place: torch.device)
         recipe.data.mel,
         recipe.seed,
     )
+
+
+def _load_student(folder: Path, model: Student) -> None:
+    """Give a student in its training form the weights of a trained one of the same sizes."""
+    trained = Student.from_pretrained(model_folder(folder))
+    changes = list(differences(trained.config_dict(), model.config_dict()))
+    if changes:
+        raise ValueError(f"{folder}: is not the recipe's student: {'; '.join(changes)}")
+    load_folded_state(model, folded_state(trained))
 
 
 def _manifest(recipe: Recipe, dump: Path) -> Manifest:

@@ -77,7 +77,7 @@ def generate(
     """Generate a waveform for every input.
 
     Args:
-        model: folder of a teacher or a student.
+        model: folder of a teacher or a student, or the name of a pretrained one.
         input: an audio file, a log-mel `.npy` of shape (num_mels, L) in the model's convention, or
             a folder of either. For a model that is given the pitch, an array has two rows more, see
             `data.pitch_rows`.

@@ -1,7 +1,7 @@
 """The state of a training run: what a checkpoint holds, and the best model so far."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,8 @@ class TrainingState:
 
     Args:
         trained: module whose trainable parameters the optimiser steps.
-        model: the model within it.
-        averaged: its averaged copy.
+        modules: what checkpoints hold, by name: `model`, within `trained`; `averaged`, its averaged
+            copy; what else is trained.
         optimizer: of the parameters of `trained`, in their order.
         precision: Fabric's; holds the loss scale under "16-mixed".
         folder: of the run.
@@ -69,8 +69,7 @@ class TrainingState:
     def __init__(
         self,
         trained: nn.Module,
-        model: Pretrained,
-        averaged: AveragedModel,
+        modules: Mapping[str, nn.Module],
         optimizer: torch.optim.Optimizer,
         precision: Precision,
         folder: Path,
@@ -80,7 +79,7 @@ class TrainingState:
         self.folder = folder
         self.checkpoints = folder / FOLDER
         self._named = [(n, p) for n, p in trained.named_parameters() if p.requires_grad]
-        self._modules = {"model": model, "averaged": averaged}
+        self._modules = dict(modules)
         self._optimizer = optimizer
         self._precision = precision
         self._metadata = metadata
@@ -88,7 +87,9 @@ class TrainingState:
     @property
     def average(self) -> Pretrained:
         """The averaged model."""
-        average = self._modules["averaged"].module
+        averaged = self._modules["averaged"]
+        assert isinstance(averaged, AveragedModel)
+        average = averaged.module
         assert isinstance(average, Pretrained)
         return average
 

@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data import Batch, MelConfig, log_mel, yin
-from distill import Distillation, DistillationConfig, check_health
+from distill import Adversary, Distillation, DistillationConfig, check_health
 from flows import Pretrained
 from pipelines.measures import (
     Utterance,
@@ -103,16 +103,29 @@ class StudentTask(Task):
         self.objective = Distillation(
             model, teacher, config, mel.sample_rate, total, features, measure_pitch
         )
+        self.adversary = Adversary(config.adversarial) if config.adversarial_weight else None
         self.held_out = held_out
         self.mel = mel
         self.seed = seed
+
+    @property
+    def companions(self) -> dict[str, nn.Module]:
+        """The discriminators, if any."""
+        return {} if self.adversary is None else {"adversary": self.adversary}
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Draw samples for the batch's conditioning and score them."""
         noise = _noise(self.model, batch.waveform, self.seed, step, batch.first_row)
         draws = torch.Generator(batch.waveform.device)
         draws.manual_seed(_seed_of(self.seed, step, batch.first_row, MONTE_CARLO))
-        return dict(self.objective(noise, batch.log_mel, batch.waveform, draws))
+        adversary = self.adversary
+        if adversary is not None and step < self.objective.config.adversarial.first_step:
+            adversary = None
+        terms = dict(self.objective(noise, batch.log_mel, batch.waveform, draws, adversary))
+        if self.adversary is not adversary:
+            assert self.adversary is not None
+            terms["loss"] = terms["loss"] + self.adversary.at_rest()
+        return terms
 
     def validate(self, model: Pretrained) -> Validation:
         """Objective, health and following of the conditioning on held-out utterances."""
@@ -141,8 +154,9 @@ class StudentTask(Task):
             spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
             for frames in (example.log_mel[:, : self.mel.num_mels], log_mel(sample, self.mel))
         ]
+        # A sample that deceives the discriminators may well have a higher loss in the other terms.
         return Validation(
-            scalars["loss"],
+            scalars["loss"] if self.adversary is None else None,
             scalars | {f"health/{name}": value for name, value in health.values.items()},
             health.warnings,
             audio={"student": sample[0].cpu(), "recording": example.waveform[0].cpu()},

@@ -43,6 +43,11 @@ class Task(nn.Module):
     model: Pretrained
     name: str
 
+    @property
+    def companions(self) -> dict[str, nn.Module]:
+        """What is trained beside the model and kept in checkpoints alone, by name."""
+        return {}
+
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return scalars by name; `loss` is minimised."""
         raise NotImplementedError
@@ -146,7 +151,12 @@ class _Run:
         self.module, self.optimizer = self.fabric.setup(task, adam)
         self.averaged = averaged_copy(task.model, config.ema_decay)
         self.state = TrainingState(
-            task, task.model, self.averaged, adam, self.fabric.strategy.precision, folder, metadata
+            task,
+            {"model": task.model, "averaged": self.averaged, **task.companions},
+            adam,
+            self.fabric.strategy.precision,
+            folder,
+            metadata,
         )
 
     def resume(self) -> None:
@@ -234,11 +244,12 @@ class _Run:
         progress = self.state.progress
         validation = self.task.validate(self.state.average.eval())
         log.validation(progress.step, validation)
-        is_best = math.isfinite(validation.score) and (
-            progress.best_score is None or validation.score < progress.best_score
+        score = validation.score
+        is_best = score is None or (
+            math.isfinite(score) and (progress.best_score is None or score < progress.best_score)
         )
         if is_best:
-            progress.best_score, progress.best_step = validation.score, progress.step
+            progress.best_score, progress.best_step = score, progress.step
         # In this order a run that dies in between finds the model in the checkpoint.
         self.state.save(self.config.keep_checkpoints)
         if is_best:

@@ -18,9 +18,12 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass
 class Validation:
-    """What a validation found: scalars by name (the lower `score`, the better) and warnings."""
+    """What a validation found: scalars by name and warnings.
 
-    score: float
+    The lower `score`, the better; None where no measure decides: the newest model counts.
+    """
+
+    score: float | None
     scalars: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     audio: dict[str, Tensor] = field(default_factory=dict)  # (1, T) at the corpus's rate
@@ -62,7 +65,8 @@ class TrainingLog:
 
     def validation(self, step: int, validation: Validation) -> None:
         """Log what a validation found, and print it."""
-        self.scalars("validation", step, {"score": validation.score, **validation.scalars})
+        score = {} if validation.score is None else {"score": validation.score}
+        self.scalars("validation", step, score | validation.scalars)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.scalars.items())
         self.say(f"step {step}: {shown}")
         for warning in validation.warnings:

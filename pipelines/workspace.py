@@ -23,6 +23,7 @@ from data.decode import decode
 from flows.config import from_dict
 from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
 from pipelines.measures import Utterance
+from pipelines.pretrained import model_folder
 from pipelines.processes import local_rank
 from pipelines.recipe import Recipe
 from student import Student
@@ -72,9 +73,13 @@ def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
 def load_model(folder: Path, device: str | torch.device = "cpu") -> Teacher | Student:
     """Load a teacher or a student, whichever the folder holds.
 
+    Args:
+        folder: or the name of a pretrained model.
+        device: where to put the weights.
     Raises:
         ArtefactError: if the folder holds neither.
     """
+    folder = model_folder(folder)
     kind = read_description(folder)["kind"]
     if kind not in MODELS:
         raise ArtefactError(

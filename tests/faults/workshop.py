@@ -210,3 +210,8 @@ def flip_bit(path: Path, position: int) -> None:
     content[position // 8 % len(content)] ^= 1 << (position % 8)
     path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def kilobytes_of(folder: Path) -> int:
+    """Measure what a folder's files take up on a file system of 4 kB pages."""
+    return sum(4 * -(-p.stat().st_size // 4096) for p in folder.rglob("*") if p.is_file())

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from data import Batch
+from distill import AdversarialConfig
 from flows import ArtefactError
 from flows.folder_lock import FolderInUseError
 from pipelines import Recipe, TrainingConfig, commands, tasks, training
@@ -137,6 +138,46 @@ def test_a_run_that_broke_off_ends_like_one_never_stopped(
         file.write('{"step": 2, "part": "tra')  # a kill in the midst of a line
     run()
     assert_same_run(run.folder, trained / run.kind)
+
+
+def test_discriminators_resume_with_the_student_and_its_newest_model_counts(
+    dump: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spectral = RECIPE.distillation.spectral
+    objective = dataclasses.replace(
+        RECIPE.distillation,
+        adversarial_weight=1.0,
+        adversarial=AdversarialConfig(first_step=2, channels=2, spectral=spectral),
+    )
+    recipe = dataclasses.replace(RECIPE, distillation=objective)
+    whole = Training("student", dump, trained, tmp_path / "whole")
+    whole(recipe)
+    lines = [line for line in curve(whole.folder) if line["part"] == "train"]
+    assert ["discriminator" in line for line in lines] == [False, True, True]
+    assert all("score" not in line for line in curve(whole.folder))
+    assert Student.from_pretrained(whole.folder).metadata["steps"] == 6
+    interrupted = Training("student", dump, trained, tmp_path / "interrupted")
+    interrupt_after(monkeypatch, {1, 4}, partial(signal.raise_signal, signal.SIGTERM))
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            interrupted(recipe)
+    interrupted(recipe)
+    assert_same_run(interrupted.folder, whole.folder)
+
+
+def test_a_student_may_start_from_a_trained_one(dump: Path, trained: Path, tmp_path: Path) -> None:
+    initial = trained / "student"
+    place = torch.device("cpu")
+    task = commands.student_task(RECIPE, dump, trained / "teacher", place, initial)
+    mel = torch.randn(1, RECIPE.student.num_mels, 5)
+    drawn = [
+        student.eval().sample(mel, generator=torch.Generator().manual_seed(0))
+        for student in (task.model, Student.from_pretrained(initial))
+    ]
+    torch.testing.assert_close(*drawn)
+    wider = dataclasses.replace(RECIPE, student=dataclasses.replace(RECIPE.student, kernel_size=2))
+    with pytest.raises(ValueError, match="is not the recipe's student: kernel_size 3 -> 2"):
+        commands.student_task(wider, dump, trained / "teacher", place, initial)
 
 
 def test_random_numbers_of_a_step_do_not_depend_on_the_steps_before(
