@@ -13,6 +13,7 @@ from data.corpora import CORPORA, Corpus, fetch, speech_files
 from data.debian import CorpusError
 from data.features import FeatureMismatch, MelConfig, log_mel
 from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
+from data.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
 from data.prepare import PrepareConfig, prepare, prepare_part
 from data.segments import Batch, SegmentSampler, UtteranceSet, dither
 from data.speakers import speaker_of, speakers_of, with_speaker
@@ -24,6 +25,7 @@ from data.toys import TOYS
 __all__ = [
     "AUDIO_SUFFIXES",
     "CORPORA",
+    "NO_PITCH",
     "SPLITS",
     "TOYS",
     "AudioError",
@@ -34,6 +36,7 @@ __all__ = [
     "FeatureMismatch",
     "Manifest",
     "MelConfig",
+    "PitchConfig",
     "PrepareConfig",
     "SegmentSampler",
     "Skipped",
@@ -44,12 +47,14 @@ __all__ = [
     "Utterance",
     "UtteranceSet",
     "assign_splits",
+    "check_pitch_rows",
     "discrete_columns",
     "dither",
     "fetch",
     "find_audio_files",
     "from_int16",
     "log_mel",
+    "pitch_rows",
     "prepare",
     "prepare_part",
     "read_table",
@@ -61,8 +66,10 @@ __all__ = [
     "split_rows",
     "synthesise",
     "to_int16",
+    "with_pitch",
     "with_speaker",
     "write_blocks",
     "write_pcm",
     "write_waveform",
+    "yin",
 ]

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from data.decode import decode
-from data.features import MelConfig
+from data.features import FeatureMismatch, MelConfig
+from data.pitch import NO_PITCH, PitchConfig
 from data.split import SPLITS, Split
 from flows.atomic import atomic_write
 
@@ -82,6 +83,7 @@ class Contents:
         corpus: name or folder, as the user gave it.
         checksum: SHA-256 over the names and contents of the usable source files.
         mel: the features' convention.
+        pitch: what lies below the bands; nothing if an earlier version made them.
         min_seconds: shorter files were skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
@@ -100,6 +102,7 @@ class Contents:
     statistics: Statistics
     utterances: tuple[Utterance, ...]
     skipped: tuple[Skipped, ...]
+    pitch: PitchConfig = NO_PITCH
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,11 @@ class Manifest:
         return self.contents.mel
 
     @property
+    def pitch(self) -> PitchConfig:
+        """What lies below the bands."""
+        return self.contents.pitch
+
+    @property
     def statistics(self) -> Statistics:
         """Statistics of the training split."""
         return self.contents.statistics
@@ -161,6 +169,20 @@ class Manifest:
     def skipped(self) -> tuple[Skipped, ...]:
         """The files left out."""
         return self.contents.skipped
+
+    def check_pitch(self, wanted: PitchConfig) -> None:
+        """Refuse to give models what was not prepared.
+
+        Args:
+            wanted: what models are given; of kind "none" always is there.
+        Raises:
+            DataError: if there is no pitch, or it was measured otherwise.
+        """
+        try:
+            if wanted.num_rows:
+                wanted.check_same(self.pitch, str(self.dump_dir))
+        except FeatureMismatch as error:
+            raise DataError(f"{error}: run prepare again") from error
 
     def utterances(self, split: Split | None = None) -> list[Utterance]:
         """List the utterances of one split, or all, in the order of their names."""
@@ -176,7 +198,7 @@ class Manifest:
         return waveform_path(self.dump_dir, name)
 
     def mel_path(self, name: str) -> Path:
-        """File of an utterance's log-mel: float32, shape (num_mels, L)."""
+        """File of an utterance's log-mel: float32, shape (num_mels + pitch.num_rows, L)."""
         return mel_path(self.dump_dir, name)
 
     def report(self) -> str:

@@ -23,6 +23,7 @@ from data.manifest import (
     Utterance,
 )
 from data.parallel import choose_num_workers, parallel_map
+from data.pitch import PitchConfig
 from data.split import assign_splits, check_shares
 from data.statistics import training_statistics
 from data.utterance import Record, Task, make_utterance
@@ -37,6 +38,7 @@ class PrepareConfig:
         corpus: a name of `CORPORA`, several joined by "+", or a folder, as given to `fetch`; says
             which files are not speech, and is recorded.
         mel: the log-mel convention, with the sample rate.
+        pitch: whether the models are given pitch and voicing, too, and how they are measured.
         min_seconds: shorter files are skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
@@ -47,6 +49,7 @@ class PrepareConfig:
 
     corpus: str = "allison"
     mel: MelConfig = field(default_factory=MelConfig)
+    pitch: PitchConfig = field(default_factory=PitchConfig)
     min_seconds: float = 0.3
     val_percent: float = 5.0
     test_percent: float = 5.0
@@ -58,6 +61,11 @@ class PrepareConfig:
             raise ValueError(f"min_seconds is {self.min_seconds!r}, expected >= 0")
         if self.num_workers < 0:
             raise ValueError(f"num_workers is {self.num_workers!r}, expected >= 0")
+        if self.pitch.num_rows and self.pitch.fmax_hz > self.mel.sample_rate / 4:
+            raise ValueError(
+                f"pitch.fmax_hz is {self.pitch.fmax_hz}, expected at most a quarter of "
+                f"mel.sample_rate {self.mel.sample_rate}"
+            )
 
 
 def prepare(
@@ -66,11 +74,11 @@ def prepare(
     """Prepare every recording of a corpus; a second run does only what has changed.
 
     Each file becomes `dump_dir/waveforms/NAME.npy` (int16, T a multiple of the hop: the last,
-    incomplete frame is dropped) and `dump_dir/mels/NAME.npy` (float32, num_mels × L), the log-mel
-    being that of the stored waveform. A file is done again when its size or time of change, the
-    settings or the outputs are not what `dump_dir/journal.jsonl` says; outputs whose source is gone
-    are deleted. Unusable files are skipped and listed with their reasons in the manifest and in
-    `dump_dir/report.txt`.
+    incomplete frame is dropped) and `dump_dir/mels/NAME.npy` (float32, num_mels × L, and below the
+    bands the rows of `config.pitch`), computed from the stored waveform. A file is done again when
+    its size or time of change, the settings or the outputs are not what `dump_dir/journal.jsonl`
+    says; outputs whose source is gone are deleted. Unusable files are skipped and listed with their
+    reasons in the manifest and in `dump_dir/report.txt`.
 
     Args:
         corpus_folder: as returned by `fetch`.
@@ -153,6 +161,7 @@ def _tasks(
                 source=source,
                 dump_dir=dump_dir,
                 mel=config.mel,
+                pitch=config.pitch,
                 min_seconds=config.min_seconds,
             )
     return list(tasks.values()), duplicates
@@ -218,6 +227,7 @@ def _describe(
         corpus=config.corpus,
         checksum=hashlib.sha256(listing.encode()).hexdigest(),
         mel=config.mel,
+        pitch=config.pitch,
         min_seconds=float(config.min_seconds),
         val_percent=float(config.val_percent),
         test_percent=float(config.test_percent),
@@ -239,7 +249,9 @@ def _describe(
         if previous and previous.contents == contents(statistics=previous.statistics):
             return previous
     train = [name for name, split in splits.items() if split == "train"]
-    manifest = Manifest(dump_dir, contents(statistics=training_statistics(dump_dir, train)))
+    manifest = Manifest(
+        dump_dir, contents(statistics=training_statistics(dump_dir, train, config.mel))
+    )
     manifest.save()
     return manifest
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from data.arrays import ArrayError, check_digest, open_array
 from data.audio import from_int16
 from data.manifest import DataError, Manifest
+from data.pitch import NO_PITCH, PitchConfig
 from data.speakers import speaker_of, with_speaker
 from data.split import Split
 
@@ -45,8 +46,8 @@ class Batch:
     Args:
         waveform: shape (B, 1, segment_frames · hop_length), float32 in [-1, 1].
         log_mel: shape (B, num_mels, segment_frames + 2 · margin_frames); frame margin_frames is the
-            one that covers the first hop_length samples. Below the bands a row for each speaker,
-            where models are told who speaks.
+            one that covers the first hop_length samples. Below the bands pitch and voicing, and a
+            row for each speaker, where models are told of them.
         first_row: place of the first piece in the step's whole batch, of which this may be a part.
     """
 
@@ -66,13 +67,22 @@ class UtteranceSet:
         source: a manifest, or its dump folder.
         split: "train", "val" or "test".
         speakers: add a row for each to the log-mel, see `with_speaker`; none adds none.
+        pitch: what lies between the two, see `with_pitch`; of kind "none" it is left out.
     Raises:
-        DataError: if the split is empty.
+        DataError: if the split is empty, or another pitch was prepared, or none.
     """
 
-    def __init__(self, source: Manifest | Path, split: Split, speakers: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        source: Manifest | Path,
+        split: Split,
+        speakers: Sequence[str] = (),
+        pitch: PitchConfig = NO_PITCH,
+    ) -> None:
         self.speakers = tuple(speakers)
         self.manifest = source if isinstance(source, Manifest) else Manifest.load(source)
+        self.manifest.check_pitch(pitch)
+        self.num_rows = self.manifest.mel.num_mels + pitch.num_rows
         self.utterances = self.manifest.utterances(split)
         if not self.utterances:
             raise DataError(f"{self.manifest.dump_dir}: no utterances to {split} on")
@@ -88,7 +98,7 @@ class UtteranceSet:
             index: its place in `utterances`.
         Returns:
             Waveform, shape (1, T), float32 in [-1, 1), not dithered; log-mel, shape (num_mels, L),
-            and below it the rows of `speakers`.
+            and below it the rows of pitch and speakers.
         Raises:
             DataError: if its files are missing or not what the manifest says.
         """
@@ -99,7 +109,8 @@ class UtteranceSet:
     ) -> tuple[Tensor, Tensor]:
         """Read a piece of an utterance.
 
-        Beyond the utterance's end the waveform is zero and the log-mel that of digital silence.
+        Beyond the utterance's end the waveform is zero and the log-mel that of digital silence,
+        unvoiced.
         The margins are the true neighbouring frames, and repeat the outermost frame where there is
         none.
 
@@ -110,8 +121,8 @@ class UtteranceSet:
             margin_frames: additional log-mel frames on both sides.
         Returns:
             Waveform, shape (1, num_frames · hop_length); log-mel, shape
-            (num_mels, num_frames + 2 · margin_frames), and below it the rows of `speakers`; both
-            float32.
+            (num_mels, num_frames + 2 · margin_frames), and below it the rows of pitch and speakers;
+            both float32.
         Raises:
             DataError: if the utterance's files are missing or not what the manifest says.
         """
@@ -125,10 +136,11 @@ class UtteranceSet:
         end = max(total, start + num_frames)
         wanted = np.arange(start - margin_frames, start + num_frames + margin_frames)
         wanted = wanted.clip(0, end - 1)
-        log_mel = frames[:, wanted.clip(max=total - 1)]
-        log_mel[:, wanted >= total] = mel.silence
+        rows = frames[: self.num_rows, wanted.clip(max=total - 1)]
+        rows[: mel.num_mels, wanted >= total] = mel.silence
+        rows[mel.num_mels + 1 :, wanted >= total] = 0  # the voicing; the pitch stays what it was
         speaker = speaker_of(self.utterances[index].name) if self.speakers else None
-        features = with_speaker(torch.from_numpy(log_mel), self.speakers, speaker)
+        features = with_speaker(torch.from_numpy(rows), self.speakers, speaker)
         return torch.from_numpy(waveform), features
 
     def _open(self, index: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
@@ -145,7 +157,7 @@ class UtteranceSet:
             self.manifest.mel_path(utterance.name),
             utterance.mel_sha256,
             np.dtype(np.float32),
-            (mel.num_mels, utterance.num_frames),
+            (mel.num_mels + self.manifest.pitch.num_rows, utterance.num_frames),
         )
         return samples, frames
 
@@ -186,6 +198,7 @@ class SegmentSampler:
         part: which part of each batch to read, from 0, where several processes share it.
         num_parts: how many parts there are; together they are the batch of a single process.
         speakers: as `UtteranceSet`'s.
+        pitch: likewise.
     Raises:
         DataError: if the split is empty.
         ValueError: if a count is impossible, or the batch cannot be shared equally.
@@ -204,6 +217,7 @@ class SegmentSampler:
         part: int = 0,
         num_parts: int = 1,
         speakers: Sequence[str] = (),
+        pitch: PitchConfig = NO_PITCH,
     ) -> None:
         lower_limits = {"batch_size": 1, "segment_frames": 1, "margin_frames": 0, "seed": 0}
         found = (batch_size, segment_frames, margin_frames, seed)
@@ -214,7 +228,7 @@ class SegmentSampler:
             raise ValueError(f"part is {part!r}, expected 0 to {num_parts - 1}")
         if batch_size % num_parts:
             raise ValueError(f"batch_size is {batch_size}, expected a multiple of {num_parts}")
-        self.utterances = UtteranceSet(source, split, speakers)
+        self.utterances = UtteranceSet(source, split, speakers, pitch)
         self.batch_size = batch_size
         size = batch_size // num_parts
         self.rows = range(part * size, (part + 1) * size)

@@ -10,17 +10,19 @@ import numpy.typing as npt
 
 from data.arrays import open_array
 from data.audio import from_int16
+from data.features import MelConfig
 from data.manifest import Statistics, mel_path, waveform_path
 
 Array = npt.NDArray[np.float64]
 
 
-def training_statistics(dump_dir: Path, names: Iterable[str]) -> Statistics:
+def training_statistics(dump_dir: Path, names: Iterable[str], config: MelConfig) -> Statistics:
     """Pass once over the utterances, one in memory at a time.
 
     Args:
         dump_dir: the folder of prepared features.
         names: utterances of the training split.
+        config: how many of the stored rows are bands.
     Returns:
         Standard deviation of the samples; mean and standard deviation of each log-mel band.
     """
@@ -29,7 +31,7 @@ def training_statistics(dump_dir: Path, names: Iterable[str]) -> Statistics:
     frames: Array = np.zeros((3, 1))
     for name in names:
         waveform = from_int16(open_array(waveform_path(dump_dir, name))).astype(np.float64)
-        mel = open_array(mel_path(dump_dir, name)).astype(np.float64)
+        mel = open_array(mel_path(dump_dir, name))[: config.num_mels].astype(np.float64)
         samples += np.array([waveform.size, waveform.sum(), np.square(waveform).sum()])
         frames = frames + np.stack(
             [np.full(len(mel), mel.shape[1]), mel.sum(axis=1), np.square(mel).sum(axis=1)]

@@ -13,6 +13,7 @@ from data.arrays import write_array
 from data.audio import AudioError, from_int16, read_waveform, to_int16
 from data.features import MelConfig, log_mel
 from data.manifest import FORMAT_VERSION, check_name, mel_path, waveform_path
+from data.pitch import PitchConfig, with_pitch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Task:
         source: the recording.
         dump_dir: where the features go.
         mel: the convention.
+        pitch: what lies below the bands.
         min_seconds: the shortest clip accepted.
     """
 
@@ -31,14 +33,16 @@ class Task:
     source: Path
     dump_dir: Path
     mel: MelConfig
+    pitch: PitchConfig
     min_seconds: float
 
     def key(self) -> str:
         """Tell states of the source and of the settings apart, without reading the source."""
-        settings = json.dumps(
-            [FORMAT_VERSION, str(self.source), self.min_seconds, asdict(self.mel)]
-        )
-        return f"{_stamp(self.source)} {hashlib.sha256(settings.encode()).hexdigest()[:16]}"
+        settings = [FORMAT_VERSION, str(self.source), self.min_seconds, asdict(self.mel)]
+        if self.pitch.num_rows:  # without, the key is that of earlier versions
+            settings.append(asdict(self.pitch))
+        digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+        return f"{_stamp(self.source)} {digest[:16]}"
 
     def outputs(self) -> str:
         """Tell states of the prepared files apart."""
@@ -105,7 +109,8 @@ def make_utterance(task: Task) -> Record:
         return Record(name=task.name, key=key, problem=error.reason)
     samples, num_clipped = to_int16(waveform[: num_frames * task.mel.hop_length])
     # Of the stored samples, so that the two files agree to the last bit.
-    frames = log_mel(torch.from_numpy(from_int16(samples))[None, None], task.mel)[0]
+    exact = torch.from_numpy(from_int16(samples))[None, None]
+    frames = with_pitch(log_mel(exact, task.mel), exact, task.mel, task.pitch)[0]
     waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), samples)
     mel_sha256 = write_array(mel_path(task.dump_dir, task.name), frames.numpy())
     return Record(

@@ -36,7 +36,7 @@ class DistillationConfig:
         contrastive_limit: nats per sample beyond which a wrong context is wrong enough.
         forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
         pitch_weight: weight of the distance of the predicted pitch, where the student has an
-            excitation.
+            excitation and is not given the pitch.
         adversarial_weight: weight of the discriminators' verdict.
         forward_kl_frames: how much of each clip's start that term sees, mel frames.
         initialise_context: start the student's context network from the teacher's, where the two
@@ -99,7 +99,7 @@ class DistillationConfig:
             ValueError: if they disagree on the conditioning, or have no KL in closed form and it
                 is asked for.
         """
-        for name in ("num_mels", "num_speakers", "hop_length", "context_margin"):
+        for name in ("num_mels", "pitch", "num_speakers", "hop_length", "context_margin"):
             ours, theirs = getattr(student, name), getattr(teacher, name)
             if ours != theirs:
                 raise ValueError(f"student.{name} is {ours}, but the teacher's is {theirs}")

@@ -12,7 +12,7 @@ from distill.crepe import CrepeFeatures
 from distill.divergence import divergence
 from distill.forward_kl import forward_kl
 from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
-from distill.pitch import pitch_loss, yin
+from distill.pitch import pitch_loss
 from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
 from student import ExcitedContext, Student, StudentSample
 from teacher import Teacher
@@ -29,6 +29,8 @@ class Distillation(nn.Module):
         sample_rate: of the waveforms in Hz, for the perceptual network "crepe" alone.
         total: as in `multi_resolution_stft`, where several processes share each batch.
         log_mel: computes the log-mel of waveforms (B, 1, T), for the mel term alone.
+        measure_pitch: measures pitch in Hz and voicing at the end of each frame of waveforms
+            (B, 1, T), shape (B, L) each, for a student that predicts its pitch alone.
     Raises:
         ValueError: if teacher, student and objective do not go together.
     """
@@ -41,6 +43,7 @@ class Distillation(nn.Module):
         sample_rate: int | None = None,
         total: Callable[[Tensor], Tensor] | None = None,
         log_mel: Callable[[Tensor], Tensor] | None = None,
+        measure_pitch: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__()
         config.check_models(student.config, teacher.config)
@@ -50,8 +53,11 @@ class Distillation(nn.Module):
         self.sample_rate = sample_rate
         self.total = total
         self.log_mel = log_mel
+        self.measure_pitch = measure_pitch
         if config.mel_weight and log_mel is None:
             raise ValueError("distillation.mel_weight needs a function that computes the log-mel")
+        if student.config.predicts_pitch and measure_pitch is None:
+            raise ValueError("a student that predicts its pitch needs a function that measures it")
         self.network = self._feature_network()
 
     def train(self, mode: bool = True) -> "Distillation":
@@ -90,8 +96,8 @@ class Distillation(nn.Module):
             )
             deceit = self.config.adversarial_weight * terms["adversarial"]
             terms["loss"] = terms["loss"] + deceit + terms["discriminator"]
-        if isinstance(self.student.context, ExcitedContext):
-            terms["pitch"] = self._pitch_term(self.student.context, recording, log_mel)
+        if self.student.config.predicts_pitch:
+            terms["pitch"] = self._pitch_term(recording, log_mel)
             terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
         return terms
 
@@ -198,9 +204,12 @@ class Distillation(nn.Module):
             clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
             return forward_kl(self.student, self.teacher, clip, features)
 
-    def _pitch_term(self, context: ExcitedContext, recording: Tensor, log_mel: Tensor) -> Tensor:
+    def _pitch_term(self, recording: Tensor, log_mel: Tensor) -> Tensor:
+        context = self.student.context
+        assert isinstance(context, ExcitedContext)
+        assert self.measure_pitch is not None
         with torch.autocast(recording.device.type, enabled=False):
-            measured = yin(recording, context.hop_length, context.config)
+            measured = self.measure_pitch(recording)
             with self._gradients_if(self.config.pitch_weight):
                 predicted = context.pitch(log_mel, recording.shape[-1] // context.hop_length)
                 return pitch_loss(predicted, *measured, context.config)

@@ -1,7 +1,7 @@
 """The shared flow core: transforms, their composition, densities and the causal network."""
 
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
-from flows.context import FrameContext, check_conditioning
+from flows.context import FrameContext, check_conditioning, rows_in_words
 from flows.context_shift import ContextShift
 from flows.convolution import CausalConvolution
 from flows.coupling import (
@@ -135,6 +135,7 @@ __all__ = [
     "nice",
     "nice_signal",
     "realnvp",
+    "rows_in_words",
     "sample_mixture",
     "unbound_log_scale",
 ]

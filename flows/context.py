@@ -20,13 +20,19 @@ class FrameContext(nn.Module):
         channels: hidden channels, H.
         margin: frames seen before and after each frame; `margin` after is the look-ahead.
         blind: see nothing of the features but how many frames there are: for unconditional models.
+        rows: what the bands are, in words, for the message that refuses others.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, num_features: int, channels: int, margin: int = 2, blind: bool = False
+        self,
+        num_features: int,
+        channels: int,
+        margin: int = 2,
+        blind: bool = False,
+        rows: str = "",
     ) -> None:
         super().__init__()
         if margin < 0:
@@ -34,6 +40,7 @@ class FrameContext(nn.Module):
         self.num_features = num_features
         self.margin = margin
         self.blind = blind
+        self.rows = f" of {rows}" if rows else ""
         self.register_buffer("mean", torch.zeros(num_features, 1))
         self.register_buffer("std", torch.ones(num_features, 1))
         self.first = normalised_conv(num_features, channels, 2 * margin + 1)
@@ -61,7 +68,8 @@ class FrameContext(nn.Module):
         if len(shape) != 3 or shape[1] != self.num_features or shape[2] not in lengths:
             raise ValueError(
                 f"conditioning has shape {shape}, expected (B, {self.num_features}, "
-                f"{lengths[0]}), or {lengths[1]} frames with the neighbours on each side"
+                f"{lengths[0]}){self.rows}, or {lengths[1]} frames with the neighbours on each "
+                "side"
             )
         features = (features - self.mean) / self.std
         if self.blind:
@@ -81,12 +89,18 @@ class FrameContext(nn.Module):
         Raises:
             ValueError: if a piece has another shape, or there are no frames at all.
         """
+        for hidden, _ in self.stream_beside(pieces):
+            yield hidden
+
+    def stream_beside(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `stream`, beside the hidden frames those of the conditioning, shape (B, M, m)."""
         waiting: Tensor | None = None  # frames still to be read as neighbours
         for piece in pieces:
             shape = tuple(piece.shape)
             if len(shape) != 3 or shape[1] != self.num_features:
                 raise ValueError(
                     f"conditioning has shape {shape}, expected (B, {self.num_features}, n)"
+                    f"{self.rows}"
                 )
             if not shape[2]:
                 continue
@@ -97,32 +111,48 @@ class FrameContext(nn.Module):
             waiting = torch.cat([waiting, piece], -1)
             complete = waiting.shape[-1] - 2 * self.margin
             if complete > 0:
-                yield self(waiting, complete)
+                yield self(waiting, complete), waiting[..., self.margin :][..., :complete]
                 waiting = waiting[..., complete:].clone()
         if waiting is None:
             raise ValueError("there are no conditioning frames")
         if self.margin:
             rest = torch.cat([waiting, waiting[..., -1:].repeat(1, 1, self.margin)], -1)
-            yield self(rest, rest.shape[-1] - 2 * self.margin)
+            complete = rest.shape[-1] - 2 * self.margin
+            yield self(rest, complete), rest[..., self.margin :][..., :complete]
 
 
-def check_conditioning(model: str, conditioning: str, num_speakers: int) -> None:
+def check_conditioning(model: str, conditioning: str, pitch: bool, num_speakers: int) -> None:
     """Refuse a model's choice of conditioning.
 
     Args:
         model: whose, for the message.
         conditioning: "mel" or "none".
+        pitch: whether there are rows of pitch and voicing.
         num_speakers: rows that say who speaks.
     Raises:
-        ValueError: if it is another, or there are speakers without conditioning.
+        ValueError: if it is another, or there are pitch or speakers without conditioning.
     """
     if conditioning not in ("mel", "none"):
         raise ValueError(f"{model}.conditioning is {conditioning!r}, expected 'mel' or 'none'")
+    if pitch and conditioning == "none":
+        raise ValueError(f"{model}.pitch is true, expected false where conditioning is 'none'")
     if num_speakers < 0 or (num_speakers and conditioning == "none"):
         raise ValueError(
             f"{model}.num_speakers is {num_speakers}, expected at least 0, and 0 where "
             f"{model}.conditioning is 'none'"
         )
+
+
+def rows_in_words(num_mels: int, pitch: bool, num_speakers: int) -> str:
+    """Say what the rows of a conditioning frame are, from the top.
+
+    >>> rows_in_words(80, True, 2)
+    '80 mel bands, pitch, voicing, 2 speakers'
+    """
+    parts = [f"{num_mels} mel bands"]
+    parts += ["pitch", "voicing"] * pitch
+    parts += [f"{num_speakers} speakers"] * (num_speakers > 0)
+    return ", ".join(parts)
 
 
 def check_context_vector(context: Tensor | None, x: Tensor, num_features: int) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +21,7 @@ from pipelines.workspace import (
     held_out,
     mel_of,
     pick_device,
+    pitch_of,
     provenance,
     speakers_in,
     speakers_known,
@@ -74,9 +76,11 @@ def train_teacher(
     place = pick_device(device)
     torch.manual_seed(recipe.seed)
     speakers = speakers_in(recipe, manifest)
-    model = Teacher(dataclasses.replace(recipe.teacher, num_speakers=len(speakers)))
+    model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
-    validation = held_out(manifest, "val", config.validation_utterances, place, speakers)
+    validation = held_out(
+        manifest, "val", config.validation_utterances, place, speakers, recipe.data.pitch
+    )
     task = TeacherTask(model, validation)
     train(
         task,
@@ -152,17 +156,19 @@ def student_task(
     known = speakers_known(teacher_model, teacher)
     if known != speakers:
         raise ValueError(f"{teacher}: is told of {_named(known)}, but {dump} of {_named(speakers)}")
-    model = Student(dataclasses.replace(recipe.student, num_speakers=len(speakers)))
+    recipe.data.pitch.check_same(pitch_of(teacher_model, teacher), str(teacher))
+    model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
     if initial is not None:
         _load_student(initial, model)
     elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
         print("the teacher's context network does not fit: the student's starts afresh")
+    count = recipe.student_training.validation_utterances
     return StudentTask(
         model,
         teacher_model,
         recipe.distillation,
-        held_out(manifest, "val", recipe.student_training.validation_utterances, place, speakers),
+        held_out(manifest, "val", count, place, speakers, recipe.data.pitch),
         recipe.data.mel,
         recipe.seed,
     )
@@ -180,14 +186,21 @@ def _load_student(folder: Path, model: Student) -> None:
 def _manifest(recipe: Recipe, dump: Path) -> Manifest:
     manifest = Manifest.load(dump)
     recipe.data.mel.check_same(manifest.mel, str(dump))
+    manifest.check_pitch(recipe.data.pitch)
     return manifest
 
 
+def _given(recipe: Recipe, speakers: Sequence[str]) -> dict[str, Any]:
+    """Sizes of a model's conditioning that the data decide."""
+    return {"pitch": recipe.data.pitch.num_rows > 0, "num_speakers": len(speakers)}
+
+
 def _set_statistics(model: Teacher | Student, manifest: Manifest) -> None:
-    found, speakers = manifest.statistics, model.config.num_speakers
-    # The rows that say who speaks are taken as they are.
-    mean = torch.cat([torch.tensor(found.mel_mean), torch.zeros(speakers)])
-    std = torch.cat([torch.tensor(found.mel_std), torch.ones(speakers)])
+    found, config = manifest.statistics, model.config
+    # The pitch is taken in octaves from the middle of its range; voicing and speakers as they are.
+    pitch = [manifest.pitch.middle, 0.0] if config.pitch else []
+    mean = torch.tensor([*found.mel_mean, *pitch, *[0.0] * config.num_speakers])
+    std = torch.tensor([*found.mel_std, *[1.0] * (config.num_features - config.num_mels)])
     model.set_statistics(mean, std, found.waveform_std)
 
 
@@ -206,6 +219,7 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         part=rank(),
         num_parts=world_size(),
         speakers=speakers_in(recipe, manifest),
+        pitch=recipe.data.pitch,
     )
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as fx_config
 
-from data import MelConfig
+from data import NO_PITCH, MelConfig, PitchConfig
 from flows.atomic import atomic_write
 from flows.pretrained import ArtefactError
-from pipelines.workspace import load_model, mel_of
+from pipelines.workspace import load_model, mel_of, pitch_of
 from student import StreamingStudent, Student, StudentConfig, WholeStudent
 
 Format = Literal["onnx", "pt2"]
@@ -50,7 +50,7 @@ def export(model: Path, format: Format, out: Path, stream: bool = False) -> None
         raise ArtefactError(f"{model}: expected a student, got a {student.kind}")
     mel, config = mel_of(student, model), student.config
     network = StreamingStudent(student) if stream else WholeStudent(student)
-    described = metadata(config, mel, network)
+    described = metadata(config, mel, network, pitch_of(student, model))
     program = trace(network, config)
     write = write_onnx if format == "onnx" else write_pt2
     with atomic_write(out) as file:
@@ -59,14 +59,17 @@ def export(model: Path, format: Format, out: Path, stream: bool = False) -> None
 
 
 def metadata(
-    config: StudentConfig, mel: MelConfig, network: WholeStudent | StreamingStudent
+    config: StudentConfig,
+    mel: MelConfig,
+    network: WholeStudent | StreamingStudent,
+    pitch: PitchConfig = NO_PITCH,
 ) -> dict[str, str]:
     """Describe the file to who runs it, in strings.
 
     Returns:
-        `mel`, the log-mel convention, as JSON; `noise`, "gaussian" (standard normal) or "logistic"
-        (standard logistic); `sample_rate` in Hz and `hop_length`; for a stream, `context_margin` in
-        frames and `state_size`.
+        `mel`, the log-mel convention, as JSON, and `pitch`, likewise, if it is given; `noise`,
+        "gaussian" (standard normal) or "logistic" (standard logistic); `sample_rate` in Hz and
+        `hop_length`; for a stream, `context_margin` in frames and `state_size`.
     """
     found: dict[str, Any] = {
         "mel": json.dumps(dataclasses.asdict(mel)),
@@ -74,6 +77,8 @@ def metadata(
         "sample_rate": mel.sample_rate,
         "hop_length": mel.hop_length,
     }
+    if pitch.num_rows:
+        found["pitch"] = json.dumps(dataclasses.asdict(pitch))
     if isinstance(network, StreamingStudent):
         found |= {"context_margin": config.context_margin, "state_size": network.state_size}
     return {name: str(value) for name, value in found.items()}

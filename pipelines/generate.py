@@ -16,8 +16,12 @@ from tqdm import tqdm
 
 from data import (
     MelConfig,
+    PitchConfig,
+    check_pitch_rows,
     find_audio_files,
+    pitch_rows,
     read_waveform,
+    with_pitch,
     with_speaker,
     write_blocks,
     write_pcm,
@@ -26,7 +30,7 @@ from data.arrays import ArrayError, open_array
 from flows import Engine
 from flows.folder_lock import folder_lock
 from pipelines.long_audio import log_mel_in_pieces
-from pipelines.workspace import load_model, mel_of, pick_device, speakers_known
+from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
 from teacher import Teacher
 
 FRAMES_PER_PIECE = 1024
@@ -34,6 +38,9 @@ FRAMES_PER_PIECE = 1024
 
 STREAMED_FRAMES = 8
 """Frames that a student draws before it writes them: 128 ms at 16 kHz and a hop of 256."""
+
+LARGEST_SHIFT = 24
+"""Semitones, either way."""
 
 STANDARD_OUTPUT = Path("-")
 
@@ -65,13 +72,15 @@ def generate(
     engine: Engine = "auto",
     stream: bool = False,
     speaker: str | None = None,
+    pitch_shift: float = 0.0,
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
     Args:
         model: folder of a teacher or a student, or the name of a pretrained one.
         input: an audio file, a log-mel `.npy` of shape (num_mels, L) in the model's convention, or
-            a folder of either.
+            a folder of either. For a model that is given the pitch, an array has two rows more, see
+            `data.pitch_rows`.
         out: folder that gets one file per input; relative names are kept. "-" streams one input to
             standard output, and messages go to standard error.
         format: of the files, 16-bit.
@@ -84,6 +93,7 @@ def generate(
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
             samples are those of a file, to rounding.
         speaker: who speaks, for a model that is told.
+        pitch_shift: semitones added to the pitch, for a model that is given it.
     Returns:
         what was written, in order.
     Raises:
@@ -97,6 +107,8 @@ def generate(
     messages = sys.stderr if to_stdout else sys.stdout
     network = load_model(model, pick_device(device))
     mel, speakers = mel_of(network, model), speakers_known(network, model)
+    pitch = pitch_of(network, model)
+    _check_shift(pitch_shift, pitch)
     sources = _sources(input)
     said = network.choose_engine(engine)[1]
     print(f"{network.kind}: {said}", file=messages)
@@ -105,7 +117,7 @@ def generate(
     written: list[Generated] = []
     with ExitStack() as held:
         for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
-            frames = _frames(source, mel, max_seconds)
+            frames = _frames(source, mel, pitch, pitch_shift, max_seconds)
             name = source.relative_to(input) if input.is_dir() else Path(source.name)
             generator = torch.Generator(next(network.parameters()).device).manual_seed(
                 _seed_of(seed, name.as_posix())
@@ -176,34 +188,71 @@ def _sources(input: Path) -> list[Path]:
     return [input]
 
 
-def _frames(source: Path, config: MelConfig, max_seconds: float | None) -> np.ndarray:
-    """Log-mel frames of a recording or of a saved array, float32 (num_mels, L)."""
+def _check_shift(semitones: float, pitch: PitchConfig) -> None:
+    if semitones and not pitch.num_rows:
+        raise InputError(
+            f"pitch_shift is {semitones}, expected 0: the model is not given the pitch"
+        )
+    if not abs(semitones) <= LARGEST_SHIFT:
+        raise InputError(
+            f"pitch_shift is {semitones}, expected -{LARGEST_SHIFT} to {LARGEST_SHIFT} semitones"
+        )
+
+
+def _frames(
+    source: Path,
+    config: MelConfig,
+    pitch: PitchConfig,
+    pitch_shift: float,
+    max_seconds: float | None,
+) -> np.ndarray:
+    """Log-mel frames, and rows of pitch, of a recording or a saved array, float32 (rows, L)."""
     if source.suffix == ".npy":
-        frames = _read_mel(source, config)
+        frames = _read_frames(source, config, pitch)
     else:
         waveform = read_waveform(source, config.sample_rate)
         short = -len(waveform) % config.hop_length
         padded = np.pad(waveform, (0, short))
         frames = log_mel_in_pieces(padded, config, frames_per_piece=FRAMES_PER_PIECE)
+        batch = torch.from_numpy(frames)[None], torch.from_numpy(padded)[None, None]
+        frames = with_pitch(*batch, config, pitch)[0].numpy()
+    if pitch.num_rows:
+        frames[config.num_mels] += pitch_shift / 12
+        _check_pitch(source, frames, config)
     if max_seconds is not None:
         frames = frames[:, : max(1, round(max_seconds * config.sample_rate / config.hop_length))]
     return frames
 
 
-def _read_mel(source: Path, config: MelConfig) -> np.ndarray:
+def _read_frames(source: Path, config: MelConfig, pitch: PitchConfig) -> np.ndarray:
     try:
         frames = open_array(source)
     except ArrayError as error:
         raise InputError(str(error)) from error
     if frames.dtype.kind != "f":
         raise InputError(f"{source}: holds {frames.dtype}, expected floats")
-    if frames.ndim != 2 or frames.shape[0] != config.num_mels or frames.shape[1] == 0:
+    num_rows = config.num_mels + pitch.num_rows
+    if frames.ndim != 2 or frames.shape[0] != num_rows or frames.shape[1] == 0:
+        below = " and below them two rows, pitch (log2 of Hz) and voicing (0 or 1)"
         raise InputError(
-            f"{source}: has shape {frames.shape}, expected ({config.num_mels}, L) log-mel frames"
+            f"{source}: has shape {frames.shape}, expected ({num_rows}, L): {config.num_mels} "
+            f"log-mel bands{below if pitch.num_rows else ''}"
         )
     if not np.isfinite(frames).all():
         raise InputError(f"{source}: holds values that are not finite")
-    return frames.astype(np.float32)
+    frames = frames.astype(np.float32)
+    if pitch.num_rows:
+        _check_pitch(source, frames, config)
+        rows = torch.from_numpy(frames[config.num_mels :])
+        rows.copy_(pitch_rows(rows[:1], rows[1:], pitch)[0])
+    return frames
+
+
+def _check_pitch(source: Path, frames: np.ndarray, config: MelConfig) -> None:
+    try:
+        check_pitch_rows(torch.from_numpy(frames[config.num_mels :]), config.sample_rate)
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def _seed_of(seed: int, name: str) -> int:

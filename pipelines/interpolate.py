@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from tqdm import tqdm
 
-from data import log_mel, read_waveform, with_speaker, write_waveform
-from pipelines.workspace import load_model, mel_of, pick_device, speakers_known
+from data import log_mel, read_waveform, with_pitch, with_speaker, write_waveform
+from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
 
 
 def interpolate(
@@ -44,6 +44,7 @@ def interpolate(
     """
     network = load_model(model, pick_device(device))
     mel, speakers = mel_of(network, model), speakers_known(network, model)
+    pitch = pitch_of(network, model)
     recordings = [read_waveform(file, mel.sample_rate) for file in (first, second)]
     shortest = min(len(recording) for recording in recordings)
     if max_seconds is not None:
@@ -57,11 +58,12 @@ def interpolate(
     parameter = next(network.parameters())
     start, end = (torch.from_numpy(r[:samples])[None, None].to(parameter) for r in recordings)
     with torch.no_grad():
+        told = (
+            with_pitch(log_mel(waveform, mel), waveform, mel, pitch) for waveform in (start, end)
+        )
         start_context, end_context = (
-            network.context(
-                with_speaker(log_mel(waveform, mel), speakers, speaker), samples // mel.hop_length
-            )
-            for waveform in (start, end)
+            network.context(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
+            for frames in told
         )
         points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)
     written = []

@@ -22,7 +22,7 @@ class Utterance:
 
     name: str
     waveform: Tensor  # (1, 1, T), dithered
-    log_mel: Tensor  # (1, num_mels, L), and below the rows that say who speaks, if any
+    log_mel: Tensor  # (1, num_mels, L), and below it pitch and speakers, if models are given them
 
 
 def bits_per_sample(nats: float) -> float:

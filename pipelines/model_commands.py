@@ -27,6 +27,7 @@ def generate(
     engine: Engine = "auto",
     stream: bool = False,
     speaker: str | None = None,
+    pitch_shift: float = 0.0,
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
@@ -43,6 +44,7 @@ def generate(
             GPU, "torch", or "auto": the first of them that applies.
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: who speaks, for a model that is told.
+        pitch_shift: semitones added to the pitch, for a model that is given it.
     """
     written = generating.generate(
         model,
@@ -56,6 +58,7 @@ def generate(
         engine=engine,
         stream=stream,
         speaker=speaker,
+        pitch_shift=pitch_shift,
     )
     for item in written if out != generating.STANDARD_OUTPUT else ():
         print(f"{item.path}  {item.seconds:.2f} s")

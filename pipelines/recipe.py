@@ -109,6 +109,10 @@ class Recipe:
                 wanted = getattr(self.data.mel, name)
                 if found != wanted:
                     raise ValueError(f"{model}.{name} is {found}, but data.mel.{name} is {wanted}")
+            if getattr(self, model).pitch:
+                raise ValueError(
+                    f"{model}.pitch is true, expected false: data.pitch.kind decides for both"
+                )
             num_speakers = getattr(self, model).num_speakers
             if num_speakers:
                 raise ValueError(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, MelConfig, log_mel
+from data import Batch, MelConfig, log_mel, yin
 from distill import Adversary, Distillation, DistillationConfig, check_health
 from flows import Pretrained
 from pipelines.measures import (
@@ -92,8 +92,17 @@ class StudentTask(Task):
         super().__init__()
         self.model: Student = model
         total = sum_over_processes if world_size() > 1 else None
-        features = partial(log_mel, config=mel)
-        self.objective = Distillation(model, teacher, config, mel.sample_rate, total, features)
+        features, excitation = partial(log_mel, config=mel), model.config.excitation
+        measure_pitch = partial(
+            yin,
+            sample_rate=mel.sample_rate,
+            hop_length=mel.hop_length,
+            fmin_hz=excitation.fmin_hz,
+            fmax_hz=excitation.fmax_hz,
+        )
+        self.objective = Distillation(
+            model, teacher, config, mel.sample_rate, total, features, measure_pitch
+        )
         self.adversary = Adversary(config.adversarial) if config.adversarial_weight else None
         self.held_out = held_out
         self.mel = mel
@@ -128,6 +137,7 @@ class StudentTask(Task):
             training.config,
             training.sample_rate,
             log_mel=training.log_mel,
+            measure_pitch=training.measure_pitch,
         )
         objective.eval()
         batch = _equal_lengths(self.held_out, self.mel.hop_length)

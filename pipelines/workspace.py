@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from data import Manifest, MelConfig, Split, UtteranceSet, dither, speakers_of
+from data import (
+    NO_PITCH,
+    Manifest,
+    MelConfig,
+    PitchConfig,
+    Split,
+    UtteranceSet,
+    dither,
+    speakers_of,
+)
 from data.decode import decode
 from flows.config import from_dict
 from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
@@ -52,6 +61,7 @@ def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "librosa")}
     return {
         "mel": recipe.to_dict()["data"]["mel"],  # type: ignore[index]
+        "pitch": recipe.to_dict()["data"]["pitch"],  # type: ignore[index]
         "speakers": list(speakers_in(recipe, manifest)),
         "recipe": recipe.to_dict(),
         "corpus_checksum": manifest.contents.checksum,
@@ -88,12 +98,27 @@ def mel_of(model: Pretrained, folder: Path) -> MelConfig:
         raise ArtefactError(f"{folder / CONFIG_FILE}: {error}") from error
 
 
+def pitch_of(model: Teacher | Student, folder: Path) -> PitchConfig:
+    """Read how the pitch that a model is given is measured; of kind "none" if it is given none."""
+    try:
+        # Models of earlier versions know of none.
+        found = from_dict(PitchConfig, model.metadata.get("pitch", {}), "metadata.pitch")
+        if bool(found.num_rows) != model.config.pitch:
+            raise ValueError(
+                f"metadata.pitch.kind is {found.kind!r}, but config.pitch is {model.config.pitch}"
+            )
+    except ValueError as error:
+        raise ArtefactError(f"{folder / CONFIG_FILE}: {error}") from error
+    return found
+
+
 def held_out(
     manifest: Manifest,
     split: Split,
     limit: int | None,
     device: torch.device | str,
     speakers: Sequence[str] = (),
+    pitch: PitchConfig = NO_PITCH,
 ) -> list[Utterance]:
     """Load whole utterances of a split, dithered by a seed of their own.
 
@@ -103,8 +128,9 @@ def held_out(
         limit: at most so many, the first by name; None for all.
         device: where to put them.
         speakers: whom the models are told of.
+        pitch: the pitch they are given.
     """
-    utterances = UtteranceSet(manifest, split, speakers)
+    utterances = UtteranceSet(manifest, split, speakers, pitch)
     loaded = []
     for i in range(len(utterances) if limit is None else min(limit, len(utterances))):
         waveform, mel = utterances.load(i)

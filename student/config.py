@@ -30,8 +30,9 @@ class StudentConfig:
         num_mels: bands of the log-mel conditioning.
         conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
             how many there are.
-        num_speakers: rows below the bands that say who speaks; the pipeline sets it from the
-            corpus.
+        pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
+            each frame's end; the pipeline sets it from `data.pitch`.
+        num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
@@ -48,13 +49,14 @@ class StudentConfig:
             pipeline sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
         excitation: what drives a frame student beside noise; its pitch is predicted from the
-            conditioning.
+            conditioning, or given with it.
         base: distribution of the noise, and of each sample given earlier noise: "gaussian" as in
             ClariNet, or "logistic" as in Parallel WaveNet.
     """
 
     num_mels: int = 80
     conditioning: Literal["mel", "none"] = "mel"
+    pitch: bool = False
     num_speakers: int = 0
     hop_length: int = 256
     context_channels: int = 64
@@ -71,7 +73,7 @@ class StudentConfig:
     base: Literal["gaussian", "logistic"] = "gaussian"
 
     def __post_init__(self) -> None:
-        check_conditioning("student", self.conditioning, self.num_speakers)
+        check_conditioning("student", self.conditioning, self.pitch, self.num_speakers)
         if self.base not in BASES:
             raise ValueError(
                 f"student.base is {self.base!r}, expected one of {', '.join(map(repr, BASES))}"
@@ -109,7 +111,17 @@ class StudentConfig:
     @property
     def num_features(self) -> int:
         """Rows of a conditioning frame."""
-        return self.num_mels + self.num_speakers
+        return self.num_mels + 2 * self.pitch + self.num_speakers
+
+    @property
+    def pitch_row(self) -> int | None:
+        """Place of the pitch in a conditioning frame, the voicing below it; None if not given."""
+        return self.num_mels if self.pitch else None
+
+    @property
+    def predicts_pitch(self) -> bool:
+        """Whether an excitation's pitch is not given but has to be learnt."""
+        return self.excitation.kind != "none" and not self.pitch
 
     @property
     def samples_per_hidden_frame(self) -> int:

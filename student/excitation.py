@@ -73,22 +73,24 @@ class ExcitedContext(nn.Module):
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
               \phi_t = \phi_{t-1} + f_t / f_s
 
-    Pitch and voicing v (0 or 1) are predicted from the conditioning alone, at the end of each
-    frame; between the ends f goes linearly. The two signals are folded as the student's are, r
-    samples to a step, and a layer joins them to the hidden frames. They are a function of the
-    conditioning: the density given it stays what it is. The waveform's gradient does not reach the
-    pitch, which is trained on its own (`Distillation`'s `pitch`).
+    Pitch and voicing v (0 or 1) are predicted from the conditioning alone, or a part of it, at the
+    end of each frame; between the ends f goes linearly. The two signals are folded as the student's
+    are, r samples to a step, and a layer joins them to the hidden frames. They are a function of
+    the conditioning: the density given it stays what it is. The waveform's gradient does not reach
+    a predicted pitch, which is trained on its own (`Distillation`'s `pitch`).
 
     With a voice, r more channels carry it folded: the networks read what is voiced of the waveform,
     and a `ContextShift` after them adds it.
 
     Args:
         frames: the network of the conditioning, of H channels, followed by those that the pitch
-            is predicted from.
+            is predicted from, if it is.
         channels: H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
         config: range of the pitch.
+        pitch_row: row of the conditioning that is log2 of the pitch in Hz, the voicing below it;
+            None to predict them.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
         the pitch's running phase. arXiv:1904.12088
@@ -101,6 +103,7 @@ class ExcitedContext(nn.Module):
         hop_length: int,
         frame_length: int,
         config: ExcitationConfig,
+        pitch_row: int | None = None,
     ) -> None:
         super().__init__()
         self.frames = frames
@@ -109,7 +112,10 @@ class ExcitedContext(nn.Module):
         self.fold_voice = Fold(frame_length)
         self.config = config
         self.channels = channels
-        self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
+        self.pitch_row = pitch_row
+        self.predictor: PitchPredictor | None = None
+        if pitch_row is None:
+            self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
         self.voice: Voice | None = None
         if config.kind == "voice":
@@ -138,7 +144,9 @@ class ExcitedContext(nn.Module):
         Returns:
             hidden frames, shape (B, H, L * hop_length / r), with r more channels for a voice.
         """
-        return self._excite(self.frames(features, num_frames), None)[0]
+        hidden = self.frames(features, num_frames)
+        first = (features.shape[-1] - num_frames) // 2  # neighbours that come with them
+        return self._excite(hidden, features[..., first : first + num_frames], None)[0]
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.
@@ -146,8 +154,8 @@ class ExcitedContext(nn.Module):
         As `FrameContext.stream`, hop_length / r times as many.
         """
         state: ExcitationState | None = None
-        for hidden in self.frames.stream(pieces):
-            excited, state = self._excite(hidden, state)
+        for hidden, features in self.frames.stream_beside(pieces):
+            excited, state = self._excite(hidden, features, state)
             yield excited
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
@@ -155,16 +163,25 @@ class ExcitedContext(nn.Module):
         return self._pitch(self.frames(features, num_frames))
 
     def _pitch(self, hidden: Tensor) -> Pitch:
+        assert self.predictor is not None
         predicted: Pitch = self.predictor(hidden[:, self.channels :])
         return predicted
 
+    def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict or read the pitch in Hz, and whether it is voiced, (B, L) each."""
+        if self.pitch_row is None:
+            pitch = self._pitch(hidden)
+            return pitch.hz, pitch.voicing > 0
+        octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
+        # As high as a predicted one may be.
+        return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
+
     def _excite(
-        self, hidden: Tensor, state: ExcitationState | None
+        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
     ) -> tuple[Tensor, ExcitationState]:
         with torch.no_grad():
-            pitch = self._pitch(hidden)
-            cycles, hz, phase = self._oscillate(pitch.hz, None if state is None else state.phase)
-            voiced = pitch.voicing > 0
+            track, voiced = self._track(hidden, features)
+            cycles, hz, phase = self._oscillate(track, None if state is None else state.phase)
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
             signals = torch.stack([angle.cos() * gate, angle.sin() * gate], 1).flatten(2)

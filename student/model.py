@@ -25,6 +25,7 @@ from flows import (
     Transform,
     WaveNet,
     iaf,
+    rows_in_words,
     unbound_log_scale,
 )
 from flows.config import from_dict
@@ -78,21 +79,20 @@ class Student(Pretrained):
         super().__init__()
         self.config = config
         self.metadata: dict[str, Any] = {}
-        hidden = config.context_channels
-        excited = config.excitation.kind != "none"
+        hidden, r = config.context_channels, config.frame_length
         frame_context = FrameContext(
             config.num_features,
-            hidden + config.excitation.pitch_channels * excited,
+            hidden + config.excitation.pitch_channels * config.predicts_pitch,
             config.context_margin,
             blind=config.conditioning == "none",
+            rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
         self.context: FrameContext | ExcitedContext = frame_context
-        if excited:
+        if config.excitation.kind != "none":
             self.context = ExcitedContext(
-                frame_context, hidden, config.hop_length, config.frame_length, config.excitation
+                frame_context, hidden, config.hop_length, r, config.excitation, config.pitch_row
             )
         self.transformer = Affine(config.log_scale_floor)
-        r = config.frame_length
         voices = [ContextShift(r)] if config.excitation.kind == "voice" else []
         channels = hidden + r * len(voices)
         networks = [

@@ -24,6 +24,7 @@ from flows import (
     discretised_log_prob,
     draw_chunks,
     maf,
+    rows_in_words,
 )
 from flows.config import from_dict
 from flows.density import check_temperature
@@ -41,8 +42,9 @@ class TeacherConfig:
         num_mels: bands of the log-mel conditioning.
         conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
             how many there are.
-        num_speakers: rows below the bands that say who speaks; the pipeline sets it from the
-            corpus.
+        pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
+            each frame's end; the pipeline sets it from `data.pitch`.
+        num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
@@ -56,6 +58,7 @@ class TeacherConfig:
 
     num_mels: int = 80
     conditioning: Literal["mel", "none"] = "mel"
+    pitch: bool = False
     num_speakers: int = 0
     hop_length: int = 256
     context_channels: int = 64
@@ -67,7 +70,7 @@ class TeacherConfig:
     discretised: bool = False
 
     def __post_init__(self) -> None:
-        check_conditioning("teacher", self.conditioning, self.num_speakers)
+        check_conditioning("teacher", self.conditioning, self.pitch, self.num_speakers)
         for name in ("num_mels", "hop_length", "context_channels", "num_components"):
             if getattr(self, name) < 1:
                 raise ValueError(f"teacher.{name} is {getattr(self, name)}, expected at least 1")
@@ -84,7 +87,7 @@ class TeacherConfig:
     @property
     def num_features(self) -> int:
         """Rows of a conditioning frame."""
-        return self.num_mels + self.num_speakers
+        return self.num_mels + 2 * self.pitch + self.num_speakers
 
 
 class Teacher(Pretrained):
@@ -113,6 +116,7 @@ class Teacher(Pretrained):
             config.context_channels,
             config.context_margin,
             blind=config.conditioning == "none",
+            rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
         self.distribution: SampleDistribution = (
             Gaussian(config.log_scale_floor)

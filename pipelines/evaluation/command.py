@@ -63,9 +63,13 @@ def evaluate(
     place = pick_device(device)
     models = load_models(teacher, _listed(student), place)
     if dump is not None:
-        recordings = prepared_recordings(dump, models.mel, split, limit, place, models.speakers)
+        recordings = prepared_recordings(
+            dump, models.mel, split, limit, place, models.speakers, models.pitch
+        )
     elif models.mel is not None and input is not None:
-        recordings = recordings_in(input, models.mel, limit, place, models.speakers, speaker)
+        recordings = recordings_in(
+            input, models.mel, limit, place, models.speakers, speaker, models.pitch
+        )
     else:
         raise ValueError("--input needs a --teacher or a --student for its mel convention")
     for name, reason in recordings.skipped.items():

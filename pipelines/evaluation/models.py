@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from data import MelConfig
+from data import NO_PITCH, MelConfig, PitchConfig
 from flows import ArtefactError
-from pipelines.workspace import load_model, mel_of, speakers_known
+from pipelines.workspace import load_model, mel_of, pitch_of, speakers_known
 from student import Student
 from teacher import Teacher
 
@@ -23,6 +23,7 @@ class Models:
         folders: where each comes from, by name; the teacher's is "teacher".
         mel: the convention they share; None without models.
         speakers: whom all of them are told of.
+        pitch: the pitch that all of them are given.
     """
 
     teacher: Teacher | None
@@ -30,6 +31,7 @@ class Models:
     folders: dict[str, Path]
     mel: MelConfig | None
     speakers: tuple[str, ...] = ()
+    pitch: PitchConfig = NO_PITCH
 
 
 def load_models(
@@ -44,12 +46,13 @@ def load_models(
     Raises:
         ArtefactError: if a folder holds no model, or one of the other kind, or models are told of
             different speakers.
-        FeatureMismatch: if two models' mel conventions differ.
+        FeatureMismatch: if two models' mel conventions differ, or the pitch they are given.
     """
     folders = dict(zip(student_names(students), students, strict=True))
     if teacher is not None:
         folders = {"teacher": teacher, **folders}
     mel: MelConfig | None = None
+    pitch: PitchConfig | None = None
     speakers: tuple[str, ...] | None = None
     loaded: dict[str, Teacher | Student] = {}
     for name, folder in folders.items():
@@ -60,17 +63,21 @@ def load_models(
         found = mel_of(model, folder)
         if mel is not None:
             mel.check_same(found, str(folder))
+        given = pitch_of(model, folder)
+        if pitch is not None:
+            pitch.check_same(given, str(folder))
         known = speakers_known(model, folder)
         if speakers not in (None, known):
             raise ArtefactError(f"{folder}: is told of speakers {known}, another of {speakers}")
         speakers = known
-        loaded[name], mel = model, found
+        loaded[name], mel, pitch = model, found, given
     return Models(
         teacher=next((m for m in loaded.values() if isinstance(m, Teacher)), None),
         students={name: m for name, m in loaded.items() if isinstance(m, Student)},
         folders=folders,
         mel=mel,
         speakers=speakers or (),
+        pitch=pitch or NO_PITCH,
     )
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from data import (
+    NO_PITCH,
     AudioError,
     Manifest,
     MelConfig,
+    PitchConfig,
     Split,
     dither,
     find_audio_files,
@@ -18,6 +20,7 @@ from data import (
     log_mel,
     read_waveform,
     to_int16,
+    with_pitch,
     with_speaker,
 )
 from pipelines.generate import InputError
@@ -49,6 +52,7 @@ def prepared_recordings(
     limit: int | None,
     device: torch.device,
     speakers: Sequence[str] = (),
+    pitch: PitchConfig = NO_PITCH,
 ) -> Recordings:
     """Load a held-out split of prepared data.
 
@@ -59,6 +63,7 @@ def prepared_recordings(
         limit: at most so many, the first by name; None for all.
         device: where to put them.
         speakers: whom the models are told of.
+        pitch: the pitch they are given.
     Raises:
         FeatureMismatch: if the convention differs.
         DataError: if the data cannot be used.
@@ -67,7 +72,7 @@ def prepared_recordings(
     if mel is not None:
         mel.check_same(manifest.mel, str(dump))
     return Recordings(
-        utterances=held_out(manifest, split, limit, device, speakers),
+        utterances=held_out(manifest, split, limit, device, speakers, pitch),
         mel=manifest.mel,
         source=f"{split} split of {dump}",
         skipped={},
@@ -81,6 +86,7 @@ def recordings_in(
     device: torch.device,
     speakers: Sequence[str] = (),
     speaker: str | None = None,
+    pitch: PitchConfig = NO_PITCH,
 ) -> Recordings:
     """Load the audio files of a folder, cut to whole frames, as `prepare` does.
 
@@ -91,6 +97,7 @@ def recordings_in(
         device: where to put them.
         speakers: whom the models are told of.
         speaker: the one to be taken for who speaks.
+        pitch: the pitch that the models are given.
     Returns:
         utterances named by their paths relative to the folder, and the files that could not be
         used.
@@ -116,7 +123,8 @@ def recordings_in(
         relative = path.relative_to(folder)
         name = relative.with_suffix("").as_posix()
         name = relative.as_posix() if name in utterances else name  # a.wav beside a.flac
-        frames = with_speaker(log_mel(exact, mel), speakers, speaker)
+        frames = with_pitch(log_mel(exact, mel), exact, mel, pitch)
+        frames = with_speaker(frames, speakers, speaker)
         utterances[name] = Utterance(name, dithered.to(device), frames.to(device))
     if not utterances:
         first = "".join(f" ({name}: {reason})" for name, reason in [*skipped.items()][:1])

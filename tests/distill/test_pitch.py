@@ -1,42 +1,34 @@
-"""Pitch of recordings, and the loss of a predicted one."""
+"""The loss of a predicted pitch."""
+
+import dataclasses
 
 import pytest
 import torch
 from torch import Tensor
 
+from data import yin
 from distill import Distillation, DistillationConfig, SpectralConfig, check_health
-from distill.pitch import BELL, pitch_loss, yin
+from distill.pitch import BELL, pitch_loss
 from student import ExcitationConfig, ExcitedContext, Pitch
 from student.pitch import BINS_PER_OCTAVE, pitch_bins
-from tests.models import EXCITED_STUDENT, FRAME_STUDENT, HOP, make_mel, make_student, make_teacher
+from tests.models import (
+    EXCITED_STUDENT,
+    FRAME_STUDENT,
+    HOP,
+    STUDENT,
+    TEACHER,
+    make_mel,
+    make_student,
+    make_teacher,
+)
 
-CONFIG = ExcitationConfig(kind="harmonic")
-HOP_16K = 256
 SPECTRAL = SpectralConfig(fft_sizes=(64,), hop_lengths=(16,), win_lengths=(64,))
+CONFIG = ExcitationConfig(kind="harmonic")
+EXCITATION = EXCITED_STUDENT.excitation
 
 
-def harmonics(hz: Tensor) -> Tensor:
-    """A voice-like tone whose pitch is given sample by sample, (1, 1, T)."""
-    phase = (hz.double() / CONFIG.sample_rate).cumsum(0)
-    parts = [torch.cos(2 * torch.pi * k * phase) / k for k in range(1, 12)]
-    return 0.1 * torch.stack(parts).sum(0)[None, None]
-
-
-@pytest.mark.parametrize("low", [70.0, 120.0, 230.0])
-def test_yin_follows_a_glide(low: float) -> None:
-    glide = torch.linspace(low, 1.4 * low, 64 * HOP_16K)
-    hz, voiced = yin(harmonics(glide), HOP_16K, CONFIG)
-    inside = slice(3, -3)
-    assert voiced[0, inside].all()
-    expected = glide[HOP_16K - 1 :: HOP_16K].double()
-    torch.testing.assert_close(hz[0, inside], expected[inside], rtol=0.015, atol=0)
-
-
-def test_noise_and_silence_are_unvoiced() -> None:
-    noise = 0.1 * torch.randn(1, 1, 64 * HOP_16K, generator=torch.Generator().manual_seed(0))
-    quiet = 1e-4 * harmonics(torch.full((64 * HOP_16K,), 120.0))
-    for waveform in (noise, quiet, torch.zeros_like(noise)):
-        assert not yin(waveform, HOP_16K, CONFIG)[1].any()
+def measure_pitch(waveform: Tensor) -> tuple[Tensor, Tensor]:
+    return yin(waveform, EXCITATION.sample_rate, HOP, EXCITATION.fmin_hz, EXCITATION.fmax_hz)
 
 
 def predicted(hz: Tensor, voicing: Tensor) -> Pitch:
@@ -63,7 +55,8 @@ def test_loss_counts_the_pitch_of_voiced_frames_alone() -> None:
 
 def make_objective(**weights: float) -> Distillation:
     config = DistillationConfig(spectral=SPECTRAL, **weights)
-    return Distillation(make_student(config=EXCITED_STUDENT), make_teacher(), config)
+    student = make_student(config=EXCITED_STUDENT)
+    return Distillation(student, make_teacher(), config, measure_pitch=measure_pitch)
 
 
 def make_batch() -> tuple[Tensor, Tensor, Tensor]:
@@ -110,3 +103,29 @@ def test_a_student_without_excitation_has_no_such_term() -> None:
     config = DistillationConfig(spectral=SPECTRAL)
     objective = Distillation(make_student(config=FRAME_STUDENT), make_teacher(), config)
     assert "pitch" not in objective(*make_batch())
+
+
+def test_a_predicted_pitch_needs_a_measured_one() -> None:
+    models = make_student(config=EXCITED_STUDENT), make_teacher()
+    with pytest.raises(ValueError, match="needs a function that measures it"):
+        Distillation(*models, DistillationConfig(spectral=SPECTRAL))
+
+
+def test_a_given_pitch_is_not_learnt() -> None:
+    student = make_student(config=dataclasses.replace(EXCITED_STUDENT, pitch=True))
+    teacher = make_teacher(config=dataclasses.replace(TEACHER, pitch=True))
+    objective = Distillation(student, teacher, DistillationConfig(spectral=SPECTRAL))
+    z, mel, recording = make_batch()
+    terms = objective(
+        z, torch.cat([mel, torch.full((2, 1, 20), 5.0), torch.ones(2, 1, 20)], 1), recording
+    )
+    assert "pitch" not in terms
+    terms["loss"].backward()
+    trained = [p for p in student.parameters() if p.requires_grad]
+    assert all(p.grad is not None for p in trained)
+
+
+def test_models_are_given_the_pitch_both_or_neither() -> None:
+    student = make_student(config=dataclasses.replace(STUDENT, pitch=True))
+    with pytest.raises(ValueError, match=r"student\.pitch is True, but the teacher's is False"):
+        Distillation(student, make_teacher(), DistillationConfig(spectral=SPECTRAL))

@@ -19,7 +19,17 @@ import torch
 from hypothesis import strategies as st
 from jsonargparse import ArgumentError, ArgumentParser
 
-from data import AudioError, DataError, Manifest, MelConfig, PrepareConfig, prepare, read_waveform
+from data import (
+    NO_PITCH,
+    AudioError,
+    DataError,
+    Manifest,
+    MelConfig,
+    PitchConfig,
+    PrepareConfig,
+    prepare,
+    read_waveform,
+)
 from data.arrays import ArrayError, open_array
 from data.journal import Journal
 from data.synthetic import speech_like, synthesise
@@ -28,9 +38,9 @@ from flows import ArtefactError, FamilyConfig
 from pipelines.checkpoints import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
-from pipelines.generate import InputError, _read_mel
+from pipelines.generate import InputError, _read_frames
 from pipelines.recipe import find_recipe
-from pipelines.workspace import load_model, mel_of
+from pipelines.workspace import load_model, mel_of, pitch_of
 from tests.fuzz.mutations import as_text, damaged, forged
 from tests.models import make_student, make_teacher
 from tests.pipelines.conftest import RECIPE
@@ -122,6 +132,7 @@ def _saved(save: Callable[[io.BytesIO], None]) -> bytes:
 
 
 _MEL = MelConfig(num_mels=4)
+_KEPT = {"mel": _MEL, "pitch": NO_PITCH}
 _NPY = (
     _saved(lambda file: np.save(file, np.zeros((4, 6), np.float32))),
     _saved(lambda file: np.save(file, np.ones((40, 2)))),
@@ -150,7 +161,7 @@ def _journal_text(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _model_files(folder: Path) -> dict[str, Path]:
-    metadata = {"mel": dataclasses.asdict(_MEL)}
+    metadata = {name: dataclasses.asdict(kept) for name, kept in _KEPT.items()}
     density = DensityModel(FamilyConfig(family="maf", num_features=2, num_layers=1, hidden=(4,)))
     models = {"teacher": make_teacher(), "student": make_student(), "density": density}
     for kind, model in models.items():
@@ -177,11 +188,10 @@ def _read_config(path: Path) -> object:
     except (ValueError, TypeError, KeyError, RecursionError):
         kind = "teacher"
     folder = path.parent
-    return (
-        DensityModel.from_pretrained(folder)
-        if kind == "density"
-        else mel_of(load_model(folder), folder)
-    )
+    if kind == "density":
+        return DensityModel.from_pretrained(folder)
+    model = load_model(folder)
+    return mel_of(model, folder), pitch_of(model, folder)
 
 
 def _weights(folder: Path) -> st.SearchStrategy[bytes]:
@@ -232,7 +242,14 @@ TARGETS = (
         "mel",
         lambda _: damaged(_NPY),
         _named("a.npy"),
-        lambda path: _read_mel(path, _MEL),
+        lambda path: _read_frames(path, _MEL, NO_PITCH),
+        (InputError,),
+    ),
+    Target(
+        "pitch",
+        lambda _: damaged(_NPY),
+        _named("a.npy"),
+        lambda path: _read_frames(path, MelConfig(num_mels=2), PitchConfig(kind="yin")),
         (InputError,),
     ),
     Target("table npy", lambda _: damaged(_NPY), _named("a.npy"), read_table, (TableError,)),

@@ -1,0 +1,225 @@
+"""Pitch of recordings, and its rows in the conditioning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from data import (
+    DataError,
+    Manifest,
+    MelConfig,
+    PitchConfig,
+    PrepareConfig,
+    UtteranceSet,
+    check_pitch_rows,
+    from_int16,
+    log_mel,
+    pitch_rows,
+    synthesise,
+    with_pitch,
+    yin,
+)
+from data import pitch as pitch_module
+from data.features import FeatureMismatch
+from data.utterance import Task
+from tests.data.conftest import CONFIG, run
+
+MEL = MelConfig()
+HOP, RATE = MEL.hop_length, MEL.sample_rate
+PITCH = PitchConfig(kind="yin")
+WITH_PITCH = replace(CONFIG, pitch=PITCH)
+
+
+def harmonics(hz: Tensor) -> Tensor:
+    """A voice-like tone whose pitch is given sample by sample, (1, 1, T)."""
+    phase = (hz.double() / RATE).cumsum(0)
+    parts = [torch.cos(2 * torch.pi * k * phase) / k for k in range(1, 12)]
+    return 0.1 * torch.stack(parts).sum(0)[None, None]
+
+
+def measure(waveform: Tensor) -> tuple[Tensor, Tensor]:
+    return yin(waveform, RATE, HOP, PITCH.fmin_hz, PITCH.fmax_hz)
+
+
+@pytest.mark.parametrize("low", [70.0, 120.0, 230.0])
+def test_yin_follows_a_glide(low: float) -> None:
+    glide = torch.linspace(low, 1.4 * low, 64 * HOP)
+    hz, voiced = measure(harmonics(glide))
+    inside = slice(3, -3)
+    assert voiced[0, inside].all()
+    expected = glide[HOP - 1 :: HOP].double()
+    torch.testing.assert_close(hz[0, inside], expected[inside], rtol=0.015, atol=0)
+
+
+def test_noise_and_silence_are_unvoiced() -> None:
+    noise = 0.1 * torch.randn(1, 1, 64 * HOP, generator=torch.Generator().manual_seed(0))
+    quiet = 1e-4 * harmonics(torch.full((64 * HOP,), 120.0))
+    for waveform in (noise, quiet, torch.zeros_like(noise)):
+        assert not measure(waveform)[1].any()
+
+
+def test_pitch_is_bridged_where_unvoiced() -> None:
+    hz = torch.tensor([[999.0, 100.0, 999.0, 999.0, 999.0, 400.0, 999.0]])
+    voiced = torch.tensor([[0, 1, 0, 0, 0, 1, 0]])
+    octaves, voicing = pitch_rows(hz.log2(), voiced, PITCH)[0]
+    torch.testing.assert_close(
+        octaves.exp2(), torch.tensor([100, 100, 100 * 2**0.5, 200, 200 * 2**0.5, 400, 400]).double()
+    )
+    assert torch.equal(voicing, voiced[0].double())
+    unvoiced = pitch_rows(hz.log2(), torch.zeros_like(voiced), PITCH)[0, 0]
+    torch.testing.assert_close(unvoiced.exp2(), torch.full((7,), math.sqrt(60 * 400)).double())
+
+
+def test_rows_of_a_recording_lie_below_its_bands() -> None:
+    waveform = harmonics(torch.full((20 * HOP,), 150.0)).float()
+    waveform[..., : 8 * HOP] = 0
+    frames = log_mel(waveform, MEL)
+    told = with_pitch(frames, waveform, MEL, PITCH)
+    assert torch.equal(told[:, :80], frames)
+    # What lies at an edge is neither.
+    assert not told[0, 81, :7].any()
+    assert told[0, 81, 9:19].all()
+    torch.testing.assert_close(told[0, 80, :18].exp2(), torch.full((18,), 150.0), rtol=0.01, atol=0)
+    assert with_pitch(frames, waveform, MEL, PitchConfig()) is frames
+
+
+def test_pieces_are_measured_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    waveform = harmonics(torch.linspace(80, 300, 40 * HOP))
+    waveform = waveform + 0.03 * torch.randn(waveform.shape, generator=generator)
+    waveform = waveform[..., : 40 * HOP - 100]
+    frames = log_mel(waveform, MEL)
+    whole = with_pitch(frames, waveform, MEL, PITCH)
+    for length in (1, 7, 38):
+        monkeypatch.setattr(pitch_module, "FRAMES_AT_ONCE", length)
+        torch.testing.assert_close(with_pitch(frames, waveform, MEL, PITCH), whole)
+
+
+@pytest.mark.parametrize(
+    ("octaves", "voicing", "message"),
+    [
+        (7.0, 0.5, "the row of voicing holds 0.5, expected 0 or 1"),
+        (
+            220.0,
+            1.0,
+            r"the row of pitch holds 220 in a voiced frame, expected log2 of Hz, 3\.32 to",
+        ),
+        (0.0, 1.0, "the row of pitch holds 0 in a voiced frame"),
+    ],
+)
+def test_rows_that_are_no_pitch_are_refused(octaves: float, voicing: float, message: str) -> None:
+    rows = torch.tensor([[7.0, octaves], [1.0, voicing]])
+    with pytest.raises(ValueError, match=message):
+        check_pitch_rows(rows, RATE)
+    rows[1, 1] = 0
+    check_pitch_rows(rows, RATE)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "crepe"}, r"pitch\.kind is 'crepe', expected 'none' or 'yin'"),
+        ({"fmin_hz": 9.0}, r"fmin_hz 9\.0 and fmax_hz 400\.0, expected 10 <= fmin_hz < fmax_hz"),
+        ({"fmin_hz": 400.0}, "fmin_hz < fmax_hz"),
+        ({"fmax_hz": math.inf}, "fmax_hz inf"),
+        ({"fmin_hz": math.nan}, "fmin_hz nan"),
+    ],
+)
+def test_config_errors_name_the_field(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PitchConfig(**values)
+
+
+def test_pitch_is_at_most_a_quarter_of_the_rate() -> None:
+    high = PitchConfig(kind="yin", fmax_hz=5000.0)
+    with pytest.raises(ValueError, match=r"pitch\.fmax_hz is 5000\.0, expected at most a quarter"):
+        PrepareConfig(pitch=high)
+    PrepareConfig(pitch=replace(high, kind="none"))
+
+
+def test_mismatch_names_the_field() -> None:
+    PITCH.check_same(PITCH, "model")
+    PitchConfig().check_same(PitchConfig(fmin_hz=50.0), "model")  # measured by neither
+    with pytest.raises(FeatureMismatch, match=r"model: pitch\.fmin_hz is 50\.0, expected 60\.0"):
+        PITCH.check_same(replace(PITCH, fmin_hz=50.0), "model")
+    with pytest.raises(FeatureMismatch, match=r"model: pitch\.kind is 'yin', expected 'none'"):
+        PitchConfig().check_same(PITCH, "model")
+
+
+def test_prepared_frames_have_the_rows_of_the_stored_samples(corpus: Path) -> None:
+    plain = run(corpus)
+    manifest = run(corpus, WITH_PITCH)
+    assert Manifest.load(manifest.dump_dir) == manifest
+    assert manifest.pitch == PITCH
+    # Statistics stay those of the bands.
+    assert manifest.statistics == plain.statistics
+    name = manifest.utterances()[0].name
+    frames = torch.from_numpy(np.load(manifest.mel_path(name)))
+    exact = torch.from_numpy(from_int16(np.load(manifest.waveform_path(name))))[None, None]
+    torch.testing.assert_close(frames, with_pitch(log_mel(exact, MEL), exact, MEL, PITCH)[0])
+    assert 0 < float(frames[81].mean()) < 1
+    # And back: what is prepared follows the settings.
+    run(corpus)
+    assert np.load(manifest.mel_path(name)).shape[0] == 80
+
+
+def test_recordings_of_earlier_versions_are_not_done_again(corpus: Path) -> None:
+    task = Task(
+        name="clip_000",
+        source=corpus / "clip_000.wav",
+        dump_dir=corpus.parent / "dump",
+        mel=MEL,
+        pitch=PitchConfig(fmin_hz=50.0),
+        min_seconds=0.3,
+    )
+    settings = json.dumps([1, str(task.source), 0.3, asdict(MEL)])
+    assert task.key().split()[1] == hashlib.sha256(settings.encode()).hexdigest()[:16]
+    assert replace(task, pitch=PITCH).key() != task.key()
+
+
+def test_utterances_have_the_pitch_where_it_is_wanted(corpus: Path) -> None:
+    manifest = run(corpus, WITH_PITCH)
+    told, plain = (UtteranceSet(manifest, "train", pitch=p) for p in (PITCH, PitchConfig()))
+    stored = torch.from_numpy(np.load(manifest.mel_path(told.utterances[0].name)))
+    assert torch.equal(told.load(0)[1], stored)
+    assert torch.equal(plain.load(0)[1], stored[:80])
+
+
+def test_speakers_come_below_the_pitch(tmp_path: Path) -> None:
+    synthesise(tmp_path / "corpus" / "ann", num_utterances=3, seconds=0.4)
+    utterances = UtteranceSet(run(tmp_path / "corpus", WITH_PITCH), "train", ["ann", "bob"], PITCH)
+    stored = np.load(utterances.manifest.mel_path(utterances.utterances[0].name))
+    frames = utterances.load(0)[1]
+    assert torch.equal(frames[:82], torch.from_numpy(stored))
+    assert frames[82:].mean(1).tolist() == [1.0, 0.0]
+
+
+def test_beyond_the_end_it_is_unvoiced_at_the_last_pitch(corpus: Path) -> None:
+    utterances = UtteranceSet(run(corpus, WITH_PITCH), "train", pitch=PITCH)
+    total = utterances.utterances[0].num_frames
+    frames = utterances.cut(0, total - 3, 6, margin_frames=1)[1]
+    whole = utterances.load(0)[1]
+    assert torch.equal(frames[:, :4], whole[:, -4:])
+    assert (frames[:80, 4:] == MEL.silence).all()
+    assert (frames[80, 4:] == whole[80, -1]).all()
+    assert not frames[81, 4:].any()
+
+
+def test_pitch_that_was_not_prepared_is_refused(corpus: Path) -> None:
+    plain = run(corpus)
+    with pytest.raises(
+        DataError, match=r"dump: pitch\.kind is 'none', expected 'yin': run prepare again"
+    ):
+        UtteranceSet(plain, "train", pitch=PITCH)
+    other = run(corpus, replace(WITH_PITCH, pitch=replace(PITCH, fmax_hz=300.0)))
+    with pytest.raises(DataError, match=r"fmax_hz is 300\.0, expected 400\.0: run prepare again"):
+        UtteranceSet(other, "train", pitch=PITCH)
