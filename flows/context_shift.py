@@ -40,12 +40,14 @@ class ContextShift(Transform):
         return z + self._signal(z, context), torch.zeros_like(z[:, 0, 0])
 
     def _signal(self, x: Tensor, context: Tensor | None) -> Tensor:
-        r = self.fold.factor
+        r, (batch, _, samples) = self.fold.factor, x.shape
         shape = None if context is None else tuple(context.shape)
-        expected = (x.shape[0], x.shape[2] / r)
-        if context is None or shape is None or (shape[0], shape[-1]) != expected or shape[1] < r:
+        if context is None or shape is None or len(shape) != 3 or shape[1] < r:
+            fits = False
+        else:
+            fits = shape[0] == batch and shape[2] * r == samples
+        if not fits or context is None:
             raise ValueError(
-                f"context has shape {shape}, expected ({x.shape[0]}, at least {r}, "
-                f"{x.shape[2]} / {r})"
+                f"context has shape {shape}, expected ({batch}, at least {r}, {samples} / {r})"
             )
         return self.fold.inverse(context[:, -r:].to(x.dtype))[0]

@@ -5,7 +5,8 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -88,8 +89,23 @@ def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> Ex
     """Trace a student for any number of utterances and of frames, with a filter at least two."""
     arguments, shapes = _traced(network, config)
     # Otherwise tracing takes a dimension for larger than one, as that of its example is.
-    with torch.no_grad(), cast(Any, fx_config).patch(backed_size_oblivious=True):
+    with (
+        torch.no_grad(),
+        cast(Any, fx_config).patch(backed_size_oblivious=True),
+        at_least_two_threads(),
+    ):
         return torch.export.export(network, arguments, dynamic_shapes=shapes)
+
+
+@contextmanager
+def at_least_two_threads() -> Iterator[None]:
+    """Let PyTorch choose a convolution's kernel without a look at the batch, as one thread would."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(2, threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def write_pt2(program: ExportedProgram, described: Mapping[str, str]) -> bytes:

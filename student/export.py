@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from flows import Inverse, Past, fold_weight_norm
+from student.excitation import ExcitedContext
 from student.model import Student
-from student.spectral_filter import SpectralFilter
+from student.spectral_filter import SpectralFilter, SpectralVoice
 
 
 class WholeStudent(nn.Module):
@@ -19,8 +20,11 @@ class WholeStudent(nn.Module):
         super().__init__()
         fold_weight_norm(student)
         self.context = student.context
+        if isinstance(self.context, ExcitedContext) and self.context.voice is not None:
+            self.context.voice = SpectralVoice(self.context.voice)
         self.networks = nn.ModuleList(student._networks)
-        self.rotations = nn.ModuleList(student._rotations)
+        # Tracing takes a product of two and three dimensions for one of a batch that is not 1.
+        self.rotations = nn.ModuleList(_as_convolution(q.matrix()) for q in student._rotations)
         self.fold = student.fold
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
@@ -39,7 +43,7 @@ class WholeStudent(nn.Module):
             shift, log_scale = self.transformer.split(network(x, frames, past))
             x = x * log_scale.exp() + shift
             for rotation in self.rotations[k : k + 1]:
-                x, _ = rotation(x)
+                x = rotation(x)
         x, _ = self.fold.inverse(x)
         for filter in self.filters:
             x = filter(x, frames, past)
@@ -95,3 +99,11 @@ class StreamingStudent(nn.Module):
         with past:
             waveform = self.whole.render(noise, frames, past)
         return waveform, torch.cat([kept.flatten(1) for kept in past.kept], 1)
+
+
+def _as_convolution(matrix: Tensor) -> nn.Conv1d:
+    """Turn a matrix of channels into a 1x1 convolution."""
+    rows, columns = matrix.shape
+    layer = nn.Conv1d(columns, rows, 1, bias=False).to(matrix)
+    layer.weight = nn.Parameter(matrix.detach()[..., None].clone())
+    return layer

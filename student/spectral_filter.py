@@ -1,4 +1,4 @@
-"""A filter that follows the context, in real matrix products alone: for formats without an FFT."""
+"""Filters that follow the context, in real matrix products alone: for formats without an FFT."""
 
 import math
 
@@ -8,6 +8,52 @@ from torch import Tensor, nn
 
 from flows import CausalConvolution, Past
 from flows.past import with_past
+from student.voice import Voice
+
+
+class CepstralTaps(nn.Module):
+    """`flows.taps_from_cepstrum`, a column a frame.
+
+    Args:
+        order: taps, K.
+        like: a tensor with the dtype and device wanted.
+    """
+
+    to_spectrum: Tensor
+    to_taps: Tensor
+
+    def __init__(self, order: int, like: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("to_spectrum", _analysis(1, order, 8 * order)[..., None].to(like))
+        self.register_buffer("to_taps", _synthesis(1, order, 8 * order)[..., None].to(like))
+
+    def forward(self, cepstrum: Tensor) -> Tensor:
+        """Map cepstra (B, L, K) to taps (B, K, L), nearest sample first."""
+        # A column a frame, (B, ..., L): convolutions are traced for any number of them.
+        spectrum = F.conv1d(cepstrum.transpose(1, 2).contiguous(), self.to_spectrum)
+        log_magnitude, phase = spectrum.chunk(2, 1)
+        magnitude = log_magnitude.exp()
+        response = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+        return F.conv1d(response, self.to_taps)
+
+
+class SpectralVoice(Voice):
+    """`Voice` with its filter in real matrix products.
+
+    Args:
+        voice: whose layers it takes over.
+    """
+
+    def __init__(self, voice: Voice) -> None:
+        order, channels = voice.filter.order, voice.hidden.in_channels
+        super().__init__(channels, voice.hop_length, order)
+        self.hidden, self.filter = voice.hidden, voice.filter
+        self.taps = CepstralTaps(order, voice.filter.bias)
+
+    def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute log-gains (B, 1, L) and taps (B, 1, L, K)."""
+        log_gain, cepstrum = self.filter.cepstra(pulses, hidden)
+        return log_gain, self.taps(cepstrum[:, 0]).transpose(1, 2)[:, None]
 
 
 class SpectralFilter(nn.Module):
@@ -21,8 +67,6 @@ class SpectralFilter(nn.Module):
         span: samples per frame.
     """
 
-    to_spectrum: Tensor
-    to_taps: Tensor
     of_taps: Tensor
     of_block: Tensor
     to_block: Tensor
@@ -34,9 +78,8 @@ class SpectralFilter(nn.Module):
         order = filter.order
         self.reach = span + order - 1
         points = 1 << (self.reach - 1).bit_length()
+        self.taps = CepstralTaps(order, filter.bias)
         matrices = {
-            "to_spectrum": _analysis(1, order, 8 * order),  # see flows.taps_from_cepstrum
-            "to_taps": _synthesis(1, order, 8 * order),
             "of_taps": _analysis(0, order, points).flip(1),  # nearest sample last
             "of_block": _analysis(0, self.reach, points),
             "to_block": _synthesis(0, span, points),
@@ -47,12 +90,7 @@ class SpectralFilter(nn.Module):
     def forward(self, x: Tensor, frames: Tensor, past: Past | None = None) -> Tensor:
         """Filter a signal (B, 1, L * span) under hidden frames (B, H, L)."""
         log_gain, cepstrum = self.filter.cepstra(x, frames)
-        # A column a frame, (B, ..., L): convolutions are traced for any number of them.
-        spectrum = F.conv1d(cepstrum[:, 0].transpose(1, 2).contiguous(), self.to_spectrum)
-        log_magnitude, phase = spectrum.chunk(2, 1)
-        magnitude = log_magnitude.exp()
-        response = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
-        real, imaginary = F.conv1d(F.conv1d(response, self.to_taps), self.of_taps).chunk(2, 1)
+        real, imaginary = F.conv1d(self.taps(cepstrum[:, 0]), self.of_taps).chunk(2, 1)
         before = with_past(x, self.filter.order, past)[..., :-1]
         blocks = before.unfold(-1, self.reach, self.span)[:, 0].transpose(1, 2).contiguous()
         block_real, block_imaginary = F.conv1d(blocks, self.of_block).chunk(2, 1)

@@ -48,6 +48,10 @@ class Voice(nn.Module):
         with torch.no_grad():
             self.filter.bias[0] = torch.tensor(std).log()
 
+    def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute log-gains (B, 1, L) and taps (B, 1, L, K) at the ends of frames."""
+        return self.filter.filters(pulses, hidden)
+
     def forward(
         self, pulses: Tensor, hidden: Tensor, voicing: Tensor, state: VoiceState | None = None
     ) -> tuple[Tensor, VoiceState]:
@@ -63,7 +67,7 @@ class Voice(nn.Module):
         """
         order, hop = self.filter.order, self.hop_length
         hidden = F.leaky_relu(self.hidden(hidden), 0.2)
-        log_gain, taps = self.filter.filters(pulses, hidden)
+        log_gain, taps = self.response(pulses, hidden)
         taps = F.pad(taps, (1, 0), value=1.0) * log_gain.exp()[..., None]
         taps = (taps * voicing[:, None, :, None]).flatten(0, 1)  # (B, L, K + 1)
         if state is None:

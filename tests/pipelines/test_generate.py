@@ -109,7 +109,7 @@ def test_bad_inputs_are_named(trained: Path, tmp_path: Path) -> None:
     [
         (
             ["generate", "--model", "nowhere", "--input", "x.wav", "--out", "o"],
-            "nowhere/config.json",
+            "nowhere: no such folder",
         ),
         (["generate", "--modle", "m"], "unknown option 'modle' (did you mean 'model'?)"),
         (["prepare", "--recipe", "alison"], "(did you mean 'allison'?)"),
