@@ -24,6 +24,7 @@ from flows.families import (
     realnvp,
 )
 from flows.fold import Fold
+from flows.gated import recompute_layers
 from flows.gaussianization import GaussianizationLayer, gaussianization
 from flows.initialisation import Initialisable, initialise
 from flows.logistic_mixture import (
@@ -132,6 +133,7 @@ __all__ = [
     "nice",
     "nice_signal",
     "realnvp",
+    "recompute_layers",
     "sample_mixture",
     "unbound_log_scale",
 ]
