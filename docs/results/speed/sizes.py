@@ -104,10 +104,11 @@ def main() -> None:
     limit = READS / statistics.median(times["reading the weights"])
     _, samples, _ = ways["teacher, compiled"]
     rate = samples / statistics.median(times["teacher, compiled"])
+    speed = limit * num_bytes / 1e9
     print(
         f"\nOne stream of the teacher reads {num_bytes / 1e6:.2f} MB of weights a sample; this "
-        f"core reads an array of that size at {limit * num_bytes / 1e9:.0f} GB/s, {limit:,.0f} times "
-        f"a second: the stream draws {rate / limit:.0%} of that."
+        f"core reads an array of that size at {speed:.0f} GB/s, {limit:,.0f} times a second: the "
+        f"stream draws {rate / limit:.0%} of that."
     )
 
 
