@@ -26,6 +26,7 @@ from flows.families import (
     realnvp,
 )
 from flows.fold import Fold
+from flows.gated import recompute_layers
 from flows.gaussianization import GaussianizationLayer, gaussianization
 from flows.initialisation import Initialisable, initialise
 from flows.logistic_mixture import (
@@ -135,6 +136,7 @@ __all__ = [
     "nice",
     "nice_signal",
     "realnvp",
+    "recompute_layers",
     "rows_in_words",
     "sample_mixture",
     "unbound_log_scale",

@@ -5,8 +5,7 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -86,26 +85,14 @@ def metadata(
 
 
 def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> ExportedProgram:
-    """Trace a student for any number of utterances and of frames, with a filter at least two."""
+    """Trace a student for any number of frames, and of utterances if it has no excitation.
+
+    With a filter or an excitation there are at least two frames.
+    """
     arguments, shapes = _traced(network, config)
     # Otherwise tracing takes a dimension for larger than one, as that of its example is.
-    with (
-        torch.no_grad(),
-        cast(Any, fx_config).patch(backed_size_oblivious=True),
-        at_least_two_threads(),
-    ):
+    with torch.no_grad(), cast(Any, fx_config).patch(backed_size_oblivious=True):
         return torch.export.export(network, arguments, dynamic_shapes=shapes)
-
-
-@contextmanager
-def at_least_two_threads() -> Iterator[None]:
-    """Let PyTorch choose a convolution's kernel without a look at the batch, as one thread would."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(2, threads))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def write_pt2(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
@@ -132,12 +119,15 @@ def _traced(
     network: WholeStudent | StreamingStudent, config: StudentConfig
 ) -> tuple[tuple[Tensor, ...], tuple[dict[int, Any], ...]]:
     """Arguments to trace with, and which of their dimensions may change."""
-    # What a filter does to a single frame, tracing takes for another function.
-    batch, frames = Dim("batch", min=1), Dim("frames", min=2 if config.filter_order else 1)
-    noise = torch.randn(2, 1, _TRACED_FRAMES * config.hop_length)
+    # What a filter does to a single frame, tracing takes for another function; what an excitation
+    # does to a single utterance, likewise.
+    excited = config.excitation.kind != "none"
+    frames = Dim("frames", min=2 if config.filter_order or excited else 1)
+    size, batch = (1, None) if excited else (2, Dim("batch", min=1))
+    noise = torch.randn(size, 1, _TRACED_FRAMES * config.hop_length)
     shape = {0: batch, 2: config.hop_length * frames}
     if isinstance(network, WholeStudent):
-        log_mel = torch.randn(2, config.num_features, _TRACED_FRAMES)
+        log_mel = torch.randn(size, config.num_features, _TRACED_FRAMES)
         return (noise, log_mel), (shape, {0: batch, 2: frames})
     assert isinstance(network, StreamingStudent)
     around = 2 * config.context_margin

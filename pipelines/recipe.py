@@ -30,6 +30,8 @@ class TrainingConfig:
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights, which are what is evaluated and saved.
         precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16.
+        recompute: gated layers compute their activations again in the backward pass instead of
+            keeping them (gradient checkpointing): less memory, more time.
         log_every: steps between scalars.
         validate_every: steps between validations; a checkpoint is saved then, too.
         keep_checkpoints: the newest so many are kept, and that of the best validation.
@@ -46,6 +48,7 @@ class TrainingConfig:
     gradient_clip: float = 10.0
     ema_decay: float = 0.9999
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    recompute: bool = False
     log_every: int = 20
     validate_every: int = 1000
     keep_checkpoints: int = 2

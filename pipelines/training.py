@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from data import Batch, SegmentSampler
-from flows import Pretrained
+from flows import Pretrained, recompute_layers
 from flows.folder_lock import folder_lock
 from pipelines.checkpoints import CheckpointError
 from pipelines.ema import averaged_copy
@@ -147,7 +147,11 @@ class _Run:
             [p for p in task.parameters() if p.requires_grad],
             lr=config.learning_rate,
             betas=(0.9, config.adam_beta2),
+            # Fabric cannot clip gradients that a fused optimiser is to unscale.
+            fused=config.precision != "16-mixed",
         )
+        if config.recompute:
+            recompute_layers(task)
         self.module, self.optimizer = self.fabric.setup(task, adam)
         self.averaged = averaged_copy(task.model, config.ema_decay)
         self.state = TrainingState(

@@ -139,3 +139,18 @@ def test_bfloat16_trains_like_float32(kind: str, dump: Path, trained: Path, tmp_
     assert found != expected
     for line, wanted in zip(found, expected, strict=True):
         assert line["loss"] == pytest.approx(wanted["loss"], rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_recomputed_layers_train_the_same(
+    kind: str, dump: Path, trained: Path, tmp_path: Path
+) -> None:
+    training = dataclasses.replace(RECIPE.teacher_training, recompute=True)
+    recipe = dataclasses.replace(RECIPE, teacher_training=training, student_training=training)
+    if kind == "teacher":
+        commands.train_teacher(recipe, dump=dump, exp=tmp_path, device="cpu")
+    else:
+        commands.distill(recipe, dump=dump, exp=tmp_path, device="cpu", teacher=trained / "teacher")
+    found, expected = (training_curve(folder / kind) for folder in (tmp_path, trained))
+    for line, wanted in zip(found, expected, strict=True):
+        assert line["loss"] == pytest.approx(wanted["loss"], rel=1e-5)

@@ -4,6 +4,9 @@ Run from the repository: python docs/results/speed/sizes.py [--rounds 5]
 
 Processor time does not count the waiting for a core that other programs hold: it compares on a busy
 machine, too. Weights are random.
+
+One stream of the teacher reads its weights for every sample, more than a core's own caches hold:
+how fast this core reads an array of that size bounds its rate, and is measured in the same rounds.
 """
 
 import argparse
@@ -12,9 +15,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import numba
+import numpy as np
 import torch
 
 from flows import WaveNetConfig, fold_weight_norm
+from flows.compiled.layout import Network, lay_out_network
+from flows.sequential import LONGEST_BLOCK
 from pipelines.flops import student_flops, teacher_flops
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
@@ -23,6 +30,26 @@ HOP = 256
 TEACHER = TeacherConfig(wavenet=WaveNetConfig(num_layers=24, layers_per_cycle=12))
 STUDENT = StudentConfig(flow_layers=(10,) * 6)
 PEAK = 1024
+READS = 500
+
+
+def weights_read(network: Network) -> int:
+    """Count the bytes that a sample of one stream reads; older taps once for a block of samples."""
+    every = (network.first, network.current, network.out, network.hidden, network.head)
+    older = network.older.nbytes / network.dilations.size
+    blocks = np.minimum(network.dilations, LONGEST_BLOCK)
+    return sum(array.nbytes for array in every) + round(float((older / blocks).sum()))
+
+
+@numba.njit(fastmath=True)  # a sum in any order: in several vector registers
+def read(array: np.ndarray, times: int) -> float:
+    """Read an array, again and again."""
+    total = np.float32(0.0)
+    for k in range(times):
+        array[k] += np.float32(1.0)  # so that no pass can stand for another
+        for i in range(array.size):
+            total += array[i]
+    return total
 
 
 def main() -> None:
@@ -36,8 +63,11 @@ def main() -> None:
     fold_weight_norm(teacher)
     fold_weight_norm(student)
     a, b = torch.randn(PEAK, PEAK), torch.randn(PEAK, PEAK)
+    num_bytes = weights_read(lay_out_network(teacher.wavenet, TEACHER.log_scale_floor))
+    weights = np.ones(num_bytes // 4, np.float32)
     ways: dict[str, tuple[Callable[[], object], int, float]] = {
-        "matrix product of 1024": (lambda: a @ b, 1, 2 * PEAK**3)
+        "matrix product of 1024": (lambda: a @ b, 1, 2 * PEAK**3),
+        "reading the weights": (lambda: read(weights, READS), READS, 0.0),
     }
     flops = teacher_flops(teacher)
     for name, streams, frames, engine in (
@@ -63,7 +93,7 @@ def main() -> None:
     print(f"matrix products: {peak / 1e9:.0f} GFLOP/s; torch {torch.__version__}\n")
     print("| system | samples per processor second | range | MFLOP/sample | share of peak |")
     print("|---|---:|---:|---:|---:|")
-    for name, (_, samples, cost) in list(ways.items())[1:]:
+    for name, (_, samples, cost) in list(ways.items())[2:]:
         rates = sorted(samples / seconds for seconds in times[name])
         rate = statistics.median(rates)
         print(
@@ -71,6 +101,15 @@ def main() -> None:
             f"{rate * cost / peak:.0%} |",
             flush=True,
         )
+    limit = READS / statistics.median(times["reading the weights"])
+    _, samples, _ = ways["teacher, compiled"]
+    rate = samples / statistics.median(times["teacher, compiled"])
+    speed = limit * num_bytes / 1e9
+    print(
+        f"\nOne stream of the teacher reads {num_bytes / 1e6:.2f} MB of weights a sample; this "
+        f"core reads an array of that size at {speed:.0f} GB/s, {limit:,.0f} times a second: the "
+        f"stream draws {rate / limit:.0%} of that."
+    )
 
 
 if __name__ == "__main__":

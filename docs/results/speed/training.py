@@ -82,7 +82,7 @@ def student_loss() -> tuple[nn.Module, Callable[[], Tensor]]:
 def make_step(model: nn.Module, loss: Callable[[], Tensor], naive: bool) -> Callable[[], object]:
     """One training step, as `pipelines.training` makes it, or as one writes it first."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    adam = torch.optim.Adam(trained, lr=1e-4, foreach=not naive)
+    adam = torch.optim.Adam(trained, lr=1e-4, foreach=False if naive else None, fused=not naive)
     averaged = averaged_copy(model, 0.9999)
 
     def step() -> object:
