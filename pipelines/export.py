@@ -123,7 +123,7 @@ def _traced(
     # does to a single utterance, likewise.
     excited = config.excitation.kind != "none"
     frames = Dim("frames", min=2 if config.filter_order or excited else 1)
-    size, batch = (1, None) if excited else (2, Dim("batch", min=1))
+    size, batch = (1, Dim.STATIC) if excited else (2, Dim("batch", min=1))
     noise = torch.randn(size, 1, _TRACED_FRAMES * config.hop_length)
     shape = {0: batch, 2: config.hop_length * frames}
     if isinstance(network, WholeStudent):

@@ -1,5 +1,6 @@
 """Exported students draw what the student draws: pt2 here, ONNX in extras/."""
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -11,7 +12,18 @@ import torch.nn.functional as F
 from flows.pretrained import ArtefactError
 from pipelines.cli import main
 from pipelines.export import METADATA_FILE, ExportError, export
-from student import Student
+from student import Student, StudentConfig
+from tests.models import (
+    EXCITED_STUDENT,
+    FRAME_STUDENT,
+    HOP,
+    MELS,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+)
+
+MEL = {"num_mels": MELS, "hop_length": HOP, "n_fft": 32, "win_length": 32, "sample_rate": 16000}
 
 
 def noise_and_mel(batch: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,6 +69,19 @@ def test_a_pt2_stream_joins_to_what_the_student_draws(trained: Path, tmp_path: P
         pieces.append(piece)
     expected = student(z, mel).waveform.detach()
     torch.testing.assert_close(torch.cat(pieces, -1), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [FRAME_STUDENT, EXCITED_STUDENT, VOICED_STUDENT])
+def test_a_frame_students_pt2_draws_what_it_draws(config: StudentConfig, tmp_path: Path) -> None:
+    student = make_student(config=dataclasses.replace(config, filter_order=5)).float()
+    student.save_pretrained(tmp_path / "student", {"mel": MEL})
+    export(tmp_path / "student", "pt2", tmp_path / "student.pt2")
+    program = torch.export.load(tmp_path / "student.pt2").module()
+    student = Student.from_pretrained(tmp_path / "student")
+    for frames in (2, 9):
+        z, mel = torch.randn(1, 1, frames * HOP), make_mel(1, frames).float()
+        expected = student(z, mel).waveform.detach()
+        torch.testing.assert_close(program(z, mel), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_that_does_not_fit_the_mel_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Exported to ONNX, students draw what they draw here, also for programs without this project."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -17,7 +18,15 @@ from pipelines.benchmark_peers import peer_systems
 from pipelines.export import export
 from pipelines.flops import student_flops
 from student import Student
-from tests.models import FILTERED_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
+from tests.models import (
+    FILTERED_STUDENT,
+    HOP,
+    MELS,
+    STUDENT,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+)
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 FRAMES = 21
@@ -55,6 +64,18 @@ def test_the_whole_is_the_students_own(folder: Path, batch: int, frames: int) ->
     described = session.get_modelmeta().custom_metadata_map
     assert json.loads(described["mel"]).items() >= MEL.items()
     assert described["noise"] == "gaussian"
+
+
+def test_a_voice_is_the_students_own(tmp_path: Path) -> None:
+    config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
+    make_student(config=config).float().save_pretrained(tmp_path / "student", {"mel": MEL})
+    export(tmp_path / "student", "onnx", tmp_path / "whole.onnx")
+    session = session_of(tmp_path / "whole.onnx")
+    for frames in (2, FRAMES):
+        mel = make_mel(1, frames).float().numpy()
+        z = np.random.default_rng(0).normal(size=(1, 1, frames * HOP)).astype(np.float32)
+        (found,) = session.run(None, {"noise": z, "log_mel": mel})
+        np.testing.assert_allclose(found, expected(tmp_path, z, mel), rtol=1e-4, atol=1e-4)
 
 
 def test_a_stream_joins_to_the_whole(folder: Path) -> None:
