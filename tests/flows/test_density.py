@@ -132,3 +132,9 @@ def test_folding_weight_norm_changes_nothing() -> None:
     assert state.keys() == network.state_dict().keys()
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, state[name])
+
+
+def test_rounding_does_not_carry_an_integer_into_the_next_cell() -> None:
+    dequantize = Dequantize(2**24)  # as fine as float32: half of all sums are rounded up
+    k = torch.full((1000,), 2**24 - 2)
+    assert torch.equal(dequantize.quantize(dequantize(k)), k)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from flows import CouplingNetwork, Mlp, NonCausalWaveNet, WaveNetConfig
+from flows.transformers import bound_log_scale, unbound_log_scales
 
 CONFIG = WaveNetConfig(
     num_layers=3, layers_per_cycle=2, kernel_size=3, residual_channels=8, skip_channels=6
@@ -76,3 +77,25 @@ def test_wrong_contexts_are_refused() -> None:
     network = NonCausalWaveNet(CONFIG, 1, 1, 1, context_channels=3)
     with pytest.raises(ValueError, match="10 samples are not a whole multiple of 4"):
         network(torch.zeros(1, 1, 10), torch.zeros(1, 3, 4))
+
+
+def test_the_smallest_sizes_are_sizes_and_anything_less_is_refused() -> None:
+    smallest = {
+        "num_layers": 1,
+        "layers_per_cycle": 1,
+        "kernel_size": 2,
+        "residual_channels": 1,
+        "skip_channels": 0,
+        "prediction_order": 0,
+    }
+    WaveNetConfig(**smallest)
+    for field, least in smallest.items():
+        with pytest.raises(ValueError, match=rf"wavenet\.{field} is .*, expected at least {least}"):
+            WaveNetConfig(**(smallest | {field: least - 1}))
+
+
+def test_a_log_scale_at_the_floor_starts_a_tenth_of_a_nat_above_it() -> None:
+    measured = torch.tensor([-torch.inf, -9.0, -7.0, -6.95])
+    raw = unbound_log_scales(measured, -7.0)
+    expected = torch.full((4,), -6.9)
+    torch.testing.assert_close(bound_log_scale(raw, -7.0), expected)
