@@ -29,6 +29,7 @@ def evaluate(
     split: Literal["val", "test"] = "test",
     systems: list[SystemName] | SystemName | None = None,
     limit: int | None = None,
+    every: int = 1,
     max_seconds: float | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -46,6 +47,7 @@ def evaluate(
         systems: any of recording, griffin-lim, world, teacher (slow), student, several as [A,B];
             default: all but teacher.
         limit: at most so many utterances, the first by name.
+        every: of the split, every N-th utterance by name, N: some of each joined corpus.
         max_seconds: cut utterances to this length.
         seed: of noise, phases and bootstrap.
         out: folder that gets evaluation.json, evaluation.md, evaluation.png and the audio of every
@@ -58,13 +60,15 @@ def evaluate(
         raise ValueError(f"expected either --dump or --input, got {given}")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}, expected at least 1")
+    if every < 1 or (every > 1 and dump is None):
+        raise ValueError(f"every is {every}, expected at least 1, and 1 with --input")
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds is {max_seconds}, expected more than 0")
     place = pick_device(device)
     models = load_models(teacher, _listed(student), place)
     if dump is not None:
         recordings = prepared_recordings(
-            dump, models.mel, split, limit, place, models.speakers, models.pitch
+            dump, models.mel, split, limit, place, models.speakers, models.pitch, every
         )
     elif models.mel is not None and input is not None:
         recordings = recordings_in(

@@ -53,6 +53,7 @@ def prepared_recordings(
     device: torch.device,
     speakers: Sequence[str] = (),
     pitch: PitchConfig = NO_PITCH,
+    every: int = 1,
 ) -> Recordings:
     """Load a held-out split of prepared data.
 
@@ -64,6 +65,7 @@ def prepared_recordings(
         device: where to put them.
         speakers: whom the models are told of.
         pitch: the pitch they are given.
+        every: as `held_out`'s.
     Raises:
         FeatureMismatch: if the convention differs.
         DataError: if the data cannot be used.
@@ -72,7 +74,7 @@ def prepared_recordings(
     if mel is not None:
         mel.check_same(manifest.mel, str(dump))
     return Recordings(
-        utterances=held_out(manifest, split, limit, device, speakers, pitch),
+        utterances=held_out(manifest, split, limit, device, speakers, pitch, every),
         mel=manifest.mel,
         source=f"{split} split of {dump}",
         skipped={},

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from data import MelConfig, synthesise, write_waveform
+from data import Manifest, MelConfig, synthesise, write_waveform
 from pipelines.cli import main
 from pipelines.evaluation import command, evaluation_table
 from pipelines.evaluation.bootstrap import bootstrap_mean
@@ -162,8 +162,6 @@ def test_every_system_is_measured_on_prepared_data(
 
 
 def test_means_agree_with_the_pooled_measures(dump: Path, trained: Path, tmp_path: Path) -> None:
-    from data import Manifest
-
     evaluate(trained / "teacher", trained / "student", dump, seed=3, out=tmp_path, device="cpu")
     result = json.loads((tmp_path / "evaluation.json").read_text())
     utterances = held_out(Manifest.load(dump), "test", None, "cpu")
@@ -179,6 +177,12 @@ def test_means_agree_with_the_pooled_measures(dump: Path, trained: Path, tmp_pat
     for key in ("log_mel_distance", "following_ratio"):
         # Not equal: here the sample is rounded to 16 bits, and the recording not dithered.
         assert found[key]["mean"] == pytest.approx(following[key], rel=0.02)
+
+
+def test_every_so_manieth_utterance_comes_before_the_limit(dump: Path) -> None:
+    manifest = Manifest.load(dump)
+    names = [u.name for u in held_out(manifest, "train", None, "cpu")]
+    assert [u.name for u in held_out(manifest, "train", 2, "cpu", every=3)] == names[:6:3]
 
 
 def test_the_seed_decides_the_result(dump: Path, trained: Path, tmp_path: Path) -> None:
@@ -229,6 +233,11 @@ def test_files_that_differ_in_suffix_alone_stay_apart(trained: Path, tmp_path: P
         (["--dump", "DUMP", "--systems", "world"], "nothing is left that is installed"),
         (["--student", "STUDENT", "--input", "EMPTY"], "no usable audio file"),
         (["--dump", "DUMP", "--limit", "0"], "limit is 0, expected at least 1"),
+        (["--dump", "DUMP", "--every", "0"], "every is 0, expected at least 1"),
+        (
+            ["--input", "EMPTY", "--every", "2"],
+            "every is 2, expected at least 1, and 1 with --input",
+        ),
         (["--dump", "DUMP", "--max_seconds", "-1"], "max_seconds is -1.0, expected more than 0"),
     ],
 )
