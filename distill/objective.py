@@ -88,7 +88,10 @@ class Distillation(nn.Module):
         Returns:
             scalars by name: `loss`, and its terms, unweighted.
         """
-        sample = self.student(noise, log_mel)
+        measured = self._measured_pitch(recording)
+        # In training the excitation has the recording's own pitch: harmonics of one a percent off
+        # fall between the recording's, and a spectral distance prefers noise to them.
+        sample = self.student(noise, log_mel, measured if self.training else None)
         terms = self.score(sample, log_mel, recording, generator)
         if adversary is not None:
             terms["adversarial"], terms["discriminator"] = adversary.losses(
@@ -96,8 +99,8 @@ class Distillation(nn.Module):
             )
             deceit = self.config.adversarial_weight * terms["adversarial"]
             terms["loss"] = terms["loss"] + deceit + terms["discriminator"]
-        if self.student.config.predicts_pitch:
-            terms["pitch"] = self._pitch_term(recording, log_mel)
+        if measured is not None:
+            terms["pitch"] = self._pitch_term(measured, log_mel)
             terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
         return terms
 
@@ -204,15 +207,22 @@ class Distillation(nn.Module):
             clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
             return forward_kl(self.student, self.teacher, clip, features)
 
-    def _pitch_term(self, recording: Tensor, log_mel: Tensor) -> Tensor:
-        context = self.student.context
-        assert isinstance(context, ExcitedContext)
+    def _measured_pitch(self, recording: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Measure what a student predicts; None if it predicts no pitch."""
+        if not self.student.config.predicts_pitch:
+            return None
         assert self.measure_pitch is not None
         with torch.autocast(recording.device.type, enabled=False):
-            measured = self.measure_pitch(recording)
-            with self._gradients_if(self.config.pitch_weight):
-                predicted = context.pitch(log_mel, recording.shape[-1] // context.hop_length)
-                return pitch_loss(predicted, *measured, context.config)
+            return self.measure_pitch(recording)
+
+    def _pitch_term(self, measured: tuple[Tensor, Tensor], log_mel: Tensor) -> Tensor:
+        context, (hz, voiced) = self.student.context, measured
+        assert isinstance(context, ExcitedContext)
+        with (
+            torch.autocast(log_mel.device.type, enabled=False),
+            self._gradients_if(self.config.pitch_weight),
+        ):
+            return pitch_loss(context.pitch(log_mel, hz.shape[-1]), hz, voiced, context.config)
 
     def _feature_network(self) -> FeatureNetwork:
         """Make the network that listens, the teacher's where no term asks for one."""

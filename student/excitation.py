@@ -135,18 +135,31 @@ class ExcitedContext(nn.Module):
         if self.voice is not None:
             self.voice.set_initial_std(std)
 
-    def forward(self, features: Tensor, num_frames: int) -> Tensor:
+    def forward(
+        self,
+        features: Tensor,
+        num_frames: int,
+        measured: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
         Args:
             features: as `FrameContext.forward`'s.
             num_frames: conditioning frames wanted, L.
+            measured: pitch in Hz at each frame's end and whether it is voiced, shape (B, L) each,
+                to be taken for the predicted one in training.
         Returns:
             hidden frames, shape (B, H, L * hop_length / r), with r more channels for a voice.
         """
         hidden = self.frames(features, num_frames)
         first = (features.shape[-1] - num_frames) // 2  # neighbours that come with them
-        return self._excite(hidden, features[..., first : first + num_frames], None)[0]
+        inner = features[..., first : first + num_frames]
+        with torch.no_grad():
+            track, voiced = self._track(hidden, inner)
+            if measured is not None:
+                hz, voiced = measured
+                track = torch.where(voiced, hz.to(track), track)
+        return self._excite(hidden, track, voiced, None)[0]
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.
@@ -155,7 +168,7 @@ class ExcitedContext(nn.Module):
         """
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
-            excited, state = self._excite(hidden, features, state)
+            excited, state = self._excite(hidden, *self._track(hidden, features), state)
             yield excited
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
@@ -177,10 +190,9 @@ class ExcitedContext(nn.Module):
         return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
 
     def _excite(
-        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
+        self, hidden: Tensor, track: Tensor, voiced: Tensor, state: ExcitationState | None
     ) -> tuple[Tensor, ExcitationState]:
         with torch.no_grad():
-            track, voiced = self._track(hidden, features)
             cycles, hz, phase = self._oscillate(track, None if state is None else state.phase)
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]

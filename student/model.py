@@ -155,13 +155,16 @@ class Student(Pretrained):
         if isinstance(self.context, ExcitedContext):
             self.context.set_initial_std(std)
 
-    def forward(self, z: Tensor, log_mel: Tensor) -> StudentSample:
+    def forward(
+        self, z: Tensor, log_mel: Tensor, measured: tuple[Tensor, Tensor] | None = None
+    ) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
 
         Args:
             z: noise from `flow.base`, shape (B, 1, T), T a multiple of hop_length.
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
+            measured: pitch and voicing to be taken for the predicted ones; see `ExcitedContext`.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:
@@ -170,7 +173,8 @@ class Student(Pretrained):
         samples, hop = z.shape[-1], self.config.hop_length
         if samples % hop:
             raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
-        frames = self.context(log_mel, samples // hop)
+        given = () if measured is None else (measured,)
+        frames = self.context(log_mel, samples // hop, *given)
         noise, _ = self.fold(z)
         x, loc = noise, torch.zeros_like(noise)
         log_scales = []

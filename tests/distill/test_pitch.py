@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from data import yin
-from distill import Distillation, DistillationConfig, SpectralConfig, check_health
+from distill import (
+    Distillation,
+    DistillationConfig,
+    SpectralConfig,
+    check_health,
+    multi_resolution_stft,
+)
 from distill.pitch import BELL, pitch_loss
 from student import ExcitationConfig, ExcitedContext, Pitch
 from student.pitch import BINS_PER_OCTAVE, pitch_bins
@@ -70,7 +76,9 @@ def make_batch() -> tuple[Tensor, Tensor, Tensor]:
 def test_the_objective_trains_the_pitch_beside_the_sample() -> None:
     objective, batch = make_objective(), make_batch()
     before = objective(*batch)
-    expected = objective.score(objective.student(*batch[:2]), *batch[1:])["loss"] + before["pitch"]
+    assert objective.measure_pitch is not None
+    sample = objective.student(*batch[:2], objective.measure_pitch(batch[2]))
+    expected = objective.score(sample, *batch[1:])["loss"] + before["pitch"]
     torch.testing.assert_close(before["loss"], expected)
     before["loss"].backward()
     trained = [p for p in objective.student.parameters() if p.requires_grad]
@@ -83,6 +91,23 @@ def test_the_objective_trains_the_pitch_beside_the_sample() -> None:
     after = objective(*batch)
     for name in ("loss", "pitch", "kl"):
         assert float(after[name]) < float(before[name])
+
+
+def test_the_recordings_own_pitch_drives_training_and_the_predicted_one_all_else() -> None:
+    objective, (z, mel, recording) = make_objective(), make_batch()
+    student, measure = objective.student, objective.measure_pitch
+    assert measure is not None
+    waveforms = {
+        training: student(z, mel, measure(recording) if training else None).waveform
+        for training in (True, False)
+    }
+    assert not torch.allclose(*waveforms.values())
+    torch.testing.assert_close(waveforms[False], student(z, mel).waveform)
+    for training, waveform in waveforms.items():
+        objective.train(training)
+        distance = multi_resolution_stft(waveform, recording, SPECTRAL)[0]
+        found = objective(z, mel, recording)["spectral_convergence"]
+        torch.testing.assert_close(found, distance.to(found))
 
 
 def test_a_pitch_of_no_weight_is_told_but_not_trained() -> None:
