@@ -73,7 +73,7 @@ def principal_axes(x: Tensor) -> Tensor:
     Raises:
         ValueError: if there are fewer than two values of a feature.
     """
-    columns = x.T if x.dim() == 2 else x.transpose(0, 1).flatten(1)
+    columns = x.transpose(0, 1).flatten(1)
     if columns.shape[1] < 2:
         raise ValueError(f"x has shape {tuple(x.shape)}, expected two values of each feature")
     covariance = torch.cov(columns).reshape(len(columns), len(columns))  # a scalar where D = 1

@@ -24,6 +24,7 @@ from flows import (
     initialise,
     maf,
 )
+from flows.gaussianization import principal_axes
 
 
 def mixed_sources(count: int) -> Tensor:
@@ -182,3 +183,8 @@ def test_what_cannot_be_built_or_fitted_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_the_axes_of_signals_are_those_of_their_samples() -> None:
+    x = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(principal_axes(x), principal_axes(x.mT.reshape(-1, 3)))
