@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -85,7 +86,9 @@ def forged(wholes: Sequence[Any]) -> st.SearchStrategy[Any]:
 
 def _forge(whole: Any, edits: list[tuple[str, int, Any]]) -> Any:
     tree = [json.loads(json.dumps(whole))]
-    for edit, where, value in edits:
+    for edit, where, odd in edits:
+        # A copy: one put into itself by a later edit would have no end.
+        value = odd if odd is _DEEP else copy.deepcopy(odd)
         places = list(_places(tree))
         parent, key = places[where % len(places)]
         if edit == "replace":
