@@ -22,7 +22,7 @@ def load_plain(text: str) -> Any:
         numbers, strings, lists and mappings.
     Raises:
         yaml.YAMLError: if it is not YAML, asks for a Python object, refers to another part of
-            itself (an alias), is nested too deeply, or too long.
+            itself (an alias), is nested too deeply, or too long, or leaves a value empty.
     """
     if len(text) > MAX_LENGTH:
         raise PlainYamlError(f"has {len(text)} characters, expected at most {MAX_LENGTH}")
@@ -39,7 +39,20 @@ def load_plain(text: str) -> Any:
             raise PlainYamlError(
                 f"line {event.start_mark.line + 1} is nested more than {MAX_DEPTH} deep"
             )
-    return _load(text)
+    loaded = _load(text)
+    _check_filled(loaded)
+    return loaded
+
+
+def _check_filled(value: Any, name: str = "") -> None:
+    """Refuse a key without a value: every value of a recipe is something."""
+    if not isinstance(value, dict | list):
+        return
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        inner_name = f"{name}.{key}" if name else str(key)
+        if inner is None:
+            raise PlainYamlError(f"{inner_name} is null, expected a value")
+        _check_filled(inner, inner_name)
 
 
 _load = get_loader("yaml")
