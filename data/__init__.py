@@ -15,6 +15,7 @@ from data.features import FeatureMismatch, MelConfig, log_mel
 from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
 from data.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
 from data.prepare import PrepareConfig, prepare, prepare_part
+from data.pulses import residual_energy
 from data.segments import Batch, SegmentSampler, UtteranceSet, dither
 from data.speakers import speaker_of, speakers_of, with_speaker
 from data.split import SPLITS, Split, assign_splits, split_of
@@ -59,6 +60,7 @@ __all__ = [
     "prepare_part",
     "read_table",
     "read_waveform",
+    "residual_energy",
     "speaker_of",
     "speakers_of",
     "speech_files",

@@ -14,7 +14,7 @@ from distill.forward_kl import forward_kl
 from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.pitch import pitch_loss
 from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
-from student import ExcitedContext, Student, StudentSample
+from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
 
 
@@ -29,8 +29,7 @@ class Distillation(nn.Module):
         sample_rate: of the waveforms in Hz, for the perceptual network "crepe" alone.
         total: as in `multi_resolution_stft`, where several processes share each batch.
         log_mel: computes the log-mel of waveforms (B, 1, T), for the mel term alone.
-        measure_pitch: measures pitch in Hz and voicing at the end of each frame of waveforms
-            (B, 1, T), shape (B, L) each, for a student that predicts its pitch alone.
+        measure_voice: measures the voice of waveforms (B, 1, T), for an excited student alone.
     Raises:
         ValueError: if teacher, student and objective do not go together.
     """
@@ -43,7 +42,7 @@ class Distillation(nn.Module):
         sample_rate: int | None = None,
         total: Callable[[Tensor], Tensor] | None = None,
         log_mel: Callable[[Tensor], Tensor] | None = None,
-        measure_pitch: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
+        measure_voice: Callable[[Tensor], MeasuredVoice] | None = None,
     ) -> None:
         super().__init__()
         config.check_models(student.config, teacher.config)
@@ -53,11 +52,11 @@ class Distillation(nn.Module):
         self.sample_rate = sample_rate
         self.total = total
         self.log_mel = log_mel
-        self.measure_pitch = measure_pitch
+        self.measure_voice = measure_voice
         if config.mel_weight and log_mel is None:
             raise ValueError("distillation.mel_weight needs a function that computes the log-mel")
-        if student.config.predicts_pitch and measure_pitch is None:
-            raise ValueError("a student that predicts its pitch needs a function that measures it")
+        if student.config.excitation.kind != "none" and measure_voice is None:
+            raise ValueError("a student with an excitation needs a function that measures voices")
         self.network = self._feature_network()
 
     def train(self, mode: bool = True) -> "Distillation":
@@ -88,9 +87,9 @@ class Distillation(nn.Module):
         Returns:
             scalars by name: `loss`, and its terms, unweighted.
         """
-        measured = self._measured_pitch(recording)
-        # In training the excitation has the recording's own pitch: harmonics of one a percent off
-        # fall between the recording's, and a spectral distance prefers noise to them.
+        measured = self._measured_voice(recording)
+        # In training the excitation has the recording's own pitch and phase: harmonics a percent
+        # off fall between the recording's, and a spectral distance prefers noise to them.
         sample = self.student(noise, log_mel, measured if self.training else None)
         terms = self.score(sample, log_mel, recording, generator)
         if adversary is not None:
@@ -99,7 +98,7 @@ class Distillation(nn.Module):
             )
             deceit = self.config.adversarial_weight * terms["adversarial"]
             terms["loss"] = terms["loss"] + deceit + terms["discriminator"]
-        if measured is not None:
+        if measured is not None and self.student.config.predicts_pitch:
             terms["pitch"] = self._pitch_term(measured, log_mel)
             terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
         return terms
@@ -207,16 +206,16 @@ class Distillation(nn.Module):
             clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
             return forward_kl(self.student, self.teacher, clip, features)
 
-    def _measured_pitch(self, recording: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Measure what a student predicts; None if it predicts no pitch."""
-        if not self.student.config.predicts_pitch:
+    def _measured_voice(self, recording: Tensor) -> MeasuredVoice | None:
+        """Measure what drives a student in training; None if it has no excitation."""
+        if self.student.config.excitation.kind == "none":
             return None
-        assert self.measure_pitch is not None
+        assert self.measure_voice is not None
         with torch.autocast(recording.device.type, enabled=False):
-            return self.measure_pitch(recording)
+            return self.measure_voice(recording)
 
-    def _pitch_term(self, measured: tuple[Tensor, Tensor], log_mel: Tensor) -> Tensor:
-        context, (hz, voiced) = self.student.context, measured
+    def _pitch_term(self, measured: MeasuredVoice, log_mel: Tensor) -> Tensor:
+        context, (hz, voiced, _) = self.student.context, measured
         assert isinstance(context, ExcitedContext)
         with (
             torch.autocast(log_mel.device.type, enabled=False),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, MelConfig, log_mel, yin
+from data import Batch, MelConfig, log_mel, residual_energy, yin
 from distill import Adversary, Distillation, DistillationConfig, check_health
 from flows import Pretrained
 from pipelines.measures import (
@@ -21,7 +21,7 @@ from pipelines.pictures import spectrogram_image
 from pipelines.processes import sum_over_processes, world_size
 from pipelines.training import Task
 from pipelines.training_log import Validation
-from student import Student
+from student import ExcitationConfig, MeasuredVoice, Student
 from teacher import Teacher
 
 MONTE_CARLO = 1
@@ -92,16 +92,10 @@ class StudentTask(Task):
         super().__init__()
         self.model: Student = model
         total = sum_over_processes if world_size() > 1 else None
-        features, excitation = partial(log_mel, config=mel), model.config.excitation
-        measure_pitch = partial(
-            yin,
-            sample_rate=mel.sample_rate,
-            hop_length=mel.hop_length,
-            fmin_hz=excitation.fmin_hz,
-            fmax_hz=excitation.fmax_hz,
-        )
+        features = partial(log_mel, config=mel)
+        measure_voice = partial(_measure_voice, mel=mel, excitation=model.config.excitation)
         self.objective = Distillation(
-            model, teacher, config, mel.sample_rate, total, features, measure_pitch
+            model, teacher, config, mel.sample_rate, total, features, measure_voice
         )
         self.adversary = Adversary(config.adversarial) if config.adversarial_weight else None
         self.held_out = held_out
@@ -137,7 +131,7 @@ class StudentTask(Task):
             training.config,
             training.sample_rate,
             log_mel=training.log_mel,
-            measure_pitch=training.measure_pitch,
+            measure_voice=training.measure_voice,
         )
         objective.eval()
         batch = _equal_lengths(self.held_out, self.mel.hop_length)
@@ -162,6 +156,14 @@ class StudentTask(Task):
             audio={"student": sample[0].cpu(), "recording": example.waveform[0].cpu()},
             images={"recording_above_student": np.concatenate(pictures)},
         )
+
+
+def _measure_voice(waveform: Tensor, mel: MelConfig, excitation: ExcitationConfig) -> MeasuredVoice:
+    """Measure pitch, voicing and pulses of waveforms (B, 1, T)."""
+    hz, voiced = yin(
+        waveform, mel.sample_rate, mel.hop_length, excitation.fmin_hz, excitation.fmax_hz
+    )
+    return MeasuredVoice(hz, voiced, residual_energy(waveform))
 
 
 def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int = 0) -> Tensor:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import Fold, FrameContext
-from student.pitch import Pitch, PitchPredictor
+from student.alignment import aligned_cycles
+from student.pitch import MeasuredVoice, Pitch, PitchPredictor
 from student.voice import Voice, VoiceState, pulse_train
 
 
@@ -139,15 +140,15 @@ class ExcitedContext(nn.Module):
         self,
         features: Tensor,
         num_frames: int,
-        measured: tuple[Tensor, Tensor] | None = None,
+        measured: MeasuredVoice | None = None,
     ) -> Tensor:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
         Args:
             features: as `FrameContext.forward`'s.
             num_frames: conditioning frames wanted, L.
-            measured: pitch in Hz at each frame's end and whether it is voiced, shape (B, L) each,
-                to be taken for the predicted one in training.
+            measured: of the recording, in training: its pitch is taken for a predicted one, and
+                the pulses come when its own do.
         Returns:
             hidden frames, shape (B, H, L * hop_length / r), with r more channels for a voice.
         """
@@ -156,10 +157,14 @@ class ExcitedContext(nn.Module):
         inner = features[..., first : first + num_frames]
         with torch.no_grad():
             track, voiced = self._track(hidden, inner)
+            if measured is not None and self.pitch_row is None:
+                voiced = measured.voiced
+                track = torch.where(voiced, measured.hz.to(track), track)
+            cycles, hz, _ = self._oscillate(track, None)
             if measured is not None:
-                hz, voiced = measured
-                track = torch.where(voiced, hz.to(track), track)
-        return self._excite(hidden, track, voiced, None)[0]
+                rate = self.config.sample_rate
+                cycles = aligned_cycles(cycles, voiced, measured.energy, rate)
+        return self._excite(hidden, cycles, hz, voiced, None)[0]
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.
@@ -168,7 +173,12 @@ class ExcitedContext(nn.Module):
         """
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
-            excited, state = self._excite(hidden, *self._track(hidden, features), state)
+            with torch.no_grad():
+                track, voiced = self._track(hidden, features)
+                cycles, hz, phase = self._oscillate(track, state and state.phase)
+            voice = state and state.voice
+            excited, voice = self._excite(hidden, cycles, hz, voiced, voice)
+            state = ExcitationState(phase, voice)
             yield excited
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
@@ -190,10 +200,14 @@ class ExcitedContext(nn.Module):
         return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
 
     def _excite(
-        self, hidden: Tensor, track: Tensor, voiced: Tensor, state: ExcitationState | None
-    ) -> tuple[Tensor, ExcitationState]:
+        self,
+        hidden: Tensor,
+        cycles: Tensor,
+        hz: Tensor,
+        voiced: Tensor,
+        state: VoiceState | None,
+    ) -> tuple[Tensor, VoiceState | None]:
         with torch.no_grad():
-            cycles, hz, phase = self._oscillate(track, None if state is None else state.phase)
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
             signals = torch.stack([angle.cos() * gate, angle.sin() * gate], 1).flatten(2)
@@ -202,19 +216,19 @@ class ExcitedContext(nn.Module):
         steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
         excited = F.leaky_relu(self.join(torch.cat([steps, folded], 1)), 0.2)
         if self.voice is None:
-            return excited, ExcitationState(phase, None)
+            return excited, None
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
         with torch.autocast(hidden.device.type, enabled=False):
             dtype = self.join.weight.dtype
-            voice, voice_state = self.voice(
+            voice, state = self.voice(
                 pulses.to(dtype),
                 hidden.to(dtype),
                 voiced.to(dtype),
-                None if state is None else state.voice,
+                state,
             )
         folded_voice, _ = self.fold_voice(voice)
         context = torch.cat([excited, folded_voice.to(excited.dtype)], 1)
-        return context, ExcitationState(phase, voice_state)
+        return context, state
 
     def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
         """Run the phase through L frames: cycles and pitch of each sample, (B, L, hop_length)."""

@@ -33,6 +33,7 @@ from flows.density import check_temperature
 from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
+from student.pitch import MeasuredVoice
 from student.rendering import Renderer, draw_frames, frames_at_once, in_pieces, student_engine
 
 
@@ -156,7 +157,7 @@ class Student(Pretrained):
             self.context.set_initial_std(std)
 
     def forward(
-        self, z: Tensor, log_mel: Tensor, measured: tuple[Tensor, Tensor] | None = None
+        self, z: Tensor, log_mel: Tensor, measured: MeasuredVoice | None = None
     ) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
 
@@ -164,7 +165,7 @@ class Student(Pretrained):
             z: noise from `flow.base`, shape (B, 1, T), T a multiple of hop_length.
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
-            measured: pitch and voicing to be taken for the predicted ones; see `ExcitedContext`.
+            measured: of the recording, in training; see `ExcitedContext`.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:

@@ -23,6 +23,17 @@ class Pitch(NamedTuple):
     """Logits of the bins of `pitch_bins`, shape (B, bins, L); `hz` is read from them."""
 
 
+class MeasuredVoice(NamedTuple):
+    """What a recording shows of its voice, for training."""
+
+    hz: Tensor
+    """Pitch at the end of each conditioning frame, shape (B, L)."""
+    voiced: Tensor
+    """Whether it is voiced, shape (B, L)."""
+    energy: Tensor
+    """Peaks at the pulses, shape (B, L * hop_length); `data.residual_energy`."""
+
+
 class PitchPredictor(nn.Module):
     """Choose a bin on a logarithmic scale, then refine it by its neighbours.
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from data import yin
+from data import residual_energy, yin
 from distill import (
     Distillation,
     DistillationConfig,
@@ -15,7 +15,7 @@ from distill import (
     multi_resolution_stft,
 )
 from distill.pitch import BELL, pitch_loss
-from student import ExcitationConfig, ExcitedContext, Pitch
+from student import ExcitationConfig, ExcitedContext, MeasuredVoice, Pitch
 from student.pitch import BINS_PER_OCTAVE, pitch_bins
 from tests.models import (
     EXCITED_STUDENT,
@@ -33,8 +33,9 @@ CONFIG = ExcitationConfig(kind="harmonic")
 EXCITATION = EXCITED_STUDENT.excitation
 
 
-def measure_pitch(waveform: Tensor) -> tuple[Tensor, Tensor]:
-    return yin(waveform, EXCITATION.sample_rate, HOP, EXCITATION.fmin_hz, EXCITATION.fmax_hz)
+def measure_voice(waveform: Tensor) -> MeasuredVoice:
+    pitch = yin(waveform, EXCITATION.sample_rate, HOP, EXCITATION.fmin_hz, EXCITATION.fmax_hz)
+    return MeasuredVoice(*pitch, residual_energy(waveform))
 
 
 def predicted(hz: Tensor, voicing: Tensor) -> Pitch:
@@ -62,7 +63,7 @@ def test_loss_counts_the_pitch_of_voiced_frames_alone() -> None:
 def make_objective(**weights: float) -> Distillation:
     config = DistillationConfig(spectral=SPECTRAL, **weights)
     student = make_student(config=EXCITED_STUDENT)
-    return Distillation(student, make_teacher(), config, measure_pitch=measure_pitch)
+    return Distillation(student, make_teacher(), config, measure_voice=measure_voice)
 
 
 def make_batch() -> tuple[Tensor, Tensor, Tensor]:
@@ -76,8 +77,8 @@ def make_batch() -> tuple[Tensor, Tensor, Tensor]:
 def test_the_objective_trains_the_pitch_beside_the_sample() -> None:
     objective, batch = make_objective(), make_batch()
     before = objective(*batch)
-    assert objective.measure_pitch is not None
-    sample = objective.student(*batch[:2], objective.measure_pitch(batch[2]))
+    assert objective.measure_voice is not None
+    sample = objective.student(*batch[:2], objective.measure_voice(batch[2]))
     expected = objective.score(sample, *batch[1:])["loss"] + before["pitch"]
     torch.testing.assert_close(before["loss"], expected)
     before["loss"].backward()
@@ -93,9 +94,9 @@ def test_the_objective_trains_the_pitch_beside_the_sample() -> None:
         assert float(after[name]) < float(before[name])
 
 
-def test_the_recordings_own_pitch_drives_training_and_the_predicted_one_all_else() -> None:
+def test_the_recordings_own_voice_drives_training_and_the_predicted_one_all_else() -> None:
     objective, (z, mel, recording) = make_objective(), make_batch()
-    student, measure = objective.student, objective.measure_pitch
+    student, measure = objective.student, objective.measure_voice
     assert measure is not None
     waveforms = {
         training: student(z, mel, measure(recording) if training else None).waveform
@@ -130,16 +131,17 @@ def test_a_student_without_excitation_has_no_such_term() -> None:
     assert "pitch" not in objective(*make_batch())
 
 
-def test_a_predicted_pitch_needs_a_measured_one() -> None:
+def test_an_excitation_needs_a_measured_voice() -> None:
     models = make_student(config=EXCITED_STUDENT), make_teacher()
-    with pytest.raises(ValueError, match="needs a function that measures it"):
+    with pytest.raises(ValueError, match="needs a function that measures voices"):
         Distillation(*models, DistillationConfig(spectral=SPECTRAL))
 
 
 def test_a_given_pitch_is_not_learnt() -> None:
     student = make_student(config=dataclasses.replace(EXCITED_STUDENT, pitch=True))
     teacher = make_teacher(config=dataclasses.replace(TEACHER, pitch=True))
-    objective = Distillation(student, teacher, DistillationConfig(spectral=SPECTRAL))
+    config = DistillationConfig(spectral=SPECTRAL)
+    objective = Distillation(student, teacher, config, measure_voice=measure_voice)
     z, mel, recording = make_batch()
     terms = objective(
         z, torch.cat([mel, torch.full((2, 1, 20), 5.0), torch.ones(2, 1, 20)], 1), recording
