@@ -37,6 +37,7 @@ class DistillationConfig:
         forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
         pitch_weight: weight of the distance of the predicted pitch, where the student has an
             excitation and is not given the pitch.
+        voice_weight: weight of the distance of the voice alone, where the student has one.
         adversarial_weight: weight of the discriminators' verdict.
         forward_kl_frames: how much of each clip's start that term sees, mel frames.
         initialise_context: start the student's context network from the teacher's, where the two
@@ -60,6 +61,7 @@ class DistillationConfig:
     contrastive_limit: float = 10.0
     forward_kl_weight: float = 0.0
     pitch_weight: float = 1.0
+    voice_weight: float = 1.0
     adversarial_weight: float = 0.0
     forward_kl_frames: int = 1
     initialise_context: bool = True
@@ -72,10 +74,9 @@ class DistillationConfig:
         for name in sorted(weights):
             if getattr(self, name) < 0:
                 raise ValueError(f"distillation.{name} is {getattr(self, name)}, expected >= 0")
-        # The regulariser is a part of the KL term, and the pitch says nothing of the sample.
-        if all(
-            getattr(self, name) == 0 for name in weights - {"regulariser_weight", "pitch_weight"}
-        ):
+        # The regulariser is a part of the KL term; pitch and voice say nothing of the sample.
+        beside = {"regulariser_weight", "pitch_weight", "voice_weight"}
+        if all(getattr(self, name) == 0 for name in weights - beside):
             raise ValueError("distillation: every weight is 0, nothing to minimise")
         if self.kl_estimator not in get_args(Estimator):
             raise ValueError(

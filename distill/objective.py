@@ -14,6 +14,7 @@ from distill.forward_kl import forward_kl
 from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.pitch import pitch_loss
 from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
+from distill.voice import voice_distance
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
 
@@ -101,6 +102,9 @@ class Distillation(nn.Module):
         if measured is not None and self.student.config.predicts_pitch:
             terms["pitch"] = self._pitch_term(measured, log_mel)
             terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
+        if measured is not None and sample.voice is not None:
+            terms["voice"] = self._voice_term(sample.voice, recording, measured)
+            terms["loss"] = terms["loss"] + self.config.voice_weight * terms["voice"]
         return terms
 
     def score(
@@ -110,7 +114,7 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample; as `forward`, without the pitch and the adversary."""
+        """Score a drawn sample; as `forward`, without pitch, voice and adversary."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
         kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
@@ -215,13 +219,21 @@ class Distillation(nn.Module):
             return self.measure_voice(recording)
 
     def _pitch_term(self, measured: MeasuredVoice, log_mel: Tensor) -> Tensor:
-        context, (hz, voiced, _) = self.student.context, measured
+        context, (hz, voiced, *_) = self.student.context, measured
         assert isinstance(context, ExcitedContext)
         with (
             torch.autocast(log_mel.device.type, enabled=False),
             self._gradients_if(self.config.pitch_weight),
         ):
             return pitch_loss(context.pitch(log_mel, hz.shape[-1]), hz, voiced, context.config)
+
+    def _voice_term(self, voice: Tensor, recording: Tensor, measured: MeasuredVoice) -> Tensor:
+        with (
+            torch.autocast(voice.device.type, enabled=False),
+            self._gradients_if(self.config.voice_weight),
+        ):
+            rate = self.student.config.excitation.sample_rate
+            return voice_distance(voice, recording, measured.hz, measured.voiced, rate)
 
     def _feature_network(self) -> FeatureNetwork:
         """Make the network that listens, the teacher's where no term asks for one."""

@@ -32,14 +32,15 @@ class ContextShift(Transform):
             ValueError: if there is no context (B, H, T / r), or it has less than r channels.
         """
         check_signal(x, 1)
-        return x - self._signal(x, context), torch.zeros_like(x[:, 0, 0])
+        return x - self.signal(x, context), torch.zeros_like(x[:, 0, 0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Add the signal to (B, 1, T)."""
         check_signal(z, 1, "z")
-        return z + self._signal(z, context), torch.zeros_like(z[:, 0, 0])
+        return z + self.signal(z, context), torch.zeros_like(z[:, 0, 0])
 
-    def _signal(self, x: Tensor, context: Tensor | None) -> Tensor:
+    def signal(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Read v from the context of a signal x (B, 1, T)."""
         r, (batch, _, samples) = self.fold.factor, x.shape
         shape = None if context is None else tuple(context.shape)
         if context is None or shape is None or len(shape) != 3 or shape[1] < r:

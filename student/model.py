@@ -51,6 +51,8 @@ class StudentSample(NamedTuple):
     last. Of a frame student, those of the mixed samples of each frame."""
     base: StandardNormal | StandardLogistic
     """What x_t given z_<t is, shifted and scaled."""
+    voice: Tensor | None = None
+    """What the context alone adds to x, shape (B, 1, T); None of a student without a voice."""
 
 
 class Student(Pretrained):
@@ -199,9 +201,11 @@ class Student(Pretrained):
             gain = log_gain.exp()
             x, loc, log_scale = x * gain + shift, loc * gain + shift, log_scale + log_gain
             log_scales.append(log_gain)
-        for voice in self._voices:
-            (x, _), (loc, _) = voice.inverse(x, frames), voice.inverse(loc, frames)
-        return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base)
+        voice: Tensor | None = None
+        for shift_by in self._voices:
+            voice = shift_by.signal(x, frames)
+            x, loc = x + voice, loc + voice
+        return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base, voice)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
         """Choose how to sample; see `flows.choose_engine`."""
@@ -277,7 +281,6 @@ class Student(Pretrained):
                     self.transformer,
                     self._filters,
                     frames,
-                    hop,
                     self.choose_engine(engine)[0],
                     self._rotations,
                     self._voices,

@@ -47,9 +47,6 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
         as `flows.choose_engine`, which knows nothing of frames and widths.
     """
     chosen, said = choose_engine(like, engine)
-    if chosen == "compiled" and config.frame_length > 1:
-        needed = "compiled sampling is for students of frame_length 1"
-        return without(engine, f"{needed}, this one's is {config.frame_length}")
     if chosen == "fused" and config.residual_channels > WIDEST:
         needed = f"fused sampling is for at most {WIDEST} residual channels"
         return without(engine, f"{needed}, this student has {config.residual_channels}")
@@ -64,8 +61,7 @@ class Renderer:
         transformer: of every flow.
         filters: after the last flow, none or one.
         like: a tensor with the noise's batch, dtype and device.
-        hop_length: samples per frame of the conditioning.
-        engine: see `flows.choose_engine`; not "compiled" for a frame student.
+        engine: see `flows.choose_engine`.
         rotations: of a frame student, between its networks.
         voices: what the context carries, none or one; added last.
     """
@@ -76,7 +72,6 @@ class Renderer:
         transformer: Affine,
         filters: Sequence[CausalConvolution],
         like: Tensor,
-        hop_length: int,
         engine: Engine,
         rotations: Sequence[Rotation] = (),
         voices: Sequence[ContextShift] = (),
@@ -93,7 +88,7 @@ class Renderer:
         self._stacks: list[FusedStack | None] = [None] * len(networks)
         chosen = choose_engine(like, engine)[0]
         if chosen == "compiled":
-            self._chain = CompiledChain(networks, transformer, like.shape[0], hop_length)
+            self._chain = CompiledChain(networks, transformer, like.shape[0], self._matrices)
         elif chosen == "fused":
             device = like.device.type
             mixed = torch.is_autocast_enabled(device)
@@ -103,10 +98,11 @@ class Renderer:
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
         """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
-        x = z if self._chain is None else self._chain(z, frames)
+        x, _ = self._fold(z)
         with self._past as past:
-            if self._chain is None:
-                x, _ = self._fold(x)
+            if self._chain is not None:
+                x = self._chain(x, frames)
+            else:
                 for k, (network, stack) in enumerate(
                     zip(self._networks, self._stacks, strict=True)
                 ):
@@ -116,7 +112,7 @@ class Renderer:
                     for matrix in self._matrices[k : k + 1]:
                         with torch.autocast(x.device.type, enabled=False):
                             x = matrix @ x
-                x, _ = self._fold.inverse(x)
+            x, _ = self._fold.inverse(x)
             for filter in self._filters:
                 shift, log_scale = filter.shift_and_log_scale(x, frames, past)
                 x = x * log_scale.exp() + shift

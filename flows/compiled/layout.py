@@ -82,16 +82,16 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float) -> Network:
     row_scale = torch.tensor([SQRT_HALF] * width + [1.0] * skips)
     taps = [layer.gate_weight.unflatten(0, (-1, width)).flip(0) for layer in state.layers]
     return Network(
-        first=_in_panels((state.first[0] / wavenet.input_std).T[None]),
+        first=in_panels((state.first[0] / wavenet.input_std).T[None]),
         first_bias=_whole_panels(F.pad(state.first[1], (0, skips))),
-        current=_in_panels(torch.stack([tap[0] for tap in taps])),
-        older=_in_panels(torch.cat([tap[1:] for tap in taps])),
-        out=_in_panels(torch.stack([layer.out_weight for layer in state.layers]) * row_scale),
+        current=in_panels(torch.stack([tap[0] for tap in taps])),
+        older=in_panels(torch.cat([tap[1:] for tap in taps])),
+        out=in_panels(torch.stack([layer.out_weight for layer in state.layers]) * row_scale),
         out_bias=_whole_panels(torch.stack([layer.out_bias for layer in state.layers]) * row_scale),
         row_scale=_whole_panels(row_scale),
-        hidden=_in_panels(state.hidden[0].T[None]),
+        hidden=in_panels(state.hidden[0].T[None]),
         hidden_bias=_whole_panels(state.hidden[1]),
-        head=_in_panels(state.head[0].T[None]),
+        head=in_panels(state.head[0].T[None]),
         head_bias=_whole_panels(state.head[1]),
         dilations=np.array(config.dilations),
         is_location=wavenet.is_location[:, 0].numpy(),
@@ -166,7 +166,7 @@ def padded_width(weights: np.ndarray) -> int:
     return int(weights.shape[1] * weights.shape[3])
 
 
-def _in_panels(matrices: Tensor) -> np.ndarray:
+def in_panels(matrices: Tensor) -> np.ndarray:
     """Lay matrices (N, depth, width) out as (N, panels, depth, columns), zeros beyond the width."""
     columns = _columns(matrices.shape[2])
     padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))

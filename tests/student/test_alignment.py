@@ -73,4 +73,6 @@ def test_residual_energy_peaks_at_the_pulses_of_a_filtered_train() -> None:
 
 @pytest.mark.parametrize("samples", [1, 100, 128, 1000])
 def test_residual_energy_of_any_length_and_of_silence(samples: int) -> None:
-    assert torch.equal(residual_energy(torch.zeros(2, 1, samples)), torch.zeros(2, samples).double())
+    assert torch.equal(
+        residual_energy(torch.zeros(2, 1, samples)), torch.zeros(2, samples).double()
+    )

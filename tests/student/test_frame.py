@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from distill import gaussian_kl
-from flows import EngineError
 from student import StreamingStudent, Student, StudentConfig, WholeStudent
 from student.frame import sample_by_sample
 from student.rendering import FRAMES_AT_ONCE, draw_frames
@@ -202,10 +201,16 @@ def test_an_exported_stream_has_no_excitation() -> None:
         StreamingStudent(make_student(config=EXCITED_STUDENT))
 
 
-def test_compiled_sampling_is_refused(student: Student) -> None:
-    assert student.float().choose_engine()[0] == "torch"
-    with pytest.raises(EngineError, match=rf"this one's is {student.config.frame_length}"):
-        student.sample(make_mel().float(), engine="compiled")
+@pytest.mark.parametrize("sizes", [[1], [3], [11]])
+def test_compiled_sampling_is_that_of_pytorch(student: Student, sizes: list[int]) -> None:
+    student, mel = student.float(), make_mel(frames=11).float()
+    assert student.choose_engine()[0] == "compiled"
+    drawn = {}
+    for engine in ("compiled", "torch"):
+        seed = torch.Generator().manual_seed(1)
+        pieces = student.stream(mel.split(sizes[0], -1), generator=seed, engine=engine)
+        drawn[engine] = torch.cat(list(pieces), -1)
+    torch.testing.assert_close(drawn["compiled"], drawn["torch"], rtol=1e-5, atol=1e-5)
 
 
 def test_a_saved_student_is_the_same_student(student: Student, tmp_path: Path) -> None:

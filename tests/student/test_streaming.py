@@ -11,7 +11,7 @@ from torch import Tensor
 from flows import CompiledChain, EngineError
 from student import Student, StudentConfig
 from student.rendering import FRAMES_AT_ONCE
-from tests.models import FILTERED_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
+from tests.models import FILTERED_STUDENT, FRAME_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
 
 FRAMES = 31
 CONFIGS = {
@@ -27,6 +27,12 @@ CONFIGS = {
     "hop_of_a_prime": dataclasses.replace(STUDENT, hop_length=67),
     "kernel_of_two": dataclasses.replace(STUDENT, kernel_size=2, flow_layers=(6,)),
     "wider_than_a_panel": dataclasses.replace(STUDENT, residual_channels=70),
+    "frames": FRAME_STUDENT,
+    # More samples than the sums of a product; mixed in wide panels and in narrow ones.
+    "wide_frames": dataclasses.replace(
+        FRAME_STUDENT, hop_length=72, frame_length=36, residual_channels=20, flow_layers=(5, 3)
+    ),
+    "filtered_frames": dataclasses.replace(FRAME_STUDENT, filter_order=5),
 }
 ENGINES = {"compiled": torch.float32, "torch": torch.float64}
 
@@ -95,7 +101,7 @@ def test_threads_share_the_layers_and_change_nothing(threads: int) -> None:
     student, mel = make_student(config=config).float(), make_mel(frames=FRAMES).float()
     frames = student.context(mel, FRAMES)
     z = torch.randn(2, 1, FRAMES * config.hop_length, generator=seeded())
-    chain = CompiledChain(student._networks, student.transformer, 2, config.hop_length)
+    chain = CompiledChain(student._networks, student.transformer, 2)
     assert [len(stage) > 0 for stage in chain._stages] == [True] * threads
     found, expected = chain(z, frames), z.double()
     for network in student.double()._networks:
