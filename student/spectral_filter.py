@@ -55,6 +55,11 @@ class SpectralVoice(Voice):
         log_gain, cepstrum = self.filter.cepstra(pulses, hidden)
         return log_gain, self.taps(cepstrum[:, 0]).transpose(1, 2)[:, None]
 
+    def convolve(self, blocks: Tensor, taps: Tensor) -> Tensor:
+        """Filter each block by its filters; shapes as `Voice.convolve`'s."""
+        windows = blocks.unfold(-1, taps.shape[-1], 1)
+        return (windows @ taps.flip(-1).transpose(2, 3)).transpose(2, 3)
+
 
 class SpectralFilter(nn.Module):
     """`CausalConvolution.forward`, with the discrete Fourier transforms as matrices.

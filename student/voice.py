@@ -52,6 +52,20 @@ class Voice(nn.Module):
         """Compute log-gains (B, 1, L) and taps (B, 1, L, K) at the ends of frames."""
         return self.filter.filters(pulses, hidden)
 
+    def convolve(self, blocks: Tensor, taps: Tensor) -> Tensor:
+        """Filter blocks of pulses by each of several filters.
+
+        Args:
+            blocks: a frame's pulses and the K before them, shape (B, L, K + hop_length).
+            taps: of each frame's filters, shape (B, L, n, K + 1).
+        Returns:
+            shape (B, L, n, hop_length).
+        """
+        points = blocks.shape[-1]  # what wraps around falls on the K samples that are left out
+        spectra = torch.fft.rfft(taps, n=points) * torch.fft.rfft(blocks)[:, :, None]
+        filtered: Tensor = torch.fft.irfft(spectra, n=points)[..., self.filter.order :]
+        return filtered
+
     def forward(
         self, pulses: Tensor, hidden: Tensor, voicing: Tensor, state: VoiceState | None = None
     ) -> tuple[Tensor, VoiceState]:
@@ -74,10 +88,10 @@ class Voice(nn.Module):
             state = VoiceState(taps[:, :1], pulses.new_zeros(pulses.shape[0], 1, order))
         before = torch.cat([state.taps, taps[:, :-1]], 1)
         extended = torch.cat([state.pulses, pulses], -1)[:, 0]
-        blocks = extended.unfold(-1, hop + order, hop).unfold(-1, order + 1, 1)
-        both = blocks @ torch.stack([before, taps], -1).flip(2)  # (B, L, hop, 2)
+        blocks = extended.unfold(-1, hop + order, hop)
+        first, last = self.convolve(blocks, torch.stack([before, taps], 2)).unbind(2)
         rise = torch.arange(1, hop + 1, dtype=pulses.dtype, device=pulses.device) / hop
-        voice = torch.lerp(both[..., 0], both[..., 1], rise).flatten(1)
+        voice = torch.lerp(first, last, rise).flatten(1)
         state = VoiceState(taps[:, -1:], extended[:, None, extended.shape[-1] - order :].clone())
         return voice[:, None], state
 
