@@ -45,7 +45,7 @@ from flows.pretrained import ArtefactError, Pretrained
 from flows.rescale import DiagonalScale
 from flows.sequential import draw_chunks
 from flows.signal_families import glow_signal, nice_signal
-from flows.streaming import CompiledChain
+from flows.streaming import ChainWeights, CompiledChain
 from flows.transform import Compose, Inverse, Transform
 from flows.transformers import (
     LOG_SCALE_FLOOR,
@@ -73,6 +73,7 @@ __all__ = [
     "Autoregressive",
     "BoundedAffine",
     "CausalConvolution",
+    "ChainWeights",
     "CompiledChain",
     "Compose",
     "Conditioner",

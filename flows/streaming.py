@@ -10,12 +10,59 @@ from torch import Tensor
 
 from flows.compiled.layout import Frames, Network, in_panels, lay_out_frames, lay_out_network
 from flows.compiled.parallel import Segment, run_segment, start_segment
+from flows.mixing import Rotation
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
 CHUNK = 64
 """Samples that go through the layers together, at most: what a layer reads and writes stays in the
 first-level cache."""
+
+
+class ChainWeights:
+    """What a chain of steps multiplies by, laid out for compiled code.
+
+    It is laid out when it is first needed, and again when it has changed since: by an optimiser,
+    for one, or by loading another state. A change through `Tensor.data` goes unnoticed, because
+    PyTorch does not count it.
+
+    Args:
+        networks: conditional networks of equal width in float32 on the CPU, noise side first.
+        transformer: of every step.
+        rotations: after each step but the last; none for no mixing.
+    """
+
+    def __init__(
+        self, networks: Sequence[WaveNet], transformer: Affine, rotations: Sequence[Rotation] = ()
+    ) -> None:
+        self.networks = list(networks)
+        self._rotations = list(rotations)
+        self._floor = transformer.log_scale_floor
+        self._version: list[tuple[int, int]] | None = None
+        self._laid_out: tuple[list[Network], list[np.ndarray]] = ([], [])
+
+    @torch.no_grad()
+    def laid_out(self) -> tuple[list[Network], list[np.ndarray]]:
+        """Return the networks, and what comes after each: a matrix in panels, or none."""
+        version = self._versions()
+        if version is None or version != self._version:
+            channels = self.networks[0].num_channels
+            mixing = [rotation.matrix().T[None] for rotation in self._rotations]
+            mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
+            self._laid_out = (
+                [lay_out_network(network, self._floor) for network in self.networks],
+                [in_panels(matrix) for matrix in mixing],
+            )
+            self._version = version
+        return self._laid_out
+
+    def _versions(self) -> list[tuple[int, int]] | None:
+        """Where each weight is, and how often it was changed there; None if that is not known."""
+        modules = [*self.networks, *self._rotations]
+        weights = [w for m in modules for w in (*m.parameters(), *m.buffers())]
+        if any(weight.is_inference() for weight in weights):
+            return None
+        return [(weight.data_ptr(), weight._version) for weight in weights]
 
 
 class CompiledChain:
@@ -25,31 +72,18 @@ class CompiledChain:
               s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c
 
     The layers of all networks are dealt out to the threads in consecutive, equal parts; chunks
-    pass from one thread to the next as on an assembly line. Weights are copied when the chain is
-    made.
+    pass from one thread to the next as on an assembly line. The rotation Q is the identity after
+    the last step, and where there is none.
 
     Args:
-        networks: conditional networks of equal width in float32 on the CPU, noise side first.
-        transformer: of every step.
+        weights: of the steps; as they are when the chain is made.
         num_streams: signals in a batch, B.
-        matrices: Q of each step but the last, shape (C, C); none for no mixing.
     """
 
-    def __init__(
-        self,
-        networks: Sequence[WaveNet],
-        transformer: Affine,
-        num_streams: int,
-        matrices: Sequence[Tensor] = (),
-    ) -> None:
-        self._networks = list(networks)
-        floor = transformer.log_scale_floor
-        self._weights = [lay_out_network(network, floor) for network in networks]
+    def __init__(self, weights: ChainWeights, num_streams: int) -> None:
+        self._networks = networks = weights.networks
+        self._weights, self._mixing = weights.laid_out()
         channels = networks[0].num_channels
-        none = torch.empty(0, channels, channels)
-        mixing = [matrix.T[None] for matrix in matrices]
-        mixing += [none] * (len(networks) - len(mixing))
-        self._mixing = [in_panels(matrix) for matrix in mixing]
         self._time = 0
         total = sum(network.config.num_layers for network in networks)
         threads = min(torch.get_num_threads(), total)
@@ -57,12 +91,12 @@ class CompiledChain:
         cuts = [total * i // threads for i in range(threads + 1)]
         self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]
         start = 0  # of a network's layers among all
-        for k, weights in enumerate(self._weights):
-            stop = start + weights.dilations.size
+        for k, network in enumerate(self._weights):
+            stop = start + network.dilations.size
             for stage, low, high in zip(self._stages, cuts, cuts[1:], strict=False):
                 first, last = max(low, start) - start, min(high, stop) - start
                 if first < last:
-                    segment = start_segment(weights, first, last, num_streams, channels, CHUNK)
+                    segment = start_segment(network, first, last, num_streams, channels, CHUNK)
                     stage.append((k, segment))
             start = stop
 

@@ -229,12 +229,15 @@ class WaveNet(Conditioner):
             context and bias of all gates, (L, num_layers, B, 2R), L = 1 without context; offsets of
             the parameters, (B, P, C, L), None without context.
         """
-        gates = self._project_context(like, context)
+        self._check(like, context)
         biases = [layer.gate.bias for layer in self._residual_layers()]
-        bias = torch.stack([b for b in biases if b is not None])[None, :, None]
-        if gates is None or context is None:
-            return bias.expand(1, -1, like.shape[0], -1), None
-        return gates.permute(3, 1, 0, 2) + bias, self._frame_offsets(context)
+        bias = torch.stack([b for b in biases if b is not None])
+        if self.context is None or context is None:
+            return bias[None, :, None].expand(1, -1, like.shape[0], -1), None
+        # In rows: whole gates lie together in memory, as they are read.
+        gates = F.linear(context.transpose(1, 2), self.context.weight[..., 0], bias.flatten())
+        gates = gates.unflatten(2, (self.config.num_layers, -1)).permute(1, 2, 0, 3)
+        return gates, self._frame_offsets(context)
 
     def step(self, previous: Tensor, state: WaveNetState) -> Tensor:
         """Advance by one sample.
@@ -288,9 +291,12 @@ class WaveNet(Conditioner):
         offsets = FRAME_GAIN * self.frame_params(context)
         return offsets.unflatten(1, (self.num_params, self.num_channels))
 
-    def _project_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+    def _check(self, x: Tensor, context: Tensor | None) -> None:
         check_signal(x, self.num_channels)
         check_frames(context, x, self.context_channels)
+
+    def _project_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+        self._check(x, context)
         if self.context is None or context is None:
             return None
         return self.context(context).unflatten(1, (self.config.num_layers, -1))

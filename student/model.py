@@ -11,6 +11,7 @@ from torch import Tensor
 from flows import (
     Affine,
     CausalConvolution,
+    ChainWeights,
     Compose,
     ContextShift,
     Engine,
@@ -120,6 +121,7 @@ class Student(Pretrained):
         self._rotations = rotations  # of a frame student, between the networks
         self._filters = filters  # one or none
         self._voices = voices  # likewise
+        self._chain_weights = ChainWeights(networks, self.transformer, self._rotations)
         self.set_initial_std(config.initial_std)
 
     @property
@@ -284,6 +286,7 @@ class Student(Pretrained):
                     self.choose_engine(engine)[0],
                     self._rotations,
                     self._voices,
+                    self._chain_weights,
                 )
             noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
             yield renderer(noise * temperature, frames)

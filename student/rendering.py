@@ -8,6 +8,7 @@ from torch import Tensor
 from flows import (
     Affine,
     CausalConvolution,
+    ChainWeights,
     CompiledChain,
     ContextShift,
     Engine,
@@ -64,6 +65,7 @@ class Renderer:
         engine: see `flows.choose_engine`.
         rotations: of a frame student, between its networks.
         voices: what the context carries, none or one; added last.
+        weights: of networks and rotations, for compiled code.
     """
 
     def __init__(
@@ -75,10 +77,10 @@ class Renderer:
         engine: Engine,
         rotations: Sequence[Rotation] = (),
         voices: Sequence[ContextShift] = (),
+        weights: ChainWeights | None = None,
     ) -> None:
         self._networks = networks
-        with torch.no_grad():
-            self._matrices = [rotation.matrix() for rotation in rotations]
+        self._matrices: list[Tensor] = []
         self._fold = Fold(networks[0].num_channels)
         self._transformer = transformer
         self._filters = filters
@@ -88,8 +90,12 @@ class Renderer:
         self._stacks: list[FusedStack | None] = [None] * len(networks)
         chosen = choose_engine(like, engine)[0]
         if chosen == "compiled":
-            self._chain = CompiledChain(networks, transformer, like.shape[0], self._matrices)
-        elif chosen == "fused":
+            weights = weights or ChainWeights(networks, transformer, rotations)
+            self._chain = CompiledChain(weights, like.shape[0])
+            return
+        with torch.no_grad():
+            self._matrices = [rotation.matrix() for rotation in rotations]
+        if chosen == "fused":
             device = like.device.type
             mixed = torch.is_autocast_enabled(device)
             dtype = torch.get_autocast_dtype(device) if mixed else like.dtype

@@ -1,5 +1,6 @@
 """Streaming: pieces joined are the whole, whatever the pieces, in either engine."""
 
+import copy
 import dataclasses
 import itertools
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flows import CompiledChain, EngineError
+from flows import CompiledChain, Engine, EngineError, fold_weight_norm
 from student import Student, StudentConfig
 from student.rendering import FRAMES_AT_ONCE
 from tests.models import FILTERED_STUDENT, FRAME_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
@@ -101,7 +102,7 @@ def test_threads_share_the_layers_and_change_nothing(threads: int) -> None:
     student, mel = make_student(config=config).float(), make_mel(frames=FRAMES).float()
     frames = student.context(mel, FRAMES)
     z = torch.randn(2, 1, FRAMES * config.hop_length, generator=seeded())
-    chain = CompiledChain(student._networks, student.transformer, 2)
+    chain = CompiledChain(student._chain_weights, 2)
     assert [len(stage) > 0 for stage in chain._stages] == [True] * threads
     found, expected = chain(z, frames), z.double()
     for network in student.double()._networks:
@@ -145,3 +146,29 @@ def test_a_stream_without_frames_or_with_other_shapes_is_refused() -> None:
 def test_nothing_is_recorded_for_gradients() -> None:
     student: Student = make_student()
     assert not student.sample(make_mel()).requires_grad
+
+
+def test_compiled_weights_follow_every_change() -> None:
+    student, mel = make_student(config=FRAME_STUDENT).float(), make_mel().float()
+    other = make_student(seed=1, config=FRAME_STUDENT).float()
+
+    def draw(model: Student, engine: Engine = "compiled") -> Tensor:
+        return model.sample(mel, generator=seeded(), engine=engine)
+
+    def check() -> None:
+        torch.testing.assert_close(draw(student), draw(student, "torch"), rtol=1e-5, atol=1e-5)
+
+    first = draw(student)
+    laid_out = student._chain_weights.laid_out()
+    assert student._chain_weights.laid_out() is laid_out
+    copied = copy.deepcopy(student)
+    student.load_state_dict(other.state_dict())
+    torch.testing.assert_close(draw(student), draw(other))
+    torch.testing.assert_close(draw(copied), first)
+    optimizer = torch.optim.Adam([p for p in student.parameters() if p.requires_grad], lr=1e-2)
+    student(torch.randn(2, 1, 6 * HOP), make_mel(2, 6).float()).waveform.square().mean().backward()
+    optimizer.step()
+    check()
+    fold_weight_norm(student)
+    check()
+    assert not torch.allclose(draw(student), draw(other))
