@@ -94,6 +94,35 @@ class MelConfig:
         """Frame rate in Hz."""
         return self.sample_rate / self.hop_length
 
+    @property
+    def band_hz(self) -> Tensor:
+        """Middle of each band, Hz, shape (num_mels,)."""
+        edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
+        return torch.from_numpy(edges[1:-1])
+
+    @property
+    def harmonic_scale(self) -> float:
+        """Nats of a harmonic's amplitude for a unit of log-mel."""
+        return (1.0 if self.log_base == "e" else math.log(10)) / self.power
+
+    @property
+    def harmonic_offset(self) -> Tensor:
+        r"""What else a harmonic's log-amplitude is than `harmonic_scale` times its band.
+
+        .. math:: M_b \approx \sum_m w_b(m f_0) \frac{a N}{2}, \qquad \sum_m w_b(m f_0) \approx
+                  \frac1{f_0}
+
+        for magnitudes of N points and bands of area 1, so that log a = log f_0 + log M + offset.
+
+        Returns:
+            nats, shape (num_mels,).
+        """
+        edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
+        area = torch.from_numpy(edges[2:] - edges[:-2]) / 2
+        if self.filterbank_norm == "slaney":
+            area = torch.ones_like(area)
+        return math.log(2 / self.n_fft) - area.log() / self.power
+
     def check_same(self, other: MelConfig, what: str) -> None:
         """Refuse features or a model made under another convention.
 

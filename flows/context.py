@@ -21,6 +21,8 @@ class FrameContext(nn.Module):
         margin: frames seen before and after each frame; `margin` after is the look-ahead.
         blind: see nothing of the features but how many frames there are: for unconditional models.
         rows: what the bands are, in words, for the message that refuses others.
+        with_features: add to the hidden channels the normalised features, at each frame's end: the
+            mean of its own and the next, or its own without a margin.
     """
 
     mean: Tensor
@@ -33,6 +35,7 @@ class FrameContext(nn.Module):
         margin: int = 2,
         blind: bool = False,
         rows: str = "",
+        with_features: bool = False,
     ) -> None:
         super().__init__()
         if margin < 0:
@@ -41,6 +44,7 @@ class FrameContext(nn.Module):
         self.margin = margin
         self.blind = blind
         self.rows = f" of {rows}" if rows else ""
+        self.with_features = with_features
         self.register_buffer("mean", torch.zeros(num_features, 1))
         self.register_buffer("std", torch.ones(num_features, 1))
         self.first = normalised_conv(num_features, channels, 2 * margin + 1)
@@ -59,7 +63,7 @@ class FrameContext(nn.Module):
                 neighbours are given.
             num_frames: frames wanted, L.
         Returns:
-            hidden frames, shape (B, H, L).
+            hidden frames, shape (B, H, L), or (B, H + M, L) with the features.
         Raises:
             ValueError: if the features have another shape.
         """
@@ -76,7 +80,12 @@ class FrameContext(nn.Module):
             features = torch.zeros_like(features)
         if shape[2] == num_frames:
             features = F.pad(features, (self.margin, self.margin), mode="replicate")
-        return F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
+        hidden = F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
+        if not self.with_features:
+            return hidden
+        here = features[..., self.margin :][..., :num_frames]
+        following = features[..., self.margin + min(self.margin, 1) :][..., :num_frames]
+        return torch.cat([hidden, (here + following) / 2], 1)
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.

@@ -26,7 +26,7 @@ from pipelines.workspace import (
     speakers_in,
     speakers_known,
 )
-from student import Student
+from student import Envelope, Student
 from teacher import Teacher
 
 
@@ -201,7 +201,12 @@ def _set_statistics(model: Teacher | Student, manifest: Manifest) -> None:
     pitch = [manifest.pitch.middle, 0.0] if config.pitch else []
     mean = torch.tensor([*found.mel_mean, *pitch, *[0.0] * config.num_speakers])
     std = torch.tensor([*found.mel_std, *[1.0] * (config.num_features - config.num_mels)])
-    model.set_statistics(mean, std, found.waveform_std)
+    if isinstance(model, Teacher):
+        model.set_statistics(mean, std, found.waveform_std)
+        return
+    mel = manifest.mel
+    envelope = Envelope(mel.band_hz, mel.harmonic_scale, mel.harmonic_offset)
+    model.set_statistics(mean, std, found.waveform_std, envelope)
 
 
 def _named(speakers: Sequence[str]) -> str:

@@ -5,8 +5,10 @@ from student.excitation import ExcitationConfig, ExcitedContext
 from student.export import StreamingStudent, WholeStudent
 from student.model import Student, StudentSample
 from student.pitch import MeasuredVoice, Pitch
+from student.voice import Envelope
 
 __all__ = [
+    "Envelope",
     "ExcitationConfig",
     "ExcitedContext",
     "MeasuredVoice",

@@ -1,5 +1,6 @@
 """A harmonic excitation as context: what phase a voiced sound has is hard to invent."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from flows import Fold, FrameContext
 from student.alignment import aligned_cycles
 from student.pitch import MeasuredVoice, Pitch, PitchPredictor
-from student.voice import Voice, VoiceState, pulse_train
+from student.voice import Envelope, Voice, VoiceState, pulse_train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ class ExcitedContext(nn.Module):
 
     Args:
         frames: the network of the conditioning, of H channels, followed by those that the pitch
-            is predicted from, if it is.
+            is predicted from, if it is, and by the features, for a voice.
         channels: H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
@@ -120,7 +121,7 @@ class ExcitedContext(nn.Module):
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
         self.voice: Voice | None = None
         if config.kind == "voice":
-            self.voice = Voice(channels, hop_length, config.voice_order)
+            self.voice = Voice(channels, frames.num_features, hop_length, config.voice_order)
 
     @property
     def margin(self) -> int:
@@ -130,6 +131,13 @@ class ExcitedContext(nn.Module):
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Store the corpus's mean and standard deviation per band, shape (M,) each."""
         self.frames.set_statistics(mean, std)
+
+    def set_envelope(self, envelope: Envelope) -> None:
+        """Give an untrained voice the spectral envelope that the features show."""
+        if self.voice is not None:
+            middle = math.sqrt(self.config.fmin_hz * self.config.fmax_hz)
+            mean, std = self.frames.mean[:, 0], self.frames.std[:, 0]
+            self.voice.set_envelope(envelope, mean, std, middle, self.config.sample_rate)
 
     def set_initial_std(self, std: float) -> None:
         """Give an untrained voice this deviation."""
@@ -187,7 +195,8 @@ class ExcitedContext(nn.Module):
 
     def _pitch(self, hidden: Tensor) -> Pitch:
         assert self.predictor is not None
-        predicted: Pitch = self.predictor(hidden[:, self.channels :])
+        last = self.channels + self.config.pitch_channels
+        predicted: Pitch = self.predictor(hidden[:, self.channels : last])
         return predicted
 
     def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,6 +220,7 @@ class ExcitedContext(nn.Module):
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
             signals = torch.stack([angle.cos() * gate, angle.sin() * gate], 1).flatten(2)
+        features = hidden[:, hidden.shape[1] - self.frames.num_features :]
         hidden = hidden[:, : self.channels]
         folded, _ = self.fold(signals.to(hidden.dtype))
         steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
@@ -223,6 +233,7 @@ class ExcitedContext(nn.Module):
             voice, state = self.voice(
                 pulses.to(dtype),
                 hidden.to(dtype),
+                features.to(dtype),
                 voiced.to(dtype),
                 state,
             )

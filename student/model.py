@@ -36,6 +36,7 @@ from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
 from student.pitch import MeasuredVoice
 from student.rendering import Renderer, draw_frames, frames_at_once, in_pieces, student_engine
+from student.voice import Envelope
 
 
 class StudentSample(NamedTuple):
@@ -90,6 +91,7 @@ class Student(Pretrained):
             config.context_margin,
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
+            with_features=config.excitation.kind == "voice",
         )
         self.context: FrameContext | ExcitedContext = frame_context
         if config.excitation.kind != "none":
@@ -137,7 +139,13 @@ class Student(Pretrained):
         frames = 1 + sum(size.receptive_field for size in self.config.wavenets)
         return frames * self.config.frame_length - 1 + self.config.filter_order
 
-    def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
+    def set_statistics(
+        self,
+        mel_mean: Tensor,
+        mel_std: Tensor,
+        waveform_std: float,
+        envelope: Envelope | None = None,
+    ) -> None:
         """Fit the untrained model to its corpus.
 
         Args:
@@ -145,9 +153,12 @@ class Student(Pretrained):
             mel_std: its standard deviation, shape (num_mels,).
             waveform_std: standard deviation of the samples; fresh samples get it, too, from the
                 last flow's log-scale.
+            envelope: what the bands say of a voice; None for a flat one of the same deviation.
         """
         self.context.set_statistics(mel_mean, mel_std)
         self.set_initial_std(waveform_std)
+        if envelope is not None and isinstance(self.context, ExcitedContext):
+            self.context.set_envelope(envelope)
 
     def set_initial_std(self, std: float) -> None:
         """Set the last flow's log-scale bias so that fresh samples have this deviation.

@@ -46,7 +46,8 @@ class SpectralVoice(Voice):
 
     def __init__(self, voice: Voice) -> None:
         order, channels = voice.filter.order, voice.hidden.in_channels
-        super().__init__(channels, voice.hop_length, order)
+        num_features = voice.filter.context_channels - channels
+        super().__init__(channels, num_features, voice.hop_length, order)
         self.hidden, self.filter = voice.hidden, voice.filter
         self.taps = CepstralTaps(order, voice.filter.bias)
 

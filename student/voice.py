@@ -1,5 +1,6 @@
 """The voiced part of speech as a function of the conditioning: pulses at the pitch, filtered."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -7,6 +8,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import CausalConvolution
+
+SPREAD = 0.85
+"""Nats that bands of magnitudes read too much of speech, whose harmonics glide through a window and
+spread over more bins (measured)."""
+
+
+class Envelope(NamedTuple):
+    r"""How conditioning frames show the spectrum of a voice.
+
+    .. math:: \log a_m \approx \log f_0 + s\,c_b + o_b
+
+    with the amplitude a of a harmonic in band b, and c the frame's value there.
+    """
+
+    hz: Tensor
+    """Middle of each band, ascending, shape (M,)."""
+    scale: float
+    """s, nats of amplitude for a unit of the frames."""
+    offset: Tensor
+    """o, nats, shape (M,)."""
 
 
 class VoiceState(NamedTuple):
@@ -25,11 +46,12 @@ class Voice(nn.Module):
               \sum_{m=1}^{M} \cos m\phi_t, \qquad M = \lfloor f_s / 2 f_t \rfloor
 
     The filter has minimum phase, as a vocal tract excited by its folds nearly has. Its log-spectrum
-    is linear in a hidden layer at the end of each frame; between the ends the taps go linearly from
-    the one to the other, and to zero where a frame is unvoiced.
+    is linear in a hidden layer and the conditioning at the end of each frame; between the ends the
+    taps go linearly from the one to the other, and to zero where a frame is unvoiced.
 
     Args:
         channels: of the hidden frames, H.
+        num_features: of the conditioning, M.
         hop_length: samples per frame.
         order: taps of the filter beside the first, K.
     References:
@@ -37,16 +59,55 @@ class Voice(nn.Module):
         DDSP (Engel et al., 2020), sec. 3: a filter at frame rate, differentiable. arXiv:2001.04643
     """
 
-    def __init__(self, channels: int, hop_length: int, order: int) -> None:
+    def __init__(self, channels: int, num_features: int, hop_length: int, order: int) -> None:
         super().__init__()
         self.hop_length = hop_length
         self.hidden = nn.Conv1d(channels, channels, 1)
-        self.filter = CausalConvolution(order, context_channels=channels)
+        self.filter = CausalConvolution(order, context_channels=channels + num_features)
 
     def set_initial_std(self, std: float) -> None:
         """Give an untrained filter the gain that makes unit power this deviation."""
         with torch.no_grad():
             self.filter.bias[0] = torch.tensor(std).log()
+
+    @torch.no_grad()
+    def set_envelope(
+        self, envelope: Envelope, mean: Tensor, std: Tensor, pitch_hz: float, sample_rate: int
+    ) -> None:
+        r"""Start from the spectral envelope that the conditioning shows, whatever the pitch.
+
+        .. math:: c_k = \frac2\pi \int_0^\pi \log|H(\omega)| \cos k\omega\, d\omega
+
+        Args:
+            envelope: of the first rows of the conditioning.
+            mean: of every row, shape (M,).
+            std: likewise.
+            pitch_hz: a usual pitch.
+            sample_rate: Hz.
+        """
+        bands, channels = envelope.hz.shape[0], self.hidden.in_channels
+        points = 8 * self.filter.order
+        hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
+        place = torch.searchsorted(envelope.hz.double(), hz).clamp(1, bands - 1)
+        low, high = envelope.hz.double()[place - 1], envelope.hz.double()[place]
+        weight = ((hz - low) / (high - low)).clamp(0, 1)
+        between = torch.zeros(points, bands, dtype=hz.dtype)
+        between[torch.arange(points), place - 1] = 1 - weight
+        between[torch.arange(points), place] += weight
+        index = torch.arange(self.filter.order + 1).double()
+        cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
+        # Half the constant: c_k has a factor of 2, the gain has none. The filter's parameters are
+        # the gain and k c_k.
+        cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
+        raw = cosines @ between  # (K + 1, bands)
+        # A pulse train of unit power has M harmonics of amplitude sqrt(2 / M).
+        level = math.log(pitch_hz) - 0.5 * math.log(4 * pitch_hz / sample_rate) - SPREAD
+        constant = envelope.scale * mean[:bands].double() + envelope.offset.double() + level
+        assert self.filter.projection is not None
+        rows = slice(channels, channels + bands)
+        found = raw * (envelope.scale * std[:bands].double())
+        self.filter.projection.weight[:, rows, 0] = found.to(self.filter.projection.weight)
+        self.filter.bias[:, 0] = (raw @ constant).to(self.filter.bias)
 
     def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Compute log-gains (B, 1, L) and taps (B, 1, L, K) at the ends of frames."""
@@ -67,20 +128,26 @@ class Voice(nn.Module):
         return filtered
 
     def forward(
-        self, pulses: Tensor, hidden: Tensor, voicing: Tensor, state: VoiceState | None = None
+        self,
+        pulses: Tensor,
+        hidden: Tensor,
+        features: Tensor,
+        voicing: Tensor,
+        state: VoiceState | None = None,
     ) -> tuple[Tensor, VoiceState]:
         """Filter the pulses of L frames.
 
         Args:
             pulses: p, shape (B, 1, L * hop_length).
             hidden: hidden frames, shape (B, H, L).
+            features: normalised conditioning, shape (B, M, L).
             voicing: gain of each frame's end, 0 to 1, shape (B, L).
             state: what the piece before left.
         Returns:
             v, shape (B, 1, L * hop_length), and the state for the next piece.
         """
         order, hop = self.filter.order, self.hop_length
-        hidden = F.leaky_relu(self.hidden(hidden), 0.2)
+        hidden = torch.cat([F.leaky_relu(self.hidden(hidden), 0.2), features], 1)
         log_gain, taps = self.response(pulses, hidden)
         taps = F.pad(taps, (1, 0), value=1.0) * log_gain.exp()[..., None]
         taps = (taps * voicing[:, None, :, None]).flatten(0, 1)  # (B, L, K + 1)
