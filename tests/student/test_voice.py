@@ -1,32 +1,39 @@
 """The voice: pulses at the pitch through a filter that follows the context."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from student import ExcitedContext
-from student.voice import Voice, pulse_train
+from data import MelConfig, log_mel
+from student import Envelope, ExcitedContext
+from student.voice import SPREAD, Voice, pulse_train
 from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
 
-RATE, CHANNELS, ORDER, FRAMES = 400, 3, 5, 4
+RATE, CHANNELS, FEATURES, ORDER, FRAMES = 400, 3, 2, 5, 4
 
 
 def make_voice() -> Voice:
     torch.manual_seed(0)
-    voice = Voice(CHANNELS, HOP, ORDER).double()
+    voice = Voice(CHANNELS, FEATURES, HOP, ORDER).double()
     with torch.no_grad():
         for parameter in voice.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return voice
 
 
-def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shapes = (2, 1, frames * HOP), (2, CHANNELS, frames)
-    pulses, hidden = (
+    shapes = (2, 1, frames * HOP), (2, CHANNELS, frames), (2, FEATURES, frames)
+    pulses, hidden, features = (
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
     )
-    return pulses, hidden, torch.ones(2, frames, dtype=torch.float64)
+    return pulses, hidden, features, torch.ones(2, frames, dtype=torch.float64)
+
+
+def steady(frames: Tensor, which: int) -> Tensor:
+    return frames[..., which : which + 1].expand_as(frames)
 
 
 @pytest.mark.parametrize("hz", [37.0, 50.0, 199.0])  # 50: a harmonic on half the rate itself
@@ -42,11 +49,11 @@ def test_pulses_are_the_sum_of_all_harmonics_at_unit_power(hz: float) -> None:
 
 
 def test_a_steady_voice_is_a_convolution() -> None:
-    voice, (pulses, hidden, voicing) = make_voice(), inputs()
-    hidden = hidden[..., :1].expand_as(hidden)
-    found, _ = voice(pulses, hidden, voicing)
+    voice, (pulses, hidden, features, voicing) = make_voice(), inputs()
+    hidden, features = steady(hidden, 0), steady(features, 0)
+    found, _ = voice(pulses, hidden, features, voicing)
     layer = torch.nn.functional.leaky_relu(voice.hidden(hidden), 0.2)
-    log_gain, taps = voice.filter.filters(pulses, layer)
+    log_gain, taps = voice.filter.filters(pulses, torch.cat([layer, features], 1))
     for row in range(2):
         response = torch.cat([torch.ones(1).double(), taps[row, 0, 0]]) * log_gain[row, 0, 0].exp()
         padded = torch.nn.functional.pad(pulses[row], (ORDER, 0))
@@ -55,30 +62,32 @@ def test_a_steady_voice_is_a_convolution() -> None:
 
 
 def test_between_the_ends_of_frames_the_voice_goes_over_evenly() -> None:
-    voice, (pulses, hidden, _) = make_voice(), inputs()
-    steady = [voice(pulses, hidden[..., n : n + 1].expand_as(hidden), torch.ones(2, FRAMES))[0]
-              for n in (1, 2)]  # fmt: skip
-    found, _ = voice(pulses, hidden, torch.ones(2, FRAMES).double())
+    voice, (pulses, hidden, features, voicing) = make_voice(), inputs()
+    ends = [
+        voice(pulses, steady(hidden, n), steady(features, n), voicing)[0][..., 2 * HOP : 3 * HOP]
+        for n in (1, 2)
+    ]
+    found, _ = voice(pulses, hidden, features, voicing)
     rise = torch.arange(1, HOP + 1).double() / HOP
-    now = slice(2 * HOP, 3 * HOP)
-    expected = steady[0][..., now] * (1 - rise) + steady[1][..., now] * rise
-    torch.testing.assert_close(found[..., now], expected)
+    expected = ends[0] * (1 - rise) + ends[1] * rise
+    torch.testing.assert_close(found[..., 2 * HOP : 3 * HOP], expected)
 
 
 def test_an_unvoiced_frame_fades_to_silence() -> None:
-    voice, (pulses, hidden, voicing) = make_voice(), inputs()
+    voice, (pulses, hidden, features, voicing) = make_voice(), inputs()
     voicing[:, 2:] = 0
-    found, _ = voice(pulses, hidden, voicing)
+    found, _ = voice(pulses, hidden, features, voicing)
     assert found[..., 3 * HOP - 1 :].abs().max() == 0
     assert found[..., 2 * HOP : 3 * HOP - 1].abs().min() > 0
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_pieces_join_to_the_whole(size: int) -> None:
-    voice, (pulses, hidden, voicing) = make_voice(), inputs(7)
-    whole, _ = voice(pulses, hidden, voicing)
+    voice, whole_inputs = make_voice(), inputs(7)
+    whole, _ = voice(*whole_inputs)
     state, pieces = None, []
-    parts = (pulses.split(size * HOP, -1), hidden.split(size, -1), voicing.split(size, -1))
+    pulses, *frames = whole_inputs
+    parts = [pulses.split(size * HOP, -1), *(part.split(size, -1) for part in frames)]
     for piece in zip(*parts, strict=True):
         found, state = voice(*piece, state)
         pieces.append(found)
@@ -87,12 +96,43 @@ def test_pieces_join_to_the_whole(size: int) -> None:
 
 def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
     torch.manual_seed(0)
-    voice = Voice(CHANNELS, HOP, ORDER)
+    voice = Voice(CHANNELS, FEATURES, HOP, ORDER)
     voice.set_initial_std(0.05)
     pulses = torch.randn(1, 1, 500 * HOP)
     with torch.no_grad():
-        found, _ = voice(pulses, torch.randn(1, CHANNELS, 500), torch.ones(1, 500))
+        frames = torch.randn(1, CHANNELS, 500), torch.randn(1, FEATURES, 500), torch.ones(1, 500)
+        found, _ = voice(pulses, *frames)
     assert float(found.std()) == pytest.approx(0.05, rel=0.05)
+
+
+@pytest.mark.parametrize("convention", [{}, {"log_base": "10", "filterbank_norm": "none"}])
+def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(convention: dict) -> None:
+    mel, hz = MelConfig(**convention), 200.0
+    count = int(mel.sample_rate / 2 / hz)
+    time = torch.arange(20 * mel.hop_length).double() / mel.sample_rate
+    harmonics = hz * torch.arange(1, count + 1).double()
+    # Two formants, on a slope.
+    amplitudes = 0.01 * (1e3 / (harmonics + 1e3) + sum(
+        4 * (-0.5 * ((harmonics - middle) / 300) ** 2).exp() for middle in (800.0, 2500.0)
+    ))  # fmt: skip
+    sound = amplitudes @ torch.cos(2 * torch.pi * torch.outer(harmonics, time))
+    frames = log_mel(sound[None, None], mel)
+    voice = Voice(CHANNELS, mel.num_mels, mel.hop_length, 256).double()
+    envelope = Envelope(mel.band_hz, mel.harmonic_scale, mel.harmonic_offset)
+    mean, std = frames.mean(-1)[0] - 0.3, torch.linspace(0.5, 2, mel.num_mels).double()
+    voice.set_envelope(envelope, mean, std, hz, mel.sample_rate)
+    features = (frames - mean[:, None]) / std[:, None]
+    log_gain, taps = voice.response(
+        sound[None, None], torch.cat([torch.zeros(1, CHANNELS, 20).double(), features], 1)
+    )
+    response = torch.cat([torch.ones(1).double(), taps[0, 0, 10]]) * log_gain[0, 0, 10].exp()
+    turns = torch.outer(2 * torch.pi * harmonics / mel.sample_rate, torch.arange(257).double())
+    gains = torch.complex(turns.cos() @ response, turns.sin() @ response).abs()
+    # The margin: `SPREAD`, which is for speech, and bands too narrow to hold a harmonic each.
+    found = gains.log() + 0.5 * math.log(2 / count) + SPREAD
+    inside = slice(3, count * 9 // 10)
+    assert float((found - amplitudes.log())[inside].abs().median()) < 0.2
+    assert float((found - amplitudes.log())[inside].abs().max()) < 0.8
 
 
 def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
