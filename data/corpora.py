@@ -124,6 +124,15 @@ _ALL = (
         "46b4cf7afc508a5fcfc051b7ea233251c0d195dd4ef83cc4b7facb4c6429b016",
         10087176,
     ),
+    _prompts(
+        "ru",
+        "IVRvoice.ru",
+        "ru_RU_f_IvrvoiceRU",
+        "CC-BY-3.0",
+        24.8,
+        "673b4238a6b8269960f055d868c6a11083f7a0d00979167cb01554046b48ed9b",
+        10579440,
+    ),
     Corpus(
         name="nsh",
         description="the unit-selection voice msu_ru_nsh_clunits of Festival, one male speaker",
