@@ -60,7 +60,8 @@ from flows.transformers import (
     limit_log_scale,
     unbound_log_scale,
 )
-from flows.wavenet import WaveNet, WaveNetConfig
+from flows.wavenet import WaveNet
+from flows.wavenet_config import WaveNetConfig
 from flows.weight_norm import fold_weight_norm, folded_state, load_folded_state
 
 __all__ = [

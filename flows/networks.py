@@ -10,7 +10,7 @@ from flows.context import check_context_vector, check_frames
 from flows.coupling import CouplingNetwork
 from flows.gated import ResidualLayer, residual_stack
 from flows.transform import check_signal, check_vector
-from flows.wavenet import WaveNetConfig
+from flows.wavenet_config import WaveNetConfig
 from flows.weight_norm import normalised_conv
 
 

@@ -13,7 +13,7 @@ from flows.networks import NonCausalWaveNet
 from flows.rescale import DiagonalScale
 from flows.transform import Compose, Inverse, Transform
 from flows.transformers import Additive, BoundedAffine, Transformer
-from flows.wavenet import WaveNetConfig
+from flows.wavenet_config import WaveNetConfig
 
 
 def glow_signal(

@@ -3,8 +3,9 @@
 from student.config import StudentConfig
 from student.excitation import ExcitationConfig, ExcitedContext
 from student.export import StreamingStudent, WholeStudent
-from student.model import Student, StudentSample
+from student.model import Student
 from student.pitch import MeasuredVoice, Pitch
+from student.sample import StudentSample
 from student.voice import Envelope
 
 __all__ = [

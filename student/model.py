@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -21,8 +21,6 @@ from flows import (
     Inverse,
     Pretrained,
     Rotation,
-    StandardLogistic,
-    StandardNormal,
     Transform,
     WaveNet,
     iaf,
@@ -36,25 +34,8 @@ from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
 from student.pitch import MeasuredVoice
 from student.rendering import Renderer, draw_frames, frames_at_once, in_pieces, student_engine
+from student.sample import StudentSample
 from student.voice import Envelope
-
-
-class StudentSample(NamedTuple):
-    """A differentiable sample and its own distribution, step by step."""
-
-    waveform: Tensor
-    """x, shape (B, 1, T)."""
-    loc: Tensor
-    """Location of x_t given z_<t, its mean, shape (B, 1, T)."""
-    log_scale: Tensor
-    """Log-scale of x_t given z_<t in nats, shape (B, 1, T)."""
-    flow_log_scales: tuple[Tensor, ...]
-    """Each flow's own log-scale, noise side first, shape (B, 1, T) each; a filter's log-gain is the
-    last. Of a frame student, those of the mixed samples of each frame."""
-    base: StandardNormal | StandardLogistic
-    """What x_t given z_<t is, shifted and scaled."""
-    voice: Tensor | None = None
-    """What the context alone adds to x, shape (B, 1, T); None of a student without a voice."""
 
 
 class Student(Pretrained):

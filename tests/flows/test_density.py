@@ -17,7 +17,8 @@ from flows import (
     iaf,
     maf,
 )
-from flows.wavenet import WaveNet, WaveNetConfig
+from flows.wavenet import WaveNet
+from flows.wavenet_config import WaveNetConfig
 
 
 @pytest.fixture
