@@ -17,8 +17,9 @@ WINDOW = 512
 """Samples that are compared with those a period later."""
 PERIODIC = 0.15
 """Aperiodicity below which a period is taken at once; YIN's absolute threshold."""
-VOICED = 0.3
-"""Aperiodicity above which the best period counts as none."""
+VOICED = 0.6
+"""Aperiodicity above which the best period counts as none: white and coloured noise hardly get below,
+the first and last periods of a voice do."""
 AUDIBLE_DBFS = -55.0
 """Level below which nothing counts as voiced."""
 LOWEST_HZ = 10.0
