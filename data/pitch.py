@@ -18,8 +18,8 @@ WINDOW = 512
 PERIODIC = 0.15
 """Aperiodicity below which a period is taken at once; YIN's absolute threshold."""
 VOICED = 0.6
-"""Aperiodicity above which the best period counts as none: white and coloured noise hardly get below,
-the first and last periods of a voice do."""
+"""Aperiodicity above which the best period counts as none: noise hardly gets below, the first and
+last periods of a voice do."""
 AUDIBLE_DBFS = -55.0
 """Level below which nothing counts as voiced."""
 LOWEST_HZ = 10.0

@@ -21,8 +21,8 @@ class FrameContext(nn.Module):
         margin: frames seen before and after each frame; `margin` after is the look-ahead.
         blind: see nothing of the features but how many frames there are: for unconditional models.
         rows: what the bands are, in words, for the message that refuses others.
-        with_features: add to the hidden channels the normalised features, at each frame's end: the
-            mean of its own and the next, or its own without a margin.
+        with_features: add to the hidden channels the normalised features themselves, of as many
+            frames before the end of each as after it; of its own without a margin.
     """
 
     mean: Tensor
@@ -50,6 +50,16 @@ class FrameContext(nn.Module):
         self.first = normalised_conv(num_features, channels, 2 * margin + 1)
         self.second = normalised_conv(channels, channels, 1)
 
+    @property
+    def num_added(self) -> int:
+        """Channels of the features beside the hidden ones."""
+        return self.num_features * len(self._added_frames) if self.with_features else 0
+
+    @property
+    def _added_frames(self) -> range:
+        """Places of the added frames among those that a hidden frame sees."""
+        return range(min(1, self.margin), 2 * self.margin + 1)
+
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Store the corpus's mean and standard deviation per band, shape (M,) each."""
         self.mean.copy_(mean[:, None])
@@ -63,7 +73,8 @@ class FrameContext(nn.Module):
                 neighbours are given.
             num_frames: frames wanted, L.
         Returns:
-            hidden frames, shape (B, H, L), or (B, H + M, L) with the features.
+            hidden frames, shape (B, H, L), with `num_added` more channels of features, frame after
+            frame.
         Raises:
             ValueError: if the features have another shape.
         """
@@ -83,9 +94,8 @@ class FrameContext(nn.Module):
         hidden = F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
         if not self.with_features:
             return hidden
-        here = features[..., self.margin :][..., :num_frames]
-        following = features[..., self.margin + min(self.margin, 1) :][..., :num_frames]
-        return torch.cat([hidden, (here + following) / 2], 1)
+        around = [features[..., n : n + num_frames] for n in self._added_frames]
+        return torch.cat([hidden, *around], 1)
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.

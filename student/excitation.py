@@ -86,7 +86,7 @@ class ExcitedContext(nn.Module):
 
     Args:
         frames: the network of the conditioning, of H channels, followed by those that the pitch
-            is predicted from, if it is, and by the features, for a voice.
+            is predicted from, if it is, and by the features, for a voice, which reads them all.
         channels: H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
@@ -121,7 +121,8 @@ class ExcitedContext(nn.Module):
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
         self.voice: Voice | None = None
         if config.kind == "voice":
-            self.voice = Voice(channels, frames.num_features, hop_length, config.voice_order)
+            width = channels + config.pitch_channels * (pitch_row is None)
+            self.voice = Voice(width, frames.num_added, hop_length, config.voice_order)
 
     @property
     def margin(self) -> int:
@@ -220,7 +221,7 @@ class ExcitedContext(nn.Module):
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
             signals = torch.stack([angle.cos() * gate, angle.sin() * gate], 1).flatten(2)
-        features = hidden[:, hidden.shape[1] - self.frames.num_features :]
+        wide = hidden
         hidden = hidden[:, : self.channels]
         folded, _ = self.fold(signals.to(hidden.dtype))
         steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
@@ -230,13 +231,7 @@ class ExcitedContext(nn.Module):
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
         with torch.autocast(hidden.device.type, enabled=False):
             dtype = self.join.weight.dtype
-            voice, state = self.voice(
-                pulses.to(dtype),
-                hidden.to(dtype),
-                features.to(dtype),
-                voiced.to(dtype),
-                state,
-            )
+            voice, state = self.voice(pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state)
         folded_voice, _ = self.fold_voice(voice)
         context = torch.cat([excited, folded_voice.to(excited.dtype)], 1)
         return context, state

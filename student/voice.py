@@ -51,7 +51,7 @@ class Voice(nn.Module):
 
     Args:
         channels: of the hidden frames, H.
-        num_features: of the conditioning, M.
+        num_features: of the conditioning around the end of a frame.
         hop_length: samples per frame.
         order: taps of the filter beside the first, K.
     References:
@@ -86,14 +86,15 @@ class Voice(nn.Module):
             sample_rate: Hz.
         """
         bands, channels = envelope.hz.shape[0], self.hidden.in_channels
+        frames = (self.filter.context_channels - channels) // mean.shape[0]
         points = 8 * self.filter.order
         hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
         place = torch.searchsorted(envelope.hz.double(), hz).clamp(1, bands - 1)
         low, high = envelope.hz.double()[place - 1], envelope.hz.double()[place]
-        weight = ((hz - low) / (high - low)).clamp(0, 1)
+        rise = ((hz - low) / (high - low)).clamp(0, 1)
         between = torch.zeros(points, bands, dtype=hz.dtype)
-        between[torch.arange(points), place - 1] = 1 - weight
-        between[torch.arange(points), place] += weight
+        between[torch.arange(points), place - 1] = 1 - rise
+        between[torch.arange(points), place] += rise
         index = torch.arange(self.filter.order + 1).double()
         cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
         # Half the constant: c_k has a factor of 2, the gain has none. The filter's parameters are
@@ -104,9 +105,11 @@ class Voice(nn.Module):
         level = math.log(pitch_hz) - 0.5 * math.log(4 * pitch_hz / sample_rate) - SPREAD
         constant = envelope.scale * mean[:bands].double() + envelope.offset.double() + level
         assert self.filter.projection is not None
-        rows = slice(channels, channels + bands)
+        weight = self.filter.projection.weight[:, channels:, 0].unflatten(1, (frames, -1))
         found = raw * (envelope.scale * std[:bands].double())
-        self.filter.projection.weight[:, rows, 0] = found.to(self.filter.projection.weight)
+        nearest = slice((frames - 1) // 2, frames // 2 + 1)  # the two on each side of the end
+        share = (found / len(range(frames)[nearest]))[:, None]
+        weight[:, nearest, :bands] = share.to(weight)
         self.filter.bias[:, 0] = (raw @ constant).to(self.filter.bias)
 
     def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,8 +133,7 @@ class Voice(nn.Module):
     def forward(
         self,
         pulses: Tensor,
-        hidden: Tensor,
-        features: Tensor,
+        frames: Tensor,
         voicing: Tensor,
         state: VoiceState | None = None,
     ) -> tuple[Tensor, VoiceState]:
@@ -139,16 +141,17 @@ class Voice(nn.Module):
 
         Args:
             pulses: p, shape (B, 1, L * hop_length).
-            hidden: hidden frames, shape (B, H, L).
-            features: normalised conditioning, shape (B, M, L).
+            frames: hidden ones and the normalised conditioning around the end of each, shape
+                (B, H + num_features, L).
             voicing: gain of each frame's end, 0 to 1, shape (B, L).
             state: what the piece before left.
         Returns:
             v, shape (B, 1, L * hop_length), and the state for the next piece.
         """
         order, hop = self.filter.order, self.hop_length
-        hidden = torch.cat([F.leaky_relu(self.hidden(hidden), 0.2), features], 1)
-        log_gain, taps = self.response(pulses, hidden)
+        hidden, features = frames.tensor_split([self.hidden.in_channels], 1)
+        read = torch.cat([F.leaky_relu(self.hidden(hidden), 0.2), features], 1)
+        log_gain, taps = self.response(pulses, read)
         taps = F.pad(taps, (1, 0), value=1.0) * log_gain.exp()[..., None]
         taps = (taps * voicing[:, None, :, None]).flatten(0, 1)  # (B, L, K + 1)
         if state is None:

@@ -23,13 +23,13 @@ def make_voice() -> Voice:
     return voice
 
 
-def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shapes = (2, 1, frames * HOP), (2, CHANNELS, frames), (2, FEATURES, frames)
-    pulses, hidden, features = (
+    shapes = (2, 1, frames * HOP), (2, CHANNELS + FEATURES, frames)
+    pulses, read = (
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
     )
-    return pulses, hidden, features, torch.ones(2, frames, dtype=torch.float64)
+    return pulses, read, torch.ones(2, frames, dtype=torch.float64)
 
 
 def steady(frames: Tensor, which: int) -> Tensor:
@@ -49,11 +49,11 @@ def test_pulses_are_the_sum_of_all_harmonics_at_unit_power(hz: float) -> None:
 
 
 def test_a_steady_voice_is_a_convolution() -> None:
-    voice, (pulses, hidden, features, voicing) = make_voice(), inputs()
-    hidden, features = steady(hidden, 0), steady(features, 0)
-    found, _ = voice(pulses, hidden, features, voicing)
-    layer = torch.nn.functional.leaky_relu(voice.hidden(hidden), 0.2)
-    log_gain, taps = voice.filter.filters(pulses, torch.cat([layer, features], 1))
+    voice, (pulses, frames, voicing) = make_voice(), inputs()
+    frames = steady(frames, 0)
+    found, _ = voice(pulses, frames, voicing)
+    layer = torch.nn.functional.leaky_relu(voice.hidden(frames[:, :CHANNELS]), 0.2)
+    log_gain, taps = voice.filter.filters(pulses, torch.cat([layer, frames[:, CHANNELS:]], 1))
     for row in range(2):
         response = torch.cat([torch.ones(1).double(), taps[row, 0, 0]]) * log_gain[row, 0, 0].exp()
         padded = torch.nn.functional.pad(pulses[row], (ORDER, 0))
@@ -62,21 +62,18 @@ def test_a_steady_voice_is_a_convolution() -> None:
 
 
 def test_between_the_ends_of_frames_the_voice_goes_over_evenly() -> None:
-    voice, (pulses, hidden, features, voicing) = make_voice(), inputs()
-    ends = [
-        voice(pulses, steady(hidden, n), steady(features, n), voicing)[0][..., 2 * HOP : 3 * HOP]
-        for n in (1, 2)
-    ]
-    found, _ = voice(pulses, hidden, features, voicing)
+    voice, (pulses, frames, voicing) = make_voice(), inputs()
+    ends = [voice(pulses, steady(frames, n), voicing)[0][..., 2 * HOP : 3 * HOP] for n in (1, 2)]
+    found, _ = voice(pulses, frames, voicing)
     rise = torch.arange(1, HOP + 1).double() / HOP
     expected = ends[0] * (1 - rise) + ends[1] * rise
     torch.testing.assert_close(found[..., 2 * HOP : 3 * HOP], expected)
 
 
 def test_an_unvoiced_frame_fades_to_silence() -> None:
-    voice, (pulses, hidden, features, voicing) = make_voice(), inputs()
+    voice, (pulses, frames, voicing) = make_voice(), inputs()
     voicing[:, 2:] = 0
-    found, _ = voice(pulses, hidden, features, voicing)
+    found, _ = voice(pulses, frames, voicing)
     assert found[..., 3 * HOP - 1 :].abs().max() == 0
     assert found[..., 2 * HOP : 3 * HOP - 1].abs().min() > 0
 
@@ -86,8 +83,8 @@ def test_pieces_join_to_the_whole(size: int) -> None:
     voice, whole_inputs = make_voice(), inputs(7)
     whole, _ = voice(*whole_inputs)
     state, pieces = None, []
-    pulses, *frames = whole_inputs
-    parts = [pulses.split(size * HOP, -1), *(part.split(size, -1) for part in frames)]
+    pulses, *rest = whole_inputs
+    parts = [pulses.split(size * HOP, -1), *(part.split(size, -1) for part in rest)]
     for piece in zip(*parts, strict=True):
         found, state = voice(*piece, state)
         pieces.append(found)
@@ -100,13 +97,16 @@ def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
     voice.set_initial_std(0.05)
     pulses = torch.randn(1, 1, 500 * HOP)
     with torch.no_grad():
-        frames = torch.randn(1, CHANNELS, 500), torch.randn(1, FEATURES, 500), torch.ones(1, 500)
-        found, _ = voice(pulses, *frames)
+        frames = torch.randn(1, CHANNELS + FEATURES, 500)
+        found, _ = voice(pulses, frames, torch.ones(1, 500))
     assert float(found.std()) == pytest.approx(0.05, rel=0.05)
 
 
+@pytest.mark.parametrize("around", [1, 2, 4])
 @pytest.mark.parametrize("convention", [{}, {"log_base": "10", "filterbank_norm": "none"}])
-def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(convention: dict) -> None:
+def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
+    convention: dict, around: int
+) -> None:
     mel, hz = MelConfig(**convention), 200.0
     count = int(mel.sample_rate / 2 / hz)
     time = torch.arange(20 * mel.hop_length).double() / mel.sample_rate
@@ -117,14 +117,13 @@ def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(convention:
     ))  # fmt: skip
     sound = amplitudes @ torch.cos(2 * torch.pi * torch.outer(harmonics, time))
     frames = log_mel(sound[None, None], mel)
-    voice = Voice(CHANNELS, mel.num_mels, mel.hop_length, 256).double()
+    voice = Voice(CHANNELS, around * mel.num_mels, mel.hop_length, 256).double()
     envelope = Envelope(mel.band_hz, mel.harmonic_scale, mel.harmonic_offset)
     mean, std = frames.mean(-1)[0] - 0.3, torch.linspace(0.5, 2, mel.num_mels).double()
     voice.set_envelope(envelope, mean, std, hz, mel.sample_rate)
     features = (frames - mean[:, None]) / std[:, None]
-    log_gain, taps = voice.response(
-        sound[None, None], torch.cat([torch.zeros(1, CHANNELS, 20).double(), features], 1)
-    )
+    read = torch.cat([torch.zeros(1, CHANNELS, 20).double(), *[features] * around], 1)
+    log_gain, taps = voice.response(sound[None, None], read)
     response = torch.cat([torch.ones(1).double(), taps[0, 0, 10]]) * log_gain[0, 0, 10].exp()
     turns = torch.outer(2 * torch.pi * harmonics / mel.sample_rate, torch.arange(257).double())
     gains = torch.complex(turns.cos() @ response, turns.sin() @ response).abs()
