@@ -14,8 +14,8 @@ LAGS = (0.98, 0.9867, 0.9933, 1.0, 1.0067, 1.0133, 1.02)
 """In periods; the best one of each band and frame counts. A pitch that is half a percent off, or
 glides, is nothing to its own harmonic and all to the twentieth."""
 CHANCE = 0.25
-"""Of noise, the share of its power that passes for periodic at the best lag: less than measured (0.3
-at 250 Hz, 0.4 at 80 Hz), because where a lag stands out little noise passes."""
+"""Of noise, the share of its power that passes for periodic at the best lag: less than the 0.3 (at
+250 Hz) to 0.4 (at 80 Hz) of noise alone, because where a lag stands out less of it passes."""
 LEAST_SHARE = 0.01
 """Of a band's power, counted as periodic at least."""
 TAPS = 8
