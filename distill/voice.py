@@ -14,9 +14,9 @@ LAGS = (0.98, 0.9867, 0.9933, 1.0, 1.0067, 1.0133, 1.02)
 """In periods; the best one of each band and frame counts. A pitch that is half a percent off, or
 glides, is nothing to its own harmonic and all to the twentieth."""
 CHANCE = 0.1
-"""Of noise, the share of its power taken to pass for periodic at the best lag. Of noise alone 0.3 (at
-250 Hz) to 0.4 (at 80 Hz) do; of the noise beside as much of a voice, whose lag stands out, hardly any.
-More, and noise takes the voice's place in all bands that hold both."""
+"""Of noise, the share of its power taken to pass for periodic at the best lag. Of noise alone 0.3
+(at 250 Hz) to 0.4 (at 80 Hz) do; of noise beside as much of a voice, whose lag stands out, hardly
+any. With more, noise takes the voice's place in all bands that hold both."""
 LEAST_SHARE = 0.01
 """Of a band's power, counted as periodic at least."""
 TAPS = 8

@@ -14,9 +14,9 @@ from flows.mixing import Rotation
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
-CHUNK = 64
-"""Samples that go through the layers together, at most: what a layer reads and writes stays in the
-first-level cache."""
+CHUNK, CHUNK_OF_FRAMES = 64, 32
+"""Steps that go through the layers together, at most: what a layer reads and writes stays in the
+first-level cache. Of folded signals, which have few steps, the threads would wait for more."""
 
 
 class ChainWeights:
@@ -84,6 +84,7 @@ class CompiledChain:
         self._networks = networks = weights.networks
         self._weights, self._mixing = weights.laid_out()
         channels = networks[0].num_channels
+        self._chunk = CHUNK if channels == 1 else CHUNK_OF_FRAMES
         self._time = 0
         total = sum(network.config.num_layers for network in networks)
         threads = min(torch.get_num_threads(), total)
@@ -96,7 +97,9 @@ class CompiledChain:
             for stage, low, high in zip(self._stages, cuts, cuts[1:], strict=False):
                 first, last = max(low, start) - start, min(high, stop) - start
                 if first < last:
-                    segment = start_segment(network, first, last, num_streams, channels, CHUNK)
+                    segment = start_segment(
+                        network, first, last, num_streams, channels, self._chunk
+                    )
                     stage.append((k, segment))
             start = stop
 
@@ -112,7 +115,7 @@ class CompiledChain:
         """
         frames = [lay_out_frames(network, z, context) for network in self._networks]
         x = z.transpose(1, 2).clone(memory_format=torch.contiguous_format)
-        line = _Line(self._weights, self._mixing, frames, x.numpy(), self._time)
+        line = _Line(self._weights, self._mixing, frames, x.numpy(), self._time, self._chunk)
         if len(self._stages) == 1:
             line.run(self._stages[0], None, None)
         else:
@@ -132,12 +135,14 @@ class _Line:
         frames: list[Frames],
         x: np.ndarray,
         time: int,
+        chunk: int,
     ) -> None:
         self._weights = weights
         self._mixing = mixing
         self._frames = frames
         self._x = x  # (B, T, C)
         self._time = time
+        self._chunk = chunk
 
     def run(
         self,
@@ -155,7 +160,7 @@ class _Line:
             while start < num_samples:
                 # The rings hold whole chunks: none goes beyond a multiple of their length.
                 time = self._time + start
-                length = min(num_samples - start, CHUNK - time % CHUNK)
+                length = min(num_samples - start, self._chunk - time % self._chunk)
                 if inbox is None:
                     rows = np.empty((num_streams, length, width), np.float32)
                 else:
