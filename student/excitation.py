@@ -27,6 +27,8 @@ class ExcitationConfig:
         fmax_hz: highest pitch.
         voice_order: taps of the filter of "voice" beside the first.
         pitch_channels: width of the layers that predict the pitch.
+        breath: gain of what the flow draws beside a voice. It is not learnt, and a flow in training
+            makes up for it: to be lowered afterwards, where a trained student is too rough.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"
@@ -35,11 +37,17 @@ class ExcitationConfig:
     fmax_hz: float = 400.0
     voice_order: int = 192
     pitch_channels: int = 128
+    breath: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("none", "harmonic", "voice"):
             raise ValueError(
                 f"student.excitation.kind is {self.kind!r}, expected 'none', 'harmonic' or 'voice'"
+            )
+        if not 0 < self.breath <= 1 or (self.breath < 1 and self.kind != "voice"):
+            raise ValueError(
+                f"student.excitation.breath is {self.breath}, expected more than 0, at most 1, and "
+                "1 without a voice"
             )
         for name in ("voice_order", "pitch_channels"):
             if getattr(self, name) < 1:

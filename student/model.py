@@ -80,7 +80,8 @@ class Student(Pretrained):
                 frame_context, hidden, config.hop_length, r, config.excitation, config.pitch_row
             )
         self.transformer = Affine(config.log_scale_floor)
-        voices = [ContextShift(r)] if config.excitation.kind == "voice" else []
+        excitation = config.excitation
+        voices = [ContextShift(r, excitation.breath)] if excitation.kind == "voice" else []
         channels = hidden + r * len(voices)
         networks = [
             WaveNet(size, self.transformer.num_params, r, channels) for size in config.wavenets
@@ -152,6 +153,17 @@ class Student(Pretrained):
         if isinstance(self.context, ExcitedContext):
             self.context.set_initial_std(std)
 
+    def set_breath(self, breath: float) -> None:
+        """Give another gain to what is drawn beside the voice; see `ExcitationConfig`.
+
+        Raises:
+            ValueError: if it is no such gain, or there is no voice.
+        """
+        excitation = dataclasses.replace(self.config.excitation, breath=breath)
+        self.config = dataclasses.replace(self.config, excitation=excitation)
+        for voice in self._voices:
+            voice.gain = breath
+
     def forward(
         self, z: Tensor, log_mel: Tensor, measured: MeasuredVoice | None = None
     ) -> StudentSample:
@@ -197,8 +209,9 @@ class Student(Pretrained):
             log_scales.append(log_gain)
         voice: Tensor | None = None
         for shift_by in self._voices:
-            voice = shift_by.signal(x, frames)
-            x, loc = x + voice, loc + voice
+            voice, log_gain = shift_by.signal_and_log_gain(x, frames)
+            gain = log_gain.exp()
+            x, loc, log_scale = x * gain + voice, loc * gain + voice, log_scale + log_gain
         return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base, voice)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:

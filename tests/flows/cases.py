@@ -256,6 +256,7 @@ CASES = [
         (HIDDEN, FRAMES),
     ),
     Case("context_shift", lambda: ContextShift(2), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
+    Case("context_gain", lambda: ContextShift(2, 0.3), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
     Case(
         "composition_of_maf_and_iaf",
         lambda: Compose(

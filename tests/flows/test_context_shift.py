@@ -1,5 +1,7 @@
 """A signal in the context, taken off and added."""
 
+import math
+
 import pytest
 import torch
 
@@ -10,6 +12,16 @@ def test_the_last_channels_are_the_signal_in_order() -> None:
     x, context = torch.zeros(1, 1, 6), torch.randn(1, 5, 3)
     added, _ = ContextShift(2).inverse(x, context)
     assert torch.equal(added[0, 0], context[0, -2:].T.flatten())
+
+
+def test_the_gain_is_for_frames_with_a_signal() -> None:
+    x, context = torch.ones(1, 1, 6), torch.zeros(1, 5, 3)
+    context[0, -1, 1] = 3.0  # the second sample of the second frame
+    scaled, log_det = ContextShift(2, 0.5).inverse(x, context)
+    assert scaled[0, 0].tolist() == [1.0, 1.0, 0.5, 3.5, 1.0, 1.0]
+    assert float(log_det) == pytest.approx(2 * math.log(0.5))
+    with pytest.raises(ValueError, match="gain is 0, expected more than 0"):
+        ContextShift(2, 0)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 3), (1, 1, 3), (1, 5, 2), None])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from data import MelConfig, log_mel
-from student import Envelope, ExcitedContext
+from student import Envelope, ExcitationConfig, ExcitedContext, Student
 from student.voice import SPREAD, Voice, pulse_train
 from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
 
@@ -151,3 +151,39 @@ def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
     waveform.square().sum().backward()
     assert student.context.voice.filter.bias.grad.abs().min() > 0
     assert student.context.predictor.head.weight.grad is None
+
+
+def test_breath_is_the_gain_of_what_is_beside_the_voice() -> None:
+    student, mel = make_student(config=VOICED_STUDENT), make_mel()
+    z = torch.randn(2, 1, 6 * HOP, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    assert isinstance(student.context, ExcitedContext)
+    assert student.context.predictor is not None
+    with torch.no_grad():  # half of the frames are voiced
+        student.context.predictor.head.bias[0] -= student.context.pitch(mel, 6).voicing.median()
+    before = student(z, mel)
+    student.set_breath(0.25)
+    after = student(z, mel)
+    assert before.voice is not None
+    assert after.voice is not None
+    beside = (before.voice.unflatten(-1, (-1, VOICED_STUDENT.frame_length)) != 0).any(-1)
+    gain = (
+        torch.where(beside, 0.25, 1.0).double().repeat_interleave(VOICED_STUDENT.frame_length, -1)
+    )
+    assert 0 < float(beside.double().mean()) < 1
+    torch.testing.assert_close(
+        after.waveform - after.voice, gain * (before.waveform - before.voice)
+    )
+    torch.testing.assert_close(after.log_scale, before.log_scale + gain.log())
+    # The density follows: what was drawn has the noise's, less the log-determinant.
+    frames = student.context(mel, 6)
+    expected = (student.flow.base.log_prob(z) - after.log_scale).sum((1, 2))
+    torch.testing.assert_close(student.flow.log_prob(after.waveform, frames), expected)
+    assert Student.from_config(student.config_dict()).config.excitation.breath == 0.25
+
+
+def test_a_breath_that_cannot_be_is_refused() -> None:
+    for breath in (0.0, 1.5):
+        with pytest.raises(ValueError, match=rf"excitation\.breath is {breath}"):
+            make_student(config=VOICED_STUDENT).set_breath(breath)
+    with pytest.raises(ValueError, match="1 without a voice"):
+        ExcitationConfig(kind="harmonic", breath=0.5)
