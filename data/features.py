@@ -97,8 +97,13 @@ class MelConfig:
     @property
     def band_hz(self) -> Tensor:
         """Middle of each band, Hz, shape (num_mels,)."""
+        return self._edges_hz[1:-1]
+
+    @property
+    def _edges_hz(self) -> Tensor:
+        """Where bands begin, have their middle and end: a band's three are neighbours."""
         edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
-        return torch.from_numpy(edges[1:-1])
+        return torch.from_numpy(edges)
 
     @property
     def harmonic_scale(self) -> float:
@@ -117,8 +122,7 @@ class MelConfig:
         Returns:
             nats, shape (num_mels,).
         """
-        edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
-        area = torch.from_numpy(edges[2:] - edges[:-2]) / 2
+        area = (self._edges_hz[2:] - self._edges_hz[:-2]) / 2
         if self.filterbank_norm == "slaney":
             area = torch.ones_like(area)
         return math.log(2 / self.n_fft) - area.log() / self.power

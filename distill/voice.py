@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill.spectral import POWER_FLOOR, stft_power
+from student.pitch import between_ends
 
 FFT_SIZE, WINDOW = 1024, 480
 BAND, STEP = 21, 10
@@ -73,9 +74,7 @@ def periodic_powers(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
     """
     samples = waveform.shape[-1]
     hop = samples // hz.shape[1]
-    starts = torch.cat([hz[:, :1], hz[:, :-1]], 1)
-    rise = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device) / hop
-    period = sample_rate / torch.lerp(starts[..., None], hz[..., None], rise).flatten(1)
+    period = sample_rate / between_ends(hz, hop).flatten(1)
     reach = int(max(LAGS) * period.max()) + TAPS
     x, extended = waveform[:, 0], F.pad(waveform[:, 0], (reach, reach))
     time = torch.arange(reach, reach + samples, dtype=hz.dtype, device=hz.device)

@@ -36,7 +36,7 @@ class ChainWeights:
         self, networks: Sequence[WaveNet], transformer: Affine, rotations: Sequence[Rotation] = ()
     ) -> None:
         self.networks = list(networks)
-        self._rotations = list(rotations)
+        self.rotations = list(rotations)
         self._floor = transformer.log_scale_floor
         self._version: list[tuple[int, int]] | None = None
         self._laid_out: tuple[list[Network], list[np.ndarray]] = ([], [])
@@ -47,7 +47,7 @@ class ChainWeights:
         version = self._versions()
         if version is None or version != self._version:
             channels = self.networks[0].num_channels
-            mixing = [rotation.matrix().T[None] for rotation in self._rotations]
+            mixing = [rotation.matrix().T[None] for rotation in self.rotations]
             mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
             self._laid_out = (
                 [lay_out_network(network, self._floor) for network in self.networks],
@@ -58,7 +58,7 @@ class ChainWeights:
 
     def _versions(self) -> list[tuple[int, int]] | None:
         """Where each weight is, and how often it was changed there; None if that is not known."""
-        modules = [*self.networks, *self._rotations]
+        modules = [*self.networks, *self.rotations]
         weights = [w for m in modules for w in (*m.parameters(), *m.buffers())]
         if any(weight.is_inference() for weight in weights):
             return None

@@ -179,14 +179,13 @@ class WaveNet(Conditioner):
             context and bias of all gates, (L, num_layers, B, 2R), L = 1 without context; offsets of
             the parameters, (B, P, C, L), None without context.
         """
-        self._check(like, context)
+        gates = self._project_context(like, context)
         biases = [layer.gate.bias for layer in self._residual_layers()]
         bias = torch.stack([b for b in biases if b is not None])
-        if self.context is None or context is None:
+        if gates is None or context is None:
             return bias[None, :, None].expand(1, -1, like.shape[0], -1), None
         # In rows: whole gates lie together in memory, as they are read.
-        gates = F.linear(context.transpose(1, 2), self.context.weight[..., 0], bias.flatten())
-        gates = gates.unflatten(2, (self.config.num_layers, -1)).permute(1, 2, 0, 3)
+        gates = (gates.permute(0, 3, 1, 2).contiguous() + bias).permute(1, 2, 0, 3)
         return gates, self._frame_offsets(context)
 
     def step(self, previous: Tensor, state: WaveNetState) -> Tensor:
@@ -241,12 +240,9 @@ class WaveNet(Conditioner):
         offsets = FRAME_GAIN * self.frame_params(context)
         return offsets.unflatten(1, (self.num_params, self.num_channels))
 
-    def _check(self, x: Tensor, context: Tensor | None) -> None:
+    def _project_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
         check_signal(x, self.num_channels)
         check_frames(context, x, self.context_channels)
-
-    def _project_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
-        self._check(x, context)
         if self.context is None or context is None:
             return None
         return self.context(context).unflatten(1, (self.config.num_layers, -1))

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from student.pitch import between_ends
+
 SPAN_S = 0.064
 """Seconds around the end of a frame that its pulses are looked for in."""
 
@@ -38,6 +40,4 @@ def aligned_cycles(cycles: Tensor, voiced: Tensor, energy: Tensor, sample_rate: 
     shift = torch.where(voiced | ~after, shift, shift.roll(-1, 1))
     step = shift.diff(dim=1)
     ends = torch.cat([shift[:, :1], step - step.round()], 1).cumsum(1)
-    starts = torch.cat([ends[:, :1], ends[:, :-1]], 1)
-    rise = torch.arange(1, hop + 1, dtype=cycles.dtype, device=cycles.device) / hop
-    return cycles + torch.lerp(starts[..., None], ends[..., None], rise)
+    return cycles + between_ends(ends, hop)

@@ -284,14 +284,12 @@ class Student(Pretrained):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(
-                    self._networks,
+                    self._chain_weights,
                     self.transformer,
                     self._filters,
                     frames,
                     self.choose_engine(engine)[0],
-                    self._rotations,
                     self._voices,
-                    self._chain_weights,
                 )
             noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
             yield renderer(noise * temperature, frames)

@@ -72,3 +72,17 @@ class PitchPredictor(nn.Module):
 def pitch_bins(fmin_hz: float, fmax_hz: float) -> int:
     """Count the bins from the one pitch to the other, both included."""
     return 1 + math.ceil(BINS_PER_OCTAVE * math.log2(fmax_hz / fmin_hz))
+
+
+def between_ends(ends: Tensor, hop_length: int) -> Tensor:
+    """Go linearly from the end of each frame to that of the next; the first frame stays as it ends.
+
+    Args:
+        ends: values at the ends of frames, shape (B, L).
+        hop_length: samples per frame.
+    Returns:
+        values at each sample, shape (B, L, hop_length).
+    """
+    starts = torch.cat([ends[:, :1], ends[:, :-1]], 1)
+    rise = torch.arange(1, hop_length + 1, dtype=ends.dtype, device=ends.device) / hop_length
+    return torch.lerp(starts[..., None], ends[..., None], rise)

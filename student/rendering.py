@@ -14,10 +14,8 @@ from flows import (
     Engine,
     Fold,
     Past,
-    Rotation,
     StandardLogistic,
     StandardNormal,
-    WaveNet,
     choose_engine,
 )
 from flows.engines import without
@@ -58,28 +56,24 @@ class Renderer:
     """Turn noise into a waveform that continues from call to call.
 
     Args:
-        networks: of the flows, noise side first.
+        weights: of the flows' networks and, of a frame student, the rotations between them.
         transformer: of every flow.
         filters: after the last flow, none or one.
         like: a tensor with the noise's batch, dtype and device.
         engine: see `flows.choose_engine`.
-        rotations: of a frame student, between its networks.
         voices: what the context carries, none or one; added last.
-        weights: of networks and rotations, for compiled code.
     """
 
     def __init__(
         self,
-        networks: Sequence[WaveNet],
+        weights: ChainWeights,
         transformer: Affine,
         filters: Sequence[CausalConvolution],
         like: Tensor,
         engine: Engine,
-        rotations: Sequence[Rotation] = (),
         voices: Sequence[ContextShift] = (),
-        weights: ChainWeights | None = None,
     ) -> None:
-        self._networks = networks
+        self._networks = networks = weights.networks
         self._matrices: list[Tensor] = []
         self._fold = Fold(networks[0].num_channels)
         self._transformer = transformer
@@ -90,11 +84,10 @@ class Renderer:
         self._stacks: list[FusedStack | None] = [None] * len(networks)
         chosen = choose_engine(like, engine)[0]
         if chosen == "compiled":
-            weights = weights or ChainWeights(networks, transformer, rotations)
             self._chain = CompiledChain(weights, like.shape[0])
             return
         with torch.no_grad():
-            self._matrices = [rotation.matrix() for rotation in rotations]
+            self._matrices = [rotation.matrix() for rotation in weights.rotations]
         if chosen == "fused":
             device = like.device.type
             mixed = torch.is_autocast_enabled(device)
