@@ -7,11 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows import CausalConvolution
+from flows import taps_from_cepstrum
+from student.pitch import between_ends
 
 SPREAD = 0.85
 """Nats that bands of magnitudes read too much of speech, whose harmonics glide through a window and
 spread over more bins (measured)."""
+
+BREATH_BELOW, NOISE_BELOW = 1.5, 0.5
+"""Nats that untrained filters of noise, beside a voice and without one, are below a voice's."""
 
 
 class Envelope(NamedTuple):
@@ -37,38 +41,85 @@ class VoiceState(NamedTuple):
     """Filter at the end of the last frame, shape (B, 1, K + 1)."""
     pulses: Tensor
     """The last K samples of the pulses, shape (B, 1, K)."""
+    voicing: Tensor
+    """Gain at the end of the last frame, shape (B, 1)."""
+    breath: Tensor
+    """Parameters of the breath's filter there, shape (B, 1, J + 1), without channels if there is
+    none."""
+
+
+class SourceFilters(NamedTuple):
+    r"""Filters at each of N places, by log-gain and parameters :math:`k\,c_k` of the cepstrum."""
+
+    voice: Tensor
+    """Of the pulses, shape (B, N, K + 1)."""
+    breath: Tensor
+    """Of the noise beside a voice, shape (B, N, J + 1)."""
+    noise: Tensor
+    """Of the noise where there is no voice, shape (B, N, J + 1)."""
 
 
 class Voice(nn.Module):
-    r"""Filter a pulse train by a response that follows the hidden frames.
+    r"""Filter a pulse train by a response that follows the hidden frames; filters for noise beside.
 
     .. math:: v_t = \sum_{k=0}^{K} h_{t,k}\, p_{t-k}, \qquad p_t = \sqrt{\tfrac{2}{M}}
               \sum_{m=1}^{M} \cos m\phi_t, \qquad M = \lfloor f_s / 2 f_t \rfloor
 
-    The filter has minimum phase, as a vocal tract excited by its folds nearly has. Its log-spectrum
-    is linear in a hidden layer and the conditioning at the end of each frame; between the ends the
-    taps go linearly from the one to the other, and to zero where a frame is unvoiced.
+    The filters have minimum phase, as a vocal tract excited by its folds nearly has. Their
+    log-spectra are linear in a hidden layer and the conditioning around the end of a frame; there
+    are S of them for each frame, evenly spaced, the last at its end. From the one to the next the
+    pulses' taps go linearly, and to zero where a frame is unvoiced; the log-spectrum of the noise
+    goes linearly from that beside a voice to that without one.
 
     Args:
         channels: of the hidden frames, H.
         num_features: of the conditioning around the end of a frame.
         hop_length: samples per frame.
-        order: taps of the filter beside the first, K.
+        order: taps of the pulses' filter beside the first, K.
+        width: of the hidden layers.
+        filters_per_frame: S, divides hop_length.
+        breath_order: taps of the noise's filter beside the first, J; 0 for no such filter.
     References:
         Speech analysis and synthesis by linear prediction (Atal & Hanauer, 1971).
         DDSP (Engel et al., 2020), sec. 3: a filter at frame rate, differentiable. arXiv:2001.04643
+        WORLD (Morise et al., 2016): pulses and noise, each by its own spectral envelope.
     """
 
-    def __init__(self, channels: int, num_features: int, hop_length: int, order: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_features: int,
+        hop_length: int,
+        order: int,
+        width: int,
+        filters_per_frame: int = 1,
+        breath_order: int = 0,
+    ) -> None:
         super().__init__()
+        self.channels, self.num_features = channels, num_features
         self.hop_length = hop_length
-        self.hidden = nn.Conv1d(channels, channels, 1)
-        self.filter = CausalConvolution(order, context_channels=channels + num_features)
+        self.order, self.breath_order = order, breath_order
+        self.filters_per_frame = filters_per_frame
+        self.first = nn.Conv1d(channels + num_features, width, 1)
+        self.second = nn.Conv1d(width, width, 1)
+        sizes = [order + 1] + [breath_order + 1] * 2 * (breath_order > 0)
+        self.heads = nn.ModuleList(
+            nn.Conv1d(width + num_features, size * filters_per_frame, 1) for size in sizes
+        )
+        for head in self.heads:
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    @property
+    def span(self) -> int:
+        """Samples from one filter to the next."""
+        return self.hop_length // self.filters_per_frame
 
     def set_initial_std(self, std: float) -> None:
-        """Give an untrained filter the gain that makes unit power this deviation."""
+        """Give untrained filters the gain that makes unit power this deviation."""
         with torch.no_grad():
-            self.filter.bias[0] = torch.tensor(std).log()
+            for head in self.heads:
+                head.bias.unflatten(0, (self.filters_per_frame, -1))[:, 0] = math.log(std)
 
     @torch.no_grad()
     def set_envelope(
@@ -85,50 +136,61 @@ class Voice(nn.Module):
             pitch_hz: a usual pitch.
             sample_rate: Hz.
         """
-        bands, channels = envelope.hz.shape[0], self.hidden.in_channels
-        frames = (self.filter.context_channels - channels) // mean.shape[0]
-        points = 8 * self.filter.order
-        hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
-        place = torch.searchsorted(envelope.hz.double(), hz).clamp(1, bands - 1)
-        low, high = envelope.hz.double()[place - 1], envelope.hz.double()[place]
-        rise = ((hz - low) / (high - low)).clamp(0, 1)
-        between = torch.zeros(points, bands, dtype=hz.dtype)
-        between[torch.arange(points), place - 1] = 1 - rise
-        between[torch.arange(points), place] += rise
-        index = torch.arange(self.filter.order + 1).double()
-        cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
-        # Half the constant: c_k has a factor of 2, the gain has none. The filter's parameters are
-        # the gain and k c_k.
-        cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
-        raw = cosines @ between  # (K + 1, bands)
+        bands, steps = envelope.hz.shape[0], self.filters_per_frame
+        frames = self.num_features // mean.shape[0]
+        width = self.second.out_channels
         # A pulse train of unit power has M harmonics of amplitude sqrt(2 / M).
         level = math.log(pitch_hz) - 0.5 * math.log(4 * pitch_hz / sample_rate) - SPREAD
         constant = envelope.scale * mean[:bands].double() + envelope.offset.double() + level
-        assert self.filter.projection is not None
-        weight = self.filter.projection.weight[:, channels:, 0].unflatten(1, (frames, -1))
-        found = raw * (envelope.scale * std[:bands].double())
-        nearest = slice((frames - 1) // 2, frames // 2 + 1)  # the two on each side of the end
-        share = (found / len(range(frames)[nearest]))[:, None]
-        weight[:, nearest, :bands] = share.to(weight)
-        self.filter.bias[:, 0] = (raw @ constant).to(self.filter.bias)
+        for head, lower in zip(self.heads, (0.0, BREATH_BELOW, NOISE_BELOW), strict=False):
+            order = head.out_channels // steps - 1
+            raw = _cepstra_of_bands(order, envelope.hz.double(), sample_rate)
+            found = raw * (envelope.scale * std[:bands].double())
+            weight = head.weight[:, width:, 0].view(steps, order + 1, frames, -1)
+            for step in range(steps):
+                # The middle of a frame is where the conditioning looks.
+                place = (frames - 1) // 2 + (step + 1) / steps - 0.5
+                for frame in range(frames):
+                    share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))
+                    weight[step, :, frame, :bands] = (share * found).to(weight)
+            bias = raw @ constant
+            bias[0] -= lower
+            head.bias.copy_(bias.repeat(steps))
 
-    def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-gains (B, 1, L) and taps (B, 1, L, K) at the ends of frames."""
-        return self.filter.filters(pulses, hidden)
+    def filters(self, frames: Tensor) -> SourceFilters:
+        """Compute the filters of L frames, S of each; frames as `forward`'s."""
+        features = frames[:, self.channels :]
+        hidden = F.leaky_relu(self.first(frames), 0.2)
+        hidden = hidden + F.leaky_relu(self.second(hidden), 0.2)
+        read = torch.cat([hidden, features], 1)
+        found = [
+            head(read).unflatten(1, (self.filters_per_frame, -1)).permute(0, 3, 1, 2).flatten(1, 2)
+            for head in self.heads
+        ]
+        if not self.breath_order:
+            found += [read.new_zeros(*found[0].shape[:2], 0)] * 2
+        return SourceFilters(*found)
 
-    def convolve(self, blocks: Tensor, taps: Tensor) -> Tensor:
-        """Filter blocks of pulses by each of several filters.
+    def taps(self, raw: Tensor) -> Tensor:
+        """Turn parameters (B, N, K + 1) into taps, the first one included; same shape."""
+        # The response of a voice has died away long before its filter has to end.
+        rest = taps_from_cepstrum(cepstra(raw), 4 * self.order)
+        return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
+
+    def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
+        """Filter blocks of pulses by the filter before and by that at their end.
 
         Args:
-            blocks: a frame's pulses and the K before them, shape (B, L, K + hop_length).
-            taps: of each frame's filters, shape (B, L, n, K + 1).
+            blocks: pulses and the K before them, shape (B, N, K + span).
+            taps: N + 1 filters, shape (B, N + 1, K + 1).
         Returns:
-            shape (B, L, n, hop_length).
+            shape (B, N, span) each.
         """
         points = blocks.shape[-1]  # what wraps around falls on the K samples that are left out
-        spectra = torch.fft.rfft(taps, n=points) * torch.fft.rfft(blocks)[:, :, None]
-        filtered: Tensor = torch.fft.irfft(spectra, n=points)[..., self.filter.order :]
-        return filtered
+        spectra, driven = torch.fft.rfft(taps, n=points), torch.fft.rfft(blocks)
+        before: Tensor = torch.fft.irfft(spectra[:, :-1] * driven, n=points)
+        after: Tensor = torch.fft.irfft(spectra[:, 1:] * driven, n=points)
+        return before[..., self.order :], after[..., self.order :]
 
     def forward(
         self,
@@ -136,7 +198,7 @@ class Voice(nn.Module):
         frames: Tensor,
         voicing: Tensor,
         state: VoiceState | None = None,
-    ) -> tuple[Tensor, VoiceState]:
+    ) -> tuple[Tensor, Tensor, VoiceState]:
         """Filter the pulses of L frames.
 
         Args:
@@ -146,24 +208,63 @@ class Voice(nn.Module):
             voicing: gain of each frame's end, 0 to 1, shape (B, L).
             state: what the piece before left.
         Returns:
-            v, shape (B, 1, L * hop_length), and the state for the next piece.
+            v, shape (B, 1, L * hop_length); parameters of the noise's filter, shape
+            (B, L * S + 1, J + 1), from the start of the piece to its end; the state for the next.
         """
-        order, hop = self.filter.order, self.hop_length
-        hidden, features = frames.tensor_split([self.hidden.in_channels], 1)
-        read = torch.cat([F.leaky_relu(self.hidden(hidden), 0.2), features], 1)
-        log_gain, taps = self.response(pulses, read)
-        taps = F.pad(taps, (1, 0), value=1.0) * log_gain.exp()[..., None]
-        taps = (taps * voicing[:, None, :, None]).flatten(0, 1)  # (B, L, K + 1)
+        order, span = self.order, self.span
+        filters = self.filters(frames)
+        before = voicing[:, :1] if state is None else state.voicing
+        gain = between_ends(voicing, self.filters_per_frame, before).flatten(1)[..., None]
+        taps = self.taps(filters.voice) * gain
+        breath = torch.lerp(filters.noise, filters.breath, gain)
         if state is None:
-            state = VoiceState(taps[:, :1], pulses.new_zeros(pulses.shape[0], 1, order))
-        before = torch.cat([state.taps, taps[:, :-1]], 1)
+            start = pulses.new_zeros(pulses.shape[0], 1, order)
+            state = VoiceState(taps[:, :1], start, before, breath[:, :1])
+        taps, breath = torch.cat([state.taps, taps], 1), torch.cat([state.breath, breath], 1)
         extended = torch.cat([state.pulses, pulses], -1)[:, 0]
-        blocks = extended.unfold(-1, hop + order, hop)
-        first, last = self.convolve(blocks, torch.stack([before, taps], 2)).unbind(2)
-        rise = torch.arange(1, hop + 1, dtype=pulses.dtype, device=pulses.device) / hop
+        first, last = self.convolve(extended.unfold(-1, span + order, span), taps)
+        rise = torch.arange(1, span + 1, dtype=pulses.dtype, device=pulses.device) / span
         voice = torch.lerp(first, last, rise).flatten(1)
-        state = VoiceState(taps[:, -1:], extended[:, None, extended.shape[-1] - order :].clone())
-        return voice[:, None], state
+        end = extended[:, None, extended.shape[-1] - order :].clone()
+        state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:])
+        return voice[:, None], breath, state
+
+
+def cepstra(raw: Tensor) -> Tensor:
+    r"""Return c_1 .. c_K of parameters (..., K + 1): a log-gain and :math:`k\,c_k`."""
+    # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
+    return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
+
+
+def log_power_spectra(raw: Tensor, points: int) -> Tensor:
+    r"""Return :math:`2 \log|H|` at the frequencies of a transform, nats.
+
+    Args:
+        raw: a log-gain and :math:`k\,c_k`, shape (..., K + 1), K < points / 2.
+        points: of the transform.
+    Returns:
+        shape (..., points / 2 + 1).
+    """
+    sequence = torch.cat([raw[..., :1], cepstra(raw)], -1)
+    spectrum: Tensor = 2 * torch.fft.rfft(sequence, n=points).real
+    return spectrum
+
+
+def _cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
+    """Map a log-spectrum given in the middles of bands (M,) to a log-gain and k c_k: (K + 1, M)."""
+    bands, points = band_hz.shape[0], 8 * order
+    hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
+    place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)
+    low, high = band_hz[place - 1], band_hz[place]
+    rise = ((hz - low) / (high - low)).clamp(0, 1)
+    between = torch.zeros(points, bands, dtype=hz.dtype)
+    between[torch.arange(points), place - 1] = 1 - rise
+    between[torch.arange(points), place] += rise
+    index = torch.arange(order + 1).double()
+    cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
+    # Half the constant: c_k has a factor of 2, the gain has none.
+    cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
+    return cosines @ between
 
 
 def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
