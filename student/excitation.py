@@ -264,8 +264,8 @@ class ExcitedContext(nn.Module):
             )
         folded_voice, _ = self.fold_voice(voice)
         # A step's filter is that of its middle.
-        steps = self.voice.span // self.fold.factor
-        middle = (torch.arange(steps, dtype=dtype, device=breath.device) + 0.5) / steps
+        each = self.voice.span // self.fold.factor
+        middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
         parts = [breath.flatten(1, 2).transpose(1, 2), excited.to(dtype), folded_voice]
         return torch.cat(parts, 1), state

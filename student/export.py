@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from flows import Inverse, Past, fold_weight_norm
 from student.excitation import ExcitedContext
 from student.model import Student
+from student.rendering import context_parts
 from student.spectral_filter import SpectralFilter, SpectralVoice
 
 
@@ -29,6 +30,7 @@ class WholeStudent(nn.Module):
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
         self.filters = nn.ModuleList(SpectralFilter(f, span) for f in student._filters)
+        self.given = student._given
         self.voices = nn.ModuleList(Inverse(voice) for voice in student._voices)
         self.eval().requires_grad_(False)
 
@@ -38,15 +40,16 @@ class WholeStudent(nn.Module):
 
     def render(self, x: Tensor, frames: Tensor, past: Past | None) -> Tensor:
         """Map noise and hidden frames (B, H, L) to a waveform."""
+        read, filtering = context_parts(frames, self.given)
         x, _ = self.fold(x)
         for k, network in enumerate(self.networks):
-            shift, log_scale = self.transformer.split(network(x, frames, past))
+            shift, log_scale = self.transformer.split(network(x, read, past))
             x = x * log_scale.exp() + shift
             for rotation in self.rotations[k : k + 1]:
                 x = rotation(x)
         x, _ = self.fold.inverse(x)
         for filter in self.filters:
-            x = filter(x, frames, past)
+            x = filter(x, filtering, past)
         for voice in self.voices:
             x, _ = voice(x, frames)
         return x

@@ -59,6 +59,55 @@ class SourceFilters(NamedTuple):
     """Of the noise where there is no voice, shape (B, N, J + 1)."""
 
 
+class FilterHead(nn.Conv1d):
+    """Parameters of filters, linear in a hidden layer and the features.
+
+    Args:
+        width: channels of the hidden layer, which come first.
+        num_features: channels of the features.
+        order: taps of each filter beside the first, K.
+        filters_per_frame: S.
+    """
+
+    def __init__(self, width: int, num_features: int, order: int, filters_per_frame: int) -> None:
+        super().__init__(width + num_features, (order + 1) * filters_per_frame, 1)
+        self.width, self.order, self.filters_per_frame = width, order, filters_per_frame
+        nn.init.zeros_(self.weight)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    @property
+    def log_gains(self) -> Tensor:
+        """What is added to each filter's log-gain, shape (S,): a view."""
+        assert self.bias is not None
+        return self.bias.view(self.filters_per_frame, -1)[:, 0]
+
+    def forward(self, read: Tensor) -> Tensor:
+        """Map frames (B, width + num_features, L) to parameters (B, L * S, K + 1)."""
+        found: Tensor = super().forward(read).unflatten(1, (self.filters_per_frame, -1))
+        return found.permute(0, 3, 1, 2).flatten(1, 2)
+
+    def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
+        """Read the filter off the features nearest to it.
+
+        Args:
+            slope: of the parameters, by the first features of a frame, shape (K + 1, M).
+            constant: of the parameters, shape (K + 1,).
+            per_frame: features of a frame.
+        """
+        steps, bands = self.filters_per_frame, slope.shape[1]
+        weight = self.weight[:, self.width :, 0].view(steps, self.order + 1, -1, per_frame)
+        frames = weight.shape[2]
+        for step in range(steps):
+            # The middle of a frame is where the conditioning looks.
+            place = (frames - 1) // 2 + (step + 1) / steps - 0.5
+            for frame in range(frames):
+                share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))
+                weight[step, :, frame, :bands] = (share * slope).to(weight)
+        assert self.bias is not None
+        self.bias.copy_(constant.repeat(steps))
+
+
 class Voice(nn.Module):
     r"""Filter a pulse train by a response that follows the hidden frames; filters for noise beside.
 
@@ -102,13 +151,19 @@ class Voice(nn.Module):
         self.filters_per_frame = filters_per_frame
         self.first = nn.Conv1d(channels + num_features, width, 1)
         self.second = nn.Conv1d(width, width, 1)
-        sizes = [order + 1] + [breath_order + 1] * 2 * (breath_order > 0)
+        orders = [order] + [breath_order] * 2 * (breath_order > 0)
         self.heads = nn.ModuleList(
-            nn.Conv1d(width + num_features, size * filters_per_frame, 1) for size in sizes
+            FilterHead(width, num_features, order, filters_per_frame) for order in orders
         )
-        for head in self.heads:
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+
+    @property
+    def _filter_heads(self) -> list["FilterHead"]:
+        return [head for head in self.heads if isinstance(head, FilterHead)]
+
+    @property
+    def points(self) -> int:
+        """Of the transform from a cepstrum to taps: a voice has died away by their end."""
+        return 4 * self.order
 
     @property
     def span(self) -> int:
@@ -118,8 +173,8 @@ class Voice(nn.Module):
     def set_initial_std(self, std: float) -> None:
         """Give untrained filters the gain that makes unit power this deviation."""
         with torch.no_grad():
-            for head in self.heads:
-                head.bias.unflatten(0, (self.filters_per_frame, -1))[:, 0] = math.log(std)
+            for head in self._filter_heads:
+                head.log_gains.fill_(math.log(std))
 
     @torch.no_grad()
     def set_envelope(
@@ -136,26 +191,15 @@ class Voice(nn.Module):
             pitch_hz: a usual pitch.
             sample_rate: Hz.
         """
-        bands, steps = envelope.hz.shape[0], self.filters_per_frame
-        frames = self.num_features // mean.shape[0]
-        width = self.second.out_channels
+        bands = envelope.hz.shape[0]
         # A pulse train of unit power has M harmonics of amplitude sqrt(2 / M).
         level = math.log(pitch_hz) - 0.5 * math.log(4 * pitch_hz / sample_rate) - SPREAD
         constant = envelope.scale * mean[:bands].double() + envelope.offset.double() + level
-        for head, lower in zip(self.heads, (0.0, BREATH_BELOW, NOISE_BELOW), strict=False):
-            order = head.out_channels // steps - 1
-            raw = _cepstra_of_bands(order, envelope.hz.double(), sample_rate)
-            found = raw * (envelope.scale * std[:bands].double())
-            weight = head.weight[:, width:, 0].view(steps, order + 1, frames, -1)
-            for step in range(steps):
-                # The middle of a frame is where the conditioning looks.
-                place = (frames - 1) // 2 + (step + 1) / steps - 0.5
-                for frame in range(frames):
-                    share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))
-                    weight[step, :, frame, :bands] = (share * found).to(weight)
-            bias = raw @ constant
-            bias[0] -= lower
-            head.bias.copy_(bias.repeat(steps))
+        slope = envelope.scale * std[:bands].double()
+        for head, lower in zip(self._filter_heads, (0.0, BREATH_BELOW, NOISE_BELOW), strict=False):
+            of_bands = _cepstra_of_bands(head.order, envelope.hz.double(), sample_rate)
+            head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
+            head.log_gains.sub_(lower)
 
     def filters(self, frames: Tensor) -> SourceFilters:
         """Compute the filters of L frames, S of each; frames as `forward`'s."""
@@ -163,18 +207,14 @@ class Voice(nn.Module):
         hidden = F.leaky_relu(self.first(frames), 0.2)
         hidden = hidden + F.leaky_relu(self.second(hidden), 0.2)
         read = torch.cat([hidden, features], 1)
-        found = [
-            head(read).unflatten(1, (self.filters_per_frame, -1)).permute(0, 3, 1, 2).flatten(1, 2)
-            for head in self.heads
-        ]
+        found = [head(read) for head in self.heads]
         if not self.breath_order:
             found += [read.new_zeros(*found[0].shape[:2], 0)] * 2
         return SourceFilters(*found)
 
     def taps(self, raw: Tensor) -> Tensor:
         """Turn parameters (B, N, K + 1) into taps, the first one included; same shape."""
-        # The response of a voice has died away long before its filter has to end.
-        rest = taps_from_cepstrum(cepstra(raw), 4 * self.order)
+        rest = taps_from_cepstrum(cepstra(raw), self.points)
         return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:

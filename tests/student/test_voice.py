@@ -1,5 +1,6 @@
 """The voice: pulses at the pitch through a filter that follows the context."""
 
+import dataclasses
 import math
 
 import pytest
@@ -8,15 +9,17 @@ from torch import Tensor
 
 from data import MelConfig, log_mel
 from student import Envelope, ExcitationConfig, ExcitedContext, Student
-from student.voice import SPREAD, Voice, pulse_train
+from student.voice import SPREAD, Voice, log_power_spectra, pulse_train
 from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
 
-RATE, CHANNELS, FEATURES, ORDER, FRAMES = 400, 3, 2, 5, 4
+RATE, CHANNELS, FEATURES, ORDER, WIDTH, FRAMES = 400, 3, 2, 5, 4, 4
+BREATH_ORDER = 3
 
 
-def make_voice() -> Voice:
+def make_voice(filters_per_frame: int = 1) -> Voice:
     torch.manual_seed(0)
-    voice = Voice(CHANNELS, FEATURES, HOP, ORDER).double()
+    sizes = (ORDER, WIDTH, filters_per_frame, BREATH_ORDER)
+    voice = Voice(CHANNELS, FEATURES, HOP, *sizes).double()
     with torch.no_grad():
         for parameter in voice.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -51,61 +54,99 @@ def test_pulses_are_the_sum_of_all_harmonics_at_unit_power(hz: float) -> None:
 def test_a_steady_voice_is_a_convolution() -> None:
     voice, (pulses, frames, voicing) = make_voice(), inputs()
     frames = steady(frames, 0)
-    found, _ = voice(pulses, frames, voicing)
-    layer = torch.nn.functional.leaky_relu(voice.hidden(frames[:, :CHANNELS]), 0.2)
-    log_gain, taps = voice.filter.filters(pulses, torch.cat([layer, frames[:, CHANNELS:]], 1))
+    found, *_ = voice(pulses, frames, voicing)
+    taps = voice.taps(voice.filters(frames).voice)
     for row in range(2):
-        response = torch.cat([torch.ones(1).double(), taps[row, 0, 0]]) * log_gain[row, 0, 0].exp()
+        response = taps[row, 0]
         padded = torch.nn.functional.pad(pulses[row], (ORDER, 0))
         expected = torch.nn.functional.conv1d(padded[None], response.flip(0)[None, None])
         torch.testing.assert_close(found[row], expected[0])
 
 
-def test_between_the_ends_of_frames_the_voice_goes_over_evenly() -> None:
-    voice, (pulses, frames, voicing) = make_voice(), inputs()
-    ends = [voice(pulses, steady(frames, n), voicing)[0][..., 2 * HOP : 3 * HOP] for n in (1, 2)]
-    found, _ = voice(pulses, frames, voicing)
-    rise = torch.arange(1, HOP + 1).double() / HOP
-    expected = ends[0] * (1 - rise) + ends[1] * rise
-    torch.testing.assert_close(found[..., 2 * HOP : 3 * HOP], expected)
+@pytest.mark.parametrize("each", [1, 2, 4])
+def test_between_its_filters_the_voice_goes_over_evenly(each: int) -> None:
+    voice, (pulses, frames, voicing) = make_voice(each), inputs()
+    found, *_ = voice(pulses, frames, voicing)
+    taps, span = voice.taps(voice.filters(frames).voice), HOP // each
+    assert voice.span == span
+    for n in range(1, FRAMES * each):
+        for t in range(n * span, (n + 1) * span):
+            rise = (t + 1 - n * span) / span
+            response = taps[:, n - 1] * (1 - rise) + taps[:, n] * rise
+            past = torch.nn.functional.pad(pulses[:, 0], (ORDER, 0))[:, t : t + ORDER + 1]
+            torch.testing.assert_close(found[:, 0, t], (response * past.flip(-1)).sum(-1))
+
+
+def test_a_frame_has_filters_of_its_own_that_differ() -> None:
+    filters = make_voice(2).filters(inputs()[1])
+    assert filters.voice.shape == (2, 2 * FRAMES, ORDER + 1)
+    assert filters.breath.shape == filters.noise.shape == (2, 2 * FRAMES, BREATH_ORDER + 1)
+    first, second = filters.voice.unflatten(1, (FRAMES, 2)).unbind(2)
+    assert (first - second).abs().min() > 0
 
 
 def test_an_unvoiced_frame_fades_to_silence() -> None:
-    voice, (pulses, frames, voicing) = make_voice(), inputs()
+    voice, (pulses, frames, voicing) = make_voice(2), inputs()
     voicing[:, 2:] = 0
-    found, _ = voice(pulses, frames, voicing)
+    found, *_ = voice(pulses, frames, voicing)
     assert found[..., 3 * HOP - 1 :].abs().max() == 0
     assert found[..., 2 * HOP : 3 * HOP - 1].abs().min() > 0
 
 
+def test_beside_a_voice_noise_has_another_filter_than_without() -> None:
+    voice, (pulses, frames, voicing) = make_voice(2), inputs()
+    filters = voice.filters(frames)
+    voicing[:, 2:] = 0
+    _, breath, _ = voice(pulses, frames, voicing)
+    assert breath.shape == (2, 2 * FRAMES + 1, BREATH_ORDER + 1)
+    torch.testing.assert_close(breath[:, 0], filters.breath[:, 0])  # of the start: none precedes
+    torch.testing.assert_close(breath[:, 1:5], filters.breath[:, :4])
+    torch.testing.assert_close(breath[:, 5], (filters.breath + filters.noise)[:, 4] / 2)
+    torch.testing.assert_close(breath[:, 6:], filters.noise[:, 5:])
+
+
+def test_the_spectrum_of_parameters_is_that_of_their_filter() -> None:
+    voice, (_, frames, _) = make_voice(), inputs()
+    raw = 0.3 * voice.filters(frames).voice  # dies away within a few taps
+    raw = torch.nn.functional.pad(raw, (0, 40))
+    voice.order = raw.shape[-1] - 1
+    found = torch.fft.rfft(voice.taps(raw), n=256).abs().square().log()
+    torch.testing.assert_close(log_power_spectra(raw, 256), found)
+
+
+@pytest.mark.parametrize("each", [1, 2])
 @pytest.mark.parametrize("size", [1, 3])
-def test_pieces_join_to_the_whole(size: int) -> None:
-    voice, whole_inputs = make_voice(), inputs(7)
-    whole, _ = voice(*whole_inputs)
+def test_pieces_join_to_the_whole(size: int, each: int) -> None:
+    voice, whole_inputs = make_voice(each), inputs(7)
+    whole_inputs[2][:, [1, 4, 5]] = 0
+    whole, breath, _ = voice(*whole_inputs)
     state, pieces = None, []
     pulses, *rest = whole_inputs
     parts = [pulses.split(size * HOP, -1), *(part.split(size, -1) for part in rest)]
-    for piece in zip(*parts, strict=True):
-        found, state = voice(*piece, state)
+    for k, piece in enumerate(zip(*parts, strict=True)):
+        found, beside, state = voice(*piece, state)
         pieces.append(found)
+        torch.testing.assert_close(
+            beside, breath[:, k * size * each :][:, : piece[1].shape[-1] * each + 1]
+        )
     torch.testing.assert_close(torch.cat(pieces, -1), whole)
 
 
 def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
     torch.manual_seed(0)
-    voice = Voice(CHANNELS, FEATURES, HOP, ORDER)
+    voice = Voice(CHANNELS, FEATURES, HOP, ORDER, WIDTH)
     voice.set_initial_std(0.05)
     pulses = torch.randn(1, 1, 500 * HOP)
     with torch.no_grad():
         frames = torch.randn(1, CHANNELS + FEATURES, 500)
-        found, _ = voice(pulses, frames, torch.ones(1, 500))
+        found, *_ = voice(pulses, frames, torch.ones(1, 500))
     assert float(found.std()) == pytest.approx(0.05, rel=0.05)
 
 
-@pytest.mark.parametrize("around", [1, 2, 4])
+@pytest.mark.parametrize(("around", "each"), [(1, 1), (2, 2), (4, 1), (4, 4)])
 @pytest.mark.parametrize("convention", [{}, {"log_base": "10", "filterbank_norm": "none"}])
 def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
-    convention: dict, around: int
+    convention: dict, around: int, each: int
 ) -> None:
     mel, hz = MelConfig(**convention), 200.0
     count = int(mel.sample_rate / 2 / hz)
@@ -117,14 +158,13 @@ def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
     ))  # fmt: skip
     sound = amplitudes @ torch.cos(2 * torch.pi * torch.outer(harmonics, time))
     frames = log_mel(sound[None, None], mel)
-    voice = Voice(CHANNELS, around * mel.num_mels, mel.hop_length, 256).double()
+    voice = Voice(CHANNELS, around * mel.num_mels, mel.hop_length, 256, WIDTH, each).double()
     envelope = Envelope(mel.band_hz, mel.harmonic_scale, mel.harmonic_offset)
     mean, std = frames.mean(-1)[0] - 0.3, torch.linspace(0.5, 2, mel.num_mels).double()
     voice.set_envelope(envelope, mean, std, hz, mel.sample_rate)
     features = (frames - mean[:, None]) / std[:, None]
     read = torch.cat([torch.zeros(1, CHANNELS, 20).double(), *[features] * around], 1)
-    log_gain, taps = voice.response(sound[None, None], read)
-    response = torch.cat([torch.ones(1).double(), taps[0, 0, 10]]) * log_gain[0, 0, 10].exp()
+    response = voice.taps(voice.filters(read).voice)[0, 10 * each]
     turns = torch.outer(2 * torch.pi * harmonics / mel.sample_rate, torch.arange(257).double())
     gains = torch.complex(turns.cos() @ response, turns.sin() @ response).abs().detach()
     # The margin: `SPREAD`, which is for speech, and bands too narrow to hold a harmonic each.
@@ -149,7 +189,7 @@ def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
     voice = student.context(mel, 6)[:, -VOICED_STUDENT.frame_length :]
     torch.testing.assert_close(waveform, student.fold.inverse(voice)[0])
     waveform.square().sum().backward()
-    assert student.context.voice.filter.bias.grad.abs().min() > 0
+    assert student.context.voice.heads[0].bias.grad.abs().min() > 0
     assert student.context.predictor.head.weight.grad is None
 
 
@@ -187,3 +227,14 @@ def test_a_breath_that_cannot_be_is_refused() -> None:
             make_student(config=VOICED_STUDENT).set_breath(breath)
     with pytest.raises(ValueError, match="1 without a voice"):
         ExcitationConfig(kind="harmonic", breath=0.5)
+
+
+def test_a_fresh_filtered_student_has_the_deviation_asked_for_beside_its_voice() -> None:
+    config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
+    torch.manual_seed(0)
+    student = Student(config)
+    student.set_initial_std(0.02)
+    with torch.no_grad():
+        sample = student(torch.randn(1, 1, 500 * HOP), torch.randn(1, config.num_mels, 500))
+    assert sample.voice is not None
+    assert float((sample.waveform - sample.voice).std()) == pytest.approx(0.02, rel=0.05)
