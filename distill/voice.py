@@ -29,7 +29,8 @@ LEAST_REST = 1e-4
 NOISE_HZ = 500.0
 """What the envelope of noise resolves; WORLD's choice, too."""
 NOISE_BIAS = 0.27
-"""Nats that half of the envelopes of noise are below its power, whatever they resolve (measured)."""
+"""Nats that half of the envelopes of noise are below its power, whatever they resolve
+(measured)."""
 TAPS = 8
 """Samples that one between them is interpolated from."""
 

