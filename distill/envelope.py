@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FFT_SIZE = 1024
+PERIODS = 3
+"""That a window is long."""
 LEAST_POWER = 1e-10
 """Of white noise at half a 16-bit step, a third."""
 SMOOTHING = 0.15
@@ -14,7 +15,7 @@ SMOOTHING = 0.15
 
 
 @torch.no_grad()
-def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
+def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: float) -> Tensor:
     r"""Estimate the power spectrum of a filter that pulses at the pitch, or noise, went through.
 
     A window of three periods sees the same power wherever it stands; smoothing over two thirds of
@@ -22,33 +23,39 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
 
     Args:
         waveform: shape (B, 1, L * n); zeros are taken to precede and to follow it.
-        hz: pitch at the end of each n samples, or what is to be resolved, shape (B, L); at least
-            three periods of which are no longer than `FFT_SIZE` samples.
+        hz: pitch at the end of each n samples, or what is to be resolved, shape (B, L).
         sample_rate: Hz.
+        lowest_hz: of any pitch.
     Returns:
-        log-power at the frequencies of a transform of `FFT_SIZE` points, nats, such that of white
-        noise is that of its variance; shape (B, L, FFT_SIZE / 2 + 1).
+        log-power at the frequencies of a transform of F = `envelope_points` points, nats, such that
+        white noise has that of its variance; shape (B, L, F / 2 + 1).
     References:
         CheapTrick, a spectral envelope estimator for high-quality speech synthesis (Morise, 2015).
     """
-    half, wanted = FFT_SIZE // 2, waveform.dtype
+    points, wanted = envelope_points(sample_rate, lowest_hz), waveform.dtype
+    half = points // 2
     hz, span = hz.double()[..., None], waveform.shape[-1] // hz.shape[1]
-    around = F.pad(waveform[:, 0].double(), (half, half)).unfold(-1, FFT_SIZE, span)[:, 1:]
+    around = F.pad(waveform[:, 0].double(), (half, half)).unfold(-1, points, span)[:, 1:]
     around = around[:, : hz.shape[1]]  # the first is centred at the end of the first n samples
-    time = (torch.arange(FFT_SIZE, device=hz.device).double() - half) / sample_rate
-    turn = (time * hz / 1.5).clamp(-1, 1)
+    time = (torch.arange(points, device=hz.device).double() - half) / sample_rate
+    turn = (time * hz * 2 / PERIODS).clamp(-1, 1)
     window = 0.5 + 0.5 * torch.cos(torch.pi * turn)
     window = window / window.square().sum(-1, keepdim=True).sqrt()
     pieces = around * window
     pieces = pieces - window * (pieces.sum(-1) / window.sum(-1))[..., None]
     power = torch.fft.rfft(pieces).abs().square()
-    smooth = _smooth(power, hz * FFT_SIZE / sample_rate).clamp(min=LEAST_POWER)
-    quefrency = torch.arange(FFT_SIZE, device=hz.device).double()
-    quefrency = torch.minimum(quefrency, FFT_SIZE - quefrency) / sample_rate
+    smooth = _smooth(power, hz * points / sample_rate).clamp(min=LEAST_POWER)
+    quefrency = torch.arange(points, device=hz.device).double()
+    quefrency = torch.minimum(quefrency, points - quefrency) / sample_rate
     over_pitch = torch.sinc(hz * quefrency)
     back = 1 + 2 * SMOOTHING - 2 * SMOOTHING * torch.cos(2 * math.pi * hz * quefrency)
     envelope = torch.fft.rfft(torch.fft.irfft(smooth.log()) * over_pitch * back).real
     return envelope.to(wanted)
+
+
+def envelope_points(sample_rate: int, lowest_hz: float) -> int:
+    """Return a power of 2 of samples that hold a window at the lowest pitch."""
+    return 1 << math.ceil(math.log2(PERIODS * sample_rate / lowest_hz))
 
 
 def _smooth(power: Tensor, pitch: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from distill.config import DistillationConfig
 from distill.contrastive import contrastive_kl
 from distill.crepe import CrepeFeatures
 from distill.divergence import divergence
-from distill.envelope import FFT_SIZE
+from distill.envelope import envelope_points
 from distill.forward_kl import forward_kl
 from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.pitch import pitch_loss
@@ -254,9 +254,10 @@ class Distillation(nn.Module):
         ):
             filters = context.filters(log_mel, hz.shape[-1])
             # As many as half a window of the envelope reaches, but not all of a short clip.
-            places = hz.shape[-1] * each
-            edge = min(each * FFT_SIZE // (2 * context.hop_length), (places - 1) // 2)
-            spectra = source_spectra(recording, hz, voiced, each, rate)
+            reach = envelope_points(rate, context.config.fmin_hz) // 2
+            edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
+            lowest = context.config.fmin_hz
+            spectra = source_spectra(recording, hz, voiced, each, rate, lowest)
             return filters_distance(filters, spectra, edge, rate)
 
     def _feature_network(self) -> FeatureNetwork:

@@ -27,7 +27,7 @@ LEAST_SHARE = 0.01
 LEAST_REST = 1e-4
 """Of a band's power, counted as not periodic at least."""
 NOISE_HZ = 500.0
-"""What the envelope of noise resolves; WORLD's choice, too."""
+"""What the envelope of noise resolves, at most; WORLD's choice, too."""
 NOISE_BIAS = 0.27
 """Nats that half of the envelopes of noise are below its power, whatever they resolve
 (measured)."""
@@ -50,7 +50,12 @@ class SourceSpectra(NamedTuple):
 
 @torch.no_grad()
 def source_spectra(
-    recording: Tensor, hz: Tensor, voiced: Tensor, filters_per_frame: int, sample_rate: int
+    recording: Tensor,
+    hz: Tensor,
+    voiced: Tensor,
+    filters_per_frame: int,
+    sample_rate: int,
+    lowest_hz: float,
 ) -> SourceSpectra:
     r"""Take a recording apart into what is periodic and what is not.
 
@@ -67,6 +72,7 @@ def source_spectra(
         voiced: whether it is voiced, same shape.
         filters_per_frame: places in each frame, S, the last at its end: N = L * S.
         sample_rate: Hz.
+        lowest_hz: of any pitch.
     Returns:
         spectra at the bins of `spectral_envelope`.
     """
@@ -74,11 +80,14 @@ def source_spectra(
     gain = between_ends(voiced.to(hz), filters_per_frame).flatten(1)
     sounds = gain >= 0.5
     pitch = between_ends(hz, filters_per_frame).flatten(1)
-    envelope = spectral_envelope(recording, torch.where(sounds, pitch, NOISE_HZ), sample_rate)
+    resolved = torch.where(sounds, pitch, min(NOISE_HZ, sample_rate / 32))
+    envelope = spectral_envelope(recording, resolved, sample_rate, lowest_hz)
     share = periodic_powers(recording, hz, sample_rate) / band_powers(recording, hop)
     bands = between_ends(share.transpose(1, 2).flatten(0, 1), filters_per_frame)
     share = bands.flatten(1).unflatten(0, (hz.shape[0], -1)).transpose(1, 2)
-    place = (torch.arange(envelope.shape[-1], device=hz.device) - BAND // 2) / STEP
+    bins = envelope.shape[-1]
+    place = torch.arange(bins, dtype=share.dtype, device=share.device) / (bins - 1)
+    place = (place * FFT_SIZE / 2 - BAND // 2) / STEP
     place = place.clamp(0, share.shape[-1] - 1)
     before = place.floor().long().clamp(max=share.shape[-1] - 2)
     share = torch.lerp(share[..., before], share[..., before + 1], place - before)

@@ -69,7 +69,7 @@ class Phase(NamedTuple):
     """Where an excitation is between two frames."""
 
     hz: Tensor
-    """Pitch there, shape (B, 1)."""
+    """Pitch there, float64, shape (B, 1); 0 before the first frame."""
     cycles: Tensor
     """Its phase in cycles, float64, shape (B, 1)."""
 
@@ -205,13 +205,26 @@ class ExcitedContext(nn.Module):
         """
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
-            with torch.no_grad():
-                track, voiced = self._track(hidden, features)
-                cycles, hz, phase = self._oscillate(track, state and state.phase)
-            voice = state and state.voice
-            excited, voice = self._excite(hidden, cycles, hz, voiced, voice)
-            state = ExcitationState(phase, voice)
+            excited, state = self.excite(hidden, features, state)
             yield excited
+
+    def excite(
+        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
+    ) -> tuple[Tensor, ExcitationState]:
+        """Add the excitation to what `frames` makes of a piece of conditioning.
+
+        Args:
+            hidden: shape (B, H', n).
+            features: the conditioning, shape (B, M, n).
+            state: what the piece before left.
+        Returns:
+            hidden frames as `forward`'s, and the state for the next piece.
+        """
+        with torch.no_grad():
+            track, voiced = self._track(hidden, features)
+            cycles, hz, phase = self._oscillate(track, state and state.phase)
+        excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
+        return excited, ExcitationState(phase, voice)
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
         """Predict pitch and voicing of L conditioning frames; differentiable."""
@@ -274,9 +287,10 @@ class ExcitedContext(nn.Module):
         """Run the phase through L frames: cycles and pitch of each sample, (B, L, hop_length)."""
         hz = hz.double()
         if phase is None:
-            phase = Phase(hz[:, :1], torch.zeros_like(hz[:, :1]))
+            phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))
         hop, rate = self.hop_length, self.config.sample_rate
-        before = torch.cat([phase.hz, hz[:, :-1]], 1)
+        before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
+        before = torch.cat([before, hz[:, :-1]], 1)
         # In whole cycles nothing is lost: the phase of an hour is as exact as that of a second.
         ends = (phase.cycles + ((before + hz) / 2 * (hop / rate)).cumsum(1)).remainder(1.0)
         starts = torch.cat([phase.cycles, ends[:, :-1]], 1)

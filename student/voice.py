@@ -35,7 +35,7 @@ class Envelope(NamedTuple):
 
 
 class VoiceState(NamedTuple):
-    """What the voice of one piece leaves to the next."""
+    """What the voice of one piece leaves to the next; all zeros where there was none."""
 
     taps: Tensor
     """Filter at the end of the last frame, shape (B, 1, K + 1)."""
@@ -46,6 +46,8 @@ class VoiceState(NamedTuple):
     breath: Tensor
     """Parameters of the breath's filter there, shape (B, 1, J + 1), without channels if there is
     none."""
+    goes_on: Tensor
+    """1 where there was a piece before, shape (B, 1)."""
 
 
 class SourceFilters(NamedTuple):
@@ -161,6 +163,11 @@ class Voice(nn.Module):
         return [head for head in self.heads if isinstance(head, FilterHead)]
 
     @property
+    def num_breath(self) -> int:
+        """Parameters of a filter of noise; 0 if there is none."""
+        return self.breath_order + 1 if self.breath_order else 0
+
+    @property
     def points(self) -> int:
         """Of the transform from a cepstrum to taps: a voice has died away by their end."""
         return 4 * self.order
@@ -201,6 +208,11 @@ class Voice(nn.Module):
             head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
             head.log_gains.sub_(lower)
 
+    def at_rest(self, like: Tensor) -> VoiceState:
+        """Return the state before the first piece, of a batch (B, ...)."""
+        sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
+        return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
+
     def filters(self, frames: Tensor) -> SourceFilters:
         """Compute the filters of L frames, S of each; frames as `forward`'s."""
         features = frames[:, self.channels :]
@@ -209,7 +221,7 @@ class Voice(nn.Module):
         read = torch.cat([hidden, features], 1)
         found = [head(read) for head in self.heads]
         if not self.breath_order:
-            found += [read.new_zeros(*found[0].shape[:2], 0)] * 2
+            found += [found[0][..., :0]] * 2
         return SourceFilters(*found)
 
     def taps(self, raw: Tensor) -> Tensor:
@@ -253,20 +265,24 @@ class Voice(nn.Module):
         """
         order, span = self.order, self.span
         filters = self.filters(frames)
-        before = voicing[:, :1] if state is None else state.voicing
+        if state is None:
+            state = self.at_rest(pulses)
+        goes_on = state.goes_on > 0
+        before = torch.where(goes_on, state.voicing, voicing[:, :1])
         gain = between_ends(voicing, self.filters_per_frame, before).flatten(1)[..., None]
         taps = self.taps(filters.voice) * gain
         breath = torch.lerp(filters.noise, filters.breath, gain)
-        if state is None:
-            start = pulses.new_zeros(pulses.shape[0], 1, order)
-            state = VoiceState(taps[:, :1], start, before, breath[:, :1])
-        taps, breath = torch.cat([state.taps, taps], 1), torch.cat([state.breath, breath], 1)
+        # Nothing is known of what precedes the first filters: they are taken to have been there.
+        first_taps = torch.where(goes_on[..., None], state.taps, taps[:, :1])
+        first_breath = torch.where(goes_on[..., None], state.breath, breath[:, :1])
+        taps, breath = torch.cat([first_taps, taps], 1), torch.cat([first_breath, breath], 1)
         extended = torch.cat([state.pulses, pulses], -1)[:, 0]
         first, last = self.convolve(extended.unfold(-1, span + order, span), taps)
         rise = torch.arange(1, span + 1, dtype=pulses.dtype, device=pulses.device) / span
         voice = torch.lerp(first, last, rise).flatten(1)
         end = extended[:, None, extended.shape[-1] - order :].clone()
-        state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:])
+        ones = torch.ones_like(voicing[:, -1:])
+        state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:], ones)
         return voice[:, None], breath, state
 
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.envelope import FFT_SIZE, spectral_envelope
+from distill.envelope import envelope_points, spectral_envelope
 from distill.voice import NOISE_BIAS
 from student.voice import pulse_train
 
-RATE, HOP, FRAMES = 16000, 128, 60
+RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
 INSIDE = slice(8, -8)
-HZ = torch.arange(FFT_SIZE // 2 + 1) * RATE / FFT_SIZE
+HZ = torch.linspace(0, RATE / 2, envelope_points(RATE, LOWEST) // 2 + 1)
 
 
 def track(hz: float) -> Tensor:
@@ -44,7 +44,7 @@ def _poles() -> tuple[float, float]:
 def test_pulses_through_a_filter_show_the_filter(hz: float) -> None:
     time = torch.arange(FRAMES * HOP).double() / RATE
     pulses = pulse_train(time * hz, torch.full_like(time, hz), RATE)[None, None]
-    found = spectral_envelope(two_poles(pulses), track(hz), RATE)[0, INSIDE]
+    found = spectral_envelope(two_poles(pulses), track(hz), RATE, LOWEST)[0, INSIDE]
     error = (found - response())[:, HZ < 7000].abs()
     assert error.mean() < 0.15
     # A formant as narrow as the distance of two harmonics is blurred.
@@ -53,18 +53,18 @@ def test_pulses_through_a_filter_show_the_filter(hz: float) -> None:
 
 def test_noise_shows_its_variance() -> None:
     noise = 0.3 * torch.randn(1, 1, FRAMES * HOP, generator=torch.Generator().manual_seed(0))
-    found = spectral_envelope(noise, track(500.0), RATE)
+    found = spectral_envelope(noise, track(500.0), RATE, LOWEST)
     assert float(found.median()) + NOISE_BIAS == pytest.approx(2 * np.log(0.3), abs=0.1)
 
 
 def test_it_does_not_depend_on_where_the_pulses_are() -> None:
     time = torch.arange(FRAMES * HOP).double() / RATE
     pulses = pulse_train(time * 170, torch.full_like(time, 170.0), RATE)[None, None]
-    found = spectral_envelope(pulses, track(170.0), RATE)[0, INSIDE]
+    found = spectral_envelope(pulses, track(170.0), RATE, LOWEST)[0, INSIDE]
     assert (found - found.mean(0))[:, HZ < 7000].abs().max() < 0.05
 
 
 def test_silence_is_finite() -> None:
-    found = spectral_envelope(torch.zeros(1, 1, FRAMES * HOP), track(100.0), RATE)
+    found = spectral_envelope(torch.zeros(1, 1, FRAMES * HOP), track(100.0), RATE, LOWEST)
     assert found.isfinite().all()
     assert found.max() < -20

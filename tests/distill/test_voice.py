@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.envelope import FFT_SIZE
+from distill.envelope import envelope_points
 from distill.voice import (
     SourceSpectra,
     band_powers,
@@ -16,7 +16,7 @@ from distill.voice import (
 )
 from student.voice import SourceFilters, pulse_train
 
-RATE, HOP, FRAMES, EACH = 16000, 256, 40, 2
+RATE, HOP, FRAMES, EACH, LOWEST = 16000, 256, 40, 2, 60.0
 HZ = 170.0
 VOICED = torch.ones(1, FRAMES, dtype=torch.bool)
 INSIDE = slice(4, -4)
@@ -61,7 +61,7 @@ def test_a_glide_is_periodic() -> None:
 
 
 def spectra(waveform: Tensor, voiced: Tensor = VOICED) -> SourceSpectra:
-    return source_spectra(waveform, track(), voiced, EACH, RATE)
+    return source_spectra(waveform, track(), voiced, EACH, RATE, LOWEST)
 
 
 def inside(values: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ LEVEL = math.log(0.01)  # of pulses and noise at a deviation of 0.1
 
 def test_a_voice_is_periodic_and_noise_is_not() -> None:
     of_pulses, of_noise = spectra(pulses(steady())), spectra(noise())
-    assert of_pulses.voice.shape == (1, FRAMES * EACH, FFT_SIZE // 2 + 1)
+    assert of_pulses.voice.shape == (1, FRAMES * EACH, envelope_points(RATE, LOWEST) // 2 + 1)
     assert float(inside(of_pulses.voice).median()) == pytest.approx(LEVEL, abs=0.05)
     assert float(inside(of_pulses.breath).median()) < LEVEL - 5
     assert float(inside(of_noise.breath).median()) == pytest.approx(LEVEL, abs=1.0)

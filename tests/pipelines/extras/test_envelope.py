@@ -4,10 +4,10 @@ import numpy as np
 import pyworld
 import torch
 
-from distill.envelope import FFT_SIZE, spectral_envelope
+from distill.envelope import envelope_points, spectral_envelope
 from student.voice import pulse_train
 
-RATE, HOP, FRAMES = 16000, 128, 60
+RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
 
 
 def test_it_is_that_of_world() -> None:
@@ -19,9 +19,13 @@ def test_it_is_that_of_world() -> None:
     ends = (np.arange(FRAMES) + 1) * HOP / RATE
     expected = np.log(
         pyworld.cheaptrick(
-            waveform[0, 0].numpy(), hz[0].double().numpy(), ends, RATE, fft_size=FFT_SIZE
+            waveform[0, 0].numpy(),
+            hz[0].double().numpy(),
+            ends,
+            RATE,
+            fft_size=envelope_points(RATE, LOWEST),
         )
     )
-    found = spectral_envelope(waveform, hz, RATE)[0].numpy()
+    found = spectral_envelope(waveform, hz, RATE, LOWEST)[0].numpy()
     # Beyond its end WORLD goes on with the last sample; here zeros follow.
     assert np.abs(found - expected)[8:-8].max() < 0.02
