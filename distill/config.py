@@ -40,7 +40,7 @@ class DistillationConfig:
         voice_weight: weight of the distance of the filters of voice and noise from the recording's
             spectra, where the student has a voice.
         excitation_steps: the first steps of training that leave out all terms but pitch and voice:
-            those need no sample, and a tenth of the time.
+            those need no sample, and are several times as fast.
         adversarial_weight: weight of the discriminators' verdict.
         forward_kl_frames: how much of each clip's start that term sees, mel frames.
         initialise_context: start the student's context network from the teacher's, where the two

@@ -9,7 +9,7 @@ from torch import Tensor
 PERIODS = 3
 """That a window is long."""
 LEAST_POWER = 1e-10
-"""Of white noise at half a 16-bit step, a third."""
+"""About that of the dither of 16-bit files."""
 SMOOTHING = 0.15
 """CheapTrick's q1: how much of the smoothing over 2/3 of the pitch is taken back."""
 
