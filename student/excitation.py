@@ -141,6 +141,7 @@ class ExcitedContext(nn.Module):
                 width,
                 frames.num_added,
                 hop_length,
+                config.fmin_hz / config.sample_rate,
                 config.voice_order,
                 config.voice_channels,
                 config.filters_per_frame,

@@ -50,12 +50,14 @@ class SpectralVoice(Voice):
             voice.channels,
             voice.num_features,
             voice.hop_length,
+            voice.lowest,
             voice.order,
             voice.second.out_channels,
             voice.filters_per_frame,
             voice.breath_order,
         )
         self.first, self.second, self.heads = voice.first, voice.second, voice.heads
+        self.highpass_taps = voice.highpass_taps
         self.from_cepstra = CepstralTaps(voice.order, voice.points, voice.second.weight)
 
     def taps(self, raw: Tensor) -> Tensor:
@@ -69,6 +71,10 @@ class SpectralVoice(Voice):
         pairs = torch.stack([taps[:, :-1], taps[:, 1:]], -1).flip(2)
         before, after = (windows @ pairs).unbind(-1)
         return before, after
+
+    def highpass(self, extended: Tensor) -> Tensor:
+        """As `Voice.highpass`."""
+        return F.conv1d(extended[:, None], self.highpass_taps.flip(0)[None, None])[:, 0]
 
 
 class SpectralFilter(nn.Module):

@@ -3,8 +3,10 @@
 import math
 from typing import NamedTuple
 
+import numpy
 import torch
 import torch.nn.functional as F
+from scipy import signal
 from torch import Tensor, nn
 
 from flows import taps_from_cepstrum
@@ -48,6 +50,8 @@ class VoiceState(NamedTuple):
     none."""
     goes_on: Tensor
     """1 where there was a piece before, shape (B, 1)."""
+    unfiltered: Tensor
+    """Last samples before the high-pass, shape (B, N)."""
 
 
 class SourceFilters(NamedTuple):
@@ -122,10 +126,14 @@ class Voice(nn.Module):
     pulses' taps go linearly, and to zero where a frame is unvoiced; the log-spectrum of the noise
     goes linearly from that beside a voice to that without one.
 
+    Where pitch or filter move, so does what a pulse has below its pitch: thuds that no voice has. A
+    high-pass at the lowest pitch takes them out.
+
     Args:
         channels: of the hidden frames, H.
         num_features: of the conditioning around the end of a frame.
         hop_length: samples per frame.
+        lowest: pitch of all, over the sample rate.
         order: taps of the pulses' filter beside the first, K.
         width: of the hidden layers.
         filters_per_frame: S, divides hop_length.
@@ -136,11 +144,14 @@ class Voice(nn.Module):
         WORLD (Morise et al., 2016): pulses and noise, each by its own spectral envelope.
     """
 
+    highpass_taps: Tensor
+
     def __init__(
         self,
         channels: int,
         num_features: int,
         hop_length: int,
+        lowest: float,
         order: int,
         width: int,
         filters_per_frame: int = 1,
@@ -151,6 +162,8 @@ class Voice(nn.Module):
         self.hop_length = hop_length
         self.order, self.breath_order = order, breath_order
         self.filters_per_frame = filters_per_frame
+        self.lowest = lowest
+        self.register_buffer("highpass_taps", highpass_response(lowest), persistent=False)
         self.first = nn.Conv1d(channels + num_features, width, 1)
         self.second = nn.Conv1d(width, width, 1)
         orders = [order] + [breath_order] * 2 * (breath_order > 0)
@@ -211,6 +224,7 @@ class Voice(nn.Module):
     def at_rest(self, like: Tensor) -> VoiceState:
         """Return the state before the first piece, of a batch (B, ...)."""
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
+        sizes += [(len(self.highpass_taps) - 1,)]
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
 
     def filters(self, frames: Tensor) -> SourceFilters:
@@ -243,6 +257,13 @@ class Voice(nn.Module):
         before: Tensor = torch.fft.irfft(spectra[:, :-1] * driven, n=points)
         after: Tensor = torch.fft.irfft(spectra[:, 1:] * driven, n=points)
         return before[..., self.order :], after[..., self.order :]
+
+    def highpass(self, extended: Tensor) -> Tensor:
+        """Filter a signal that the past its filter reads precedes: (B, N + T) to (B, T)."""
+        points = extended.shape[-1]
+        spectrum = torch.fft.rfft(self.highpass_taps, n=points)
+        filtered: Tensor = torch.fft.irfft(torch.fft.rfft(extended) * spectrum, n=points)
+        return filtered[:, len(self.highpass_taps) - 1 :]
 
     def forward(
         self,
@@ -279,11 +300,25 @@ class Voice(nn.Module):
         extended = torch.cat([state.pulses, pulses], -1)[:, 0]
         first, last = self.convolve(extended.unfold(-1, span + order, span), taps)
         rise = torch.arange(1, span + 1, dtype=pulses.dtype, device=pulses.device) / span
-        voice = torch.lerp(first, last, rise).flatten(1)
+        unfiltered = torch.cat([state.unfiltered, torch.lerp(first, last, rise).flatten(1)], -1)
+        voice = self.highpass(unfiltered)
         end = extended[:, None, extended.shape[-1] - order :].clone()
         ones = torch.ones_like(voicing[:, -1:])
-        state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:], ones)
+        past = unfiltered[:, voice.shape[1] :].clone()
+        state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:], ones, past)
         return voice[:, None], breath, state
+
+
+def highpass_response(cutoff: float) -> Tensor:
+    """Return the impulse response of a Butterworth high-pass of order 4, for three periods.
+
+    Args:
+        cutoff: frequency of -3 dB, over the sample rate.
+    """
+    impulse = numpy.zeros(math.ceil(3 / cutoff))
+    impulse[0] = 1.0
+    sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
+    return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())
 
 
 def cepstra(raw: Tensor) -> Tensor:
