@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy
 import torch
 import torch.nn.functional as F
-from scipy import signal
+from scipy import fft, signal
 from torch import Tensor, nn
 
 from flows import taps_from_cepstrum
@@ -18,6 +18,16 @@ spread over more bins (measured)."""
 
 BREATH_BELOW, NOISE_BELOW = 1.5, 0.5
 """Nats that untrained filters of noise, beside a voice and without one, are below a voice's."""
+
+
+FINE = 10
+"""Cepstral coefficients before this one are a spectrum's tilt and broad shape."""
+LOUDER = 0.75
+"""Nats of amplitude that a voice gains by each part that its finer cepstrum is multiplied by, above
+one (measured)."""
+LOUDEST = 2.0
+"""Of a voice. Frames that are no sound's may ask for any: the networks, which read it, would answer
+with numbers beyond all bounds."""
 
 
 class Envelope(NamedTuple):
@@ -92,6 +102,15 @@ class FilterHead(nn.Conv1d):
         """Map frames (B, width + num_features, L) to parameters (B, L * S, K + 1)."""
         found: Tensor = super().forward(read).unflatten(1, (self.filters_per_frame, -1))
         return found.permute(0, 3, 1, 2).flatten(1, 2)
+
+    @torch.no_grad()
+    def sharpen(self, amount: float) -> None:
+        """Multiply the finer cepstrum by 1 + amount, at the same level on average."""
+        assert self.bias is not None
+        rows = (self.filters_per_frame, self.order + 1, -1)
+        self.weight.view(rows)[:, FINE:] *= 1 + amount
+        self.bias.view(rows)[:, FINE:] *= 1 + amount
+        self.log_gains.sub_(LOUDER * amount)
 
     def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
         """Read the filter off the features nearest to it.
@@ -221,6 +240,10 @@ class Voice(nn.Module):
             head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
             head.log_gains.sub_(lower)
 
+    def sharpen(self, amount: float) -> None:
+        """Deepen the spectrum of the pulses' filter; see `Student.sharpen`."""
+        self._filter_heads[0].sharpen(amount)
+
     def at_rest(self, like: Tensor) -> VoiceState:
         """Return the state before the first piece, of a batch (B, ...)."""
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
@@ -260,10 +283,10 @@ class Voice(nn.Module):
 
     def highpass(self, extended: Tensor) -> Tensor:
         """Filter a signal that the past its filter reads precedes: (B, N + T) to (B, T)."""
-        points = extended.shape[-1]
+        points = fft.next_fast_len(extended.shape[-1], real=True)
         spectrum = torch.fft.rfft(self.highpass_taps, n=points)
-        filtered: Tensor = torch.fft.irfft(torch.fft.rfft(extended) * spectrum, n=points)
-        return filtered[:, len(self.highpass_taps) - 1 :]
+        filtered: Tensor = torch.fft.irfft(torch.fft.rfft(extended, n=points) * spectrum, n=points)
+        return filtered[:, len(self.highpass_taps) - 1 : extended.shape[-1]]
 
     def forward(
         self,
@@ -301,7 +324,7 @@ class Voice(nn.Module):
         first, last = self.convolve(extended.unfold(-1, span + order, span), taps)
         rise = torch.arange(1, span + 1, dtype=pulses.dtype, device=pulses.device) / span
         unfiltered = torch.cat([state.unfiltered, torch.lerp(first, last, rise).flatten(1)], -1)
-        voice = self.highpass(unfiltered)
+        voice = self.highpass(unfiltered).clamp(-LOUDEST, LOUDEST)
         end = extended[:, None, extended.shape[-1] - order :].clone()
         ones = torch.ones_like(voicing[:, -1:])
         past = unfiltered[:, voice.shape[1] :].clone()

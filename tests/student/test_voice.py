@@ -11,7 +11,7 @@ from torch import Tensor
 from data import MelConfig, log_mel
 from flows.context_shift import HEARD
 from student import Envelope, ExcitationConfig, ExcitedContext, Student
-from student.voice import SPREAD, Voice, log_power_spectra, pulse_train
+from student.voice import FINE, LOUDER, LOUDEST, SPREAD, Voice, log_power_spectra, pulse_train
 from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
 
 RATE, CHANNELS, FEATURES, ORDER, WIDTH, FRAMES = 400, 3, 2, 5, 4, 4
@@ -35,7 +35,8 @@ def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
     pulses, read = (
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
     )
-    return pulses, read, torch.ones(2, frames, dtype=torch.float64)
+    # So quiet that no voice is cut off.
+    return 1e-4 * pulses, read, torch.ones(2, frames, dtype=torch.float64)
 
 
 def highpassed(x: Tensor) -> Tensor:
@@ -68,7 +69,7 @@ def test_a_steady_voice_is_a_convolution() -> None:
     for row in range(2):
         expected = signal.lfilter(response[row], [1.0], pulses[row, 0].numpy())
         torch.testing.assert_close(
-            found[row, 0], highpassed(torch.from_numpy(expected)), rtol=0, atol=1e-3
+            found[row, 0], highpassed(torch.from_numpy(expected)), rtol=0, atol=1e-7
         )
 
 
@@ -84,7 +85,7 @@ def test_between_its_filters_the_voice_goes_over_evenly(each: int) -> None:
         n, rise = t // span, (t % span + 1) / span
         response = taps[:, max(n - 1, 0)] * (1 - rise) + taps[:, n] * rise
         expected[:, t] = (response * past[:, t : t + ORDER + 1].flip(-1)).sum(-1)
-    torch.testing.assert_close(found[:, 0], highpassed(expected), rtol=0, atol=1e-3)
+    torch.testing.assert_close(found[:, 0], highpassed(expected), rtol=0, atol=1e-7)
 
 
 def test_nothing_is_below_the_lowest_pitch_however_the_voice_moves() -> None:
@@ -95,6 +96,12 @@ def test_nothing_is_below_the_lowest_pitch_however_the_voice_moves() -> None:
     powers = torch.fft.rfft(found.detach()).abs().square().mean((0, 1))
     below = round(LOWEST / 3 * found.shape[-1])
     assert powers[:below].mean() < 1e-3 * powers[3 * below :].mean()
+
+
+def test_a_voice_is_bounded_whatever_the_frames_ask_for() -> None:
+    voice, (pulses, frames, voicing) = make_voice(2), inputs()
+    found, *_ = voice(pulses, 30 * frames, voicing)
+    assert float(found.abs().max()) == LOUDEST
 
 
 def test_a_frame_has_filters_of_its_own_that_differ() -> None:
@@ -264,3 +271,29 @@ def test_a_fresh_filtered_student_has_the_deviation_asked_for_beside_its_voice()
         sample = student(torch.randn(1, 1, 500 * HOP), torch.randn(1, config.num_mels, 500))
     assert sample.voice is not None
     assert float((sample.waveform - sample.voice).std()) == pytest.approx(0.02, rel=0.05)
+
+
+def test_sharpening_deepens_the_finer_spectrum_of_a_voice_alone() -> None:
+    config = dataclasses.replace(
+        VOICED_STUDENT,
+        filter_order=5,
+        excitation=dataclasses.replace(VOICED_STUDENT.excitation, voice_order=2 * FINE),
+    )
+    student, mel = make_student(config=config), make_mel()
+    assert isinstance(student.context, ExcitedContext)
+    before = student.context.filters(mel, 6)
+    student.sharpen(0.2)
+    after = student.context.filters(mel, 6)
+    torch.testing.assert_close(after.voice[..., FINE:], 1.2 * before.voice[..., FINE:])
+    torch.testing.assert_close(after.voice[..., 1:FINE], before.voice[..., 1:FINE])
+    torch.testing.assert_close(after.voice[..., 0], before.voice[..., 0] - 0.2 * LOUDER)
+    torch.testing.assert_close(after.breath, before.breath)
+    torch.testing.assert_close(after.noise, before.noise)
+
+
+@pytest.mark.parametrize("amount", [-0.1, 1.5])
+def test_what_cannot_be_sharpened_is_refused(amount: float) -> None:
+    with pytest.raises(ValueError, match=f"amount is {amount}, expected 0 to 1"):
+        make_student(config=VOICED_STUDENT).sharpen(amount)
+    with pytest.raises(ValueError, match="of a student with a voice"):
+        make_student().sharpen(0.1)
