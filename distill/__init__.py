@@ -1,6 +1,6 @@
 """The objective that lets a student learn from a teacher."""
 
-from distill.adversarial import AdversarialConfig, Adversary
+from distill.adversarial import AdversarialConfig, Adversary, at_rest
 from distill.config import DistillationConfig
 from distill.contrastive import contrastive_kl
 from distill.crepe import CrepeFeatures
@@ -35,6 +35,7 @@ __all__ = [
     "PerceptualConfig",
     "SpectralConfig",
     "TeacherFeatures",
+    "at_rest",
     "check_health",
     "contrastive_kl",
     "divergence",

@@ -121,9 +121,11 @@ class Adversary(nn.Module):
         deceived = generator_loss(functional_call(self, frozen, (sample,)))
         return deceived, discriminator_loss(self(recording), self(sample.detach()))
 
-    def at_rest(self) -> Tensor:
-        """Return a zero that depends on every parameter: one optimiser steps them all, always."""
-        return torch.stack([0.0 * parameter.sum() for parameter in self.parameters()]).sum()
+
+def at_rest(module: nn.Module) -> Tensor:
+    """Return a zero that depends on every parameter: one optimiser steps them all, always."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return torch.stack([0.0 * parameter.sum() for parameter in trained]).sum()
 
 
 def generator_loss(scores: Sequence[Tensor]) -> Tensor:

@@ -37,7 +37,10 @@ class DistillationConfig:
         forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
         pitch_weight: weight of the distance of the predicted pitch, where the student has an
             excitation and is not given the pitch.
-        voice_weight: weight of the distance of the voice alone, where the student has one.
+        voice_weight: weight of the distance of the filters of voice and noise from the recording's
+            spectra, where the student has a voice.
+        excitation_steps: the first steps of training that leave out all terms but pitch and voice:
+            those need no sample, and are several times as fast.
         adversarial_weight: weight of the discriminators' verdict.
         forward_kl_frames: how much of each clip's start that term sees, mel frames.
         initialise_context: start the student's context network from the teacher's, where the two
@@ -62,6 +65,7 @@ class DistillationConfig:
     forward_kl_weight: float = 0.0
     pitch_weight: float = 1.0
     voice_weight: float = 1.0
+    excitation_steps: int = 0
     adversarial_weight: float = 0.0
     forward_kl_frames: int = 1
     initialise_context: bool = True
@@ -83,10 +87,10 @@ class DistillationConfig:
                 f"distillation.kl_estimator is {self.kl_estimator!r}, expected one of "
                 f"{', '.join(map(repr, get_args(Estimator)))}"
             )
-        for name in ("num_draws", "forward_kl_frames"):
-            if getattr(self, name) < 1:
+        for name, least in (("num_draws", 1), ("forward_kl_frames", 1), ("excitation_steps", 0)):
+            if getattr(self, name) < least:
                 raise ValueError(
-                    f"distillation.{name} is {getattr(self, name)}, expected at least 1"
+                    f"distillation.{name} is {getattr(self, name)}, expected at least {least}"
                 )
         if not 0 <= self.contrastive_gamma < 1:
             raise ValueError(

@@ -10,11 +10,12 @@ from distill.config import DistillationConfig
 from distill.contrastive import contrastive_kl
 from distill.crepe import CrepeFeatures
 from distill.divergence import divergence
+from distill.envelope import envelope_points
 from distill.forward_kl import forward_kl
 from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.pitch import pitch_loss
 from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
-from distill.voice import voice_distance
+from distill.voice import filters_distance, source_spectra
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
 
@@ -99,13 +100,17 @@ class Distillation(nn.Module):
             )
             deceit = self.config.adversarial_weight * terms["adversarial"]
             terms["loss"] = terms["loss"] + deceit + terms["discriminator"]
-        if measured is not None and self.student.config.predicts_pitch:
-            terms["pitch"] = self._pitch_term(measured, log_mel)
-            terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
-        if measured is not None and sample.voice is not None:
-            terms["voice"] = self._voice_term(sample.voice, recording, measured)
-            terms["loss"] = terms["loss"] + self.config.voice_weight * terms["voice"]
+        if measured is not None:
+            excitation = self._excitation_terms(measured, log_mel, recording)
+            excitation["loss"] = excitation["loss"] + terms["loss"]
+            terms |= excitation
         return terms
+
+    def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
+        """Score what makes up a student's excitation, without a sample; as `forward`."""
+        measured = self._measured_voice(recording)
+        assert measured is not None
+        return self._excitation_terms(measured, log_mel, recording)
 
     def score(
         self,
@@ -218,6 +223,18 @@ class Distillation(nn.Module):
         with torch.autocast(recording.device.type, enabled=False):
             return self.measure_voice(recording)
 
+    def _excitation_terms(
+        self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor
+    ) -> dict[str, Tensor]:
+        terms = {"loss": recording.new_zeros(())}
+        if self.student.config.predicts_pitch:
+            terms["pitch"] = self._pitch_term(measured, log_mel)
+            terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
+        if self.student.config.excitation.kind == "voice":
+            terms["voice"] = self._voice_term(measured, log_mel, recording)
+            terms["loss"] = terms["loss"] + self.config.voice_weight * terms["voice"]
+        return terms
+
     def _pitch_term(self, measured: MeasuredVoice, log_mel: Tensor) -> Tensor:
         context, (hz, voiced, *_) = self.student.context, measured
         assert isinstance(context, ExcitedContext)
@@ -227,13 +244,21 @@ class Distillation(nn.Module):
         ):
             return pitch_loss(context.pitch(log_mel, hz.shape[-1]), hz, voiced, context.config)
 
-    def _voice_term(self, voice: Tensor, recording: Tensor, measured: MeasuredVoice) -> Tensor:
+    def _voice_term(self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor) -> Tensor:
+        context, (hz, voiced, *_) = self.student.context, measured
+        assert isinstance(context, ExcitedContext)
+        each, rate = context.config.filters_per_frame, context.config.sample_rate
         with (
-            torch.autocast(voice.device.type, enabled=False),
+            torch.autocast(log_mel.device.type, enabled=False),
             self._gradients_if(self.config.voice_weight),
         ):
-            rate = self.student.config.excitation.sample_rate
-            return voice_distance(voice, recording, measured.hz, measured.voiced, rate)
+            filters = context.filters(log_mel, hz.shape[-1])
+            # As many as half a window of the envelope reaches, but not all of a short clip.
+            reach = envelope_points(rate, context.config.fmin_hz) // 2
+            edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
+            lowest = context.config.fmin_hz
+            spectra = source_spectra(recording, hz, voiced, each, rate, lowest)
+            return filters_distance(filters, spectra, edge, rate)
 
     def _feature_network(self) -> FeatureNetwork:
         """Make the network that listens, the teacher's where no term asks for one."""

@@ -1,11 +1,15 @@
-"""How far a student's voice is from what is periodic in a recording."""
+"""How far the filters of a student's voice are from what a recording is made of."""
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill.envelope import spectral_envelope
 from distill.spectral import POWER_FLOOR, stft_power
 from student.pitch import between_ends
+from student.voice import SourceFilters, log_power_spectra
 
 FFT_SIZE, WINDOW = 1024, 480
 BAND, STEP = 21, 10
@@ -20,36 +24,110 @@ CHANCE = 0.1
 any. With more, noise takes the voice's place in all bands that hold both."""
 LEAST_SHARE = 0.01
 """Of a band's power, counted as periodic at least."""
+LEAST_REST = 1e-4
+"""Of a band's power, counted as not periodic at least."""
+NOISE_HZ = 500.0
+"""What the envelope of noise resolves, at most; WORLD's choice, too."""
+NOISE_BIAS = 0.27
+"""Nats that half of the envelopes of noise are below its power, whatever they resolve
+(measured)."""
 TAPS = 8
 """Samples that one between them is interpolated from."""
 
 
-def voice_distance(
-    voice: Tensor, recording: Tensor, hz: Tensor, voiced: Tensor, sample_rate: int
-) -> Tensor:
-    r"""Compare the powers of a voice with those of a recording's periodic part, band by band.
+class SourceSpectra(NamedTuple):
+    """What a recording is made of, at N places: log-power, nats, shape (B, N, bins)."""
 
-    .. math:: \overline{\left|\log P_{k,l}(v) - \log H_{k,l}(x)\right|}
+    voice: Tensor
+    """Of its periodic part, where it is voiced."""
+    breath: Tensor
+    """Of the rest, there."""
+    noise: Tensor
+    """Of all, where it is not."""
+    voiced: Tensor
+    """Whether it is, shape (B, N)."""
 
-    A distance of whole samples hardly moves a voice once noise of the right power is in its place:
-    a little more of it is only more power. Here noise is no substitute.
+
+@torch.no_grad()
+def source_spectra(
+    recording: Tensor,
+    hz: Tensor,
+    voiced: Tensor,
+    filters_per_frame: int,
+    sample_rate: int,
+    lowest_hz: float,
+) -> SourceSpectra:
+    r"""Take a recording apart into what is periodic and what is not.
+
+    .. math:: H = E\,(1 - a^2), \qquad N = E\,a^2
+
+    with the spectral envelope E and the share a of a band's power that does not come again a period
+    later. Of a voice whose pitch moves not all comes again: squared, the share leaves little of it
+    in bands that are mostly periodic. On eight utterances pulses and noise through filters so found
+    have DistillMOS 3.48, by the share itself 3.25, by WORLD's aperiodicity 3.46; recordings 3.78.
 
     Args:
-        voice: v, shape (B, 1, T).
-        recording: x, same shape.
+        recording: x, shape (B, 1, T).
         hz: pitch at each frame's end, shape (B, L).
-        voiced: whether it is voiced, same shape. Frames beside an unvoiced one do not count.
+        voiced: whether it is voiced, same shape.
+        filters_per_frame: places in each frame, S, the last at its end: N = L * S.
+        sample_rate: Hz.
+        lowest_hz: of any pitch.
+    Returns:
+        spectra at the bins of `spectral_envelope`.
+    """
+    hop = recording.shape[-1] // hz.shape[1]
+    gain = between_ends(voiced.to(hz), filters_per_frame).flatten(1)
+    sounds = gain >= 0.5
+    pitch = between_ends(hz, filters_per_frame).flatten(1)
+    resolved = torch.where(sounds, pitch, min(NOISE_HZ, sample_rate / 32))
+    envelope = spectral_envelope(recording, resolved, sample_rate, lowest_hz)
+    share = periodic_powers(recording, hz, sample_rate) / band_powers(recording, hop)
+    bands = between_ends(share.transpose(1, 2).flatten(0, 1), filters_per_frame)
+    share = bands.flatten(1).unflatten(0, (hz.shape[0], -1)).transpose(1, 2)
+    bins = envelope.shape[-1]
+    place = torch.arange(bins, dtype=share.dtype, device=share.device) / (bins - 1)
+    place = (place * FFT_SIZE / 2 - BAND // 2) / STEP
+    place = place.clamp(0, share.shape[-1] - 1)
+    before = place.floor().long().clamp(max=share.shape[-1] - 2)
+    share = torch.lerp(share[..., before], share[..., before + 1], place - before)
+    rest = (1 - share).square().clamp(LEAST_REST, 1 - LEAST_SHARE**2)
+    return SourceSpectra(
+        envelope + (1 - rest).log(), envelope + rest.log(), envelope + NOISE_BIAS, sounds
+    )
+
+
+def filters_distance(
+    filters: SourceFilters, spectra: SourceSpectra, edge: int, sample_rate: int
+) -> Tensor:
+    r"""Compare filters with the spectra that they should have.
+
+    .. math:: \overline{\left|2 \log|H| - \log P\right|}
+
+    Args:
+        filters: at N places, shape (B, N, K + 1).
+        spectra: at the same places.
+        edge: places at either end of a clip that do not count: what is beyond it is not known.
         sample_rate: Hz.
     Returns:
-        mean over bands and the frames that count, in nats of power.
+        mean over the places, nats of power, with frequencies weighted as the mel scale has them:
+        half the distances of voice and breath where voiced, that of the noise elsewhere.
     """
-    hop = voice.shape[-1] // voiced.shape[1]
-    with torch.no_grad():
-        wanted = periodic_powers(recording, hz, sample_rate).log()
-        edge = F.pad(voiced.to(wanted), (1, 1))
-        counts = (edge[:, :-2] * edge[:, 1:-1] * edge[:, 2:])[..., None]
-    distance = (band_powers(voice, hop).log() - wanted).abs() * counts
-    return distance.sum() / (counts.sum() * wanted.shape[-1]).clamp(min=1)
+    bins = spectra.voice.shape[-1]
+    inside = slice(edge, spectra.voiced.shape[1] - edge)
+    hz = torch.linspace(0, sample_rate / 2, bins, device=spectra.voice.device)
+    warped = 1 / (1 + hz / 700)
+    voiced = spectra.voiced[:, inside, None].to(warped)
+    total = spectra.voice.new_zeros(())
+    for raw, wanted, share in zip(
+        filters, spectra[:3], (0.5 * voiced, 0.5 * voiced, 1 - voiced), strict=True
+    ):
+        if not raw.shape[-1]:
+            continue
+        found = log_power_spectra(raw[:, inside], 2 * bins - 2)
+        distance = (found - wanted[:, inside]).abs() * warped / warped.mean()
+        total = total + (distance * share).mean()
+    return total
 
 
 def band_powers(waveform: Tensor, hop: int) -> Tensor:

@@ -3,7 +3,7 @@
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
 from flows.context import FrameContext, check_conditioning, rows_in_words
 from flows.context_shift import ContextShift
-from flows.convolution import CausalConvolution
+from flows.convolution import CausalConvolution, ContextFilter, taps_from_cepstrum
 from flows.coupling import (
     Coupling,
     CouplingNetwork,
@@ -46,7 +46,7 @@ from flows.rescale import DiagonalScale
 from flows.sequential import draw_chunks
 from flows.signal_families import glow_signal, nice_signal
 from flows.streaming import ChainWeights, CompiledChain
-from flows.transform import Compose, Inverse, Transform
+from flows.transform import Compose, ContextPart, Inverse, Transform
 from flows.transformers import (
     LOG_SCALE_FLOOR,
     LOG_SCALE_LIMIT,
@@ -78,6 +78,8 @@ __all__ = [
     "CompiledChain",
     "Compose",
     "Conditioner",
+    "ContextFilter",
+    "ContextPart",
     "ContextShift",
     "Coupling",
     "CouplingNetwork",
@@ -141,5 +143,6 @@ __all__ = [
     "recompute_layers",
     "rows_in_words",
     "sample_mixture",
+    "taps_from_cepstrum",
     "unbound_log_scale",
 ]

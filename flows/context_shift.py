@@ -7,6 +7,9 @@ from torch import Tensor
 from flows.fold import Fold
 from flows.transform import Transform, check_signal, sum_over_event
 
+HEARD = 1e-5
+"""A third of a 16-bit step."""
+
 
 class ContextShift(Transform):
     r"""Subtract a signal that is a function of the conditioning alone; scale what is beside it.
@@ -15,7 +18,7 @@ class ContextShift(Transform):
 
     The affine step of RealNVP with nothing but the context to its network: exact in both directions
     whatever made v, which comes folded as the last r channels of the context. The gain is a given
-    one in frames of r samples that v is not silent in, and 1 in others.
+    one in frames of r samples that v is heard in, at `HEARD` or more, and 1 in others.
 
     Args:
         factor: samples per context frame, r.
@@ -61,6 +64,6 @@ class ContextShift(Transform):
                 f"context has shape {shape}, expected ({batch}, at least {r}, {samples} / {r})"
             )
         folded = context[:, -r:].to(x.dtype)
-        sounds = (folded.abs().amax(1, keepdim=True) > 0).to(x.dtype)
+        sounds = (folded.abs().amax(1, keepdim=True) > HEARD).to(x.dtype)
         log_gain = (math.log(self.gain) * sounds).repeat_interleave(r, -1)
         return self.fold.inverse(folded)[0], log_gain

@@ -10,7 +10,7 @@ from flows.recursive_filter import recursive_filter
 from flows.transform import Transform, check_signal, sum_over_event
 
 
-def taps_from_cepstrum(cepstrum: Tensor) -> Tensor:
+def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
     r"""Turn a causal cepstrum into the filter it belongs to.
 
     .. math:: 1 + \sum_k h_k e^{-i \omega k} = \exp \sum_k c_k e^{-i \omega k}, \qquad
@@ -22,8 +22,10 @@ def taps_from_cepstrum(cepstrum: Tensor) -> Tensor:
 
     Args:
         cepstrum: c_1 .. c_K, shape (..., K).
+        points: of the transform; default: 8 K.
     Returns:
-        h_1 .. h_K, shape (..., K), exact up to the aliasing of a transform of 8 K points.
+        h_1 .. h_K, shape (..., K), exact up to the transform's aliasing: what of the response comes
+        later than its points.
     References:
         Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
         sequences.
@@ -32,7 +34,7 @@ def taps_from_cepstrum(cepstrum: Tensor) -> Tensor:
     tensor([0.5000, 0.0000, 0.0000])
     """
     order = cepstrum.shape[-1]
-    points = 8 * order
+    points = points or 8 * order
     spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
     # PyTorch's exponential of complex numbers takes seven times as long.
     exponential = torch.polar(spectrum.real.exp(), spectrum.imag)
@@ -105,16 +107,20 @@ class CausalConvolution(Transform):
         """
         check_signal(x, self.num_channels)
         check_frames(context, x, self.context_channels)
-        if self.projection is None or context is None:
-            raw = self.bias[None].expand(x.shape[0], -1, 1)
-        else:
-            # An error of a tap is multiplied by a sample that may be far larger than the residual.
-            with torch.autocast(x.device.type, enabled=False):
-                raw = self.projection(context.to(x.dtype)) + self.bias
+        raw = self.raw_parameters(x, context)
         raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
         # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
         index = torch.arange(1, self.order + 1, dtype=raw.dtype, device=raw.device)
         return raw[..., 0], raw[..., 1:] / index
+
+    def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Compute gain and k c_k of each channel, shape (B, C (1 + K), L)."""
+        if self.projection is None or context is None:
+            return self.bias[None].expand(x.shape[0], -1, 1)
+        # An error of a tap is multiplied by a sample that may be far larger than the residual.
+        with torch.autocast(x.device.type, enabled=False):
+            raw: Tensor = self.projection(context.to(x.dtype)) + self.bias
+        return raw
 
     def shift_and_log_scale(
         self, x: Tensor, context: Tensor | None, past: Past | None = None
@@ -165,3 +171,23 @@ class CausalConvolution(Transform):
                 "samples: its output is not finite"
             )
         return x, -sum_over_event(log_gain) * span
+
+
+class ContextFilter(CausalConvolution):
+    r"""A `CausalConvolution` whose parameters are the context itself, beside a bias.
+
+    For a filter that another network has made up: a frame of the context is a log-gain and, of k
+    from 1 to K, the parameters :math:`k\, c_k`.
+
+    Args:
+        order: taps beside the diagonal, K; the context has K + 1 channels.
+    """
+
+    def __init__(self, order: int) -> None:
+        super().__init__(order)
+        self.context_channels = order + 1
+
+    def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Add the bias to the context (B, 1 + K, L)."""
+        assert context is not None
+        return context.to(x.dtype) + self.bias

@@ -101,6 +101,34 @@ class Compose(Transform):
         return z, total
 
 
+class ContextPart(Transform):
+    """Let a transform see some of the context's channels alone.
+
+    Args:
+        transform: that is conditioned on `last` - `first` channels.
+        first: the first of them.
+        last: the one after the last of them; None for the end.
+    """
+
+    def __init__(self, transform: Transform, first: int, last: int | None) -> None:
+        super().__init__()
+        self.transform = transform
+        self.channels = slice(first, last)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply the transform under its part of the context (B, H, L)."""
+        z, log_det = self.transform(x, self.of(context))
+        return z, log_det
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply its inverse likewise."""
+        return self.transform.inverse(z, self.of(context))
+
+    def of(self, context: Tensor | None) -> Tensor | None:
+        """Return the part of a context."""
+        return None if context is None else context[:, self.channels]
+
+
 def sum_over_event(values: Tensor) -> Tensor:
     """Sum everything but the batch: (B, ...) to (B,)."""
     return values.flatten(1).sum(1)

@@ -18,7 +18,7 @@ from pipelines.state import differences
 from pipelines.tasks import StudentTask, TeacherTask
 from pipelines.training import train
 from pipelines.workspace import (
-    held_out,
+    for_validation,
     mel_of,
     pick_device,
     pitch_of,
@@ -78,9 +78,8 @@ def train_teacher(
     speakers = speakers_in(recipe, manifest)
     model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
-    validation = held_out(
-        manifest, "val", config.validation_utterances, place, speakers, recipe.data.pitch
-    )
+    count, pitch = config.validation_utterances, recipe.data.pitch
+    validation = for_validation(manifest, count, place, speakers, pitch)
     task = TeacherTask(model, validation)
     train(
         task,
@@ -168,7 +167,7 @@ def student_task(
         model,
         teacher_model,
         recipe.distillation,
-        held_out(manifest, "val", count, place, speakers, recipe.data.pitch),
+        for_validation(manifest, count, place, speakers, recipe.data.pitch),
         recipe.data.mel,
         recipe.seed,
     )

@@ -131,7 +131,7 @@ def _traced(
         return (noise, log_mel), (shape, {0: batch, 2: frames})
     assert isinstance(network, StreamingStudent)
     around = 2 * config.context_margin
-    log_mel = torch.randn(2, config.num_features, _TRACED_FRAMES + around)
-    state = torch.randn(2, network.state_size)
+    log_mel = torch.randn(size, config.num_features, _TRACED_FRAMES + around)
+    state = torch.randn(size, network.state_size)
     shapes = (shape, {0: batch, 2: frames + around if around else frames}, {0: batch})
     return (noise, log_mel, state), shapes

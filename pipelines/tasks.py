@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from data import Batch, MelConfig, log_mel, residual_energy, yin
-from distill import Adversary, Distillation, DistillationConfig, check_health
+from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
 from pipelines.measures import (
     Utterance,
@@ -109,16 +109,21 @@ class StudentTask(Task):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Draw samples for the batch's conditioning and score them."""
+        config, excited = self.objective.config, self.model.config.excitation.kind != "none"
+        if excited and step < config.excitation_steps:
+            terms = self.objective.score_excitation(batch.log_mel, batch.waveform)
+            rest = at_rest(self.model) + (at_rest(self.adversary) if self.adversary else 0.0)
+            return terms | {"loss": terms["loss"] + rest}
         noise = _noise(self.model, batch.waveform, self.seed, step, batch.first_row)
         draws = torch.Generator(batch.waveform.device)
         draws.manual_seed(_seed_of(self.seed, step, batch.first_row, MONTE_CARLO))
         adversary = self.adversary
-        if adversary is not None and step < self.objective.config.adversarial.first_step:
+        if adversary is not None and step < config.adversarial.first_step:
             adversary = None
         terms = dict(self.objective(noise, batch.log_mel, batch.waveform, draws, adversary))
         if self.adversary is not adversary:
             assert self.adversary is not None
-            terms["loss"] = terms["loss"] + self.adversary.at_rest()
+            terms["loss"] = terms["loss"] + at_rest(self.adversary)
         return terms
 
     def validate(self, model: Pretrained) -> Validation:

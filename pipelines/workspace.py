@@ -142,6 +142,18 @@ def held_out(
     return loaded
 
 
+def for_validation(
+    manifest: Manifest,
+    count: int,
+    device: torch.device | str,
+    speakers: Sequence[str] = (),
+    pitch: PitchConfig = NO_PITCH,
+) -> list[Utterance]:
+    """Load at most `count` utterances of the validation split, from all over it."""
+    every = max(1, len(UtteranceSet(manifest, "val", speakers, pitch)) // count)
+    return held_out(manifest, "val", count, device, speakers, pitch, every)
+
+
 def pick_device(name: str) -> torch.device:
     """Resolve "auto" to CUDA where there is one, else the CPU.
 

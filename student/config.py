@@ -44,7 +44,7 @@ class StudentConfig:
         kernel_size: taps of each dilated convolution.
         residual_channels: width of every network.
         filter_order: taps of a causal filter after the last flow, whose log-spectrum is linear in
-            the context; 0 for none, as in the papers.
+            the context, or made up with that of a voice; 0 for none, as in the papers.
         initial_std: standard deviation of the untrained student's samples; the training
             pipeline sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
@@ -96,6 +96,12 @@ class StudentConfig:
             raise ValueError(
                 "student.frame_length is 1, expected more with student.excitation.kind "
                 f"{self.excitation.kind!r}"
+            )
+        steps = self.hop_length // self.frame_length
+        if self.excitation.kind == "voice" and steps % self.excitation.filters_per_frame:
+            raise ValueError(
+                f"student.excitation.filters_per_frame is {self.excitation.filters_per_frame}, "
+                f"expected a divisor of the {steps} steps of a conditioning frame"
             )
         if self.filter_order < 0:
             raise ValueError(f"student.filter_order is {self.filter_order}, expected at least 0")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from flows import Fold, FrameContext
 from student.alignment import aligned_cycles
 from student.pitch import MeasuredVoice, Pitch, PitchPredictor
-from student.voice import Envelope, Voice, VoiceState, pulse_train
+from student.voice import Envelope, SourceFilters, Voice, VoiceState, pulse_train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class ExcitationConfig:
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
         voice_order: taps of the filter of "voice" beside the first.
+        voice_channels: width of the layers that make up the voice's filters.
+        filters_per_frame: filters of a voice, and of the noise beside it, per conditioning frame.
         pitch_channels: width of the layers that predict the pitch.
         breath: gain of what the flow draws beside a voice. It is not learnt, and a flow in training
             makes up for it: to be lowered afterwards, where a trained student is too rough.
@@ -36,6 +38,8 @@ class ExcitationConfig:
     fmin_hz: float = 60.0
     fmax_hz: float = 400.0
     voice_order: int = 192
+    voice_channels: int = 256
+    filters_per_frame: int = 1
     pitch_channels: int = 128
     breath: float = 1.0
 
@@ -49,7 +53,7 @@ class ExcitationConfig:
                 f"student.excitation.breath is {self.breath}, expected more than 0, at most 1, and "
                 "1 without a voice"
             )
-        for name in ("voice_order", "pitch_channels"):
+        for name in ("voice_order", "voice_channels", "filters_per_frame", "pitch_channels"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"student.excitation.{name} is {getattr(self, name)}, expected at least 1"
@@ -65,7 +69,7 @@ class Phase(NamedTuple):
     """Where an excitation is between two frames."""
 
     hz: Tensor
-    """Pitch there, shape (B, 1)."""
+    """Pitch there, float64, shape (B, 1); 0 before the first frame."""
     cycles: Tensor
     """Its phase in cycles, float64, shape (B, 1)."""
 
@@ -89,8 +93,9 @@ class ExcitedContext(nn.Module):
     the conditioning: the density given it stays what it is. The waveform's gradient does not reach
     a predicted pitch, which is trained on its own (`Distillation`'s `pitch`).
 
-    With a voice, r more channels carry it folded: the networks read what is voiced of the waveform,
-    and a `ContextShift` after them adds it.
+    With a voice, the last r channels carry it folded: the networks read what is voiced of the
+    waveform, and a `ContextShift` after them adds it. The first `breath_order` + 1 are then the
+    parameters of a filter for the networks' output, see `ContextFilter`.
 
     Args:
         frames: the network of the conditioning, of H channels, followed by those that the pitch
@@ -101,6 +106,7 @@ class ExcitedContext(nn.Module):
         config: range of the pitch.
         pitch_row: row of the conditioning that is log2 of the pitch in Hz, the voicing below it;
             None to predict them.
+        breath_order: taps of the filter beside a voice; 0 for none.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
         the pitch's running phase. arXiv:1904.12088
@@ -114,6 +120,7 @@ class ExcitedContext(nn.Module):
         frame_length: int,
         config: ExcitationConfig,
         pitch_row: int | None = None,
+        breath_order: int = 0,
     ) -> None:
         super().__init__()
         self.frames = frames
@@ -130,7 +137,16 @@ class ExcitedContext(nn.Module):
         self.voice: Voice | None = None
         if config.kind == "voice":
             width = channels + config.pitch_channels * (pitch_row is None)
-            self.voice = Voice(width, frames.num_added, hop_length, config.voice_order)
+            self.voice = Voice(
+                width,
+                frames.num_added,
+                hop_length,
+                config.fmin_hz / config.sample_rate,
+                config.voice_order,
+                config.voice_channels,
+                config.filters_per_frame,
+                breath_order,
+            )
 
     @property
     def margin(self) -> int:
@@ -190,17 +206,35 @@ class ExcitedContext(nn.Module):
         """
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
-            with torch.no_grad():
-                track, voiced = self._track(hidden, features)
-                cycles, hz, phase = self._oscillate(track, state and state.phase)
-            voice = state and state.voice
-            excited, voice = self._excite(hidden, cycles, hz, voiced, voice)
-            state = ExcitationState(phase, voice)
+            excited, state = self.excite(hidden, features, state)
             yield excited
+
+    def excite(
+        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
+    ) -> tuple[Tensor, ExcitationState]:
+        """Add the excitation to what `frames` makes of a piece of conditioning.
+
+        Args:
+            hidden: shape (B, H', n).
+            features: the conditioning, shape (B, M, n).
+            state: what the piece before left.
+        Returns:
+            hidden frames as `forward`'s, and the state for the next piece.
+        """
+        with torch.no_grad():
+            track, voiced = self._track(hidden, features)
+            cycles, hz, phase = self._oscillate(track, state and state.phase)
+        excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
+        return excited, ExcitationState(phase, voice)
 
     def pitch(self, features: Tensor, num_frames: int) -> Pitch:
         """Predict pitch and voicing of L conditioning frames; differentiable."""
         return self._pitch(self.frames(features, num_frames))
+
+    def filters(self, features: Tensor, num_frames: int) -> SourceFilters:
+        """Compute the filters of a voice and of the noise beside it, of L conditioning frames."""
+        assert self.voice is not None
+        return self.voice.filters(self.frames(features, num_frames))
 
     def _pitch(self, hidden: Tensor) -> Pitch:
         assert self.predictor is not None
@@ -239,18 +273,25 @@ class ExcitedContext(nn.Module):
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
         with torch.autocast(hidden.device.type, enabled=False):
             dtype = self.join.weight.dtype
-            voice, state = self.voice(pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state)
+            voice, breath, state = self.voice(
+                pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state
+            )
         folded_voice, _ = self.fold_voice(voice)
-        context = torch.cat([excited, folded_voice.to(excited.dtype)], 1)
-        return context, state
+        # A step's filter is that of its middle.
+        each = self.voice.span // self.fold.factor
+        middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
+        breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
+        parts = [breath.flatten(1, 2).transpose(1, 2), excited.to(dtype), folded_voice]
+        return torch.cat(parts, 1), state
 
     def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
         """Run the phase through L frames: cycles and pitch of each sample, (B, L, hop_length)."""
         hz = hz.double()
         if phase is None:
-            phase = Phase(hz[:, :1], torch.zeros_like(hz[:, :1]))
+            phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))
         hop, rate = self.hop_length, self.config.sample_rate
-        before = torch.cat([phase.hz, hz[:, :-1]], 1)
+        before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
+        before = torch.cat([before, hz[:, :-1]], 1)
         # In whole cycles nothing is lost: the phase of an hour is as exact as that of a second.
         ends = (phase.cycles + ((before + hz) / 2 * (hop / rate)).cumsum(1)).remainder(1.0)
         starts = torch.cat([phase.cycles, ends[:, :-1]], 1)

@@ -1,12 +1,17 @@
 """A student as one pure function, to be traced: noise and log-mel in, waveform out."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from flows import Inverse, Past, fold_weight_norm
-from student.excitation import ExcitedContext
+from student.excitation import ExcitationState, ExcitedContext, Phase
 from student.model import Student
+from student.rendering import context_parts
 from student.spectral_filter import SpectralFilter, SpectralVoice
+from student.voice import VoiceState
 
 
 class WholeStudent(nn.Module):
@@ -29,6 +34,7 @@ class WholeStudent(nn.Module):
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
         self.filters = nn.ModuleList(SpectralFilter(f, span) for f in student._filters)
+        self.given = student._given
         self.voices = nn.ModuleList(Inverse(voice) for voice in student._voices)
         self.eval().requires_grad_(False)
 
@@ -38,15 +44,16 @@ class WholeStudent(nn.Module):
 
     def render(self, x: Tensor, frames: Tensor, past: Past | None) -> Tensor:
         """Map noise and hidden frames (B, H, L) to a waveform."""
+        read, filtering = context_parts(frames, self.given)
         x, _ = self.fold(x)
         for k, network in enumerate(self.networks):
-            shift, log_scale = self.transformer.split(network(x, frames, past))
+            shift, log_scale = self.transformer.split(network(x, read, past))
             x = x * log_scale.exp() + shift
             for rotation in self.rotations[k : k + 1]:
                 x = rotation(x)
         x, _ = self.fold.inverse(x)
         for filter in self.filters:
-            x = filter(x, frames, past)
+            x = filter(x, filtering, past)
         for voice in self.voices:
             x, _ = voice(x, frames)
         return x
@@ -61,23 +68,33 @@ class StreamingStudent(nn.Module):
 
     def __init__(self, student: Student) -> None:
         super().__init__()
-        if student.config.excitation.kind != "none":
-            raise ValueError(
-                f"student.excitation.kind is {student.config.excitation.kind!r}, expected 'none' "
-                "to export a stream"
-            )
         self.whole = WholeStudent(student)
         self.margin = student.config.context_margin
         past, weight = Past(), next(student.parameters())
+        hop = student.config.hop_length
         with past:
-            noise = weight.new_zeros(1, 1, student.config.hop_length)
-            self.whole.render(noise, weight.new_zeros(1, student.config.context_channels, 1), past)
-        self.shapes = [(part.shape[1], part.shape[2]) for part in past.kept]
+            log_mel = weight.new_zeros(1, student.config.num_features, 1 + 2 * self.margin)
+            frames, kept = self.frames(log_mel, 1, None)
+            self.whole.render(weight.new_zeros(1, 1, hop), frames, past)
+        self.shapes = [tuple(part.shape[1:]) for part in (*kept, *past.kept)]
+        self.num_kept = len(kept)
 
     @property
     def state_size(self) -> int:
         """Numbers that a stream remembers."""
-        return sum(channels * length for channels, length in self.shapes)
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def frames(
+        self, log_mel: Tensor, num_frames: int, kept: Sequence[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Compute hidden frames, and what an excitation leaves to the next chunk."""
+        context = self.whole.context
+        if not isinstance(context, ExcitedContext):
+            return context(log_mel, num_frames), []
+        features = log_mel[..., self.margin : self.margin + num_frames]
+        state = None if kept is None else _unpacked(kept)
+        frames, state = context.excite(context.frames(log_mel, num_frames), features, state)
+        return frames, _packed(state, log_mel)
 
     def forward(self, noise: Tensor, log_mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Continue waveforms.
@@ -91,14 +108,28 @@ class StreamingStudent(nn.Module):
         Returns:
             waveform, shape (B, 1, n * hop_length); the state after it.
         """
-        frames = self.whole.context(log_mel, log_mel.shape[-1] - 2 * self.margin)
-        parts = state.split([channels * length for channels, length in self.shapes], 1)
-        past = Past(
-            [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
-        )
+        parts = state.split([math.prod(shape) for shape in self.shapes], 1)
+        parts = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        num_frames = log_mel.shape[-1] - 2 * self.margin
+        frames, kept = self.frames(log_mel, num_frames, parts[: self.num_kept])
+        past = Past(parts[self.num_kept :])
         with past:
             waveform = self.whole.render(noise, frames, past)
-        return waveform, torch.cat([kept.flatten(1) for kept in past.kept], 1)
+        return waveform, torch.cat([part.flatten(1) for part in (*kept, *past.kept)], 1)
+
+
+def _packed(state: ExcitationState, like: Tensor) -> list[Tensor]:
+    """Return what an excitation remembers, of the type of `like`."""
+    rough = state.phase.cycles.to(like)
+    # In 32 bits a phase would be off by more with every chunk: what is missing goes along.
+    fine = (state.phase.cycles - rough).to(like)
+    return [state.phase.hz.to(like), rough, fine, *(state.voice or ())]
+
+
+def _unpacked(kept: Sequence[Tensor]) -> ExcitationState:
+    hz, rough, fine, *voice = kept
+    phase = Phase(hz.double(), rough.double() + fine.double())
+    return ExcitationState(phase, VoiceState(*voice) if voice else None)
 
 
 def _as_convolution(matrix: Tensor) -> nn.Conv1d:

@@ -13,6 +13,8 @@ from flows import (
     CausalConvolution,
     ChainWeights,
     Compose,
+    ContextFilter,
+    ContextPart,
     ContextShift,
     Engine,
     Flow,
@@ -33,7 +35,14 @@ from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
 from student.pitch import MeasuredVoice
-from student.rendering import Renderer, draw_frames, frames_at_once, in_pieces, student_engine
+from student.rendering import (
+    Renderer,
+    context_parts,
+    draw_frames,
+    frames_at_once,
+    in_pieces,
+    student_engine,
+)
 from student.sample import StudentSample
 from student.voice import Envelope
 
@@ -77,26 +86,40 @@ class Student(Pretrained):
         self.context: FrameContext | ExcitedContext = frame_context
         if config.excitation.kind != "none":
             self.context = ExcitedContext(
-                frame_context, hidden, config.hop_length, r, config.excitation, config.pitch_row
+                frame_context,
+                hidden,
+                config.hop_length,
+                r,
+                config.excitation,
+                config.pitch_row,
+                config.filter_order,
             )
         self.transformer = Affine(config.log_scale_floor)
         excitation = config.excitation
         voices = [ContextShift(r, excitation.breath)] if excitation.kind == "voice" else []
         channels = hidden + r * len(voices)
+        # With a voice, the context begins with the filter's own parameters.
+        self._given = given = config.filter_order + 1 if voices and config.filter_order else 0
         networks = [
             WaveNet(size, self.transformer.num_params, r, channels) for size in config.wavenets
         ]
         rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]
-        filters = []
+        filters: list[CausalConvolution] = []
         if config.filter_order:
-            filters = [CausalConvolution(config.filter_order, context_channels=channels)]
+            filters = [
+                ContextFilter(config.filter_order)
+                if given
+                else CausalConvolution(config.filter_order, context_channels=channels)
+            ]
         self.fold = Fold(r)
         steps: list[Transform] = [Inverse(self.fold)] if r > 1 else []
         for k, network in enumerate(networks):
-            steps.append(iaf(network, self.transformer))
+            step = iaf(network, self.transformer)
+            steps.append(ContextPart(step, given, None) if given else step)
             steps += [Inverse(rotation) for rotation in rotations[k : k + 1]]
         steps += [self.fold] if r > 1 else []
-        steps += [Inverse(filter) for filter in filters]
+        after = [Inverse(filter) for filter in filters]
+        steps += [ContextPart(step, 0, given) for step in after] if given else after
         steps += voices
         # Compose runs from data to noise: the last step of sampling comes first.
         self.flow = Flow(BASES[config.base](), Compose(reversed(steps)))
@@ -145,9 +168,9 @@ class Student(Pretrained):
     def set_initial_std(self, std: float) -> None:
         """Set the last flow's log-scale bias so that fresh samples have this deviation.
 
-        An untrained voice gets it, too.
+        An untrained voice gets it, too, and so does the filter beside it, in the flow's place.
         """
-        log_scale = math.log(std / self.flow.base.std)
+        log_scale = 0.0 if self._given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
         self._networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
         if isinstance(self.context, ExcitedContext):
@@ -163,6 +186,22 @@ class Student(Pretrained):
         self.config = dataclasses.replace(self.config, excitation=excitation)
         for voice in self._voices:
             voice.gain = breath
+
+    def sharpen(self, amount: float) -> None:
+        """Deepen the spectrum of a trained voice, once and for all: what is learnt is an average.
+
+        Args:
+            amount: by which the log-spectrum is multiplied, but for its tilt and broad shape, less
+                1; the level stays the same on average.
+        Raises:
+            ValueError: if it is not between 0 and 1, or there is no voice.
+        References:
+            The postfilter of Yoshimura et al. (2005) for spectra from a statistical model.
+        """
+        voice = self.context.voice if isinstance(self.context, ExcitedContext) else None
+        if voice is None or not 0 <= amount <= 1:
+            raise ValueError(f"amount is {amount}, expected 0 to 1, of a student with a voice")
+        voice.sharpen(amount)
 
     def forward(
         self, z: Tensor, log_mel: Tensor, measured: MeasuredVoice | None = None
@@ -184,11 +223,12 @@ class Student(Pretrained):
             raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
         given = () if measured is None else (measured,)
         frames = self.context(log_mel, samples // hop, *given)
+        read, filtering = context_parts(frames, self._given)
         noise, _ = self.fold(z)
         x, loc = noise, torch.zeros_like(noise)
         log_scales = []
         for k, network in enumerate(self._networks):
-            shift, log_scale = self.transformer.split(network(x, frames))
+            shift, log_scale = self.transformer.split(network(x, read))
             scale = log_scale.exp()
             x, loc = x * scale + shift, loc * scale + shift
             log_scales.append(log_scale)
@@ -203,7 +243,7 @@ class Student(Pretrained):
             self.fold.inverse(part)[0] for part in (x, loc, log_scale, *log_scales)
         )
         for filter in self._filters:
-            shift, log_gain = filter.shift_and_log_scale(x, frames)
+            shift, log_gain = filter.shift_and_log_scale(x, filtering)
             gain = log_gain.exp()
             x, loc, log_scale = x * gain + shift, loc * gain + shift, log_scale + log_gain
             log_scales.append(log_gain)
@@ -290,6 +330,7 @@ class Student(Pretrained):
                     frames,
                     self.choose_engine(engine)[0],
                     self._voices,
+                    self._given,
                 )
             noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
             yield renderer(noise * temperature, frames)

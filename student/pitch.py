@@ -74,15 +74,16 @@ def pitch_bins(fmin_hz: float, fmax_hz: float) -> int:
     return 1 + math.ceil(BINS_PER_OCTAVE * math.log2(fmax_hz / fmin_hz))
 
 
-def between_ends(ends: Tensor, hop_length: int) -> Tensor:
-    """Go linearly from the end of each frame to that of the next; the first frame stays as it ends.
+def between_ends(ends: Tensor, hop_length: int, before: Tensor | None = None) -> Tensor:
+    """Go linearly from the end of each frame to that of the next.
 
     Args:
         ends: values at the ends of frames, shape (B, L).
         hop_length: samples per frame.
+        before: at the start of the first, shape (B, 1); default: as it ends.
     Returns:
         values at each sample, shape (B, L, hop_length).
     """
-    starts = torch.cat([ends[:, :1], ends[:, :-1]], 1)
+    starts = torch.cat([ends[:, :1] if before is None else before, ends[:, :-1]], 1)
     rise = torch.arange(1, hop_length + 1, dtype=ends.dtype, device=ends.device) / hop_length
     return torch.lerp(starts[..., None], ends[..., None], rise)

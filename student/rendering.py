@@ -52,6 +52,16 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
     return chosen, said
 
 
+def context_parts(frames: Tensor, given: int) -> tuple[Tensor, Tensor]:
+    """Return what the networks and what the filter after them sees of hidden frames (B, H, L).
+
+    Args:
+        frames: hidden frames; the first channels are the filter's parameters, if they are given.
+        given: how many; 0 where all of them see all.
+    """
+    return (frames[:, given:], frames[:, :given]) if given else (frames, frames)
+
+
 class Renderer:
     """Turn noise into a waveform that continues from call to call.
 
@@ -62,6 +72,7 @@ class Renderer:
         like: a tensor with the noise's batch, dtype and device.
         engine: see `flows.choose_engine`.
         voices: what the context carries, none or one; added last.
+        given: channels of the context that are the filter's own; see `context_parts`.
     """
 
     def __init__(
@@ -72,6 +83,7 @@ class Renderer:
         like: Tensor,
         engine: Engine,
         voices: Sequence[ContextShift] = (),
+        given: int = 0,
     ) -> None:
         self._networks = networks = weights.networks
         self._matrices: list[Tensor] = []
@@ -79,6 +91,7 @@ class Renderer:
         self._transformer = transformer
         self._filters = filters
         self._voices = voices
+        self._given = given
         self._past = Past()
         self._chain: CompiledChain | None = None
         self._stacks: list[FusedStack | None] = [None] * len(networks)
@@ -97,15 +110,16 @@ class Renderer:
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
         """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
+        read, filtering = context_parts(frames, self._given)
         x, _ = self._fold(z)
         with self._past as past:
             if self._chain is not None:
-                x = self._chain(x, frames)
+                x = self._chain(x, read)
             else:
                 for k, (network, stack) in enumerate(
                     zip(self._networks, self._stacks, strict=True)
                 ):
-                    params = network(x, frames, past, stack)
+                    params = network(x, read, past, stack)
                     shift, log_scale = self._transformer.split(params)
                     x = x * log_scale.exp() + shift
                     for matrix in self._matrices[k : k + 1]:
@@ -113,7 +127,7 @@ class Renderer:
                             x = matrix @ x
             x, _ = self._fold.inverse(x)
             for filter in self._filters:
-                shift, log_scale = filter.shift_and_log_scale(x, frames, past)
+                shift, log_scale = filter.shift_and_log_scale(x, filtering, past)
                 x = x * log_scale.exp() + shift
         for voice in self._voices:
             x, _ = voice.inverse(x, frames)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flows import CausalConvolution, Past
 from flows.past import with_past
-from student.voice import Voice
+from student.voice import Voice, cepstra
 
 
 class CepstralTaps(nn.Module):
@@ -16,16 +16,17 @@ class CepstralTaps(nn.Module):
 
     Args:
         order: taps, K.
+        points: of the transform.
         like: a tensor with the dtype and device wanted.
     """
 
     to_spectrum: Tensor
     to_taps: Tensor
 
-    def __init__(self, order: int, like: Tensor) -> None:
+    def __init__(self, order: int, points: int, like: Tensor) -> None:
         super().__init__()
-        self.register_buffer("to_spectrum", _analysis(1, order, 8 * order)[..., None].to(like))
-        self.register_buffer("to_taps", _synthesis(1, order, 8 * order)[..., None].to(like))
+        self.register_buffer("to_spectrum", _analysis(1, order, points)[..., None].to(like))
+        self.register_buffer("to_taps", _synthesis(1, order, points)[..., None].to(like))
 
     def forward(self, cepstrum: Tensor) -> Tensor:
         """Map cepstra (B, L, K) to taps (B, K, L), nearest sample first."""
@@ -45,21 +46,35 @@ class SpectralVoice(Voice):
     """
 
     def __init__(self, voice: Voice) -> None:
-        order, channels = voice.filter.order, voice.hidden.in_channels
-        num_features = voice.filter.context_channels - channels
-        super().__init__(channels, num_features, voice.hop_length, order)
-        self.hidden, self.filter = voice.hidden, voice.filter
-        self.taps = CepstralTaps(order, voice.filter.bias)
+        super().__init__(
+            voice.channels,
+            voice.num_features,
+            voice.hop_length,
+            voice.lowest,
+            voice.order,
+            voice.second.out_channels,
+            voice.filters_per_frame,
+            voice.breath_order,
+        )
+        self.first, self.second, self.heads = voice.first, voice.second, voice.heads
+        self.highpass_taps = voice.highpass_taps
+        self.from_cepstra = CepstralTaps(voice.order, voice.points, voice.second.weight)
 
-    def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-gains (B, 1, L) and taps (B, 1, L, K)."""
-        log_gain, cepstrum = self.filter.cepstra(pulses, hidden)
-        return log_gain, self.taps(cepstrum[:, 0]).transpose(1, 2)[:, None]
+    def taps(self, raw: Tensor) -> Tensor:
+        """As `Voice.taps`."""
+        rest = self.from_cepstra(cepstra(raw)).transpose(1, 2)
+        return torch.cat([torch.ones_like(raw[..., :1]), rest], -1) * raw[..., :1].exp()
 
-    def convolve(self, blocks: Tensor, taps: Tensor) -> Tensor:
-        """Filter each block by its filters; shapes as `Voice.convolve`'s."""
+    def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Voice.convolve`."""
         windows = blocks.unfold(-1, taps.shape[-1], 1)
-        return (windows @ taps.flip(-1).transpose(2, 3)).transpose(2, 3)
+        pairs = torch.stack([taps[:, :-1], taps[:, 1:]], -1).flip(2)
+        before, after = (windows @ pairs).unbind(-1)
+        return before, after
+
+    def highpass(self, extended: Tensor) -> Tensor:
+        """As `Voice.highpass`."""
+        return F.conv1d(extended[:, None], self.highpass_taps.flip(0)[None, None])[:, 0]
 
 
 class SpectralFilter(nn.Module):
@@ -84,7 +99,7 @@ class SpectralFilter(nn.Module):
         order = filter.order
         self.reach = span + order - 1
         points = 1 << (self.reach - 1).bit_length()
-        self.taps = CepstralTaps(order, filter.bias)
+        self.taps = CepstralTaps(order, 8 * order, filter.bias)
         matrices = {
             "of_taps": _analysis(0, order, points).flip(1),  # nearest sample last
             "of_block": _analysis(0, self.reach, points),

@@ -3,15 +3,31 @@
 import math
 from typing import NamedTuple
 
+import numpy
 import torch
 import torch.nn.functional as F
+from scipy import fft, signal
 from torch import Tensor, nn
 
-from flows import CausalConvolution
+from flows import taps_from_cepstrum
+from student.pitch import between_ends
 
 SPREAD = 0.85
 """Nats that bands of magnitudes read too much of speech, whose harmonics glide through a window and
 spread over more bins (measured)."""
+
+BREATH_BELOW, NOISE_BELOW = 1.5, 0.5
+"""Nats that untrained filters of noise, beside a voice and without one, are below a voice's."""
+
+
+FINE = 10
+"""Cepstral coefficients before this one are a spectrum's tilt and broad shape."""
+LOUDER = 0.75
+"""Nats of amplitude that a voice gains by each part that its finer cepstrum is multiplied by, above
+one (measured)."""
+LOUDEST = 2.0
+"""Of a voice. Frames that are no sound's may ask for any: the networks, which read it, would answer
+with numbers beyond all bounds."""
 
 
 class Envelope(NamedTuple):
@@ -31,44 +47,173 @@ class Envelope(NamedTuple):
 
 
 class VoiceState(NamedTuple):
-    """What the voice of one piece leaves to the next."""
+    """What the voice of one piece leaves to the next; all zeros where there was none."""
 
     taps: Tensor
     """Filter at the end of the last frame, shape (B, 1, K + 1)."""
     pulses: Tensor
     """The last K samples of the pulses, shape (B, 1, K)."""
+    voicing: Tensor
+    """Gain at the end of the last frame, shape (B, 1)."""
+    breath: Tensor
+    """Parameters of the breath's filter there, shape (B, 1, J + 1), without channels if there is
+    none."""
+    goes_on: Tensor
+    """1 where there was a piece before, shape (B, 1)."""
+    unfiltered: Tensor
+    """Last samples before the high-pass, shape (B, N)."""
+
+
+class SourceFilters(NamedTuple):
+    r"""Filters at each of N places, by log-gain and parameters :math:`k\,c_k` of the cepstrum."""
+
+    voice: Tensor
+    """Of the pulses, shape (B, N, K + 1)."""
+    breath: Tensor
+    """Of the noise beside a voice, shape (B, N, J + 1)."""
+    noise: Tensor
+    """Of the noise where there is no voice, shape (B, N, J + 1)."""
+
+
+class FilterHead(nn.Conv1d):
+    """Parameters of filters, linear in a hidden layer and the features.
+
+    Args:
+        width: channels of the hidden layer, which come first.
+        num_features: channels of the features.
+        order: taps of each filter beside the first, K.
+        filters_per_frame: S.
+    """
+
+    def __init__(self, width: int, num_features: int, order: int, filters_per_frame: int) -> None:
+        super().__init__(width + num_features, (order + 1) * filters_per_frame, 1)
+        self.width, self.order, self.filters_per_frame = width, order, filters_per_frame
+        nn.init.zeros_(self.weight)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    @property
+    def log_gains(self) -> Tensor:
+        """What is added to each filter's log-gain, shape (S,): a view."""
+        assert self.bias is not None
+        return self.bias.view(self.filters_per_frame, -1)[:, 0]
+
+    def forward(self, read: Tensor) -> Tensor:
+        """Map frames (B, width + num_features, L) to parameters (B, L * S, K + 1)."""
+        found: Tensor = super().forward(read).unflatten(1, (self.filters_per_frame, -1))
+        return found.permute(0, 3, 1, 2).flatten(1, 2)
+
+    @torch.no_grad()
+    def sharpen(self, amount: float) -> None:
+        """Multiply the finer cepstrum by 1 + amount, at the same level on average."""
+        assert self.bias is not None
+        rows = (self.filters_per_frame, self.order + 1, -1)
+        self.weight.view(rows)[:, FINE:] *= 1 + amount
+        self.bias.view(rows)[:, FINE:] *= 1 + amount
+        self.log_gains.sub_(LOUDER * amount)
+
+    def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
+        """Read the filter off the features nearest to it.
+
+        Args:
+            slope: of the parameters, by the first features of a frame, shape (K + 1, M).
+            constant: of the parameters, shape (K + 1,).
+            per_frame: features of a frame.
+        """
+        steps, bands = self.filters_per_frame, slope.shape[1]
+        weight = self.weight[:, self.width :, 0].view(steps, self.order + 1, -1, per_frame)
+        frames = weight.shape[2]
+        for step in range(steps):
+            # The middle of a frame is where the conditioning looks.
+            place = (frames - 1) // 2 + (step + 1) / steps - 0.5
+            for frame in range(frames):
+                share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))
+                weight[step, :, frame, :bands] = (share * slope).to(weight)
+        assert self.bias is not None
+        self.bias.copy_(constant.repeat(steps))
 
 
 class Voice(nn.Module):
-    r"""Filter a pulse train by a response that follows the hidden frames.
+    r"""Filter a pulse train by a response that follows the hidden frames; filters for noise beside.
 
     .. math:: v_t = \sum_{k=0}^{K} h_{t,k}\, p_{t-k}, \qquad p_t = \sqrt{\tfrac{2}{M}}
               \sum_{m=1}^{M} \cos m\phi_t, \qquad M = \lfloor f_s / 2 f_t \rfloor
 
-    The filter has minimum phase, as a vocal tract excited by its folds nearly has. Its log-spectrum
-    is linear in a hidden layer and the conditioning at the end of each frame; between the ends the
-    taps go linearly from the one to the other, and to zero where a frame is unvoiced.
+    The filters have minimum phase, as a vocal tract excited by its folds nearly has. Their
+    log-spectra are linear in a hidden layer and the conditioning around the end of a frame; there
+    are S of them for each frame, evenly spaced, the last at its end. From the one to the next the
+    pulses' taps go linearly, and to zero where a frame is unvoiced; the log-spectrum of the noise
+    goes linearly from that beside a voice to that without one.
+
+    Where pitch or filter move, so does what a pulse has below its pitch: thuds that no voice has. A
+    high-pass at the lowest pitch takes them out.
 
     Args:
         channels: of the hidden frames, H.
         num_features: of the conditioning around the end of a frame.
         hop_length: samples per frame.
-        order: taps of the filter beside the first, K.
+        lowest: pitch of all, over the sample rate.
+        order: taps of the pulses' filter beside the first, K.
+        width: of the hidden layers.
+        filters_per_frame: S, divides hop_length.
+        breath_order: taps of the noise's filter beside the first, J; 0 for no such filter.
     References:
         Speech analysis and synthesis by linear prediction (Atal & Hanauer, 1971).
         DDSP (Engel et al., 2020), sec. 3: a filter at frame rate, differentiable. arXiv:2001.04643
+        WORLD (Morise et al., 2016): pulses and noise, each by its own spectral envelope.
     """
 
-    def __init__(self, channels: int, num_features: int, hop_length: int, order: int) -> None:
+    highpass_taps: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        num_features: int,
+        hop_length: int,
+        lowest: float,
+        order: int,
+        width: int,
+        filters_per_frame: int = 1,
+        breath_order: int = 0,
+    ) -> None:
         super().__init__()
+        self.channels, self.num_features = channels, num_features
         self.hop_length = hop_length
-        self.hidden = nn.Conv1d(channels, channels, 1)
-        self.filter = CausalConvolution(order, context_channels=channels + num_features)
+        self.order, self.breath_order = order, breath_order
+        self.filters_per_frame = filters_per_frame
+        self.lowest = lowest
+        self.register_buffer("highpass_taps", highpass_response(lowest), persistent=False)
+        self.first = nn.Conv1d(channels + num_features, width, 1)
+        self.second = nn.Conv1d(width, width, 1)
+        orders = [order] + [breath_order] * 2 * (breath_order > 0)
+        self.heads = nn.ModuleList(
+            FilterHead(width, num_features, order, filters_per_frame) for order in orders
+        )
+
+    @property
+    def _filter_heads(self) -> list["FilterHead"]:
+        return [head for head in self.heads if isinstance(head, FilterHead)]
+
+    @property
+    def num_breath(self) -> int:
+        """Parameters of a filter of noise; 0 if there is none."""
+        return self.breath_order + 1 if self.breath_order else 0
+
+    @property
+    def points(self) -> int:
+        """Of the transform from a cepstrum to taps: a voice has died away by their end."""
+        return 4 * self.order
+
+    @property
+    def span(self) -> int:
+        """Samples from one filter to the next."""
+        return self.hop_length // self.filters_per_frame
 
     def set_initial_std(self, std: float) -> None:
-        """Give an untrained filter the gain that makes unit power this deviation."""
+        """Give untrained filters the gain that makes unit power this deviation."""
         with torch.no_grad():
-            self.filter.bias[0] = torch.tensor(std).log()
+            for head in self._filter_heads:
+                head.log_gains.fill_(math.log(std))
 
     @torch.no_grad()
     def set_envelope(
@@ -85,50 +230,63 @@ class Voice(nn.Module):
             pitch_hz: a usual pitch.
             sample_rate: Hz.
         """
-        bands, channels = envelope.hz.shape[0], self.hidden.in_channels
-        frames = (self.filter.context_channels - channels) // mean.shape[0]
-        points = 8 * self.filter.order
-        hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
-        place = torch.searchsorted(envelope.hz.double(), hz).clamp(1, bands - 1)
-        low, high = envelope.hz.double()[place - 1], envelope.hz.double()[place]
-        rise = ((hz - low) / (high - low)).clamp(0, 1)
-        between = torch.zeros(points, bands, dtype=hz.dtype)
-        between[torch.arange(points), place - 1] = 1 - rise
-        between[torch.arange(points), place] += rise
-        index = torch.arange(self.filter.order + 1).double()
-        cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
-        # Half the constant: c_k has a factor of 2, the gain has none. The filter's parameters are
-        # the gain and k c_k.
-        cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
-        raw = cosines @ between  # (K + 1, bands)
+        bands = envelope.hz.shape[0]
         # A pulse train of unit power has M harmonics of amplitude sqrt(2 / M).
         level = math.log(pitch_hz) - 0.5 * math.log(4 * pitch_hz / sample_rate) - SPREAD
         constant = envelope.scale * mean[:bands].double() + envelope.offset.double() + level
-        assert self.filter.projection is not None
-        weight = self.filter.projection.weight[:, channels:, 0].unflatten(1, (frames, -1))
-        found = raw * (envelope.scale * std[:bands].double())
-        nearest = slice((frames - 1) // 2, frames // 2 + 1)  # the two on each side of the end
-        share = (found / len(range(frames)[nearest]))[:, None]
-        weight[:, nearest, :bands] = share.to(weight)
-        self.filter.bias[:, 0] = (raw @ constant).to(self.filter.bias)
+        slope = envelope.scale * std[:bands].double()
+        for head, lower in zip(self._filter_heads, (0.0, BREATH_BELOW, NOISE_BELOW), strict=False):
+            of_bands = _cepstra_of_bands(head.order, envelope.hz.double(), sample_rate)
+            head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
+            head.log_gains.sub_(lower)
 
-    def response(self, pulses: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-gains (B, 1, L) and taps (B, 1, L, K) at the ends of frames."""
-        return self.filter.filters(pulses, hidden)
+    def sharpen(self, amount: float) -> None:
+        """Deepen the spectrum of the pulses' filter; see `Student.sharpen`."""
+        self._filter_heads[0].sharpen(amount)
 
-    def convolve(self, blocks: Tensor, taps: Tensor) -> Tensor:
-        """Filter blocks of pulses by each of several filters.
+    def at_rest(self, like: Tensor) -> VoiceState:
+        """Return the state before the first piece, of a batch (B, ...)."""
+        sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
+        sizes += [(len(self.highpass_taps) - 1,)]
+        return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
+
+    def filters(self, frames: Tensor) -> SourceFilters:
+        """Compute the filters of L frames, S of each; frames as `forward`'s."""
+        features = frames[:, self.channels :]
+        hidden = F.leaky_relu(self.first(frames), 0.2)
+        hidden = hidden + F.leaky_relu(self.second(hidden), 0.2)
+        read = torch.cat([hidden, features], 1)
+        found = [head(read) for head in self.heads]
+        if not self.breath_order:
+            found += [found[0][..., :0]] * 2
+        return SourceFilters(*found)
+
+    def taps(self, raw: Tensor) -> Tensor:
+        """Turn parameters (B, N, K + 1) into taps, the first one included; same shape."""
+        rest = taps_from_cepstrum(cepstra(raw), self.points)
+        return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
+
+    def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
+        """Filter blocks of pulses by the filter before and by that at their end.
 
         Args:
-            blocks: a frame's pulses and the K before them, shape (B, L, K + hop_length).
-            taps: of each frame's filters, shape (B, L, n, K + 1).
+            blocks: pulses and the K before them, shape (B, N, K + span).
+            taps: N + 1 filters, shape (B, N + 1, K + 1).
         Returns:
-            shape (B, L, n, hop_length).
+            shape (B, N, span) each.
         """
         points = blocks.shape[-1]  # what wraps around falls on the K samples that are left out
-        spectra = torch.fft.rfft(taps, n=points) * torch.fft.rfft(blocks)[:, :, None]
-        filtered: Tensor = torch.fft.irfft(spectra, n=points)[..., self.filter.order :]
-        return filtered
+        spectra, driven = torch.fft.rfft(taps, n=points), torch.fft.rfft(blocks)
+        before: Tensor = torch.fft.irfft(spectra[:, :-1] * driven, n=points)
+        after: Tensor = torch.fft.irfft(spectra[:, 1:] * driven, n=points)
+        return before[..., self.order :], after[..., self.order :]
+
+    def highpass(self, extended: Tensor) -> Tensor:
+        """Filter a signal that the past its filter reads precedes: (B, N + T) to (B, T)."""
+        points = fft.next_fast_len(extended.shape[-1], real=True)
+        spectrum = torch.fft.rfft(self.highpass_taps, n=points)
+        filtered: Tensor = torch.fft.irfft(torch.fft.rfft(extended, n=points) * spectrum, n=points)
+        return filtered[:, len(self.highpass_taps) - 1 : extended.shape[-1]]
 
     def forward(
         self,
@@ -136,7 +294,7 @@ class Voice(nn.Module):
         frames: Tensor,
         voicing: Tensor,
         state: VoiceState | None = None,
-    ) -> tuple[Tensor, VoiceState]:
+    ) -> tuple[Tensor, Tensor, VoiceState]:
         """Filter the pulses of L frames.
 
         Args:
@@ -146,24 +304,81 @@ class Voice(nn.Module):
             voicing: gain of each frame's end, 0 to 1, shape (B, L).
             state: what the piece before left.
         Returns:
-            v, shape (B, 1, L * hop_length), and the state for the next piece.
+            v, shape (B, 1, L * hop_length); parameters of the noise's filter, shape
+            (B, L * S + 1, J + 1), from the start of the piece to its end; the state for the next.
         """
-        order, hop = self.filter.order, self.hop_length
-        hidden, features = frames.tensor_split([self.hidden.in_channels], 1)
-        read = torch.cat([F.leaky_relu(self.hidden(hidden), 0.2), features], 1)
-        log_gain, taps = self.response(pulses, read)
-        taps = F.pad(taps, (1, 0), value=1.0) * log_gain.exp()[..., None]
-        taps = (taps * voicing[:, None, :, None]).flatten(0, 1)  # (B, L, K + 1)
+        order, span = self.order, self.span
+        filters = self.filters(frames)
         if state is None:
-            state = VoiceState(taps[:, :1], pulses.new_zeros(pulses.shape[0], 1, order))
-        before = torch.cat([state.taps, taps[:, :-1]], 1)
+            state = self.at_rest(pulses)
+        goes_on = state.goes_on > 0
+        before = torch.where(goes_on, state.voicing, voicing[:, :1])
+        gain = between_ends(voicing, self.filters_per_frame, before).flatten(1)[..., None]
+        taps = self.taps(filters.voice) * gain
+        breath = torch.lerp(filters.noise, filters.breath, gain)
+        # Nothing is known of what precedes the first filters: they are taken to have been there.
+        first_taps = torch.where(goes_on[..., None], state.taps, taps[:, :1])
+        first_breath = torch.where(goes_on[..., None], state.breath, breath[:, :1])
+        taps, breath = torch.cat([first_taps, taps], 1), torch.cat([first_breath, breath], 1)
         extended = torch.cat([state.pulses, pulses], -1)[:, 0]
-        blocks = extended.unfold(-1, hop + order, hop)
-        first, last = self.convolve(blocks, torch.stack([before, taps], 2)).unbind(2)
-        rise = torch.arange(1, hop + 1, dtype=pulses.dtype, device=pulses.device) / hop
-        voice = torch.lerp(first, last, rise).flatten(1)
-        state = VoiceState(taps[:, -1:], extended[:, None, extended.shape[-1] - order :].clone())
-        return voice[:, None], state
+        first, last = self.convolve(extended.unfold(-1, span + order, span), taps)
+        rise = torch.arange(1, span + 1, dtype=pulses.dtype, device=pulses.device) / span
+        unfiltered = torch.cat([state.unfiltered, torch.lerp(first, last, rise).flatten(1)], -1)
+        voice = self.highpass(unfiltered).clamp(-LOUDEST, LOUDEST)
+        end = extended[:, None, extended.shape[-1] - order :].clone()
+        ones = torch.ones_like(voicing[:, -1:])
+        past = unfiltered[:, voice.shape[1] :].clone()
+        state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:], ones, past)
+        return voice[:, None], breath, state
+
+
+def highpass_response(cutoff: float) -> Tensor:
+    """Return the impulse response of a Butterworth high-pass of order 4, for three periods.
+
+    Args:
+        cutoff: frequency of -3 dB, over the sample rate.
+    """
+    impulse = numpy.zeros(math.ceil(3 / cutoff))
+    impulse[0] = 1.0
+    sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
+    return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())
+
+
+def cepstra(raw: Tensor) -> Tensor:
+    r"""Return c_1 .. c_K of parameters (..., K + 1): a log-gain and :math:`k\,c_k`."""
+    # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
+    return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
+
+
+def log_power_spectra(raw: Tensor, points: int) -> Tensor:
+    r"""Return :math:`2 \log|H|` at the frequencies of a transform, nats.
+
+    Args:
+        raw: a log-gain and :math:`k\,c_k`, shape (..., K + 1), K < points / 2.
+        points: of the transform.
+    Returns:
+        shape (..., points / 2 + 1).
+    """
+    sequence = torch.cat([raw[..., :1], cepstra(raw)], -1)
+    spectrum: Tensor = 2 * torch.fft.rfft(sequence, n=points).real
+    return spectrum
+
+
+def _cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
+    """Map a log-spectrum given in the middles of bands (M,) to a log-gain and k c_k: (K + 1, M)."""
+    bands, points = band_hz.shape[0], 8 * order
+    hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
+    place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)
+    low, high = band_hz[place - 1], band_hz[place]
+    rise = ((hz - low) / (high - low)).clamp(0, 1)
+    between = torch.zeros(points, bands, dtype=hz.dtype)
+    between[torch.arange(points), place - 1] = 1 - rise
+    between[torch.arange(points), place] += rise
+    index = torch.arange(order + 1).double()
+    cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
+    # Half the constant: c_k has a factor of 2, the gain has none.
+    cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
+    return cosines @ between
 
 
 def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:

@@ -37,7 +37,13 @@ EXCITED_STUDENT = dataclasses.replace(
 )
 VOICED_STUDENT = dataclasses.replace(
     EXCITED_STUDENT,
-    excitation=dataclasses.replace(EXCITED_STUDENT.excitation, kind="voice", voice_order=9),
+    excitation=dataclasses.replace(
+        EXCITED_STUDENT.excitation,
+        kind="voice",
+        voice_order=9,
+        voice_channels=5,
+        filters_per_frame=2,
+    ),
 )
 FILTERED_STUDENT = dataclasses.replace(STUDENT, filter_order=5)
 

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill import AdversarialConfig, Adversary, Distillation, DistillationConfig, SpectralConfig
+from distill import (
+    AdversarialConfig,
+    Adversary,
+    Distillation,
+    DistillationConfig,
+    SpectralConfig,
+    at_rest,
+)
 from distill.adversarial import discriminator_loss, generator_loss
 from tests.models import HOP, make_mel, make_student, make_teacher
 
@@ -51,7 +58,7 @@ def test_each_sides_gradient_reaches_that_side_alone() -> None:
 
 def test_at_rest_every_parameter_has_a_gradient_of_zero() -> None:
     adversary = make_adversary()
-    adversary.at_rest().backward()
+    at_rest(adversary).backward()
     assert all(p.grad is not None and not p.grad.any() for p in adversary.parameters())
 
 

@@ -23,6 +23,7 @@ from tests.models import (
     HOP,
     STUDENT,
     TEACHER,
+    VOICED_STUDENT,
     make_mel,
     make_student,
     make_teacher,
@@ -129,6 +130,38 @@ def test_a_student_without_excitation_has_no_such_term() -> None:
     config = DistillationConfig(spectral=SPECTRAL)
     objective = Distillation(make_student(config=FRAME_STUDENT), make_teacher(), config)
     assert "pitch" not in objective(*make_batch())
+
+
+@pytest.mark.parametrize("filter_order", [0, 5])
+def test_filters_learn_beside_the_pitch_without_a_sample(filter_order: int) -> None:
+    student = make_student(config=dataclasses.replace(VOICED_STUDENT, filter_order=filter_order))
+    config = DistillationConfig(spectral=SPECTRAL, voice_weight=2.0)
+    objective = Distillation(student, make_teacher(), config, measure_voice=measure_voice)
+    _, mel, recording = make_batch()
+    before = objective.score_excitation(mel, recording)
+    assert set(before) == {"loss", "pitch", "voice"}
+    torch.testing.assert_close(before["loss"], before["pitch"] + 2 * before["voice"])
+    before["loss"].backward()
+    context = student.context
+    assert isinstance(context, ExcitedContext)
+    assert context.voice is not None
+    learnt = [*context.frames.parameters(), *context.voice.parameters()]
+    learnt += [*context.predictor.parameters()]
+    assert all(p.grad is not None for p in learnt)
+    assert all(p.grad is None for network in student._networks for p in network.parameters())
+    optimizer = torch.optim.Adam(learnt, lr=5e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        objective.score_excitation(mel, recording)["loss"].backward()
+        optimizer.step()
+    after = objective.score_excitation(mel, recording)
+    for name in ("pitch", "voice"):
+        assert float(after[name]) < 0.9 * float(before[name])
+    whole = objective(*make_batch())
+    sample = student(*make_batch()[:2], measure_voice(recording))
+    torch.testing.assert_close(
+        whole["loss"], objective.score(sample, mel, recording)["loss"] + after["loss"]
+    )
 
 
 def test_an_excitation_needs_a_measured_voice() -> None:

@@ -1,4 +1,4 @@
-"""How far a voice is from what is periodic in a recording."""
+"""What a recording is made of, and how far filters are from it."""
 
 import math
 
@@ -6,10 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.voice import band_powers, periodic_powers, voice_distance
-from student.voice import pulse_train
+from distill.envelope import envelope_points
+from distill.voice import (
+    SourceSpectra,
+    band_powers,
+    filters_distance,
+    periodic_powers,
+    source_spectra,
+)
+from student.voice import SourceFilters, pulse_train
 
-RATE, HOP, FRAMES = 16000, 256, 40
+RATE, HOP, FRAMES, EACH, LOWEST = 16000, 256, 40, 2, 60.0
 HZ = 170.0
 VOICED = torch.ones(1, FRAMES, dtype=torch.bool)
 INSIDE = slice(4, -4)
@@ -53,37 +60,93 @@ def test_a_glide_is_periodic() -> None:
     assert share(pulses(hz), ends) > 0.8
 
 
-def test_the_distance_is_of_powers_in_bands_whatever_the_phase() -> None:
-    recording = pulses(steady())
-    shifted = recording.roll(31, -1)
-    assert voice_distance(recording, recording, track(), VOICED, RATE) < 0.1
-    assert voice_distance(shifted, recording, track(), VOICED, RATE) < 0.1
-    # Twice the amplitude, four times the power.
-    louder = voice_distance(2 * recording, recording, track(), VOICED, RATE)
-    assert float(louder) == pytest.approx(math.log(4), abs=0.1)
-    assert voice_distance(0 * recording, recording, track(), VOICED, RATE) > 3
+def spectra(waveform: Tensor, voiced: Tensor = VOICED) -> SourceSpectra:
+    return source_spectra(waveform, track(), voiced, EACH, RATE, LOWEST)
 
 
-def test_noise_beside_the_voice_does_not_count() -> None:
-    recording = pulses(steady()) + noise(0.05)
-    assert voice_distance(pulses(steady()), recording, track(), VOICED, RATE) < 0.3
-    assert voice_distance(pulses(steady()), noise(), track(), VOICED, RATE) > 2
+def inside(values: Tensor) -> Tensor:
+    return values[:, INSIDE.start * EACH : INSIDE.stop * EACH]
+
+
+def flat(level: float, order: int) -> Tensor:
+    """Parameters of filters that do nothing but this gain, in nats of power."""
+    raw = torch.zeros(1, FRAMES * EACH, order + 1)
+    raw[..., 0] = level / 2
+    return raw
+
+
+def filters(voice: float, breath: float, noise: float) -> SourceFilters:
+    return SourceFilters(flat(voice, 30), flat(breath, 10), flat(noise, 10))
+
+
+def distance(found: SourceFilters, wanted: SourceSpectra) -> float:
+    return float(filters_distance(found, wanted, INSIDE.start * EACH, RATE))
+
+
+LEVEL = math.log(0.01)  # of pulses and noise at a deviation of 0.1
+
+
+def test_a_voice_is_periodic_and_noise_is_not() -> None:
+    of_pulses, of_noise = spectra(pulses(steady())), spectra(noise())
+    assert of_pulses.voice.shape == (1, FRAMES * EACH, envelope_points(RATE, LOWEST) // 2 + 1)
+    assert float(inside(of_pulses.voice).median()) == pytest.approx(LEVEL, abs=0.05)
+    assert float(inside(of_pulses.breath).median()) < LEVEL - 5
+    assert float(inside(of_noise.breath).median()) == pytest.approx(LEVEL, abs=1.0)
+    assert inside(of_noise.voice).median() < inside(of_noise.breath).median()
+
+
+def test_where_nothing_is_voiced_all_is_noise() -> None:
+    voiced = VOICED.clone()
+    voiced[:, 20:] = False
+    found = spectra(noise(), voiced)
+    # In the middle of the frame that the voice fades in.
+    assert found.voiced[0].tolist() == [True] * (20 * EACH + 1) + [False] * (20 * EACH - 1)
+    assert float(found.noise[:, 22 * EACH : -8].median()) == pytest.approx(LEVEL, abs=0.15)
+
+
+def test_the_distance_is_of_log_powers() -> None:
+    wanted = SourceSpectra(*(torch.full((1, FRAMES * EACH, 513), x) for x in (1.0, -2.0, 0.5)),
+                           VOICED.repeat_interleave(EACH, 1))  # fmt: skip
+    assert distance(filters(1.0, -2.0, 9.0), wanted) == pytest.approx(0.0, abs=1e-5)
+    assert distance(filters(1.8, -2.0, 0.0), wanted) == pytest.approx(0.4, abs=1e-5)
+    assert distance(filters(1.0, -3.0, 0.0), wanted) == pytest.approx(0.5, abs=1e-5)
+    unvoiced = wanted._replace(voiced=~wanted.voiced)
+    assert distance(filters(8.0, 8.0, 0.75), unvoiced) == pytest.approx(0.25, abs=1e-5)
+
+
+def test_low_frequencies_weigh_more() -> None:
+    low, high = torch.zeros(1, FRAMES * EACH, 513), torch.zeros(1, FRAMES * EACH, 513)
+    low[..., :64] = high[..., -64:] = 1.0
+    nothing, voiced = torch.zeros_like(low), VOICED.repeat_interleave(EACH, 1)
+    found = filters(0.0, 0.0, 0.0)
+    far, near = (
+        distance(found, SourceSpectra(part, nothing, nothing, voiced)) for part in (low, high)
+    )
+    assert far > 4 * near > 0
+
+
+def test_the_ends_of_a_clip_do_not_count() -> None:
+    wanted = spectra(pulses(steady()))
+    spoilt = wanted._replace(voice=wanted.voice.clone())
+    spoilt.voice[:, : INSIDE.start * EACH] = 50.0
+    spoilt.voice[:, INSIDE.stop * EACH :] = 50.0
+    found = filters(LEVEL, LEVEL, LEVEL)
+    assert distance(found, spoilt) == distance(found, wanted)
+
+
+def test_filters_without_one_for_noise_are_compared_as_they_are() -> None:
+    wanted = spectra(pulses(steady()))
+    voice_alone = filters(LEVEL, 0.0, 0.0)._replace(
+        breath=torch.zeros(1, FRAMES * EACH, 0), noise=torch.zeros(1, FRAMES * EACH, 0)
+    )
+    assert distance(voice_alone, wanted) < 0.1
 
 
 def test_a_silent_voice_learns() -> None:
     # The distance of whole samples gives almost nothing to do where noise has the power already.
     gain = torch.tensor(-4.0, requires_grad=True)
-    voice = gain.exp() * pulses(steady())
-    voice_distance(voice, pulses(steady()), track(), VOICED, RATE).backward()
+    found = filters(LEVEL, LEVEL, LEVEL)
+    found = found._replace(voice=found.voice + torch.cat([gain[None], torch.zeros(30)]))
+    filters_distance(found, spectra(pulses(steady())), INSIDE.start * EACH, RATE).backward()
     assert gain.grad is not None
-    assert float(gain.grad) == pytest.approx(-2.0, abs=0.1)  # nats of power for one of amplitude
-
-
-def test_unvoiced_frames_and_those_beside_them_do_not_count() -> None:
-    voiced = VOICED.clone()
-    voiced[:, 20:] = False
-    recording, voice = pulses(steady()), pulses(steady())
-    voice[..., 19 * HOP + HOP // 2 :] = 0
-    assert voice_distance(voice, recording, track(), voiced, RATE) < 0.1
-    assert voice_distance(voice, recording, track(), VOICED, RATE) > 1
-    assert voice_distance(voice, recording, track(), ~VOICED, RATE) == 0
+    assert float(gain.grad) == pytest.approx(-1.0, abs=0.05)  # half of 2 nats of power for one

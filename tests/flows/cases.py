@@ -9,6 +9,8 @@ from flows import (
     BoundedAffine,
     CausalConvolution,
     Compose,
+    ContextFilter,
+    ContextPart,
     ContextShift,
     Coupling,
     DiagonalScale,
@@ -257,6 +259,13 @@ CASES = [
     ),
     Case("context_shift", lambda: ContextShift(2), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
     Case("context_gain", lambda: ContextShift(2, 0.3), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
+    Case("context_filter", lambda: ContextFilter(3), (1, SAMPLES), (4, FRAMES)),
+    Case(
+        "context_part",
+        lambda: ContextPart(maf(_wavenet(SMALL, 2, 1, HIDDEN - 2), Affine()), 1, HIDDEN - 1),
+        (1, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
     Case(
         "composition_of_maf_and_iaf",
         lambda: Compose(

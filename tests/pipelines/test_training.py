@@ -23,7 +23,7 @@ from pipelines.ema import averaged_copy, effective_decay
 from pipelines.signals import Stopped
 from pipelines.training import TrainingError, learning_rate_at
 from pipelines.training_log import TrainingLog
-from student import Student
+from student import ExcitationConfig, Student
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE, longer
 
@@ -163,6 +163,29 @@ def test_discriminators_resume_with_the_student_and_its_newest_model_counts(
             interrupted(recipe)
     interrupted(recipe)
     assert_same_run(interrupted.folder, whole.folder)
+
+
+def test_the_first_steps_may_train_the_excitation_alone(
+    dump: Path, trained: Path, tmp_path: Path
+) -> None:
+    excitation = ExcitationConfig(kind="voice", voice_order=8, voice_channels=4, pitch_channels=4)
+    size = dataclasses.replace(
+        RECIPE.student, frame_length=RECIPE.data.mel.hop_length // 2, excitation=excitation
+    )
+    spectral = RECIPE.distillation.spectral
+    objective = dataclasses.replace(
+        RECIPE.distillation,
+        excitation_steps=2,
+        adversarial_weight=1.0,
+        adversarial=AdversarialConfig(channels=2, spectral=spectral),
+    )
+    recipe = dataclasses.replace(RECIPE, student=size, distillation=objective)
+    run = Training("student", dump, trained, tmp_path / "voiced")
+    run(recipe)
+    lines = [line for line in curve(run.folder) if line["part"] == "train"]
+    assert ["kl" in line for line in lines] == [False, True, True]
+    assert ["discriminator" in line for line in lines] == [False, True, True]
+    assert all({"pitch", "voice"} <= set(line) for line in lines)
 
 
 def test_a_student_may_start_from_a_trained_one(dump: Path, trained: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The harmonic excitation: a phase that runs on, and a pitch trained on its own."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -98,6 +100,7 @@ def test_the_waveforms_gradient_does_not_reach_the_pitch() -> None:
     [
         ({"kind": "pulses"}, "kind is 'pulses', expected 'none', 'harmonic' or 'voice'"),
         ({"voice_order": 0}, "voice_order is 0, expected at least 1"),
+        ({"filters_per_frame": 0}, "filters_per_frame is 0, expected at least 1"),
         ({"pitch_channels": 0}, "pitch_channels is 0, expected at least 1"),
         ({"fmin_hz": 400.0}, r"fmin_hz 400\.0 and fmax_hz 400\.0"),
         ({"sample_rate": 1000}, "a quarter of sample_rate 1000"),
@@ -106,6 +109,12 @@ def test_the_waveforms_gradient_does_not_reach_the_pitch() -> None:
 def test_config_errors_name_the_field(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ExcitationConfig(**values)
+
+
+def test_filters_are_made_for_whole_steps() -> None:
+    excitation = dataclasses.replace(VOICED_STUDENT.excitation, filters_per_frame=3)
+    with pytest.raises(ValueError, match=r"filters_per_frame is 3, .* of the 2 steps"):
+        dataclasses.replace(VOICED_STUDENT, excitation=excitation)
 
 
 def test_a_student_of_single_samples_has_no_excitation() -> None:

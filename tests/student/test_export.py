@@ -1,6 +1,7 @@
 """The functions that are exported: a student's own, whole and chunk by chunk."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -10,16 +11,19 @@ from flows import CausalConvolution
 from student import StreamingStudent, StudentConfig, WholeStudent
 from student.spectral_filter import SpectralFilter
 from tests.models import (
+    EXCITED_STUDENT,
     FILTERED_STUDENT,
     FRAME_STUDENT,
     HOP,
     STUDENT,
+    VOICED_STUDENT,
     make_mel,
     make_student,
     perturb,
 )
 
 FRAMES = 11
+GIVEN = dataclasses.replace(VOICED_STUDENT, filter_order=5, pitch=True)
 CONFIGS = {
     "plain": STUDENT,
     "filtered": FILTERED_STUDENT,
@@ -27,7 +31,18 @@ CONFIGS = {
     "logistic": dataclasses.replace(STUDENT, base="logistic"),
     "frames": FRAME_STUDENT,
     "no_margin": dataclasses.replace(STUDENT, context_margin=0),
+    "excited": EXCITED_STUDENT,
+    "voiced": VOICED_STUDENT,
+    "voiced_and_filtered": dataclasses.replace(VOICED_STUDENT, filter_order=5),
+    "given_pitch": GIVEN,
 }
+
+
+def make_frames(config: StudentConfig) -> torch.Tensor:
+    """Log-mel, and a pitch that is voiced now and then if it is given."""
+    rows = torch.full((2, 1, FRAMES), math.log2(30.0), dtype=torch.float64)
+    voicing = (torch.arange(FRAMES) % 4 > 1).double().expand(2, 1, FRAMES)
+    return torch.cat([make_mel(frames=FRAMES), *[rows, voicing] * config.pitch], 1)
 
 
 @pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
@@ -36,7 +51,7 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
 
 
 def test_the_whole_is_the_students_own(config: StudentConfig) -> None:
-    student, mel = make_student(config=config), make_mel(frames=FRAMES)
+    student, mel = make_student(config=config), make_frames(config)
     z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
     expected = student(z, mel).waveform.detach()
     torch.testing.assert_close(WholeStudent(student)(z, mel), expected, rtol=1e-10, atol=1e-10)
@@ -44,7 +59,7 @@ def test_the_whole_is_the_students_own(config: StudentConfig) -> None:
 
 @pytest.mark.parametrize("sizes", [[1] * FRAMES, [3, 1, 7], [FRAMES]])
 def test_chunks_join_to_the_whole(config: StudentConfig, sizes: list[int]) -> None:
-    student, mel = make_student(config=config), make_mel(frames=FRAMES)
+    student, mel = make_student(config=config), make_frames(config)
     z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
     expected = student(z, mel).waveform.detach()
     network, margin = StreamingStudent(student), config.context_margin

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from distill import gaussian_kl
-from student import StreamingStudent, Student, StudentConfig, WholeStudent
+from student import Student, StudentConfig, WholeStudent
 from student.frame import sample_by_sample
 from student.rendering import FRAMES_AT_ONCE, draw_frames
 from tests.models import (
@@ -194,11 +194,6 @@ def test_the_exported_function_is_the_students_own(student: Student) -> None:
     mel, z = make_mel(), noise()
     expected = student(z, mel).waveform.detach()
     torch.testing.assert_close(WholeStudent(student)(z, mel), expected, rtol=1e-10, atol=1e-10)
-
-
-def test_an_exported_stream_has_no_excitation() -> None:
-    with pytest.raises(ValueError, match=r"excitation\.kind is 'harmonic', expected 'none'"):
-        StreamingStudent(make_student(config=EXCITED_STUDENT))
 
 
 @pytest.mark.parametrize("sizes", [[1], [3], [11]])

@@ -1,0 +1,31 @@
+"""The spectral envelope beside that of the package it is compared with."""
+
+import numpy as np
+import pyworld
+import torch
+
+from distill.envelope import envelope_points, spectral_envelope
+from student.voice import pulse_train
+
+RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
+
+
+def test_it_is_that_of_world() -> None:
+    hz = torch.linspace(90.0, 300.0, FRAMES)[None]
+    each = hz[0].double().repeat_interleave(HOP)
+    pulses = pulse_train((each / RATE).cumsum(0), each, RATE)
+    noise = torch.randn(len(pulses), generator=torch.Generator().manual_seed(0)).double()
+    waveform = (pulses + 0.1 * noise).cumsum(0)[None, None] / 20
+    ends = (np.arange(FRAMES) + 1) * HOP / RATE
+    expected = np.log(
+        pyworld.cheaptrick(
+            waveform[0, 0].numpy(),
+            hz[0].double().numpy(),
+            ends,
+            RATE,
+            fft_size=envelope_points(RATE, LOWEST),
+        )
+    )
+    found = spectral_envelope(waveform, hz, RATE, LOWEST)[0].numpy()
+    # Beyond its end WORLD goes on with the last sample; here zeros follow.
+    assert np.abs(found - expected)[8:-8].max() < 0.02
