@@ -248,15 +248,15 @@ class Distillation(nn.Module):
         context, (hz, voiced, *_) = self.student.context, measured
         assert isinstance(context, ExcitedContext)
         each, rate = context.config.filters_per_frame, context.config.sample_rate
+        lowest = context.config.fmin_hz
         with (
             torch.autocast(log_mel.device.type, enabled=False),
             self._gradients_if(self.config.voice_weight),
         ):
             filters = context.filters(log_mel, hz.shape[-1])
             # As many as half a window of the envelope reaches, but not all of a short clip.
-            reach = envelope_points(rate, context.config.fmin_hz) // 2
+            reach = envelope_points(rate, lowest) // 2
             edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
-            lowest = context.config.fmin_hz
             spectra = source_spectra(recording, hz, voiced, each, rate, lowest)
             return filters_distance(filters, spectra, edge, rate)
 

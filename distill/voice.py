@@ -8,8 +8,8 @@ from torch import Tensor
 
 from distill.envelope import spectral_envelope
 from distill.spectral import POWER_FLOOR, stft_power
+from student.filter_head import SourceFilters, log_power_spectra
 from student.pitch import between_ends
-from student.voice import SourceFilters, log_power_spectra
 
 FFT_SIZE, WINDOW = 1024, 480
 BAND, STEP = 21, 10
@@ -76,13 +76,12 @@ def source_spectra(
     Returns:
         spectra at the bins of `spectral_envelope`.
     """
-    hop = recording.shape[-1] // hz.shape[1]
     gain = between_ends(voiced.to(hz), filters_per_frame).flatten(1)
     sounds = gain >= 0.5
     pitch = between_ends(hz, filters_per_frame).flatten(1)
     resolved = torch.where(sounds, pitch, min(NOISE_HZ, sample_rate / 32))
     envelope = spectral_envelope(recording, resolved, sample_rate, lowest_hz)
-    share = periodic_powers(recording, hz, sample_rate) / band_powers(recording, hop)
+    share = periodic_share(recording, hz, sample_rate)
     bands = between_ends(share.transpose(1, 2).flatten(0, 1), filters_per_frame)
     share = bands.flatten(1).unflatten(0, (hz.shape[0], -1)).transpose(1, 2)
     bins = envelope.shape[-1]
@@ -138,8 +137,8 @@ def band_powers(waveform: Tensor, hop: int) -> Tensor:
 
 
 @torch.no_grad()
-def periodic_powers(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
-    r"""Estimate the power in each band that comes again a period later.
+def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
+    r"""Estimate the share of the power in each band that comes again a period later, H / P(x).
 
     .. math:: P\big(\tfrac12 (x_t + x_{t \pm \tau})\big) = H + \tfrac12 N, \qquad P(x) = H + N
 
@@ -148,7 +147,7 @@ def periodic_powers(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
         hz: pitch at each frame's end, shape (B, L); it goes linearly from end to end.
         sample_rate: Hz.
     Returns:
-        H, shape (B, L, bands), the mean of a period before and a period after.
+        shape (B, L, bands), the mean of a period before and a period after.
     """
     samples = waveform.shape[-1]
     hop = samples // hz.shape[1]
@@ -163,7 +162,7 @@ def periodic_powers(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
         best = torch.stack([band_powers(mean[:, None], hop) for mean in means]).amax(0)
         shares.append(2 * best / whole - 1)
     share = (torch.stack(shares).mean(0) - CHANCE) / (1 - CHANCE)
-    return whole * share.clamp(LEAST_SHARE, 1.0)
+    return share.clamp(LEAST_SHARE, 1.0)
 
 
 def _at(x: Tensor, places: Tensor) -> Tensor:

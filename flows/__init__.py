@@ -3,7 +3,7 @@
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
 from flows.context import FrameContext, check_conditioning, rows_in_words
 from flows.context_shift import ContextShift
-from flows.convolution import CausalConvolution, ContextFilter, taps_from_cepstrum
+from flows.convolution import CausalConvolution, ContextFilter, cepstra_of, taps_from_cepstrum
 from flows.coupling import (
     Coupling,
     CouplingNetwork,
@@ -116,6 +116,7 @@ __all__ = [
     "alternating_mask",
     "bound_log_scale",
     "build_family",
+    "cepstra_of",
     "check_conditioning",
     "choose_engine",
     "discretised_log_prob",

@@ -42,6 +42,12 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
     return response[..., 1 : order + 1]
 
 
+def cepstra_of(raw: Tensor) -> Tensor:
+    r"""Return c_1 .. c_K of parameters (..., K + 1): a log-gain and :math:`k\,c_k`."""
+    # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
+    return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
+
+
 class CausalConvolution(Transform):
     r"""Filter each channel by its own past: a linear predictor's residual, with a gain.
 
@@ -109,9 +115,7 @@ class CausalConvolution(Transform):
         check_frames(context, x, self.context_channels)
         raw = self.raw_parameters(x, context)
         raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
-        # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
-        index = torch.arange(1, self.order + 1, dtype=raw.dtype, device=raw.device)
-        return raw[..., 0], raw[..., 1:] / index
+        return raw[..., 0], cepstra_of(raw)
 
     def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Compute gain and k c_k of each channel, shape (B, C (1 + K), L)."""

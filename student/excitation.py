@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from flows import Fold, FrameContext
 from student.alignment import aligned_cycles
+from student.filter_head import SourceFilters
 from student.pitch import MeasuredVoice, Pitch, PitchPredictor
-from student.voice import Envelope, SourceFilters, Voice, VoiceState, pulse_train
+from student.voice import Envelope, Voice, VoiceState, pulse_train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows import CausalConvolution, Past
+from flows import CausalConvolution, Past, cepstra_of
 from flows.past import with_past
-from student.voice import Voice, cepstra
+from student.voice import Voice
 
 
 class CepstralTaps(nn.Module):
@@ -62,7 +62,7 @@ class SpectralVoice(Voice):
 
     def taps(self, raw: Tensor) -> Tensor:
         """As `Voice.taps`."""
-        rest = self.from_cepstra(cepstra(raw)).transpose(1, 2)
+        rest = self.from_cepstra(cepstra_of(raw)).transpose(1, 2)
         return torch.cat([torch.ones_like(raw[..., :1]), rest], -1) * raw[..., :1].exp()
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:

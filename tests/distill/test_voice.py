@@ -9,12 +9,12 @@ from torch import Tensor
 from distill.envelope import envelope_points
 from distill.voice import (
     SourceSpectra,
-    band_powers,
     filters_distance,
-    periodic_powers,
+    periodic_share,
     source_spectra,
 )
-from student.voice import SourceFilters, pulse_train
+from student.filter_head import SourceFilters
+from student.voice import pulse_train
 
 RATE, HOP, FRAMES, EACH, LOWEST = 16000, 256, 40, 2, 60.0
 HZ = 170.0
@@ -43,8 +43,7 @@ def track(hz: float = HZ) -> Tensor:
 
 def share(waveform: Tensor, hz: Tensor) -> Tensor:
     """Median over bands and frames away from the ends."""
-    periodic, whole = periodic_powers(waveform, hz, RATE), band_powers(waveform, HOP)
-    return (periodic / whole)[:, INSIDE].median()
+    return periodic_share(waveform, hz, RATE)[:, INSIDE].median()
 
 
 @pytest.mark.parametrize("off", [1.0, 1.01])

@@ -11,7 +11,8 @@ from torch import Tensor
 from data import MelConfig, log_mel
 from flows.context_shift import HEARD
 from student import Envelope, ExcitationConfig, ExcitedContext, Student
-from student.voice import FINE, LOUDER, LOUDEST, SPREAD, Voice, log_power_spectra, pulse_train
+from student.filter_head import FINE, LOUDER, log_power_spectra
+from student.voice import LOUDEST, SPREAD, Voice, pulse_train
 from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
 
 RATE, CHANNELS, FEATURES, ORDER, WIDTH, FRAMES = 400, 3, 2, 5, 4, 4

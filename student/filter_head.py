@@ -1,0 +1,114 @@
+"""Filters of minimum phase by the parameters of their cepstra, made up from hidden frames."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from flows import cepstra_of
+
+FINE = 10
+"""Cepstral coefficients before this one are a spectrum's tilt and broad shape."""
+LOUDER = 0.75
+"""Nats of amplitude that a voice gains by each part that its finer cepstrum is multiplied by, above
+one (measured)."""
+
+
+class SourceFilters(NamedTuple):
+    r"""Filters at each of N places, by log-gain and parameters :math:`k\,c_k` of the cepstrum."""
+
+    voice: Tensor
+    """Of the pulses, shape (B, N, K + 1)."""
+    breath: Tensor
+    """Of the noise beside a voice, shape (B, N, J + 1)."""
+    noise: Tensor
+    """Of the noise where there is no voice, shape (B, N, J + 1)."""
+
+
+class FilterHead(nn.Conv1d):
+    """Parameters of filters, linear in a hidden layer and the features.
+
+    Args:
+        width: channels of the hidden layer, which come first.
+        num_features: channels of the features.
+        order: taps of each filter beside the first, K.
+        filters_per_frame: S.
+    """
+
+    def __init__(self, width: int, num_features: int, order: int, filters_per_frame: int) -> None:
+        super().__init__(width + num_features, (order + 1) * filters_per_frame, 1)
+        self.width, self.order, self.filters_per_frame = width, order, filters_per_frame
+        nn.init.zeros_(self.weight)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    @property
+    def log_gains(self) -> Tensor:
+        """What is added to each filter's log-gain, shape (S,): a view."""
+        assert self.bias is not None
+        return self.bias.view(self.filters_per_frame, -1)[:, 0]
+
+    def forward(self, read: Tensor) -> Tensor:
+        """Map frames (B, width + num_features, L) to parameters (B, L * S, K + 1)."""
+        found: Tensor = super().forward(read).unflatten(1, (self.filters_per_frame, -1))
+        return found.permute(0, 3, 1, 2).flatten(1, 2)
+
+    @torch.no_grad()
+    def sharpen(self, amount: float) -> None:
+        """Multiply the finer cepstrum by 1 + amount, at the same level on average."""
+        assert self.bias is not None
+        rows = (self.filters_per_frame, self.order + 1, -1)
+        self.weight.view(rows)[:, FINE:] *= 1 + amount
+        self.bias.view(rows)[:, FINE:] *= 1 + amount
+        self.log_gains.sub_(LOUDER * amount)
+
+    def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
+        """Read the filter off the features nearest to it.
+
+        Args:
+            slope: of the parameters, by the first features of a frame, shape (K + 1, M).
+            constant: of the parameters, shape (K + 1,).
+            per_frame: features of a frame.
+        """
+        steps, bands = self.filters_per_frame, slope.shape[1]
+        weight = self.weight[:, self.width :, 0].view(steps, self.order + 1, -1, per_frame)
+        frames = weight.shape[2]
+        for step in range(steps):
+            # The middle of a frame is where the conditioning looks.
+            place = (frames - 1) // 2 + (step + 1) / steps - 0.5
+            for frame in range(frames):
+                share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))
+                weight[step, :, frame, :bands] = (share * slope).to(weight)
+        assert self.bias is not None
+        self.bias.copy_(constant.repeat(steps))
+
+
+def log_power_spectra(raw: Tensor, points: int) -> Tensor:
+    r"""Return :math:`2 \log|H|` at the frequencies of a transform, nats.
+
+    Args:
+        raw: a log-gain and :math:`k\,c_k`, shape (..., K + 1), K < points / 2.
+        points: of the transform.
+    Returns:
+        shape (..., points / 2 + 1).
+    """
+    sequence = torch.cat([raw[..., :1], cepstra_of(raw)], -1)
+    spectrum: Tensor = 2 * torch.fft.rfft(sequence, n=points).real
+    return spectrum
+
+
+def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
+    """Map a log-spectrum given in the middles of bands (M,) to a log-gain and k c_k: (K + 1, M)."""
+    bands, points = band_hz.shape[0], 8 * order
+    hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
+    place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)
+    low, high = band_hz[place - 1], band_hz[place]
+    rise = ((hz - low) / (high - low)).clamp(0, 1)
+    between = torch.zeros(points, bands, dtype=hz.dtype)
+    between[torch.arange(points), place - 1] = 1 - rise
+    between[torch.arange(points), place] += rise
+    index = torch.arange(order + 1).double()
+    cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
+    # Half the constant: c_k has a factor of 2, the gain has none.
+    cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
+    return cosines @ between
