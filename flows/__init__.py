@@ -26,7 +26,7 @@ from flows.families import (
     realnvp,
 )
 from flows.fold import Fold
-from flows.gated import recompute_layers
+from flows.gated import as_matrix, recompute_layers
 from flows.gaussianization import GaussianizationLayer, gaussianization
 from flows.initialisation import Initialisable, initialise
 from flows.logistic_mixture import (
@@ -114,6 +114,7 @@ __all__ = [
     "WaveNet",
     "WaveNetConfig",
     "alternating_mask",
+    "as_matrix",
     "bound_log_scale",
     "build_family",
     "cepstra_of",

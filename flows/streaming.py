@@ -3,20 +3,38 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flows.compiled.layout import Frames, Network, in_panels, lay_out_frames, lay_out_network
+from flows.compiled.layout import (
+    ContextWeights,
+    Network,
+    in_panels,
+    lay_out_context,
+    lay_out_network,
+)
 from flows.compiled.parallel import Segment, run_segment, start_segment
+from flows.context import check_frames
 from flows.mixing import Rotation
+from flows.transform import check_signal
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
 CHUNK, CHUNK_OF_FRAMES = 64, 32
 """Steps that go through the layers together, at most: what a layer reads and writes stays in the
 first-level cache. Of folded signals, which have few steps, the threads would wait for more."""
+
+
+class Step(NamedTuple):
+    """What one of the steps multiplies by."""
+
+    network: Network
+    context: ContextWeights
+    mixing: np.ndarray
+    """Of what comes out of it: a matrix in panels, or none."""
 
 
 class ChainWeights:
@@ -39,20 +57,20 @@ class ChainWeights:
         self.rotations = list(rotations)
         self._floor = transformer.log_scale_floor
         self._version: list[tuple[int, int]] | None = None
-        self._laid_out: tuple[list[Network], list[np.ndarray]] = ([], [])
+        self._laid_out: list[Step] = []
 
     @torch.no_grad()
-    def laid_out(self) -> tuple[list[Network], list[np.ndarray]]:
-        """Return the networks, and what comes after each: a matrix in panels, or none."""
+    def laid_out(self) -> list[Step]:
+        """Return the steps."""
         version = self._versions()
         if version is None or version != self._version:
             channels = self.networks[0].num_channels
             mixing = [rotation.matrix().T[None] for rotation in self.rotations]
             mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
-            self._laid_out = (
-                [lay_out_network(network, self._floor) for network in self.networks],
-                [in_panels(matrix) for matrix in mixing],
-            )
+            self._laid_out = [
+                Step(lay_out_network(net, self._floor), lay_out_context(net), in_panels(matrix))
+                for net, matrix in zip(self.networks, mixing, strict=True)
+            ]
             self._version = version
         return self._laid_out
 
@@ -82,17 +100,17 @@ class CompiledChain:
 
     def __init__(self, weights: ChainWeights, num_streams: int) -> None:
         self._networks = networks = weights.networks
-        self._weights, self._mixing = weights.laid_out()
+        self._steps = weights.laid_out()
         channels = networks[0].num_channels
         self._chunk = CHUNK if channels == 1 else CHUNK_OF_FRAMES
         self._time = 0
         total = sum(network.config.num_layers for network in networks)
         threads = min(torch.get_num_threads(), total)
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = ThreadPoolExecutor(max(1, threads - 1))  # the caller has a stage, too
         cuts = [total * i // threads for i in range(threads + 1)]
         self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]
         start = 0  # of a network's layers among all
-        for k, network in enumerate(self._weights):
+        for k, (network, *_) in enumerate(self._steps):
             stop = start + network.dilations.size
             for stage, low, high in zip(self._stages, cuts, cuts[1:], strict=False):
                 first, last = max(low, start) - start, min(high, stop) - start
@@ -113,14 +131,23 @@ class CompiledChain:
         Returns:
             what the last step writes, shape (B, C, T).
         """
-        frames = [lay_out_frames(network, z, context) for network in self._networks]
+        check_signal(z, self._networks[0].num_channels, "z")
+        check_frames(context, z, self._networks[0].context_channels)
         x = z.transpose(1, 2).clone(memory_format=torch.contiguous_format)
-        line = _Line(self._weights, self._mixing, frames, x.numpy(), self._time, self._chunk)
-        if len(self._stages) == 1:
-            line.run(self._stages[0], None, None)
-        else:
-            queues: list[SimpleQueue] = [SimpleQueue() for _ in self._stages[1:]]
-            list(self._pool.map(line.run, self._stages, [None, *queues], [*queues, None]))
+        frames = context.transpose(1, 2).to(x).contiguous()
+        line = _Line(self._steps, frames.numpy(), x.numpy(), self._time, self._chunk)
+        *others, last = self._stages
+        queues: list[SimpleQueue] = [SimpleQueue() for _ in others]
+        inboxes: list[SimpleQueue | None] = [None, *queues]
+        runs = [
+            self._pool.submit(line.run, stage, inbox, outbox)
+            for stage, inbox, outbox in zip(others, inboxes, queues, strict=False)
+        ]
+        try:
+            line.run(last, inboxes[-1], None)
+        finally:
+            for run in runs:
+                run.result()  # raises what that stage failed of
         self._time += z.shape[-1]
         return x.transpose(1, 2)
 
@@ -130,16 +157,14 @@ class _Line:
 
     def __init__(
         self,
-        weights: list[Network],
-        mixing: list[np.ndarray],
-        frames: list[Frames],
+        steps: list[Step],
+        frames: np.ndarray,
         x: np.ndarray,
         time: int,
         chunk: int,
     ) -> None:
-        self._weights = weights
-        self._mixing = mixing
-        self._frames = frames
+        self._steps = steps
+        self._frames = frames  # (B, L, H)
         self._x = x  # (B, T, C)
         self._time = time
         self._chunk = chunk
@@ -152,8 +177,8 @@ class _Line:
     ) -> None:
         """Take every chunk through one stage, from the stage before to the one after."""
         num_streams, num_samples, _ = self._x.shape
-        span = num_samples // self._frames[0].gates.shape[1]
-        width = self._weights[0].row_scale.size
+        span = num_samples // self._frames.shape[1]
+        width = self._steps[0].network.row_scale.size
         rows: np.ndarray | None
         start = 0
         try:
@@ -168,18 +193,8 @@ class _Line:
                 if rows is None:
                     raise RuntimeError("the stage before has failed")
                 for k, segment in stage:
-                    gates, offsets, *_ = self._frames[k]
                     run_segment(
-                        self._weights[k],
-                        self._mixing[k],
-                        segment,
-                        gates,
-                        offsets,
-                        span,
-                        time,
-                        self._x,
-                        start,
-                        rows,
+                        *self._steps[k], segment, self._frames, span, time, self._x, start, rows
                     )
                 if outbox is not None:
                     outbox.put(rows)

@@ -180,13 +180,17 @@ class WaveNet(Conditioner):
             the parameters, (B, P, C, L), None without context.
         """
         gates = self._project_context(like, context)
-        biases = [layer.gate.bias for layer in self._residual_layers()]
-        bias = torch.stack([b for b in biases if b is not None])
+        bias = self.gate_biases()
         if gates is None or context is None:
             return bias[None, :, None].expand(1, -1, like.shape[0], -1), None
         # In rows: whole gates lie together in memory, as they are read.
         gates = (gates.permute(0, 3, 1, 2).contiguous() + bias).permute(1, 2, 0, 3)
         return gates, self._frame_offsets(context)
+
+    def gate_biases(self) -> Tensor:
+        """Return the biases of all gates, shape (num_layers, 2R)."""
+        biases = [layer.gate.bias for layer in self._residual_layers()]
+        return torch.stack([b for b in biases if b is not None])
 
     def step(self, previous: Tensor, state: WaveNetState) -> Tensor:
         """Advance by one sample.

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows import cepstra_of
+from flows import as_matrix, cepstra_of
 
 FINE = 10
 """Cepstral coefficients before this one are a spectrum's tilt and broad shape."""
@@ -49,9 +50,9 @@ class FilterHead(nn.Conv1d):
         return self.bias.view(self.filters_per_frame, -1)[:, 0]
 
     def forward(self, read: Tensor) -> Tensor:
-        """Map frames (B, width + num_features, L) to parameters (B, L * S, K + 1)."""
-        found: Tensor = super().forward(read).unflatten(1, (self.filters_per_frame, -1))
-        return found.permute(0, 3, 1, 2).flatten(1, 2)
+        """Map rows (B, L, width + num_features) to parameters (B, L * S, K + 1)."""
+        found = F.linear(read, *as_matrix(self))
+        return found.unflatten(2, (self.filters_per_frame, -1)).flatten(1, 2)
 
     @torch.no_grad()
     def sharpen(self, amount: float) -> None:

@@ -36,9 +36,11 @@ from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
 from student.pitch import MeasuredVoice
 from student.rendering import (
+    FRAMES_AT_ONCE,
     Renderer,
     context_parts,
     draw_frames,
+    each_on_one_thread,
     frames_at_once,
     in_pieces,
     student_engine,
@@ -277,8 +279,10 @@ class Student(Pretrained):
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
         with torch.no_grad():
-            frames = self.context(log_mel, log_mel.shape[-1])
-            return torch.cat(list(self._draw([frames], temperature, generator, engine)), -1)
+            length = log_mel.shape[-1]
+            chunks = (self.context(mel, length) for mel in [log_mel])
+            few = length <= FRAMES_AT_ONCE
+            return torch.cat(list(self._draw(chunks, temperature, generator, engine, few)), -1)
 
     @torch.no_grad()
     def stream(
@@ -305,7 +309,7 @@ class Student(Pretrained):
         Raises:
             ValueError: if a shape does not fit, or there are no frames at all.
         """
-        yield from self._draw(self.context.stream(log_mels), temperature, generator, engine)
+        yield from self._draw(self.context.stream(log_mels), temperature, generator, engine, True)
 
     def _draw(
         self,
@@ -313,9 +317,13 @@ class Student(Pretrained):
         temperature: float,
         generator: torch.Generator | None,
         engine: Engine,
+        few: bool,
     ) -> Iterator[Tensor]:
-        """Draw a waveform under consecutive hidden frames, shape (B, H, n) each."""
+        """Draw a waveform under consecutive hidden frames, shape (B, H, n) each, n large or not."""
         check_temperature(temperature)
+        engine = self.choose_engine(engine)[0]
+        if few and engine == "compiled":
+            chunks = each_on_one_thread(chunks)
         hop, renderer = self.config.hop_length, None
         weight = next(self.parameters())
         dtype = weight.dtype  # of the noise, whatever autocast makes of the frames
@@ -328,7 +336,7 @@ class Student(Pretrained):
                     self.transformer,
                     self._filters,
                     frames,
-                    self.choose_engine(engine)[0],
+                    engine,
                     self._voices,
                     self._given,
                 )

@@ -1,6 +1,8 @@
 """How a student turns noise into a waveform where nothing is to be learned: in pieces, and fast."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +28,8 @@ FRAMES_AT_ONCE = 64
 """Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
 cache."""
 
+T = TypeVar("T")
+
 FRAMES_ON_GPU = 512
 """The same on a GPU, which has to be asked layer by layer, and should have to do meanwhile."""
 
@@ -50,6 +54,33 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
         needed = f"fused sampling is for at most {WIDEST} residual channels"
         return without(engine, f"{needed}, this student has {config.residual_channels}")
     return chosen, said
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep PyTorch to one thread for a while.
+
+    Its others, when they have nothing left to do, wait for more by spinning: for milliseconds they
+    hold the cores that compiled code, with threads of its own, is to run on next.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def each_on_one_thread(made: Iterable[T]) -> Iterator[T]:
+    """Have each of some things made in `one_thread`."""
+    iterator = iter(made)
+    while True:
+        with one_thread():
+            try:
+                thing = next(iterator)
+            except StopIteration:
+                return
+        yield thing
 
 
 def context_parts(frames: Tensor, given: int) -> tuple[Tensor, Tensor]:
@@ -110,6 +141,10 @@ class Renderer:
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
         """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
+        with one_thread() if self._chain is not None else nullcontext():
+            return self._render(z, frames)
+
+    def _render(self, z: Tensor, frames: Tensor) -> Tensor:
         read, filtering = context_parts(frames, self._given)
         x, _ = self._fold(z)
         with self._past as past:

@@ -102,7 +102,7 @@ def gated_units(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
 def shift_and_scale(
-    params: np.ndarray, row: int, offsets: np.ndarray, floor: np.float32, x: np.ndarray, x_row: int
+    params: np.ndarray, row: int, floor: np.float32, x: np.ndarray, x_row: int
 ) -> None:  # pragma: no cover
     r"""Scale and shift a row of x by parameters that hold the locations, then raw log-scales.
 
@@ -112,18 +112,17 @@ def shift_and_scale(
     Args:
         params: the network's, shape (rows, at least 2 C).
         row: of them.
-        offsets: added to them, shape (2, C).
         floor: the least scale; `flows.bound_log_scale` has its logarithm.
         x: changed in place, shape (rows, C).
         x_row: of it.
     """
     width, highest = x.shape[1], np.float32(87.0)
     for c in range(width):
-        raw = params[row, width + c] + offsets[1, c]
+        raw = params[row, width + c]
         raw = highest if raw > highest else raw
         power, series = _exp_parts(-highest if raw < -highest else raw)
         scale = power * series + power + floor
-        x[x_row, c] = x[x_row, c] * scale + (params[row, c] + offsets[0, c])
+        x[x_row, c] = x[x_row, c] * scale + params[row, c]
 
 
 @numba.njit(cache=True, error_model="numpy")

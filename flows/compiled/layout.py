@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flows.compiled.intrinsics import LANES, VECTORS
 from flows.gated import SQRT_HALF, skip_gain
-from flows.wavenet import ERROR_GAIN, WaveNet
+from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
 
 
 class Network(NamedTuple):
@@ -37,6 +37,14 @@ class Network(NamedTuple):
     skip_gain: float
     error_gain: float
     log_scale_floor: float
+
+
+class ContextWeights(NamedTuple):
+    """What a network's context of H channels is multiplied by, in panels."""
+
+    gates: np.ndarray  # of each layer, N of H to 2R
+    bias: np.ndarray  # of each layer's gates, (N, (2R)*)
+    params: np.ndarray  # H to P * C
 
 
 class Frames(NamedTuple):
@@ -100,6 +108,20 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float) -> Network:
         skip_gain=skip_gain(config.num_layers) if skips else 1.0,
         error_gain=ERROR_GAIN,
         log_scale_floor=log_scale_floor,
+    )
+
+
+@torch.no_grad()
+def lay_out_context(wavenet: WaveNet) -> ContextWeights:
+    """Lay out what a conditional network multiplies its context by, as `lay_out_network`."""
+    assert wavenet.context is not None
+    assert wavenet.frame_params is not None
+    biases = wavenet.gate_biases()
+    gates = wavenet.context.weight[..., 0].unflatten(0, biases.shape)
+    return ContextWeights(
+        gates=in_panels(gates.transpose(1, 2)),
+        bias=_whole_panels(biases),
+        params=in_panels(FRAME_GAIN * wavenet.frame_params.weight[..., 0].T[None]),
     )
 
 

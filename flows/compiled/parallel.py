@@ -11,9 +11,9 @@ import numba
 import numpy as np
 
 from flows.compiled.kernels import CONTRACT, gated_units, multiply_add, shift_and_scale
-from flows.compiled.layout import Network, padded_width
+from flows.compiled.layout import ContextWeights, Network, padded_width
 
-KERNELS = "627ce976731c"  # digest, see flows.compiled
+KERNELS = "84daaad87422"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):
@@ -25,8 +25,9 @@ class Segment(NamedTuple):
     starts: np.ndarray  # of each layer, the first row of its ring
     lengths: np.ndarray  # of each layer, the rows of its ring: whole chunks
     rows: np.ndarray  # past inputs and sums of skips, (B, rows, (R + S)*)
-    gates: np.ndarray  # space to work in, (chunk, (2R)*)
-    gated: np.ndarray  # the same, (chunk, R)
+    framed: np.ndarray  # space to work in, (chunk, (2R)*)
+    gates: np.ndarray  # the same
+    gated: np.ndarray  # (chunk, R)
 
 
 def start_segment(
@@ -46,6 +47,7 @@ def start_segment(
     past = taps * network.dilations[first:stop]
     lengths = (-(-past // chunk) + 1) * chunk
     width, depth = network.out_bias.shape[1], network.current.shape[2]
+    gates = (chunk, padded_width(network.current))
     return Segment(
         first=first,
         stop=stop,
@@ -53,7 +55,8 @@ def start_segment(
         starts=np.cumsum(lengths) - lengths,
         lengths=lengths,
         rows=np.zeros((num_streams, lengths.sum(), width), np.float32),
-        gates=np.empty((chunk, padded_width(network.current)), np.float32),
+        framed=np.empty(gates, np.float32),
+        gates=np.empty(gates, np.float32),
         gated=np.empty((chunk, depth), np.float32),
     )
 
@@ -80,8 +83,9 @@ def _enter(
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
 def _leave(
     network: Network,
+    weights: ContextWeights,
     mixing: np.ndarray,
-    offsets: np.ndarray,
+    context: np.ndarray,
     span: int,
     h: np.ndarray,
     x: np.ndarray,
@@ -96,12 +100,16 @@ def _leave(
     params = np.empty((num_samples, network.head_bias.size), np.float32)
     gain, zero = np.float32(network.skip_gain), np.float32(0.0)
     floor = np.float32(np.exp(network.log_scale_floor))
+    first_frame = start // span
+    num_frames = (start + num_samples - 1) // span - first_frame + 1
+    offsets = np.zeros((num_frames, params.shape[1]), np.float32)
+    multiply_add(offsets, 0, context, first_frame, num_frames, weights.params, 0)
     for t in range(num_samples):
         for j in range(width):
             value = gain * h[t, first + j]
             summed[t, j] = value if value > zero else zero
         hidden[t] = network.hidden_bias
-        params[t] = network.head_bias
+        params[t] = network.head_bias + offsets[(start + t) // span - first_frame]
     multiply_add(hidden, 0, summed, 0, num_samples, network.hidden, 0)
     for t in range(num_samples):
         for j in range(width):
@@ -109,7 +117,7 @@ def _leave(
             summed[t, j] = value if value > zero else zero
     multiply_add(params, 0, summed, 0, num_samples, network.head, 0)
     for t in range(num_samples):
-        shift_and_scale(params, t, offsets[(start + t) // span], floor, x, start + t)
+        shift_and_scale(params, t, floor, x, start + t)
     if mixing.shape[0]:
         mixed = np.zeros((num_samples, mixing.shape[1] * mixing.shape[3]), np.float32)
         multiply_add(mixed, 0, x, start, num_samples, mixing, 0)
@@ -121,10 +129,10 @@ def _leave(
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
 def run_segment(
     network: Network,
+    weights: ContextWeights,
     mixing: np.ndarray,
     segment: Segment,
-    gates: np.ndarray,
-    offsets: np.ndarray,
+    context: np.ndarray,
     span: int,
     time: int,
     x: np.ndarray,
@@ -135,10 +143,10 @@ def run_segment(
 
     Args:
         network: weights.
+        weights: of its context.
         mixing: what the last layer's samples are multiplied by, in panels, one of C to C or none.
         segment: which layers, and their state; updated in place.
-        gates: context and bias of frames, shape (B, L, N, (2R)*).
-        offsets: of their parameters, shape (B, L, 2, C).
+        context: frames, shape (B, L, H).
         span: samples per frame.
         time: of the chunk's first sample.
         x: what the flow reads, shape (B, L * span, C); after the last layer, what it writes.
@@ -147,6 +155,8 @@ def run_segment(
     """
     num_streams, num_samples, _ = h.shape
     depth, taps = network.current.shape[2], network.older.shape[0] // network.dilations.size
+    first_frame = start // span
+    num_frames = (start + num_samples - 1) // span - first_frame + 1
     for b in range(num_streams):
         rows, here = segment.rows[b], segment.starts[0] + time % segment.lengths[0]
         if segment.first == 0:
@@ -156,18 +166,23 @@ def run_segment(
         for layer in range(segment.first, segment.stop):
             ring = segment.starts[layer - segment.first]
             length = segment.lengths[layer - segment.first]
+            for t in range(num_frames):
+                segment.framed[t] = weights.bias[layer]
+            multiply_add(
+                segment.framed, 0, context[b], first_frame, num_frames, weights.gates, layer
+            )
             for t in range(num_samples):
-                frame = (start + t) // span
+                frame = (start + t) // span - first_frame
                 for j in range(segment.gates.shape[1]):
-                    segment.gates[t, j] = gates[b, frame, layer, j]
+                    segment.gates[t, j] = segment.framed[frame, j]
             for tap in range(taps):
                 past = (time - (tap + 1) * network.dilations[layer]) % length
                 before_end = min(num_samples, length - past)
                 which = layer * taps + tap
-                weights = network.older
-                multiply_add(segment.gates, 0, rows, ring + past, before_end, weights, which)
+                older = network.older
+                multiply_add(segment.gates, 0, rows, ring + past, before_end, older, which)
                 rest = num_samples - before_end
-                multiply_add(segment.gates, before_end, rows, ring, rest, weights, which)
+                multiply_add(segment.gates, before_end, rows, ring, rest, older, which)
             multiply_add(segment.gates, 0, rows, here, num_samples, network.current, layer)
             out, there = h[b], 0
             if layer + 1 < segment.stop:
@@ -182,4 +197,4 @@ def run_segment(
             multiply_add(out, there, segment.gated, 0, num_samples, network.out, layer)
             here = there
         if segment.stop == network.dilations.size:
-            _leave(network, mixing, offsets[b], span, h[b], x[b], start)
+            _leave(network, weights, mixing, context[b], span, h[b], x[b], start)

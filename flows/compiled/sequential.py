@@ -13,7 +13,7 @@ import numpy as np
 from flows.compiled.kernels import CONTRACT, bounded_log_scale, gated_units, multiply_add
 from flows.compiled.layout import Frames, Network, Streams
 
-KERNELS = "627ce976731c"  # digest, see flows.compiled
+KERNELS = "84daaad87422"  # digest, see flows.compiled
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")

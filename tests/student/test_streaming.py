@@ -111,6 +111,17 @@ def test_threads_share_the_layers_and_change_nothing(threads: int) -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_pytorch_keeps_its_threads(threads: int) -> None:
+    student, mel = make_student().float(), make_mel(frames=FRAMES).float()
+    student.sample(mel, engine="compiled")
+    assert torch.get_num_threads() == threads
+    for _ in student.stream(pieces(mel, [1]), engine="compiled"):
+        assert torch.get_num_threads() == threads  # between pieces, too
+    with pytest.raises(ValueError, match="conditioning"):
+        list(student.stream([mel, mel[:, 1:]], engine="compiled"))
+    assert torch.get_num_threads() == threads
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_latency_is_the_margin_and_the_frame_itself(engine: str) -> None:
     student, mel = make_student().float(), make_mel(frames=9).float()
