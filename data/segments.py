@@ -56,8 +56,12 @@ class Batch:
     first_row: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
-        """Move both to a device."""
-        return Batch(self.waveform.to(device), self.log_mel.to(device), self.first_row)
+        """Move both to a device; a GPU's host does not wait for it."""
+        both = [self.waveform, self.log_mel]
+        if torch.device(device).type == "cuda":
+            both = [tensor.pin_memory() for tensor in both]
+        waveform, log_mel = (tensor.to(device, non_blocking=True) for tensor in both)
+        return Batch(waveform, log_mel, self.first_row)
 
 
 class UtteranceSet:

@@ -23,7 +23,8 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
 
     Args:
         waveform: shape (B, 1, L * n); zeros are taken to precede and to follow it.
-        hz: pitch at the end of each n samples, or what is to be resolved, shape (B, L).
+        hz: pitch at the end of each n samples, or what is to be resolved, shape (B, L); at most a
+            quarter of the rate.
         sample_rate: Hz.
         lowest_hz: of any pitch.
     Returns:
@@ -64,7 +65,7 @@ def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     # What a window sees below the pitch is half of the first harmonic: its mirror image fills up.
     mirrored = _at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
-    reach = math.ceil(float(pitch.max()) / 3) + 1
+    reach = (power.shape[-1] - 1) // 6 + 1  # the highest pitch of all: the host need not ask
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5

@@ -81,7 +81,7 @@ def source_spectra(
     pitch = between_ends(hz, filters_per_frame).flatten(1)
     resolved = torch.where(sounds, pitch, min(NOISE_HZ, sample_rate / 32))
     envelope = spectral_envelope(recording, resolved, sample_rate, lowest_hz)
-    share = periodic_share(recording, hz, sample_rate)
+    share = periodic_share(recording, hz, sample_rate, lowest_hz)
     bands = between_ends(share.transpose(1, 2).flatten(0, 1), filters_per_frame)
     share = bands.flatten(1).unflatten(0, (hz.shape[0], -1)).transpose(1, 2)
     bins = envelope.shape[-1]
@@ -137,7 +137,7 @@ def band_powers(waveform: Tensor, hop: int) -> Tensor:
 
 
 @torch.no_grad()
-def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
+def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: float) -> Tensor:
     r"""Estimate the share of the power in each band that comes again a period later, H / P(x).
 
     .. math:: P\big(\tfrac12 (x_t + x_{t \pm \tau})\big) = H + \tfrac12 N, \qquad P(x) = H + N
@@ -146,13 +146,14 @@ def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
         waveform: x, shape (B, 1, L * hop_length); zeros are taken to precede and to follow it.
         hz: pitch at each frame's end, shape (B, L); it goes linearly from end to end.
         sample_rate: Hz.
+        lowest_hz: of any pitch.
     Returns:
         shape (B, L, bands), the mean of a period before and a period after.
     """
     samples = waveform.shape[-1]
     hop = samples // hz.shape[1]
-    period = sample_rate / between_ends(hz, hop).flatten(1)
-    reach = int(max(LAGS) * period.max()) + TAPS
+    period = sample_rate / between_ends(hz, hop).flatten(1).clamp(min=lowest_hz)
+    reach = int(max(LAGS) * sample_rate / lowest_hz) + TAPS  # known without asking the device
     x, extended = waveform[:, 0], F.pad(waveform[:, 0], (reach, reach))
     time = torch.arange(reach, reach + samples, dtype=hz.dtype, device=hz.device)
     whole = band_powers(waveform, hop)

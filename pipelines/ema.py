@@ -1,13 +1,13 @@
 """Averaged weights: what is evaluated and saved for use."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def effective_decay(decay: float, num_averaged: int) -> float:
+def effective_decay(decay: float, num_averaged: Tensor) -> Tensor:
     r"""Decay of an exponential moving average that is short while it has seen little.
 
     .. math:: \min\left(d, \frac{1 + n}{10 + n}\right)
@@ -16,23 +16,43 @@ def effective_decay(decay: float, num_averaged: int) -> float:
         decay: the long-run decay d.
         num_averaged: updates made so far, n.
     """
-    return min(decay, (1 + num_averaged) / (10 + num_averaged))
+    n = num_averaged.double()
+    return ((1 + n) / (10 + n)).clamp(max=decay)
 
 
-def averaged_copy(model: nn.Module, decay: float) -> AveragedModel:
-    """Copy a model whose weights will follow the original's, averaged.
+class Average(AveragedModel):
+    """A copy of a model whose weights follow the original's, averaged, and which is `.module`.
+
+    The host never waits for the device.
 
     Args:
         model: the model being trained.
         decay: weight of the past; 0.9999 averages over about ten thousand steps.
-    Returns:
-        call `update_parameters(model)` after every step; `.module` is the averaged model.
     """
 
-    def average(
-        averaged: Sequence[Tensor], current: Sequence[Tensor], num_averaged: Tensor | int
-    ) -> None:
-        weight = 1.0 - effective_decay(decay, int(num_averaged))
-        torch._foreach_lerp_(list(averaged), list(current), weight)
+    n_averaged: Tensor
 
-    return AveragedModel(model, multi_avg_fn=average)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, device=next(model.parameters()).device)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update_parameters(self, model: Any, made: Tensor | None = None) -> None:
+        """Follow the original after a step.
+
+        Args:
+            model: the original.
+            made: 0 on the device for a step that was left out, which counts for nothing; else 1.
+        """
+        if made is None:
+            made = torch.ones_like(self.n_averaged)
+        weight = 1 - effective_decay(self.decay, self.n_averaged)
+        weight = torch.where(self.n_averaged == 0, 1.0, weight) * made
+        averaged = [parameter.detach() for parameter in self.module.parameters()]
+        current = [parameter.detach() for parameter in model.parameters()]
+        difference = torch._foreach_sub(current, averaged)
+        torch._foreach_mul_(difference, weight.to(current[0].dtype))
+        torch._foreach_add_(averaged, difference)
+        for buffer, other in zip(self.module.buffers(), model.buffers(), strict=True):
+            buffer.copy_(other)
+        self.n_averaged.add_(made.to(self.n_averaged))

@@ -60,14 +60,13 @@ def is_lost_process(error: RuntimeError) -> bool:
     return isinstance(error, torch.distributed.DistError) or "/gloo/" in str(error)
 
 
-def in_any_process(fabric: Fabric, flag: bool) -> bool:
-    """Tell whether a flag is set in any process; all must ask at the same step."""
+def most_in_any_process(fabric: Fabric, numbers: Tensor) -> Tensor:
+    """Return the largest of each number in any process; all must ask at the same step."""
     if fabric.world_size == 1:
-        return flag
-    number = torch.tensor(float(flag), device=fabric.device)
-    found = fabric.all_reduce(number, reduce_op="max")
+        return numbers
+    found = fabric.all_reduce(numbers, reduce_op="max")
     assert isinstance(found, Tensor)
-    return bool(found)
+    return found
 
 
 def mean_over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:

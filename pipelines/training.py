@@ -16,13 +16,14 @@ from data import Batch, SegmentSampler
 from flows import Pretrained, recompute_layers
 from flows.folder_lock import folder_lock
 from pipelines.checkpoints import CheckpointError
-from pipelines.ema import averaged_copy
+from pipelines.deferred import Deferred
+from pipelines.ema import Average
 from pipelines.precision import precision_plugin
 from pipelines.processes import (
-    in_any_process,
     is_lost_process,
     join_processes,
     mean_over_processes,
+    most_in_any_process,
     rank,
 )
 from pipelines.recipe import TrainingConfig
@@ -153,7 +154,8 @@ class _Run:
         if config.recompute:
             recompute_layers(task)
         self.module, self.optimizer = self.fabric.setup(task, adam)
-        self.averaged = averaged_copy(task.model, config.ema_decay)
+        self.adam = adam
+        self.averaged = Average(task.model, config.ema_decay)
         self.state = TrainingState(
             task,
             {"model": task.model, "averaged": self.averaged, **task.companions},
@@ -162,6 +164,8 @@ class _Run:
             folder,
             metadata,
         )
+        self.unsettled: tuple[int, Deferred] | None = None
+        self.is_stopping = False
 
     def resume(self) -> None:
         """Continue from the newest whole checkpoint, if there is one."""
@@ -195,20 +199,34 @@ class _Run:
                 progress.step += 1
                 bar.update()
                 is_last = progress.step == config.max_steps
-                if progress.step % config.log_every == 0 or is_last:
+                is_logged = progress.step % config.log_every == 0 or is_last
+                is_validated = progress.step % config.validate_every == 0 or is_last
+                if is_logged or is_validated:
+                    self.settle(log)
+                if is_logged:
+                    scalars |= {
+                        "learning_rate": learning_rate_at(progress.step - 1, config),
+                        "skipped_steps": progress.num_skipped,
+                        "clipped_steps": progress.num_clipped,
+                    }
                     values = {name: float(value) for name, value in scalars.items()}
                     values = mean_over_processes(self.fabric, values)
                     log.scalars("train", progress.step, values)
                     bar.set_postfix(loss=f"{values['loss']:.3f}")
-                if self.is_writer and (progress.step % config.validate_every == 0 or is_last):
+                if self.is_writer and is_validated:
                     self.validate(log)
                 if on_step is not None:
                     on_step(progress.step)
-                if in_any_process(self.fabric, self.stop.received is not None):
-                    self.save_and_stop()
+                if self.fabric.world_size == 1 and self.stop.received is not None:
+                    self.is_stopping = True
+                if self.is_stopping:
+                    self.save_and_stop(log)
 
     def step(self, batch: Batch, log: TrainingLog) -> dict[str, float | Tensor]:
         """Make one optimiser step, or skip it where the numbers are not finite.
+
+        The device decides: the host learns of it a step later, so that the device always has
+        something to do.
 
         Returns:
             what to log of it.
@@ -224,24 +242,35 @@ class _Run:
             self.module, self.optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
         )
         assert isinstance(norm, Tensor)
-        is_finite = bool(torch.isfinite(terms["loss"]) & torch.isfinite(norm))
-        is_bad = in_any_process(self.fabric, not is_finite)
-        if is_bad:
-            # Without gradients the optimiser moves nothing; a loss scaler lowers its scale.
+        loss = terms["loss"].detach()
+        is_bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
+        is_asked = torch.full_like(loss, self.stop.received is not None)
+        flags = most_in_any_process(self.fabric, torch.stack([is_bad.to(loss), is_asked]))
+        if self.adam.defaults["fused"]:
+            self.adam.found_inf = flags[0]  # type: ignore[attr-defined]
+        elif flags[0]:
+            # Without gradients the optimiser moves nothing; the loss scaler lowers its scale.
             self.optimizer.zero_grad()
         self.optimizer.step()
+        self.averaged.update_parameters(self.task.model, 1 - flags[0])
+        self.settle(log)
+        numbers = torch.stack([*flags, loss, norm.to(loss)])
+        self.unsettled = progress.step, Deferred(numbers)
+        return {name: value.detach() for name, value in terms.items()} | {"gradient_norm": norm}
+
+    def settle(self, log: TrainingLog) -> None:
+        """Take note of how the last step went."""
+        if self.unsettled is None:
+            return
+        progress, (step, numbers) = self.state.progress, self.unsettled
+        self.unsettled = None
+        is_bad, is_asked, loss, norm = numbers.read()
+        self.is_stopping = self.is_stopping or bool(is_asked)
         if is_bad:
-            self._skip(float(terms["loss"].detach()), float(norm), log)
+            self._skip(step, loss, norm, log)
         else:
-            self.averaged.update_parameters(self.task.model)
             progress.num_skipped_in_row = 0
-            progress.num_clipped += int(norm > config.gradient_clip)
-        return {name: value.detach() for name, value in terms.items()} | {
-            "gradient_norm": norm,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "skipped_steps": progress.num_skipped,
-            "clipped_steps": progress.num_clipped,
-        }
+            progress.num_clipped += norm > self.config.gradient_clip
 
     def validate(self, log: TrainingLog) -> None:
         """Measure the averaged model, save the state, and the model if it is the best so far."""
@@ -259,8 +288,9 @@ class _Run:
         if is_best:
             self.state.save_best()
 
-    def save_and_stop(self) -> NoReturn:
+    def save_and_stop(self, log: TrainingLog) -> NoReturn:
         """Save a checkpoint and end the run."""
+        self.settle(log)
         where = self.state.checkpoints
         if self.is_writer:
             self.state.save(self.config.keep_checkpoints)
@@ -270,11 +300,11 @@ class _Run:
             received,
         )
 
-    def _skip(self, loss: float, norm: float, log: TrainingLog) -> None:
+    def _skip(self, step: int, loss: float, norm: float, log: TrainingLog) -> None:
         progress = self.state.progress
         progress.num_skipped += 1
         progress.num_skipped_in_row += 1
-        log.say(f"step {progress.step}: loss {loss}, gradient norm {norm}: step skipped")
+        log.say(f"step {step}: loss {loss}, gradient norm {norm}: step skipped")
         if progress.num_skipped_in_row >= MAX_CONSECUTIVE_SKIPS:
             raise TrainingError(
                 f"{progress.num_skipped_in_row} steps in a row without a finite loss and gradient; "

@@ -15,7 +15,7 @@ from flows.families import FamilyConfig
 from flows.initialisation import initialise
 from pipelines.density.model import DensityModel
 from pipelines.density.rows import Rows
-from pipelines.ema import averaged_copy
+from pipelines.ema import Average
 from pipelines.training import TrainingError
 
 CHUNK_ROWS = 1024
@@ -118,7 +118,7 @@ def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
     optimizer = torch.optim.AdamW(
         parameter_groups(model, config.weight_decay), lr=config.learning_rate
     )
-    averaged = averaged_copy(model, config.ema_decay).requires_grad_(False)
+    averaged = Average(model, config.ema_decay).requires_grad_(False)
     average = averaged.module
     assert isinstance(average, DensityModel)
     generator = torch.Generator().manual_seed(config.seed)

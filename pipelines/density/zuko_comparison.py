@@ -25,7 +25,7 @@ from pipelines.density.fit import FitConfig, parameter_groups
 from pipelines.density.mixture import MissingExtraError
 from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table
-from pipelines.ema import averaged_copy
+from pipelines.ema import Average
 from pipelines.workspace import commit
 
 
@@ -192,7 +192,7 @@ def _enter(
     optimizer = torch.optim.AdamW(
         parameter_groups(model, config.weight_decay), lr=config.learning_rate
     )
-    averaged = averaged_copy(model, config.ema_decay).requires_grad_(False)
+    averaged = Average(model, config.ema_decay).requires_grad_(False)
     return Contestant(model, log_prob, optimizer, averaged)
 
 

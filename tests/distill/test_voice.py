@@ -43,7 +43,7 @@ def track(hz: float = HZ) -> Tensor:
 
 def share(waveform: Tensor, hz: Tensor) -> Tensor:
     """Median over bands and frames away from the ends."""
-    return periodic_share(waveform, hz, RATE)[:, INSIDE].median()
+    return periodic_share(waveform, hz, RATE, LOWEST)[:, INSIDE].median()
 
 
 @pytest.mark.parametrize("off", [1.0, 1.01])

@@ -19,7 +19,7 @@ from flows import ArtefactError
 from flows.folder_lock import FolderInUseError
 from pipelines import Recipe, TrainingConfig, commands, tasks, training
 from pipelines.checkpoints import list_checkpoints, step_of
-from pipelines.ema import averaged_copy, effective_decay
+from pipelines.ema import Average, effective_decay
 from pipelines.signals import Stopped
 from pipelines.training import TrainingError, learning_rate_at
 from pipelines.training_log import TrainingLog
@@ -31,7 +31,7 @@ from tests.pipelines.conftest import RECIPE, longer
 def test_average_follows_the_weights_slowly() -> None:
     # A public implementation inverted the decay: its average was the last step.
     model = nn.Linear(1, 1, bias=False)
-    averaged = averaged_copy(model, 0.9)
+    averaged = Average(model, 0.9)
     for _ in range(200):
         averaged.update_parameters(model)
     before = averaged.module.weight.clone()
@@ -41,9 +41,21 @@ def test_average_follows_the_weights_slowly() -> None:
     torch.testing.assert_close(averaged.module.weight, before + 0.1)
 
 
+def test_a_step_that_was_left_out_counts_for_nothing_in_the_average() -> None:
+    model = nn.Linear(2, 2)
+    averaged = Average(model, 0.9)
+    averaged.update_parameters(model)
+    before = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
+    with torch.no_grad():
+        model.weight.add_(1.0)
+    averaged.update_parameters(model, torch.tensor(0.0))
+    for name, tensor in averaged.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
 def test_average_is_short_while_young() -> None:
-    assert effective_decay(0.9999, 0) == pytest.approx(0.1)
-    assert effective_decay(0.9999, 10**6) == 0.9999
+    assert float(effective_decay(0.9999, torch.tensor(0))) == pytest.approx(0.1)
+    assert float(effective_decay(0.9999, torch.tensor(10**6))) == 0.9999
 
 
 def test_learning_rate_warms_up_and_decays() -> None:

@@ -23,7 +23,7 @@ from distill import Distillation, DistillationConfig
 from flows import Past, WaveNet, WaveNetConfig
 from flows.gated import SQRT_HALF, skip_gain
 from flows.wavenet import FRAME_GAIN
-from pipelines.ema import averaged_copy
+from pipelines.ema import Average
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
@@ -83,7 +83,7 @@ def make_step(model: nn.Module, loss: Callable[[], Tensor], naive: bool) -> Call
     """One training step, as `pipelines.training` makes it, or as one writes it first."""
     trained = [p for p in model.parameters() if p.requires_grad]
     adam = torch.optim.Adam(trained, lr=1e-4, foreach=False if naive else None, fused=not naive)
-    averaged = averaged_copy(model, 0.9999)
+    averaged = Average(model, 0.9999)
 
     def step() -> object:
         value = loss()
