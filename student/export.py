@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from flows import Inverse, Past, fold_weight_norm
 from student.excitation import ExcitationState, ExcitedContext, Phase
 from student.model import Student
-from student.rendering import context_parts
 from student.spectral_filter import SpectralFilter, SpectralVoice
 from student.voice import VoiceState
 
@@ -27,15 +26,14 @@ class WholeStudent(nn.Module):
         self.context = student.context
         if isinstance(self.context, ExcitedContext) and self.context.voice is not None:
             self.context.voice = SpectralVoice(self.context.voice)
-        self.networks = nn.ModuleList(student._networks)
+        self.parts = parts = student.parts
+        self.networks = nn.ModuleList(parts.networks)
         # Tracing takes a product of two and three dimensions for one of a batch that is not 1.
-        self.rotations = nn.ModuleList(_as_convolution(q.matrix()) for q in student._rotations)
-        self.fold = student.fold
+        self.rotations = nn.ModuleList(_as_convolution(q.matrix()) for q in parts.rotations)
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
-        self.filters = nn.ModuleList(SpectralFilter(f, span) for f in student._filters)
-        self.given = student._given
-        self.voices = nn.ModuleList(Inverse(voice) for voice in student._voices)
+        self.filters = nn.ModuleList(SpectralFilter(f, span) for f in parts.filters)
+        self.voices = nn.ModuleList(Inverse(voice) for voice in parts.voices)
         self.eval().requires_grad_(False)
 
     def forward(self, noise: Tensor, log_mel: Tensor) -> Tensor:
@@ -44,14 +42,14 @@ class WholeStudent(nn.Module):
 
     def render(self, x: Tensor, frames: Tensor, past: Past | None) -> Tensor:
         """Map noise and hidden frames (B, H, L) to a waveform."""
-        read, filtering = context_parts(frames, self.given)
-        x, _ = self.fold(x)
+        read, filtering = self.parts.seen(frames)
+        x, _ = self.parts.fold(x)
         for k, network in enumerate(self.networks):
             shift, log_scale = self.transformer.split(network(x, read, past))
             x = x * log_scale.exp() + shift
             for rotation in self.rotations[k : k + 1]:
                 x = rotation(x)
-        x, _ = self.fold.inverse(x)
+        x, _ = self.parts.fold.inverse(x)
         for filter in self.filters:
             x = filter(x, filtering, past)
         for voice in self.voices:

@@ -10,23 +10,11 @@ from torch import Tensor
 
 from flows import (
     Affine,
-    CausalConvolution,
     ChainWeights,
-    Compose,
-    ContextFilter,
-    ContextPart,
-    ContextShift,
     Engine,
     Flow,
-    Fold,
     FrameContext,
-    Inverse,
     Pretrained,
-    Rotation,
-    Transform,
-    WaveNet,
-    iaf,
-    rows_in_words,
     unbound_log_scale,
 )
 from flows.config import from_dict
@@ -34,11 +22,11 @@ from flows.density import check_temperature
 from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
+from student.parts import compose, make_context, make_parts
 from student.pitch import MeasuredVoice
 from student.rendering import (
     FRAMES_AT_ONCE,
     Renderer,
-    context_parts,
     draw_frames,
     each_on_one_thread,
     frames_at_once,
@@ -76,61 +64,11 @@ class Student(Pretrained):
         super().__init__()
         self.config = config
         self.metadata: dict[str, Any] = {}
-        hidden, r = config.context_channels, config.frame_length
-        frame_context = FrameContext(
-            config.num_features,
-            hidden + config.excitation.pitch_channels * config.predicts_pitch,
-            config.context_margin,
-            blind=config.conditioning == "none",
-            rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
-            with_features=config.excitation.kind == "voice",
-        )
-        self.context: FrameContext | ExcitedContext = frame_context
-        if config.excitation.kind != "none":
-            self.context = ExcitedContext(
-                frame_context,
-                hidden,
-                config.hop_length,
-                r,
-                config.excitation,
-                config.pitch_row,
-                config.filter_order,
-            )
+        self.context = make_context(config)
         self.transformer = Affine(config.log_scale_floor)
-        excitation = config.excitation
-        voices = [ContextShift(r, excitation.breath)] if excitation.kind == "voice" else []
-        channels = hidden + r * len(voices)
-        # With a voice, the context begins with the filter's own parameters.
-        self._given = given = config.filter_order + 1 if voices and config.filter_order else 0
-        networks = [
-            WaveNet(size, self.transformer.num_params, r, channels) for size in config.wavenets
-        ]
-        rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]
-        filters: list[CausalConvolution] = []
-        if config.filter_order:
-            filters = [
-                ContextFilter(config.filter_order)
-                if given
-                else CausalConvolution(config.filter_order, context_channels=channels)
-            ]
-        self.fold = Fold(r)
-        steps: list[Transform] = [Inverse(self.fold)] if r > 1 else []
-        for k, network in enumerate(networks):
-            step = iaf(network, self.transformer)
-            steps.append(ContextPart(step, given, None) if given else step)
-            steps += [Inverse(rotation) for rotation in rotations[k : k + 1]]
-        steps += [self.fold] if r > 1 else []
-        after = [Inverse(filter) for filter in filters]
-        steps += [ContextPart(step, 0, given) for step in after] if given else after
-        steps += voices
-        # Compose runs from data to noise: the last step of sampling comes first.
-        self.flow = Flow(BASES[config.base](), Compose(reversed(steps)))
-        # Registered inside the flow; noise side first.
-        self._networks = networks
-        self._rotations = rotations  # of a frame student, between the networks
-        self._filters = filters  # one or none
-        self._voices = voices  # likewise
-        self._chain_weights = ChainWeights(networks, self.transformer, self._rotations)
+        self.parts = parts = make_parts(config, self.transformer)
+        self.flow = Flow(BASES[config.base](), compose(parts, self.transformer))  # registers them
+        self.chain_weights = ChainWeights(parts.networks, self.transformer, parts.rotations)
         self.set_initial_std(config.initial_std)
 
     @property
@@ -172,9 +110,9 @@ class Student(Pretrained):
 
         An untrained voice gets it, too, and so does the filter beside it, in the flow's place.
         """
-        log_scale = 0.0 if self._given else math.log(std / self.flow.base.std)
+        log_scale = 0.0 if self.parts.given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
-        self._networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
+        self.parts.networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
         if isinstance(self.context, ExcitedContext):
             self.context.set_initial_std(std)
 
@@ -186,7 +124,7 @@ class Student(Pretrained):
         """
         excitation = dataclasses.replace(self.config.excitation, breath=breath)
         self.config = dataclasses.replace(self.config, excitation=excitation)
-        for voice in self._voices:
+        for voice in self.parts.voices:
             voice.gain = breath
 
     def sharpen(self, amount: float) -> None:
@@ -224,33 +162,33 @@ class Student(Pretrained):
         if samples % hop:
             raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
         given = () if measured is None else (measured,)
-        frames = self.context(log_mel, samples // hop, *given)
-        read, filtering = context_parts(frames, self._given)
-        noise, _ = self.fold(z)
+        parts, frames = self.parts, self.context(log_mel, samples // hop, *given)
+        read, filtering = parts.seen(frames)
+        noise, _ = parts.fold(z)
         x, loc = noise, torch.zeros_like(noise)
         log_scales = []
-        for k, network in enumerate(self._networks):
+        for k, network in enumerate(parts.networks):
             shift, log_scale = self.transformer.split(network(x, read))
             scale = log_scale.exp()
             x, loc = x * scale + shift, loc * scale + shift
             log_scales.append(log_scale)
-            for rotation in self._rotations[k : k + 1]:
+            for rotation in parts.rotations[k : k + 1]:
                 (x, _), (loc, _) = rotation(x), rotation(loc)
         if self.config.frame_length > 1:
-            matrices = [rotation.matrix() for rotation in self._rotations]
+            matrices = [rotation.matrix() for rotation in parts.rotations]
             loc, log_scale = sample_by_sample(noise, loc, log_scales, matrices)
         else:
             log_scale = torch.stack(log_scales).sum(0)
         x, loc, log_scale, *log_scales = (
-            self.fold.inverse(part)[0] for part in (x, loc, log_scale, *log_scales)
+            parts.fold.inverse(part)[0] for part in (x, loc, log_scale, *log_scales)
         )
-        for filter in self._filters:
+        for filter in parts.filters:
             shift, log_gain = filter.shift_and_log_scale(x, filtering)
             gain = log_gain.exp()
             x, loc, log_scale = x * gain + shift, loc * gain + shift, log_scale + log_gain
             log_scales.append(log_gain)
         voice: Tensor | None = None
-        for shift_by in self._voices:
+        for shift_by in parts.voices:
             voice, log_gain = shift_by.signal_and_log_gain(x, frames)
             gain = log_gain.exp()
             x, loc, log_scale = x * gain + voice, loc * gain + voice, log_scale + log_gain
@@ -332,13 +270,7 @@ class Student(Pretrained):
             frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(
-                    self._chain_weights,
-                    self.transformer,
-                    self._filters,
-                    frames,
-                    engine,
-                    self._voices,
-                    self._given,
+                    self.parts, self.chain_weights, self.transformer, frames, engine
                 )
             noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
             yield renderer(noise * temperature, frames)

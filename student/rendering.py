@@ -1,6 +1,6 @@
 """How a student turns noise into a waveform where nothing is to be learned: in pieces, and fast."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
@@ -9,12 +9,9 @@ from torch import Tensor
 
 from flows import (
     Affine,
-    CausalConvolution,
     ChainWeights,
     CompiledChain,
-    ContextShift,
     Engine,
-    Fold,
     Past,
     StandardLogistic,
     StandardNormal,
@@ -23,12 +20,13 @@ from flows import (
 from flows.engines import without
 from flows.fused import WIDEST, FusedStack
 from student.config import StudentConfig
+from student.parts import Parts
+
+T = TypeVar("T")
 
 FRAMES_AT_ONCE = 64
 """Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
 cache."""
-
-T = TypeVar("T")
 
 FRAMES_ON_GPU = 512
 """The same on a GPU, which has to be asked layer by layer, and should have to do meanwhile."""
@@ -83,60 +81,42 @@ def each_on_one_thread(made: Iterable[T]) -> Iterator[T]:
         yield thing
 
 
-def context_parts(frames: Tensor, given: int) -> tuple[Tensor, Tensor]:
-    """Return what the networks and what the filter after them sees of hidden frames (B, H, L).
-
-    Args:
-        frames: hidden frames; the first channels are the filter's parameters, if they are given.
-        given: how many; 0 where all of them see all.
-    """
-    return (frames[:, given:], frames[:, :given]) if given else (frames, frames)
-
-
 class Renderer:
     """Turn noise into a waveform that continues from call to call.
 
     Args:
-        weights: of the flows' networks and, of a frame student, the rotations between them.
-        transformer: of every flow.
-        filters: after the last flow, none or one.
+        parts: of the student.
+        weights: of its networks and the rotations between them.
+        transformer: of every network.
         like: a tensor with the noise's batch, dtype and device.
         engine: see `flows.choose_engine`.
-        voices: what the context carries, none or one; added last.
-        given: channels of the context that are the filter's own; see `context_parts`.
     """
 
     def __init__(
         self,
+        parts: Parts,
         weights: ChainWeights,
         transformer: Affine,
-        filters: Sequence[CausalConvolution],
         like: Tensor,
         engine: Engine,
-        voices: Sequence[ContextShift] = (),
-        given: int = 0,
     ) -> None:
-        self._networks = networks = weights.networks
+        self._parts = parts
         self._matrices: list[Tensor] = []
-        self._fold = Fold(networks[0].num_channels)
         self._transformer = transformer
-        self._filters = filters
-        self._voices = voices
-        self._given = given
         self._past = Past()
         self._chain: CompiledChain | None = None
-        self._stacks: list[FusedStack | None] = [None] * len(networks)
+        self._stacks: list[FusedStack | None] = [None] * len(parts.networks)
         chosen = choose_engine(like, engine)[0]
         if chosen == "compiled":
             self._chain = CompiledChain(weights, like.shape[0])
             return
         with torch.no_grad():
-            self._matrices = [rotation.matrix() for rotation in weights.rotations]
+            self._matrices = [rotation.matrix() for rotation in parts.rotations]
         if chosen == "fused":
             device = like.device.type
             mixed = torch.is_autocast_enabled(device)
             dtype = torch.get_autocast_dtype(device) if mixed else like.dtype
-            self._stacks = [FusedStack(network.layers, dtype) for network in networks]
+            self._stacks = [FusedStack(network.layers, dtype) for network in parts.networks]
 
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
@@ -145,14 +125,15 @@ class Renderer:
             return self._render(z, frames)
 
     def _render(self, z: Tensor, frames: Tensor) -> Tensor:
-        read, filtering = context_parts(frames, self._given)
-        x, _ = self._fold(z)
+        parts = self._parts
+        read, filtering = parts.seen(frames)
+        x, _ = parts.fold(z)
         with self._past as past:
             if self._chain is not None:
                 x = self._chain(x, read)
             else:
                 for k, (network, stack) in enumerate(
-                    zip(self._networks, self._stacks, strict=True)
+                    zip(parts.networks, self._stacks, strict=True)
                 ):
                     params = network(x, read, past, stack)
                     shift, log_scale = self._transformer.split(params)
@@ -160,11 +141,11 @@ class Renderer:
                     for matrix in self._matrices[k : k + 1]:
                         with torch.autocast(x.device.type, enabled=False):
                             x = matrix @ x
-            x, _ = self._fold.inverse(x)
-            for filter in self._filters:
+            x, _ = parts.fold.inverse(x)
+            for filter in parts.filters:
                 shift, log_scale = filter.shift_and_log_scale(x, filtering, past)
                 x = x * log_scale.exp() + shift
-        for voice in self._voices:
+        for voice in parts.voices:
             x, _ = voice.inverse(x, frames)
         return x
 

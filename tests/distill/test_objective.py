@@ -87,7 +87,7 @@ def test_kl_is_zero_when_the_student_is_the_teacher() -> None:
     # Make both the same unit Gaussian: heads without weights.
     teacher, student = make_teacher(), make_student()
     with torch.no_grad():
-        for network in (teacher.wavenet, *student._networks):
+        for network in (teacher.wavenet, *student.parts.networks):
             network.head.weight.zero_()
             network.head.bias.zero_()
             assert network.frame_params is not None
@@ -167,6 +167,6 @@ def test_health_warns_of_hiss_in_silence(objective: Distillation) -> None:
 
 def test_health_warns_of_collapse(objective: Distillation) -> None:
     with torch.no_grad():
-        for network in objective.student._networks:
+        for network in objective.student.parts.networks:
             network.head.bias[1] = -7.0
     assert "at the floor" in health_warnings(objective)

@@ -148,7 +148,7 @@ def test_filters_learn_beside_the_pitch_without_a_sample(filter_order: int) -> N
     learnt = [*context.frames.parameters(), *context.voice.parameters()]
     learnt += [*context.predictor.parameters()]
     assert all(p.grad is not None for p in learnt)
-    assert all(p.grad is None for network in student._networks for p in network.parameters())
+    assert all(p.grad is None for network in student.parts.networks for p in network.parameters())
     optimizer = torch.optim.Adam(learnt, lr=5e-3)
     for _ in range(40):
         optimizer.zero_grad()

@@ -34,9 +34,9 @@ def test_parallel_wavenet_has_its_published_shapes() -> None:
     layers = [layer.dilation for layer in teacher.wavenet.layers]
     assert layers == [2**i for i in range(10)] * 3
     assert teacher.wavenet.head.out_channels == 3 * 10
-    assert [len(network.layers) for network in student._networks] == [10, 10, 10, 30]
-    assert {network.config.residual_channels for network in student._networks} == {64}
-    assert {network.config.skip_channels for network in student._networks} == {0}
+    assert [len(network.layers) for network in student.parts.networks] == [10, 10, 10, 30]
+    assert {network.config.residual_channels for network in student.parts.networks} == {64}
+    assert {network.config.skip_channels for network in student.parts.networks} == {0}
     for training in (recipe.teacher_training, recipe.student_training):
         assert training.segment_frames * recipe.data.mel.hop_length == 7680
         assert (training.batch_size, training.learning_rate) == (32, 2e-4)
@@ -49,7 +49,7 @@ def test_clarinet_has_its_published_shapes() -> None:
         teacher, student = Teacher(recipe.teacher), Student(recipe.student)
     assert [layer.dilation for layer in teacher.wavenet.layers] == [2**i for i in range(10)] * 2
     assert teacher.wavenet.head.out_channels == 2
-    assert [len(network.layers) for network in student._networks] == [10] * 6
+    assert [len(network.layers) for network in student.parts.networks] == [10] * 6
     seconds = recipe.teacher_training.segment_frames * 256 / recipe.data.mel.sample_rate
     assert seconds == pytest.approx(0.5, abs=0.005)
     assert recipe.distillation.regulariser_weight == 4.0

@@ -139,9 +139,9 @@ def test_sum_of_the_samples_divergences_is_that_of_the_frames() -> None:
 
 def test_the_rotations_are_fixed_and_follow_the_seed() -> None:
     first, second, other = (make_student(seed, FRAME_STUDENT) for seed in (0, 0, 1))
-    matrices = [[q.matrix() for q in s._rotations] for s in (first, second, other)]
+    matrices = [[q.matrix() for q in s.parts.rotations] for s in (first, second, other)]
     assert len(matrices[0]) == len(FRAME_STUDENT.flow_layers) - 1
-    assert not any(p.requires_grad for q in first._rotations for p in q.parameters())
+    assert not any(p.requires_grad for q in first.parts.rotations for p in q.parameters())
     torch.testing.assert_close(matrices[0], matrices[1], rtol=0, atol=0)
     assert not torch.allclose(matrices[0][0], matrices[2][0])
     assert not torch.allclose(matrices[0][0], matrices[0][1])

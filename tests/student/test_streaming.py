@@ -102,10 +102,10 @@ def test_threads_share_the_layers_and_change_nothing(threads: int) -> None:
     student, mel = make_student(config=config).float(), make_mel(frames=FRAMES).float()
     frames = student.context(mel, FRAMES)
     z = torch.randn(2, 1, FRAMES * config.hop_length, generator=seeded())
-    chain = CompiledChain(student._chain_weights, 2)
+    chain = CompiledChain(student.chain_weights, 2)
     assert [len(stage) > 0 for stage in chain._stages] == [True] * threads
     found, expected = chain(z, frames), z.double()
-    for network in student.double()._networks:
+    for network in student.double().parts.networks:
         shift, log_scale = student.transformer.split(network(expected, frames.double()))
         expected = expected * log_scale.exp() + shift
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
@@ -170,8 +170,8 @@ def test_compiled_weights_follow_every_change() -> None:
         torch.testing.assert_close(draw(student), draw(student, "torch"), rtol=1e-5, atol=1e-5)
 
     first = draw(student)
-    laid_out = student._chain_weights.laid_out()
-    assert student._chain_weights.laid_out() is laid_out
+    laid_out = student.chain_weights.laid_out()
+    assert student.chain_weights.laid_out() is laid_out
     copied = copy.deepcopy(student)
     student.load_state_dict(other.state_dict())
     torch.testing.assert_close(draw(student), draw(other))

@@ -221,13 +221,13 @@ def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
     assert student.context.voice is not None
     with torch.no_grad():
         student.context.predictor.head.bias[0] = 9.0
-        for network in student._networks:
+        for network in student.parts.networks:
             for layer in (network.head, network.frame_params):
                 layer.weight.zero_()
             network.head.bias.zero_()
     waveform = student(z, mel).waveform
     voice = student.context(mel, 6)[:, -VOICED_STUDENT.frame_length :]
-    torch.testing.assert_close(waveform, student.fold.inverse(voice)[0])
+    torch.testing.assert_close(waveform, student.parts.fold.inverse(voice)[0])
     waveform.square().sum().backward()
     assert student.context.voice.heads[0].bias.grad.abs().min() > 0
     assert student.context.predictor.head.weight.grad is None

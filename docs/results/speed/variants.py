@@ -30,7 +30,7 @@ def variants(student: Student, z: Tensor, frames: Tensor) -> dict[str, Callable[
     def streamed(size: int, engine: str) -> Callable[[], Tensor]:
         def run() -> Tensor:
             renderer = Renderer(
-                student._chain_weights, student.transformer, student._filters, z, engine
+                student.parts, student.chain_weights, student.transformer, z, engine
             )
             pieces = zip(z.split(size * hop, -1), frames.split(size, -1), strict=True)
             return torch.cat([renderer(*piece) for piece in pieces], -1)
