@@ -21,7 +21,7 @@ from pipelines.tasks import _noise
 from student import Student
 from tests.pipelines.conftest import RECIPE
 
-STEPS = 8
+STEPS = 24  # enough for a run to be found at work
 
 
 def recipe_of(**changes: object) -> Recipe:
@@ -132,7 +132,7 @@ def test_a_killed_process_ends_all_and_the_run_resumes(
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
-    assert "parallel-wavenet: lost a process" in output
+    assert "parallel-wavenet: lost a process" in output, output
     process = launch(tmp_path, recipe_of(), words)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
