@@ -3,8 +3,7 @@
 Run from the repository: python docs/results/frame/trials.py --dump dump/allison [--steps 400]
 
 No excitation, no teacher: spectral terms alone, the same clips for all. The table has distances on
-held-out utterances, and the speed of sampling on one thread, in
-compiled code; lapped ones are timed as folded ones, whose networks they have.
+held-out utterances, and the speed of sampling on one thread in compiled code.
 """
 
 import argparse
