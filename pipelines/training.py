@@ -7,7 +7,6 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -27,6 +26,7 @@ from pipelines.processes import (
     rank,
 )
 from pipelines.recipe import TrainingConfig
+from pipelines.schedule import learning_rate_at, seed_step
 from pipelines.signals import Stopped, StopRequest, stop_requests
 from pipelines.state import TrainingState
 from pipelines.training_log import SilentLog, TrainingLog, Validation
@@ -56,22 +56,6 @@ class Task(nn.Module):
     def validate(self, model: Pretrained) -> Validation:
         """Measure a model, the averaged one, on held-out data."""
         raise NotImplementedError
-
-
-def learning_rate_at(step: int, config: TrainingConfig) -> float:
-    """Learning rate of a step: linear warm-up, then a cosine to the final ratio."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.max_steps - config.warmup_steps)
-    low = config.final_learning_rate_ratio
-    factor = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return config.learning_rate * factor
-
-
-def seed_step(seed: int, step: int, process: int) -> None:
-    """Seed torch's generators so that a step's random numbers depend on these three alone."""
-    words = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
-    torch.manual_seed(int(words[0]))
 
 
 def train(
@@ -154,7 +138,6 @@ class _Run:
         if config.recompute:
             recompute_layers(task)
         self.module, self.optimizer = self.fabric.setup(task, adam)
-        self.adam = adam
         self.averaged = Average(task.model, config.ema_decay)
         self.state = TrainingState(
             task,
@@ -205,7 +188,7 @@ class _Run:
                     self.settle(log)
                 if is_logged:
                     scalars |= {
-                        "learning_rate": learning_rate_at(progress.step - 1, config),
+                        "learning_rate": self.optimizer.param_groups[0]["lr"],
                         "skipped_steps": progress.num_skipped,
                         "clipped_steps": progress.num_clipped,
                     }
@@ -217,9 +200,8 @@ class _Run:
                     self.validate(log)
                 if on_step is not None:
                     on_step(progress.step)
-                if self.fabric.world_size == 1 and self.stop.received is not None:
-                    self.is_stopping = True
-                if self.is_stopping:
+                is_alone = self.fabric.world_size == 1
+                if self.is_stopping or (is_alone and self.stop.received is not None):
                     self.save_and_stop(log)
 
     def step(self, batch: Batch, log: TrainingLog) -> dict[str, float | Tensor]:
@@ -246,8 +228,9 @@ class _Run:
         is_bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
         is_asked = torch.full_like(loss, self.stop.received is not None)
         flags = most_in_any_process(self.fabric, torch.stack([is_bad.to(loss), is_asked]))
-        if self.adam.defaults["fused"]:
-            self.adam.found_inf = flags[0]  # type: ignore[attr-defined]
+        adam = self.optimizer.optimizer
+        if adam.defaults["fused"]:
+            adam.found_inf = flags[0]
         elif flags[0]:
             # Without gradients the optimiser moves nothing; the loss scaler lowers its scale.
             self.optimizer.zero_grad()

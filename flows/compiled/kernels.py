@@ -57,6 +57,28 @@ def multiply_add(
                 row += 1
 
 
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def fill_rows(
+    out: np.ndarray, row: int, num_rows: int, values: np.ndarray
+) -> None:  # pragma: no cover
+    """Write the same values to consecutive rows."""
+    for r in range(row, row + num_rows):
+        for j in range(values.size):
+            out[r, j] = values[j]
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def rectify_rows(
+    rows: np.ndarray, row: int, column: int, gain: np.float32, out: np.ndarray
+) -> None:  # pragma: no cover
+    """Write max(gain * value, 0) of consecutive rows, from a column onwards."""
+    zero = np.float32(0.0)
+    for b in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            value = gain * rows[row + b, column + j]
+            out[b, j] = value if value > zero else zero
+
+
 _LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
 _LN_2_HIGH = np.float32(0.693359375)  # short: products with n are exact
 _LN_2_LOW = np.float32(-2.12194440e-4)

@@ -10,10 +10,17 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from flows.compiled.kernels import CONTRACT, gated_units, multiply_add, shift_and_scale
+from flows.compiled.kernels import (
+    CONTRACT,
+    fill_rows,
+    gated_units,
+    multiply_add,
+    rectify_rows,
+    shift_and_scale,
+)
 from flows.compiled.layout import ContextWeights, Network, padded_width
 
-KERNELS = "84daaad87422"  # digest, see flows.compiled
+KERNELS = "94a6f2b98bc2"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):
@@ -73,8 +80,7 @@ def _enter(
     here: int,
 ) -> None:  # pragma: no cover
     """Write the first layer's input to rows of h; it reads the samples x (T, C) one step late."""
-    for t in range(num_samples):
-        h[here + t] = network.first_bias
+    fill_rows(h, here, num_samples, network.first_bias)
     multiply_add(h, here, segment.previous, b, 1, network.first, 0)
     multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0)
     segment.previous[b] = x[start + num_samples - 1]
@@ -98,23 +104,17 @@ def _leave(
     summed = np.empty((num_samples, width), np.float32)
     hidden = np.empty((num_samples, network.hidden_bias.size), np.float32)
     params = np.empty((num_samples, network.head_bias.size), np.float32)
-    gain, zero = np.float32(network.skip_gain), np.float32(0.0)
     floor = np.float32(np.exp(network.log_scale_floor))
     first_frame = start // span
     num_frames = (start + num_samples - 1) // span - first_frame + 1
     offsets = np.zeros((num_frames, params.shape[1]), np.float32)
     multiply_add(offsets, 0, context, first_frame, num_frames, weights.params, 0)
+    rectify_rows(h, 0, first, np.float32(network.skip_gain), summed)
+    fill_rows(hidden, 0, num_samples, network.hidden_bias)
     for t in range(num_samples):
-        for j in range(width):
-            value = gain * h[t, first + j]
-            summed[t, j] = value if value > zero else zero
-        hidden[t] = network.hidden_bias
         params[t] = network.head_bias + offsets[(start + t) // span - first_frame]
     multiply_add(hidden, 0, summed, 0, num_samples, network.hidden, 0)
-    for t in range(num_samples):
-        for j in range(width):
-            value = hidden[t, j]
-            summed[t, j] = value if value > zero else zero
+    rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
     multiply_add(params, 0, summed, 0, num_samples, network.head, 0)
     for t in range(num_samples):
         shift_and_scale(params, t, floor, x, start + t)
@@ -166,8 +166,7 @@ def run_segment(
         for layer in range(segment.first, segment.stop):
             ring = segment.starts[layer - segment.first]
             length = segment.lengths[layer - segment.first]
-            for t in range(num_frames):
-                segment.framed[t] = weights.bias[layer]
+            fill_rows(segment.framed, 0, num_frames, weights.bias[layer])
             multiply_add(
                 segment.framed, 0, context[b], first_frame, num_frames, weights.gates, layer
             )

@@ -13,10 +13,17 @@ each array that it reads off a tuple, which took an eighth of the time.
 import numba
 import numpy as np
 
-from flows.compiled.kernels import CONTRACT, bounded_log_scale, gated_units, multiply_add
+from flows.compiled.kernels import (
+    CONTRACT,
+    bounded_log_scale,
+    fill_rows,
+    gated_units,
+    multiply_add,
+    rectify_rows,
+)
 from flows.compiled.layout import Frames, Network, Streams
 
-KERNELS = "84daaad87422"  # digest, see flows.compiled
+KERNELS = "94a6f2b98bc2"  # digest, see flows.compiled
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -45,14 +52,6 @@ def _read(
                 prediction[b, c] = predicted
                 inputs[b, channels + c] = predicted
                 inputs[b, 2 * channels + c] = error_gain * error
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
-def _fill(out: np.ndarray, row: int, num_rows: int, values: np.ndarray) -> None:  # pragma: no cover
-    """Write the same values to consecutive rows."""
-    for r in range(row, row + num_rows):
-        for j in range(values.size):
-            out[r, j] = values[j]
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -158,18 +157,6 @@ def _draw(
             x[b, c, i] = previous[b, c] = value
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
-def _rectified(
-    rows: np.ndarray, row: int, column: int, gain: np.float32, out: np.ndarray
-) -> None:  # pragma: no cover
-    """Write max(gain * value, 0) of consecutive rows, from a column onwards."""
-    zero = np.float32(0.0)
-    for b in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            value = gain * rows[row + b, column + j]
-            out[b, j] = value if value > zero else zero
-
-
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
 def advance(
     network: Network,
@@ -213,7 +200,7 @@ def advance(
             inputs,
         )
         here = time % streams.rings[0] * num_streams
-        _fill(rows, here, num_streams, network.first_bias)
+        fill_rows(rows, here, num_streams, network.first_bias)
         multiply_add(rows, here, inputs, 0, num_streams, network.first, 0)
         here = _layers(
             network.current,
@@ -232,11 +219,11 @@ def advance(
             time,
             here,
         )
-        _rectified(rows, here, first, gain, summed)
-        _fill(hidden, 0, num_streams, network.hidden_bias)
+        rectify_rows(rows, here, first, gain, summed)
+        fill_rows(hidden, 0, num_streams, network.hidden_bias)
         multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
-        _rectified(hidden, 0, 0, np.float32(1.0), summed)
-        _fill(params, 0, num_streams, network.head_bias)
+        rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
+        fill_rows(params, 0, num_streams, network.head_bias)
         multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
         _draw(
             network.num_logits,

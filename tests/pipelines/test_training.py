@@ -11,62 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data import Batch
 from distill import AdversarialConfig
 from flows import ArtefactError
 from flows.folder_lock import FolderInUseError
-from pipelines import Recipe, TrainingConfig, commands, tasks, training
+from pipelines import Recipe, commands, tasks, training
 from pipelines.checkpoints import list_checkpoints, step_of
-from pipelines.ema import Average, effective_decay
 from pipelines.signals import Stopped
-from pipelines.training import TrainingError, learning_rate_at
+from pipelines.training import TrainingError
 from pipelines.training_log import TrainingLog
 from student import ExcitationConfig, Student
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE, longer
-
-
-def test_average_follows_the_weights_slowly() -> None:
-    # A public implementation inverted the decay: its average was the last step.
-    model = nn.Linear(1, 1, bias=False)
-    averaged = Average(model, 0.9)
-    for _ in range(200):
-        averaged.update_parameters(model)
-    before = averaged.module.weight.clone()
-    with torch.no_grad():
-        model.weight.add_(1.0)
-    averaged.update_parameters(model)
-    torch.testing.assert_close(averaged.module.weight, before + 0.1)
-
-
-def test_a_step_that_was_left_out_counts_for_nothing_in_the_average() -> None:
-    model = nn.Linear(2, 2)
-    averaged = Average(model, 0.9)
-    averaged.update_parameters(model)
-    before = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
-    with torch.no_grad():
-        model.weight.add_(1.0)
-    averaged.update_parameters(model, torch.tensor(0.0))
-    for name, tensor in averaged.state_dict().items():
-        assert torch.equal(tensor, before[name]), name
-
-
-def test_average_is_short_while_young() -> None:
-    assert float(effective_decay(0.9999, torch.tensor(0))) == pytest.approx(0.1)
-    assert float(effective_decay(0.9999, torch.tensor(10**6))) == 0.9999
-
-
-def test_learning_rate_warms_up_and_decays() -> None:
-    config = TrainingConfig(
-        max_steps=110, warmup_steps=10, learning_rate=1.0, final_learning_rate_ratio=0.1
-    )
-    rates = [learning_rate_at(step, config) for step in range(110)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == rates[10] == 1.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert learning_rate_at(110, config) == pytest.approx(0.1)
 
 
 def curve(folder: Path) -> list[dict[str, float]]:

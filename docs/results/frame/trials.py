@@ -19,11 +19,12 @@ from torch import Tensor
 
 from data import Manifest, SegmentSampler, log_mel
 from distill import SpectralConfig, multi_resolution_stft
-from flows import ChainWeights, Fold
+from flows import ChainWeights, Flow, Fold
 from pipelines.recipe import TrainingConfig
-from pipelines.training import learning_rate_at, seed_step
+from pipelines.schedule import learning_rate_at, seed_step
 from pipelines.workspace import held_out
 from student import Student, StudentConfig
+from student.parts import compose
 
 BASE = StudentConfig(
     frame_length=32, flow_layers=(6,) * 4, layers_per_cycle=6, residual_channels=96
@@ -84,25 +85,15 @@ def make(config: StudentConfig, is_lapped: bool, is_mixed: bool) -> Student:
     if not is_mixed:
         parts = parts._replace(rotations=[])
     student.parts = parts
+    student.flow = Flow(student.flow.base, compose(parts, student.transformer))
     student.chain_weights = ChainWeights(parts.networks, student.transformer, parts.rotations)
     return student
 
 
 def waveforms(student: Student, mel: Tensor, frames: int) -> Tensor:
-    """Draw with gradients; as `Student.forward`, which does not know of a lapped transform."""
-    hidden = student.context(mel, frames)
-    z, parts = torch.randn(mel.shape[0], 1, frames * student.config.hop_length), student.parts
-    x, _ = parts.fold(z)
-    for k, network in enumerate(parts.networks):
-        shift, log_scale = student.transformer.split(network(x, hidden))
-        x = x * log_scale.exp() + shift
-        for rotation in parts.rotations[k : k + 1]:
-            x, _ = rotation(x)
-    x, _ = parts.fold.inverse(x)
-    for filter in parts.filters:
-        shift, log_scale = filter.shift_and_log_scale(x, hidden)
-        x = x * log_scale.exp() + shift
-    return x
+    """Draw with gradients, and without each sample's distribution."""
+    z = torch.randn(mel.shape[0], 1, frames * student.config.hop_length)
+    return student.flow.transform.inverse(z, student.context(mel, frames))[0]
 
 
 def distances(found: Tensor, wanted: Tensor, manifest: Manifest) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,24 @@
+"""What a step is given by its number: a learning rate and random numbers."""
+
+import math
+
+import numpy as np
+import torch
+
+from pipelines.recipe import TrainingConfig
+
+
+def learning_rate_at(step: int, config: TrainingConfig) -> float:
+    """Learning rate of a step: linear warm-up, then a cosine to the final ratio."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.max_steps - config.warmup_steps)
+    low = config.final_learning_rate_ratio
+    factor = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return config.learning_rate * factor
+
+
+def seed_step(seed: int, step: int, process: int) -> None:
+    """Seed torch's generators so that a step's random numbers depend on these three alone."""
+    words = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
+    torch.manual_seed(int(words[0]))
