@@ -2,10 +2,10 @@
 
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
 from flows.fused.stack import fused_name, fused_obstacle
+from flows.threads import num_threads
 
 Engine = Literal["auto", "compiled", "fused", "graph", "torch"]
 
@@ -75,7 +75,7 @@ def _obstacle(engine: Engine, like: Tensor, sequential: bool) -> str | None:
 
 def _in_words(engine: Engine, like: Tensor) -> str:
     if engine == "compiled":
-        return f"compiled, {torch.get_num_threads()} threads"
+        return f"compiled, {num_threads()} threads"
     if engine == "graph":
         return "PyTorch's steps as a CUDA graph"
     return fused_name(like.dtype)

@@ -7,26 +7,21 @@ computes in float32 on a CPU, `flows.compiled.sequential` computes without leavi
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from flows.autoregressive import Autoregressive
 from flows.cached import cached_chunks
-from flows.compiled.layout import lay_out_frames, lay_out_network, start_streams
-from flows.compiled.sequential import advance
+from flows.compiled.crew import LONGEST_BLOCK, Chunk, hire
 from flows.context import check_frames
 from flows.engines import Engine, choose_engine
 from flows.graph import graph_chunks
 from flows.mixture import MixtureCdf
+from flows.threads import each_on_one_thread, num_threads
 from flows.transform import check_continuous, check_signal
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
-
-LONGEST_BLOCK = 8
-"""Samples for which the compiled loop computes a layer's older taps at once, at most."""
 
 
 def draw_chunks(
@@ -74,10 +69,11 @@ def draw_chunks(
     chosen = choose_engine(noise, engine, sequential=True)[0]
     if chosen == "compiled":
         floor = transformer.log_scale_floor
-        yield from _compiled_chunks(wavenet, floor, noise, context, choice, chunk)
+        chunks = _compiled_chunks(wavenet, floor, noise, context, choice, chunk, num_threads())
+        yield from each_on_one_thread(chunks)
     else:
-        chunks = graph_chunks if chosen == "graph" else cached_chunks
-        yield from chunks(wavenet, transformer, noise, context, choice, chunk)
+        in_pytorch = graph_chunks if chosen == "graph" else cached_chunks
+        yield from in_pytorch(wavenet, transformer, noise, context, choice, chunk)
 
 
 @torch.no_grad()
@@ -88,33 +84,20 @@ def _compiled_chunks(
     context: Tensor | None,
     choice: Tensor | None,
     chunk: int,
+    threads: int,
 ) -> Iterator[Tensor]:
-    batch, channels, samples = noise.shape
+    batch, _, samples = noise.shape
     span, block = samples, LONGEST_BLOCK
     if context is not None:
         span = samples // context.shape[-1]
         chunk, block = span * max(1, chunk // span), math.gcd(span, LONGEST_BLOCK)
     choices = noise[..., :0] if choice is None else choice
-    network = lay_out_network(wavenet, log_scale_floor)
-    # One group of streams a thread: within a group, a weight is read once for all streams.
-    bounds = np.linspace(0, batch, min(batch, torch.get_num_threads()) + 1).astype(int)
-    groups = [slice(*pair) for pair in pairwise(bounds)]
-    order = wavenet.config.prediction_order
-    states = [start_streams(network, g.stop - g.start, channels, order, block) for g in groups]
-    with ThreadPoolExecutor(len(groups)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
+        faster = hire(wavenet, log_scale_floor, batch, samples, block, threads, pool)
         for start in range(0, samples, chunk):
             now, first = slice(start, start + chunk), start // span
             within = None if context is None else context[..., first : first + chunk // span]
-            frames = lay_out_frames(wavenet, noise[..., now], within, first, span)
-            x = torch.empty_like(noise[..., now]).contiguous()
-            parts = [noise[..., now].contiguous(), choices[..., now].contiguous(), x]
-            arrays = [part.numpy() for part in parts]
-            runs = [
-                pool.submit(
-                    advance, network, streams, frames.of(group), start, *(a[group] for a in arrays)
-                )
-                for group, streams in zip(groups, states, strict=True)
-            ]
-            for run in runs:
-                run.result()
+            x = torch.empty_like(noise[..., now], memory_format=torch.contiguous_format)
+            piece = Chunk(noise[..., now].contiguous(), choices[..., now].contiguous(), x)
+            faster.draw(piece, within, start, span)
             yield x

@@ -19,6 +19,7 @@ from flows import (
 )
 from flows.config import from_dict
 from flows.density import check_temperature
+from flows.threads import each_on_one_thread
 from student.config import BASES, StudentConfig
 from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
@@ -28,7 +29,6 @@ from student.rendering import (
     FRAMES_AT_ONCE,
     Renderer,
     draw_frames,
-    each_on_one_thread,
     frames_at_once,
     in_pieces,
     student_engine,

@@ -1,8 +1,7 @@
 """How a student turns noise into a waveform where nothing is to be learned: in pieces, and fast."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TypeVar
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -19,10 +18,9 @@ from flows import (
 )
 from flows.engines import without
 from flows.fused import WIDEST, FusedStack
+from flows.threads import one_thread
 from student.config import StudentConfig
 from student.parts import Parts
-
-T = TypeVar("T")
 
 FRAMES_AT_ONCE = 64
 """Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
@@ -52,33 +50,6 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
         needed = f"fused sampling is for at most {WIDEST} residual channels"
         return without(engine, f"{needed}, this student has {config.residual_channels}")
     return chosen, said
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread for a while.
-
-    Its others, when they have nothing left to do, wait for more by spinning: for milliseconds they
-    hold the cores that compiled code, with threads of its own, is to run on next.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def each_on_one_thread(made: Iterable[T]) -> Iterator[T]:
-    """Have each of some things made in `one_thread`."""
-    iterator = iter(made)
-    while True:
-        with one_thread():
-            try:
-                thing = next(iterator)
-            except StopIteration:
-                return
-        yield thing
 
 
 class Renderer:

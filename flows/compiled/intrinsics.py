@@ -99,5 +99,65 @@ def bit_cast(from_type: types.Type, to_type: types.Type, to_ir: ir.Type) -> Call
     return read
 
 
+def _instruction(generator: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an intrinsic of its generator, which takes what the intrinsic takes and a context."""
+    return intrinsic(generator)
+
+
+@_instruction
+def borrow(typing_context: Any, fields: Any) -> Any:
+    """Take a named tuple of arrays that the caller holds: reading one counts no references.
+
+    Counting is a locked instruction, which waits for whatever has been written before.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        borrowed = arguments[0]
+        for i, field in enumerate(fields.types):
+            if isinstance(field, types.Array):
+                value = builder.extract_value(borrowed, i)
+                array = context.make_array(field)(context, builder, value)
+                array.meminfo = ir.Constant(array.meminfo.type, None)
+                borrowed = builder.insert_value(borrowed, array._getvalue(), i)
+        return borrowed
+
+    return fields(fields), generate
+
+
+@_instruction
+def publish(typing_context: Any, counters: Any, at: Any, value: Any) -> Any:
+    """Set a counter, so that who observes it finds all that was written before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(counters, types.intp, types.int64), generate
+
+
+@_instruction
+def observe(typing_context: Any, counters: Any, at: Any) -> Any:
+    """Read a counter that another thread publishes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(counters, types.intp), generate
+
+
+@_instruction
+def give_way(typing_context: Any) -> Any:
+    """Let another thread run on this processor, if one waits for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), ())
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), ())
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 as_int = bit_cast(types.float32, types.int32, ir.IntType(32))
 as_float = bit_cast(types.int32, types.float32, ir.FloatType())

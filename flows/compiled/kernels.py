@@ -1,7 +1,7 @@
 """Compiled arithmetic of a WaveNet, in float32: small matrix products and gates.
 
 The order of every sum is fixed: a row's result depends neither on the rows computed with it nor on
-the number of threads.
+the number of threads. All is compiled into what calls it, because to hand over arrays takes time.
 """
 
 import numba
@@ -9,16 +9,17 @@ import numpy as np
 
 from flows.compiled.intrinsics import LANES, VECTORS, as_float, as_int, tile_product
 
-INTRINSICS = "8544a7d58c22"  # digest, see flows.compiled
+INTRINSICS = "548a482bfcce"  # digest, see flows.compiled
 
 # A product may be fused with a sum (one rounding instead of two); no sum is reordered.
 CONTRACT = {"contract"}
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
+_half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
 _narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def multiply_add(
     out: np.ndarray,
     out_row: int,
@@ -30,10 +31,10 @@ def multiply_add(
 ) -> None:  # pragma: no cover
     """Add rows of x, from `x_row`, times one of `weights` to rows of `out`, from `out_row`.
 
-    Weights are in panels, (how many, panels, depth, columns), wide or narrow.
+    Weights are in panels, (how many, panels, depth, columns): wide, half as wide or narrow.
     """
     _, num_panels, depth, columns = weights.shape
-    narrow = columns == LANES
+    narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     for panel in range(num_panels):
         w_at = (which * num_panels + panel) * depth * columns
         row = 0
@@ -43,11 +44,16 @@ def multiply_add(
             if num_rows - row >= 4:
                 if narrow:
                     _narrow_tile_4(out, out_at, x, x_at, weights, w_at, depth)
+                elif half:
+                    _half_tile_4(out, out_at, x, x_at, weights, w_at, depth)
                 else:
                     _tile_4(out, out_at, x, x_at, weights, w_at, depth)
                 row += 4
             elif narrow:
                 _narrow_tile_1(out, out_at, x, x_at, weights, w_at, depth)
+                row += 1
+            elif half:
+                _half_tile_1(out, out_at, x, x_at, weights, w_at, depth)
                 row += 1
             elif num_rows - row >= 2:
                 _tile_2(out, out_at, x, x_at, weights, w_at, depth)
@@ -57,7 +63,7 @@ def multiply_add(
                 row += 1
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def fill_rows(
     out: np.ndarray, row: int, num_rows: int, values: np.ndarray
 ) -> None:  # pragma: no cover
@@ -67,7 +73,7 @@ def fill_rows(
             out[r, j] = values[j]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def rectify_rows(
     rows: np.ndarray, row: int, column: int, gain: np.float32, out: np.ndarray
 ) -> None:  # pragma: no cover
@@ -87,7 +93,7 @@ _C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
 _C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
     shifted = x * _LOG2_E + _ROUND  # rounds to n, which stands in the low bits
@@ -99,11 +105,11 @@ def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no co
     return power, series * (r * r) + r
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def gated_units(
-    gates: np.ndarray, row: int, width: int, out: np.ndarray, out_row: int
+    gates: np.ndarray, row: int, width: int, out: np.ndarray
 ) -> None:  # pragma: no cover
-    r"""Write tanh(f) sigmoid(g) of a row that holds f, then g, to a few units in the last place.
+    r"""Write tanh(f) sigmoid(g), of a row that holds f, then g, to a few units in the last place.
 
     .. math:: \tanh(f)\,\sigma(g) = \pm\frac{-u}{(u + 2)(1 + e^{-g})}, \qquad u = e^{-2|f|} - 1
 
@@ -119,10 +125,10 @@ def gated_units(
         g = highest if g > highest else g
         power, series = _exp_parts(-highest if g < -highest else g)
         value = -u / ((u + _TWO) * (_ONE + (power * series + power)))
-        out[out_row, j] = -value if f < _ZERO else value
+        out[j] = -value if f < _ZERO else value
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def shift_and_scale(
     params: np.ndarray, row: int, floor: np.float32, x: np.ndarray, x_row: int
 ) -> None:  # pragma: no cover
@@ -147,7 +153,7 @@ def shift_and_scale(
         x[x_row, c] = x[x_row, c] * scale + params[row, c]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", forceinline=True)
 def bounded_log_scale(raw: np.float32, floor: float) -> float:  # pragma: no cover
     """Bound a log-scale as `flows.bound_log_scale` does; the tests hold them to each other."""
     above = np.float64(raw) - floor

@@ -10,28 +10,41 @@ from torch import Tensor
 from flows.compiled.intrinsics import LANES, VECTORS
 from flows.gated import SQRT_HALF, skip_gain
 from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
+from flows.wavenet_config import WaveNetConfig
+
+LEAST_SHARED = 64
+"""Residual channels, at least, of a network that two threads share: what they gain by it is above
+what they spend on waiting for each other."""
+
+COUNTER_STRIDE = 16
+"""Integers from one counter to the next: two cache lines, as processors fetch pairs."""
 
 
 class Network(NamedTuple):
     """A WaveNet's weights: R residual and S skip channels, N layers, W = S or else R.
 
     Matrices are in panels, (how many, panels, depth, columns); a star marks a width rounded up to
-    whole panels. A layer's row holds its input and, beside it, the sum of the skips so far.
+    whole panels. A layer's row holds its input and, beside it, the sum of the skips so far, Q = R +
+    S. Of a network in H = 2 parts, for as many threads, a row holds the input alone, Q = R, and
+    each thread has U = R / H gated units and V = S / H skips of its own; else U = R, and V = 0.
     """
 
     first: np.ndarray  # the network's inputs to R
-    first_bias: np.ndarray  # (R + S)*
-    current: np.ndarray  # of each layer, the tap on its current input: N of R to 2R
-    older: np.ndarray  # the other taps, newest first: N * (kernel - 1) of R to 2R
-    out: np.ndarray  # N of R to R + S
-    out_bias: np.ndarray  # (N, (R + S)*)
-    row_scale: np.ndarray  # of a row on its way to the next layer, (R + S)*
+    first_bias: np.ndarray  # Q*
+    current: np.ndarray  # of each layer and part, the tap on its current input: N * H of R to 2U
+    older: np.ndarray  # the other taps, newest first: N * (kernel - 1) * H of R to 2U
+    out: np.ndarray  # of each layer: N of R to Q
+    out_bias: np.ndarray  # (N, Q*)
+    skip: np.ndarray  # of each layer and part: N * H of R to V
+    skip_bias: np.ndarray  # (N * H, V*)
+    row_scale: np.ndarray  # of a row on its way to the next layer, Q*
     hidden: np.ndarray  # W to W
     hidden_bias: np.ndarray  # W*
     head: np.ndarray  # W to P * C
     head_bias: np.ndarray  # (P * C)*
     dilations: np.ndarray  # (N,)
     is_location: np.ndarray  # (P,): 1 where the prediction is added
+    parts: int  # H
     num_logits: int  # of a mixture's weights, the first parameters; then locations, log-scales
     skip_channels: int
     skip_gain: float
@@ -50,7 +63,7 @@ class ContextWeights(NamedTuple):
 class Frames(NamedTuple):
     """What the context contributes to a chunk, frame by frame."""
 
-    gates: np.ndarray  # context and gate bias, (B, L, N, (2R)*)
+    gates: np.ndarray  # context and gate bias, (B, L, N * H, (2U)*)
     offsets: np.ndarray  # added to the parameters, (B, L, P, C)
     coefficients: np.ndarray  # of the linear predictor, oldest sample first, (B, L, C, K)
     first: int  # number of the chunk's first frame
@@ -68,35 +81,79 @@ class Streams(NamedTuple):
     previous: np.ndarray  # the last sample, (B, C)
     prediction: np.ndarray  # of that sample, (B, C)
     recent: np.ndarray  # the last K samples, oldest first, (B, C, K)
+    inputs: np.ndarray  # of the network, B rows
     blocks: np.ndarray  # of each layer, the samples its older taps are computed for at once
     rings: np.ndarray  # of each layer, the length in samples of its ring of past rows
     rows: np.ndarray  # all rings, then the last layer's output; B rows a sample
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
+    summed: np.ndarray  # what `hidden` and `head` read, B rows
+    hidden: np.ndarray  # B rows
+    params: np.ndarray  # the head's output, B rows
+
+
+class Exchange(NamedTuple):
+    """What the threads that share a network compute for each other, for B streams."""
+
+    gated: np.ndarray  # of each layer, B rows of R
+    skips: np.ndarray  # sums over the layers, for even and odd times, of each part; B rows of V*
+    counters: np.ndarray  # of each part, how far it has come; `COUNTER_STRIDE` apart
+
+
+class Samples(NamedTuple):
+    """A chunk of T samples of B streams."""
+
+    noise: np.ndarray  # (B, C, T)
+    choice: np.ndarray  # uniform in [0, 1), picks the component of a mixture; (B, C, T)
+    x: np.ndarray  # gets the samples, (B, C, T)
+
+    def of(self, streams: slice) -> "Samples":
+        """Return the part of some streams."""
+        return Samples(self.noise[streams], self.choice[streams], self.x[streams])
+
+
+def count_parts(config: WaveNetConfig, num_threads: int) -> int:
+    """Return by how many threads a network is best shared.
+
+    Args:
+        config: of the network.
+        num_threads: at most.
+    """
+    width = config.residual_channels
+    return 2 if num_threads >= 2 and width >= LEAST_SHARED and width % (2 * LANES) == 0 else 1
 
 
 @torch.no_grad()
-def lay_out_network(wavenet: WaveNet, log_scale_floor: float) -> Network:
+def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) -> Network:
     """Lay out what `WaveNet.step` multiplies by, weight norm folded.
 
     Args:
         wavenet: the network, in float32 on the CPU.
         log_scale_floor: of the affine transformer.
+        parts: 1, or 2 for two threads.
     """
     config = wavenet.config
     like = wavenet.input_std.new_zeros(1, wavenet.num_channels, 1)
     context = like.new_zeros(1, wavenet.context_channels, 1) if wavenet.context_channels else None
     state = wavenet.start(like, context)
     width, skips = config.residual_channels, config.skip_channels
+    row = width + skips if parts == 1 else width
     row_scale = torch.tensor([SQRT_HALF] * width + [1.0] * skips)
     taps = [layer.gate_weight.unflatten(0, (-1, width)).flip(0) for layer in state.layers]
+    out = torch.stack([layer.out_weight for layer in state.layers]) * row_scale
+    out_bias = torch.stack([layer.out_bias for layer in state.layers]) * row_scale
+    skip = torch.cat([out, out_bias[:, None]], 1)[..., row:]
+    skip = F.pad(skip, (0, -skip.shape[2] % parts)).unflatten(2, (parts, -1))
+    skip = skip.transpose(1, 2).flatten(0, 1)
     return Network(
         first=in_panels((state.first[0] / wavenet.input_std).T[None]),
-        first_bias=_whole_panels(F.pad(state.first[1], (0, skips))),
-        current=in_panels(torch.stack([tap[0] for tap in taps])),
-        older=in_panels(torch.cat([tap[1:] for tap in taps])),
-        out=in_panels(torch.stack([layer.out_weight for layer in state.layers]) * row_scale),
-        out_bias=_whole_panels(torch.stack([layer.out_bias for layer in state.layers]) * row_scale),
-        row_scale=_whole_panels(row_scale),
+        first_bias=_whole_panels(F.pad(state.first[1], (0, row - width))),
+        current=in_panels(_in_parts(torch.stack([tap[0] for tap in taps]), parts)),
+        older=in_panels(_in_parts(torch.cat([tap[1:] for tap in taps]), parts)),
+        out=in_panels(out[..., :row]),
+        out_bias=_whole_panels(out_bias[:, :row]),
+        skip=in_panels(skip[:, :-1]),
+        skip_bias=_whole_panels(skip[:, -1]),
+        row_scale=_whole_panels(row_scale[:row]),
         hidden=in_panels(state.hidden[0].T[None]),
         hidden_bias=_whole_panels(state.hidden[1]),
         head=in_panels(state.head[0].T[None]),
@@ -104,6 +161,7 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float) -> Network:
         dilations=np.array(config.dilations),
         is_location=wavenet.is_location[:, 0].numpy(),
         num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
+        parts=parts,
         skip_channels=skips,
         skip_gain=skip_gain(config.num_layers) if skips else 1.0,
         error_gain=ERROR_GAIN,
@@ -127,7 +185,7 @@ def lay_out_context(wavenet: WaveNet) -> ContextWeights:
 
 @torch.no_grad()
 def lay_out_frames(
-    wavenet: WaveNet, like: Tensor, context: Tensor | None, first: int = 0, length: int = 1
+    wavenet: WaveNet, like: Tensor, context: Tensor | None, first: int, length: int, parts: int = 1
 ) -> Frames:
     """Lay out what the context of a chunk contributes.
 
@@ -137,6 +195,7 @@ def lay_out_frames(
         context: its frames, shape (B, H, L); None for an unconditional network.
         first: number of the chunk's first frame.
         length: samples per frame.
+        parts: of the network.
     """
     with torch.autocast("cpu", enabled=False):
         gates, offsets = wavenet.project(like, context)
@@ -147,7 +206,7 @@ def lay_out_frames(
     if wavenet.prediction is not None:
         coefficients = wavenet.prediction.coefficients(batch, context)
     return Frames(
-        gates=_whole_panels(gates.permute(2, 0, 1, 3)),
+        gates=_whole_panels(_in_parts(gates.permute(2, 0, 1, 3).unsqueeze(-2), parts).squeeze(-2)),
         offsets=offsets.permute(0, 3, 1, 2).contiguous().numpy(),
         coefficients=coefficients.transpose(1, 2).contiguous().numpy(),
         first=first,
@@ -168,18 +227,36 @@ def start_streams(
         longest_block: a power of two; where there are frames, a divisor of their length.
     """
     samples = (num_streams, num_channels)
-    taps = network.older.shape[0] // network.dilations.size
+    taps = network.older.shape[0] // network.current.shape[0]
     blocks = np.minimum(network.dilations, longest_block)
     # A block's oldest inputs are read after its first row has been written: a block more.
     rings = taps * network.dilations + blocks
+
+    def rows(count: int, columns: int) -> np.ndarray:
+        return torch.zeros(count * num_streams, columns).numpy()  # begins at a cache line
+
     return Streams(
         previous=np.zeros(samples, np.float32),
         prediction=np.zeros(samples, np.float32),
         recent=np.zeros((*samples, order), np.float32),
+        inputs=rows(1, network.first.shape[2]),
         blocks=blocks,
         rings=rings,
-        rows=np.zeros(((rings.sum() + 1) * num_streams, network.row_scale.size), np.float32),
-        gates=np.zeros((blocks.sum() * num_streams, padded_width(network.current)), np.float32),
+        rows=rows(rings.sum() + 1, network.row_scale.size),
+        gates=rows(blocks.sum(), padded_width(network.current)),
+        summed=rows(1, network.hidden.shape[2]),
+        hidden=rows(1, network.hidden_bias.size),
+        params=rows(1, network.head_bias.size),
+    )
+
+
+def start_exchange(network: Network, num_streams: int) -> Exchange:
+    """Return what passes between the parts of a network before the first sample."""
+    num_layers, _, width, _ = network.out.shape
+    return Exchange(
+        gated=torch.zeros(num_layers * num_streams, width).numpy(),
+        skips=torch.zeros(2 * network.parts * num_streams, network.skip_bias.shape[1]).numpy(),
+        counters=np.zeros(network.parts * COUNTER_STRIDE, np.int64),
     )
 
 
@@ -195,6 +272,12 @@ def in_panels(matrices: Tensor) -> np.ndarray:
     return padded.transpose(1, 2).contiguous().numpy()
 
 
+def _in_parts(gates: Tensor, parts: int) -> Tensor:
+    """Cut (..., N, R, 2R), tanh's gates and then the sigmoid's, into (..., N * H, R, 2U)."""
+    cut = gates.unflatten(-1, (2, parts, -1)).movedim(-2, -4)
+    return cut.flatten(-2).flatten(-4, -3)
+
+
 def _whole_panels(rows: Tensor) -> np.ndarray:
     """Lengthen rows (..., N) by zeros to whole panels."""
     width = rows.shape[-1]
@@ -202,6 +285,6 @@ def _whole_panels(rows: Tensor) -> np.ndarray:
 
 
 def _columns(width: int) -> int:
-    """Choose the columns of a matrix's panels: wide ones where they leave little space unused."""
+    """Choose the columns of a matrix's panels: the widest that leave little space unused."""
     wide = VECTORS * LANES
-    return wide if -width % wide < LANES else LANES
+    return next(columns for columns in (wide, wide // 2, LANES) if -width % columns < LANES)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from flows.compiled.intrinsics import borrow
 from flows.compiled.kernels import (
     CONTRACT,
     fill_rows,
@@ -20,7 +21,7 @@ from flows.compiled.kernels import (
 )
 from flows.compiled.layout import ContextWeights, Network, padded_width
 
-KERNELS = "94a6f2b98bc2"  # digest, see flows.compiled
+KERNELS = "227b5c4fc994"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):
@@ -153,6 +154,7 @@ def run_segment(
         start: the chunk's first sample in x.
         h: rows from the layers before, for the layers after, shape (B, T, (R + S)*): a chunk of T.
     """
+    network, weights, segment = borrow(network), borrow(weights), borrow(segment)
     num_streams, num_samples, _ = h.shape
     depth, taps = network.current.shape[2], network.older.shape[0] // network.dilations.size
     first_frame = start // span
@@ -189,7 +191,7 @@ def run_segment(
                 out = rows
                 there = segment.starts[following] + time % segment.lengths[following]
             for t in range(num_samples):
-                gated_units(segment.gates, t, depth, segment.gated, t)
+                gated_units(segment.gates, t, depth, segment.gated[t])
                 for j in range(network.row_scale.size):
                     kept = network.row_scale[j] * rows[here + t, j]
                     out[there + t, j] = kept + network.out_bias[layer, j]

@@ -3,16 +3,20 @@
 Streams (utterances of a batch) run in lockstep through each layer, so that a weight is read once
 for all of them. A layer of dilation d reads inputs at least d samples old: what its older taps
 contribute to the next few samples is known beforehand and computed for all of these at
-once, which reads those weights once a block. The order of every sum is fixed: a stream's samples
-depend neither on the streams beside it nor on the number of threads.
+once, which reads those weights once a block.
 
-What runs once a sample or a layer takes arrays, not tuples of them: numba counts the references of
-each array that it reads off a tuple, which took an eighth of the time.
+Two threads can share a network. Each computes half of a layer's gated units and of its skips, and
+the layer's output for itself: so it waits once a layer, for the other's units. Meanwhile it adds
+the skips of the layer before.
+
+The order of every sum is fixed: a stream's samples depend neither on the streams beside it nor on
+the number of threads.
 """
 
 import numba
 import numpy as np
 
+from flows.compiled.intrinsics import borrow, give_way, observe, publish
 from flows.compiled.kernels import (
     CONTRACT,
     bounded_log_scale,
@@ -21,96 +25,160 @@ from flows.compiled.kernels import (
     multiply_add,
     rectify_rows,
 )
-from flows.compiled.layout import Frames, Network, Streams
+from flows.compiled.layout import COUNTER_STRIDE, Exchange, Frames, Network, Samples, Streams
 
-KERNELS = "94a6f2b98bc2"  # digest, see flows.compiled
+KERNELS = "227b5c4fc994"  # digest, see flows.compiled
+
+_PATIENCE = 2000  # looks at a counter: some microseconds
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _read(
-    previous: np.ndarray,
-    prediction: np.ndarray,
-    recent: np.ndarray,
-    coefficients: np.ndarray,
-    frame: int,
-    error_gain: np.float32,
-    inputs: np.ndarray,
+    streams: Streams, frames: Frames, frame: int, error_gain: np.float32
 ) -> None:  # pragma: no cover
     """Write the network's inputs: the last sample, the prediction, and the error of the last."""
-    num_streams, channels, order = recent.shape
+    num_streams, channels, order = streams.recent.shape
     for b in range(num_streams):
         for c in range(channels):
-            value = previous[b, c]
-            inputs[b, c] = value
+            value = streams.previous[b, c]
+            streams.inputs[b, c] = value
             if order:
-                error = value - prediction[b, c]
+                error = value - streams.prediction[b, c]
                 predicted = np.float32(0.0)
                 for k in range(order):
-                    sample = recent[b, c, k + 1] if k + 1 < order else value
-                    recent[b, c, k] = sample
-                    predicted += sample * coefficients[b, frame, c, k]
-                prediction[b, c] = predicted
-                inputs[b, channels + c] = predicted
-                inputs[b, 2 * channels + c] = error_gain * error
+                    sample = streams.recent[b, c, k + 1] if k + 1 < order else value
+                    streams.recent[b, c, k] = sample
+                    predicted += sample * frames.coefficients[b, frame, c, k]
+                streams.prediction[b, c] = predicted
+                streams.inputs[b, channels + c] = predicted
+                streams.inputs[b, 2 * channels + c] = error_gain * error
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
-def _layers(
-    current: np.ndarray,
-    older: np.ndarray,
-    out: np.ndarray,
-    out_bias: np.ndarray,
-    row_scale: np.ndarray,
-    dilations: np.ndarray,
-    frame_gates: np.ndarray,
-    frame: int,
-    blocks: np.ndarray,
-    rings: np.ndarray,
-    rows: np.ndarray,
-    gates: np.ndarray,
-    gated: np.ndarray,
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _start_block(
+    network: Network,
+    streams: Streams,
+    frames: Frames,
+    part: int,
     time: int,
+    frame: int,
+    layer: int,
+    ring: int,
+    gate: int,
+) -> None:  # pragma: no cover
+    """Write a layer's gates for a block of samples, but for the taps on current inputs."""
+    num_streams, block, gates = streams.previous.shape[0], streams.blocks[layer], streams.gates
+    taps = network.older.shape[0] // network.current.shape[0]
+    for r in range(block):
+        for b in range(num_streams):
+            for j in range(gates.shape[1]):
+                value = frames.gates[b, frame, layer * network.parts + part, j]
+                gates[gate + r * num_streams + b, j] = value
+    for tap in range(taps):
+        past = (time - (tap + 1) * network.dilations[layer]) % streams.rings[layer]
+        row, which = ring + past * num_streams, (layer * taps + tap) * network.parts + part
+        multiply_add(gates, gate, streams.rows, row, num_streams * block, network.older, which)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _skip(
+    network: Network, exchange: Exchange, part: int, layer: int, row: int, num_streams: int
+) -> None:  # pragma: no cover
+    """Add a layer's skips, a part of them, to their sums, from a row."""
+    skips, which = exchange.skips, layer * network.parts + part
+    for b in range(num_streams):
+        for j in range(skips.shape[1]):
+            before = skips[row + b, j] if layer else np.float32(0.0)
+            skips[row + b, j] = before + network.skip_bias[which, j]
+    at = layer * num_streams
+    multiply_add(skips, row, exchange.gated, at, num_streams, network.skip, which)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _wait_for_other(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
+    """Wait until the other thread has published a step."""
+    tries = 0
+    while observe(exchange.counters, (1 - part) * COUNTER_STRIDE) < step:
+        tries += 1
+        if tries > _PATIENCE:  # it may be waiting for this processor
+            give_way()
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _layers(
+    network: Network,
+    streams: Streams,
+    exchange: Exchange,
+    frames: Frames,
+    part: int,
+    time: int,
+    frame: int,
     here: int,
 ) -> int:  # pragma: no cover
     """Take a sample of every stream through all layers, from row `here`; return the last's row.
 
-    Arrays are those of `Network`, `Frames` and `Streams`; rows run over streams, then over time.
+    Rows run over streams, then over time.
     """
-    num_streams, width = gated.shape
-    taps = older.shape[0] // dilations.size
+    num_streams, num_layers = streams.previous.shape[0], network.dilations.size
+    rows, gates, gated = streams.rows, streams.gates, exchange.gated
+    parts, units = network.parts, gated.shape[1] // network.parts
+    own_skips = (time % 2 * parts + part) * num_streams
     ring = gate = 0  # first rows of a layer
-    for layer in range(dilations.size):
-        block = blocks[layer]
+    for layer in range(num_layers):
+        block, which = streams.blocks[layer], layer * parts + part
         place = time % block
         if place == 0:
-            # A layer's gates for the block that starts now, but for the taps on current inputs.
-            for r in range(block):
-                for b in range(num_streams):
-                    for j in range(gates.shape[1]):
-                        value = frame_gates[b, frame, layer, j]
-                        gates[gate + r * num_streams + b, j] = value
-            for tap in range(taps):
-                past = ring + (time - (tap + 1) * dilations[layer]) % rings[layer] * num_streams
-                which = layer * taps + tap
-                multiply_add(gates, gate, rows, past, num_streams * block, older, which)
+            _start_block(network, streams, frames, part, time, frame, layer, ring, gate)
         now = gate + place * num_streams
         gate += block * num_streams
-        ring += rings[layer] * num_streams
+        ring += streams.rings[layer] * num_streams
         following = ring
-        if layer + 1 < dilations.size:
-            following += time % rings[layer + 1] * num_streams
-        multiply_add(gates, now, rows, here, num_streams, current, layer)
+        if layer + 1 < num_layers:
+            following += time % streams.rings[layer + 1] * num_streams
+        multiply_add(gates, now, rows, here, num_streams, network.current, which)
+        at = layer * num_streams
         for b in range(num_streams):
-            gated_units(gates, now + b, width, gated, b)
-            for j in range(row_scale.size):
-                kept = row_scale[j] * rows[here + b, j]
-                rows[following + b, j] = kept + out_bias[layer, j]
-        multiply_add(rows, following, gated, 0, num_streams, out, layer)
+            gated_units(gates, now + b, units, gated[at + b, part * units : (part + 1) * units])
+            for j in range(rows.shape[1]):
+                kept = network.row_scale[j] * rows[here + b, j]
+                rows[following + b, j] = kept + network.out_bias[layer, j]
+        if parts == 2:
+            step = time * (num_layers + 1) + layer + 1
+            publish(exchange.counters, part * COUNTER_STRIDE, step)
+            if layer:
+                _skip(network, exchange, part, layer - 1, own_skips, num_streams)
+            _wait_for_other(exchange, part, step)
+        multiply_add(rows, following, gated, at, num_streams, network.out, layer)
         here = following
+    if parts == 2:
+        _skip(network, exchange, part, num_layers - 1, own_skips, num_streams)
+        step = (time + 1) * (num_layers + 1)
+        publish(exchange.counters, part * COUNTER_STRIDE, step)
+        _wait_for_other(exchange, part, step)
     return here
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _sum_up(
+    network: Network, streams: Streams, exchange: Exchange, time: int, here: int
+) -> None:  # pragma: no cover
+    """Write what the hidden layer reads: the sum of the skips or, without any, the last row."""
+    summed, gain = streams.summed, np.float32(network.skip_gain)
+    if network.parts == 1 or network.skip_channels == 0:
+        first = network.current.shape[2] if network.skip_channels else 0
+        rectify_rows(streams.rows, here, first, gain, summed)
+    else:
+        num_streams, width = summed.shape
+        half, row = (width + 1) // 2, time % 2 * 2 * num_streams
+        for b in range(num_streams):
+            for j in range(half):
+                summed[b, j] = exchange.skips[row + b, j]
+            for j in range(width - half):
+                summed[b, half + j] = exchange.skips[row + num_streams + b, j]
+        rectify_rows(summed, 0, 0, gain, summed)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     """Pick a component of a mixture, as `sample_mixture` does."""
     highest = logits.max()
@@ -125,117 +193,72 @@ def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     return logits.size - 1
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _draw(
-    num_logits: int,
-    log_scale_floor: float,
-    is_location: np.ndarray,
-    previous: np.ndarray,
-    prediction: np.ndarray,
-    offsets: np.ndarray,
-    frame: int,
-    params: np.ndarray,
-    noise: np.ndarray,
-    choice: np.ndarray,
-    i: int,
-    x: np.ndarray,
+    network: Network, streams: Streams, frames: Frames, frame: int, samples: Samples, i: int
 ) -> None:  # pragma: no cover
     """Draw sample i of every stream: location + scale * noise of its one or chosen component."""
-    num_streams, channels, _ = noise.shape
-    components = (is_location.size - num_logits) // 2
+    num_streams, channels, _ = samples.noise.shape
+    num_params, num_logits = network.is_location.size, network.num_logits
+    components = (num_params - num_logits) // 2
+    params = streams.params
     for b in range(num_streams):
         for c in range(channels):
-            for p in range(is_location.size):
-                offset = offsets[b, frame, p, c] + is_location[p] * prediction[b, c]
-                params[b, p * channels + c] += offset
+            for p in range(num_params):
+                predicted = network.is_location[p] * streams.prediction[b, c]
+                params[b, p * channels + c] += frames.offsets[b, frame, p, c] + predicted
             k = num_logits
             if num_logits:
-                k += _component(params[b, c::channels][:num_logits], choice[b, c, i])
+                k += _component(params[b, c::channels][:num_logits], samples.choice[b, c, i])
             raw = params[b, (k + components) * channels + c]
-            scale = np.exp(bounded_log_scale(raw, log_scale_floor))
-            value = np.float32(noise[b, c, i] * scale + params[b, k * channels + c])
-            x[b, c, i] = previous[b, c] = value
+            scale = np.exp(bounded_log_scale(raw, network.log_scale_floor))
+            location = params[b, k * channels + c]
+            value = np.float32(samples.noise[b, c, i] * scale + location)
+            samples.x[b, c, i] = streams.previous[b, c] = value
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
 def advance(
     network: Network,
     streams: Streams,
+    exchange: Exchange,
     frames: Frames,
+    samples: Samples,
     start: int,
-    noise: np.ndarray,
-    choice: np.ndarray,
-    x: np.ndarray,
+    first: int,
+    stop: int,
+    part: int,
 ) -> None:  # pragma: no cover
-    """Draw the samples of a chunk, one after the other.
+    """Draw samples of a chunk, one after the other.
 
     Args:
         network: weights.
-        streams: state of B streams; updated in place.
+        streams: state of B streams, of this thread alone; updated in place.
+        exchange: of these streams, for both threads.
         frames: context of the chunk.
+        samples: what the chunk is drawn from and written to; every thread writes all of it.
         start: time of the chunk's first sample.
-        noise: shape (B, C, T).
-        choice: uniform in [0, 1), picks the component of a mixture; shape (B, C, T).
-        x: gets the samples, shape (B, C, T).
+        first: sample of the chunk to begin with.
+        stop: the one after the last.
+        part: of the network, which this thread computes; another has to compute the other.
     """
-    num_streams, _, num_samples = noise.shape
-    width, rows = network.current.shape[2], streams.rows
-    gain, error_gain = np.float32(network.skip_gain), np.float32(network.error_gain)
-    head_width, first = network.hidden.shape[2], width if network.skip_channels else 0
-    inputs = np.zeros((num_streams, network.first.shape[2]), np.float32)
-    gated = np.empty((num_streams, width), np.float32)
-    summed = np.empty((num_streams, head_width), np.float32)
-    hidden = np.empty((num_streams, network.hidden_bias.size), np.float32)
-    params = np.empty((num_streams, network.head_bias.size), np.float32)
-    for i in range(num_samples):
+    network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
+    frames, samples = borrow(frames), borrow(samples)
+    num_streams = samples.noise.shape[0]
+    rows, summed, hidden, params = streams.rows, streams.summed, streams.hidden, streams.params
+    error_gain = np.float32(network.error_gain)
+    for i in range(first, stop):
         time = start + i
         frame = time // frames.length - frames.first
-        _read(
-            streams.previous,
-            streams.prediction,
-            streams.recent,
-            frames.coefficients,
-            frame,
-            error_gain,
-            inputs,
-        )
+        _read(streams, frames, frame, error_gain)
         here = time % streams.rings[0] * num_streams
         fill_rows(rows, here, num_streams, network.first_bias)
-        multiply_add(rows, here, inputs, 0, num_streams, network.first, 0)
-        here = _layers(
-            network.current,
-            network.older,
-            network.out,
-            network.out_bias,
-            network.row_scale,
-            network.dilations,
-            frames.gates,
-            frame,
-            streams.blocks,
-            streams.rings,
-            rows,
-            streams.gates,
-            gated,
-            time,
-            here,
-        )
-        rectify_rows(rows, here, first, gain, summed)
+        multiply_add(rows, here, streams.inputs, 0, num_streams, network.first, 0)
+        here = _layers(network, streams, exchange, frames, part, time, frame, here)
+        _sum_up(network, streams, exchange, time, here)
         fill_rows(hidden, 0, num_streams, network.hidden_bias)
         multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
         rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
         fill_rows(params, 0, num_streams, network.head_bias)
         multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
-        _draw(
-            network.num_logits,
-            network.log_scale_floor,
-            network.is_location,
-            streams.previous,
-            streams.prediction,
-            frames.offsets,
-            frame,
-            params,
-            noise,
-            choice,
-            i,
-            x,
-        )
+        _draw(network, streams, frames, frame, samples, i)

@@ -23,8 +23,15 @@ from flows import (
     maf,
 )
 from flows.compiled import intrinsics, kernels, parallel, sequential
+from flows.compiled.intrinsics import LANES, VECTORS
 from flows.compiled.kernels import gated_units, multiply_add
-from flows.compiled.layout import lay_out_frames, lay_out_network, start_streams
+from flows.compiled.layout import (
+    Samples,
+    lay_out_frames,
+    lay_out_network,
+    start_exchange,
+    start_streams,
+)
 from flows.compiled.sequential import advance
 
 HIDDEN = 3
@@ -157,10 +164,12 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
     order = net.config.prediction_order
     for noise, expected in ((0.0, shift), (1.0, shift + log_scale.exp())):
         streams = start_streams(network, len(x), net.channels, order, 8)
+        exchange = start_exchange(network, len(x))
         found, unused = torch.empty_like(x), x[..., :0].numpy()
         for t in range(x.shape[-1]):
             drawn = np.empty((len(x), net.channels, 1), np.float32)
-            advance(network, streams, frames, t, np.full_like(drawn, noise), unused, drawn)
+            samples = Samples(np.full_like(drawn, noise), unused, drawn)
+            advance(network, streams, exchange, frames, samples, t, 0, 1, 0)
             found[..., t] = torch.from_numpy(drawn[..., 0])
             streams.previous[:] = x[..., t].numpy()
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
@@ -180,8 +189,10 @@ def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
     ]:
         size = group.stop - group.start
         streams = start_streams(network, size, net.channels, order, block)
-        arrays = (noise.numpy()[group], choice.numpy()[group], out[group])
-        advance(network, streams, frames.of(group), 0, *arrays)
+        exchange = start_exchange(network, size)
+        samples = Samples(noise.numpy(), choice.numpy(), out).of(group)
+        length = noise.shape[-1]
+        advance(network, streams, exchange, frames.of(group), samples, 0, 0, length, 0)
     assert np.array_equal(alone, together)
 
 
@@ -228,7 +239,7 @@ def test_gated_units_are_accurate_to_a_few_units_in_the_last_place() -> None:
     g = np.concatenate([generator.normal(0, 2, size), small, generator.uniform(-80, 80, size)])
     gates = np.concatenate([f, g])[None].astype(np.float32)
     out = np.empty((1, f.size), np.float32)
-    gated_units(gates, 0, f.size, out, 0)
+    gated_units(gates, 0, f.size, out[0])
     f, g = gates[0].astype(np.float64).reshape(2, -1)
     expected = np.tanh(f) / (1 + np.exp(-g))
     normal = np.abs(expected) > np.finfo(np.float32).tiny
@@ -242,18 +253,19 @@ def test_gated_units_saturate_and_pass_on_what_is_not_a_number() -> None:
     f = [infinity, -infinity, 1e30, 0.0, 1.0, 1.0, 1.0, missing, 0.0]
     g = [infinity, infinity, 1e30, 0.0, -infinity, -1e30, -1000.0, 0.0, missing]
     out = np.empty((1, len(f)), np.float32)
-    gated_units(np.array([f + g], np.float32), 0, len(f), out, 0)
+    gated_units(np.array([f + g], np.float32), 0, len(f), out[0])
     assert out[0, :4].tolist() == [1, -1, 1, 0]
     assert (np.abs(out[0, 4:7]) < 1e-37).all()
     assert np.isnan(out[0, 7:]).all()
 
 
+@pytest.mark.parametrize("columns", [LANES, LANES * VECTORS // 2, LANES * VECTORS])
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 4, 7, 12])
-def test_rows_are_multiplied_and_added(num_rows: int) -> None:
+def test_rows_are_multiplied_and_added(num_rows: int, columns: int) -> None:
     generator = np.random.default_rng(num_rows)
-    width, depth = 128, 19
+    width, depth = 2 * columns, 19
     x = generator.normal(size=(num_rows + 2, depth + 5)).astype(np.float32)
-    weights = generator.normal(size=(3, width // 64, depth, 64)).astype(np.float32)
+    weights = generator.normal(size=(3, 2, depth, columns)).astype(np.float32)
     out = generator.normal(size=(num_rows + 3, width)).astype(np.float32)
     matrix = weights[1].transpose(1, 0, 2).reshape(depth, width)
     expected = out.copy()

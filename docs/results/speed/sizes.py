@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from flows import WaveNetConfig, fold_weight_norm
+from flows.compiled.crew import LONGEST_BLOCK
 from flows.compiled.layout import Network, lay_out_network
-from flows.sequential import LONGEST_BLOCK
 from pipelines.flops import student_flops, teacher_flops
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig

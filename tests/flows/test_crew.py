@@ -1,0 +1,199 @@
+"""Threads that share a WaveNet draw, bit for bit, what one thread draws."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from flows import Affine, Autoregressive, MixtureCdf, WaveNet, WaveNetConfig, draw_chunks, maf
+from flows.compiled import crew
+from flows.compiled.crew import Chunk, Crew, Faster
+from flows.compiled.layout import LEAST_SHARED, count_parts
+
+HIDDEN, SPAN, FRAMES = 3, 24, 20
+WIDE = WaveNetConfig(num_layers=5, layers_per_cycle=5, residual_channels=64, skip_channels=64)
+NETS = {
+    "skips": (WIDE, 0),
+    "an_odd_number_of_skips": (dataclasses.replace(WIDE, skip_channels=37), 0),
+    "no_skips_kernel_3": (dataclasses.replace(WIDE, skip_channels=0, kernel_size=3), 0),
+    "one_layer": (dataclasses.replace(WIDE, num_layers=1), 0),
+    "linear_prediction": (dataclasses.replace(WIDE, prediction_order=5), 0),
+    "mixture": (dataclasses.replace(WIDE, residual_channels=96), 3),
+}
+
+
+def make(name: str) -> tuple[Autoregressive, Chunk, Tensor]:
+    """Build a flow, what to draw three streams from, and their context."""
+    torch.manual_seed(0)
+    config, components = NETS[name]
+    transformer = MixtureCdf(components, base="logistic") if components else Affine()
+    locations = tuple(range(components, 2 * components)) if components else (0,)
+    network = WaveNet(config, transformer.num_params, 1, HIDDEN, locations)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+        if network.prediction is not None:  # keep the synthesis filter tame
+            for parameter in network.prediction.parameters():
+                parameter.mul_(0.1)
+    noise = torch.randn(3, 1, FRAMES * SPAN)
+    choice = torch.rand_like(noise) if components else noise[..., :0]
+    chunk = Chunk(noise, choice, torch.zeros_like(noise))
+    return maf(network, transformer), chunk, torch.randn(3, HIDDEN, FRAMES)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as made:
+        yield made
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def hire(flow: Autoregressive, groups: int, parts: int, pool: ThreadPoolExecutor) -> Crew:
+    assert isinstance(flow.conditioner, WaveNet)
+    assert isinstance(flow.transformer, Affine | MixtureCdf)
+    return Crew(
+        flow.conditioner,
+        flow.transformer.log_scale_floor,
+        3,
+        groups,
+        parts,
+        math.gcd(SPAN, 8),
+        pool,
+    )
+
+
+@torch.no_grad()
+def drawn_by(crews: list[Crew], chunk: Chunk, context: Tensor, pieces: list[int]) -> Tensor:
+    """Draw a piece with each crew in turn."""
+    bounds = [0, *pieces, FRAMES * SPAN]
+    for k, (first, stop) in enumerate(pairwise(bounds)):
+        now = crews[k % len(crews)]
+        if k:
+            now.take_over(crews[(k - 1) % len(crews)])
+        now.draw(chunk, context, 0, SPAN, first, stop)
+    return chunk.x.clone()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_two_threads_draw_what_one_draws(name: str, pool: ThreadPoolExecutor) -> None:
+    flow, chunk, context = make(name)
+    alone = drawn_by([hire(flow, 1, 1, pool)], chunk, context, [])
+    reference = torch.cat(
+        list(draw_chunks(flow, chunk.noise, context, chunk.choice if NETS[name][1] else None)), -1
+    )
+    torch.testing.assert_close(alone, reference, rtol=1e-5, atol=1e-5)
+    assert 0.3 < float(alone.std()) < 30
+    for groups in (1, 2):
+        chunk.x.zero_()
+        assert torch.equal(drawn_by([hire(flow, groups, 2, pool)], chunk, context, []), alone)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_one_way_of_drawing_goes_on_where_another_stopped(
+    name: str, pool: ThreadPoolExecutor
+) -> None:
+    flow, chunk, context = make(name)
+    alone = drawn_by([hire(flow, 1, 1, pool)], chunk, context, [])
+    chunk.x.zero_()
+    crews = [hire(flow, 1, 1, pool), hire(flow, 1, 2, pool)]
+    assert torch.equal(drawn_by(crews, chunk, context, [8, 64, 72, 240, 400]), alone)
+
+
+def test_wide_networks_are_shared_if_there_are_threads() -> None:
+    wide = dataclasses.replace(WIDE, residual_channels=LEAST_SHARED)
+    assert [count_parts(wide, threads) for threads in (1, 2, 5)] == [1, 2, 2]
+    assert count_parts(dataclasses.replace(wide, residual_channels=LEAST_SHARED // 2), 2) == 1
+    assert count_parts(dataclasses.replace(wide, residual_channels=LEAST_SHARED + 2), 2) == 1
+
+
+def test_a_long_signal_is_the_same_with_two_threads(
+    two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "TRIAL", 64)
+    flow, chunk, context = make("skips")
+    noise, context = chunk.noise[:1], context[:1]
+    in_two = torch.cat(list(draw_chunks(flow, noise, context, chunk=100)), -1)
+    torch.set_num_threads(1)
+    assert torch.equal(torch.cat(list(draw_chunks(flow, noise, context, chunk=100)), -1), in_two)
+
+
+class Recorded:
+    """In the place of a crew: takes a time of its own for a sample."""
+
+    def __init__(self, name: str, seconds: list[float], clock: list[float], log: list[str]) -> None:
+        self.name, self.seconds, self.clock, self.log = name, seconds, clock, log
+
+    def take_over(self, other: "Recorded") -> None:
+        self.log.append(f"{self.name} after {other.name}")
+
+    def draw(
+        self, chunk: Chunk, context: Tensor | None, start: int, span: int, first: int, stop: int
+    ) -> None:
+        seconds = self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
+        self.clock[0] += seconds * (stop - first)
+        self.log.append(f"{self.name} {start + first} to {start + stop}")
+
+
+@pytest.mark.parametrize(
+    ("shared", "expected"),
+    [
+        (
+            [0.5],
+            [
+                "one 0 to 512",
+                "two after one",
+                "two 512 to 1000",
+                "two 1000 to 2000",
+                "two 2000 to 3000",
+            ],
+        ),
+        (
+            [0.5, 2.0],
+            [
+                "one 0 to 512",
+                "two after one",
+                "two 512 to 1000",
+                "two 1000 to 2000",
+                "one after two",
+                "one 2000 to 3000",
+            ],
+        ),
+        (
+            [2.0],
+            [
+                "one 0 to 512",
+                "two after one",
+                "two 512 to 1000",
+                "one after two",
+                "one 1000 to 2000",
+                "one 2000 to 3000",
+            ],
+        ),
+    ],
+    ids=["faster", "slower_later", "slower"],
+)
+def test_threads_share_as_long_as_that_is_faster(
+    shared: list[float], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, log = [0.0], list[str]()
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    crews: list[Any] = [Recorded("one", [1.0], clock, log), Recorded("two", shared, clock, log)]
+    faster = Faster(*crews)
+    signal = torch.zeros(1, 1, 1000)
+    for start in (0, 1000, 2000):
+        faster.draw(Chunk(signal, signal, signal), None, start, 1000)
+    assert log == expected
