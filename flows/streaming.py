@@ -19,7 +19,6 @@ from flows.compiled.layout import (
 from flows.compiled.parallel import Segment, run_segment, start_segment
 from flows.context import check_frames
 from flows.mixing import Rotation
-from flows.threads import num_threads
 from flows.transform import check_signal
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
@@ -106,7 +105,7 @@ class CompiledChain:
         self._chunk = CHUNK if channels == 1 else CHUNK_OF_FRAMES
         self._time = 0
         total = sum(network.config.num_layers for network in networks)
-        threads = min(num_threads(), total)
+        threads = min(torch.get_num_threads(), total)
         self._pool = ThreadPoolExecutor(max(1, threads - 1))  # the caller has a stage, too
         cuts = [total * i // threads for i in range(threads + 1)]
         self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]

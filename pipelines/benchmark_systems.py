@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from flows.compiled.layout import threads_sharing
 from pipelines.flops import student_flops, teacher_flops
 from student import Student
 from teacher import Teacher
@@ -70,12 +71,16 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
     ]
     fast = teacher.choose_engine()[0]
     if fast != "torch":
-        on_one = [(1, 1), (BATCH, 1)] if fast == "compiled" else [(1, threads)]
-        for batch, count in dict.fromkeys([*on_one, (BATCH, threads)]):
-            many = frames.expand(batch, -1, -1)
+        sizes = [(1, threads), (BATCH, threads)]
+        if fast == "compiled":
+            # A thread that has no stream of its own is of use to a wide network alone.
+            use_of_threads = threads_sharing(teacher.config.wavenet, threads)
+            sizes = [(1, 1), (1, use_of_threads), (BATCH, 1), (BATCH, threads)]
+        for batch, count in dict.fromkeys(sizes):
+            many, most = frames.expand(batch, -1, -1), max(n for b, n in sizes if b == batch)
             systems.append(
                 System(
-                    name=f"teacher, {fast}{_sizes(batch, count, threads)}",
+                    name=f"teacher, {fast}{_sizes(batch, count, most)}",
                     draw=partial(teacher.sample, many, engine=fast),
                     num_samples=batch * num_samples,
                     threads=count,
@@ -130,8 +135,8 @@ def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0
     return waveform[..., start : start + noise.shape[-1]]
 
 
-def _sizes(batch: int, threads: int, all_threads: int) -> str:
-    """Say how many streams and threads, where it is not one or all."""
+def _sizes(batch: int, threads: int, most_threads: int) -> str:
+    """Say how many streams and threads, where it is not one stream or as many threads as of use."""
     return (f", batch {batch}" if batch > 1 else "") + (
-        f", {threads} thread" if batch > 1 and threads < all_threads else ""
+        f", {threads} thread" if threads < most_threads else ""
     )

@@ -12,7 +12,7 @@ from flows.compiled.layout import (
     Exchange,
     Samples,
     Streams,
-    count_parts,
+    threads_sharing,
     lay_out_frames,
     lay_out_network,
     start_exchange,
@@ -173,7 +173,7 @@ def hire(
         pool: has so many threads, which nothing else uses.
     """
     num_groups = min(num_streams, num_threads)
-    parts = count_parts(wavenet.config, num_threads // num_groups)
+    parts = threads_sharing(wavenet.config, num_threads // num_groups)
 
     def crew(parts: int) -> Crew:
         return Crew(wavenet, log_scale_floor, num_streams, num_groups, parts, block, pool)

@@ -111,7 +111,7 @@ class Samples(NamedTuple):
         return Samples(self.noise[streams], self.choice[streams], self.x[streams])
 
 
-def count_parts(config: WaveNetConfig, num_threads: int) -> int:
+def threads_sharing(config: WaveNetConfig, num_threads: int) -> int:
     """Return by how many threads a network is best shared.
 
     Args:

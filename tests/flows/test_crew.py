@@ -15,7 +15,7 @@ from torch import Tensor
 from flows import Affine, Autoregressive, MixtureCdf, WaveNet, WaveNetConfig, draw_chunks, maf
 from flows.compiled import crew
 from flows.compiled.crew import Chunk, Crew, Faster
-from flows.compiled.layout import LEAST_SHARED, count_parts
+from flows.compiled.layout import LEAST_SHARED, threads_sharing
 
 HIDDEN, SPAN, FRAMES = 3, 24, 20
 WIDE = WaveNetConfig(num_layers=5, layers_per_cycle=5, residual_channels=64, skip_channels=64)
@@ -115,9 +115,9 @@ def test_one_way_of_drawing_goes_on_where_another_stopped(
 
 def test_wide_networks_are_shared_if_there_are_threads() -> None:
     wide = dataclasses.replace(WIDE, residual_channels=LEAST_SHARED)
-    assert [count_parts(wide, threads) for threads in (1, 2, 5)] == [1, 2, 2]
-    assert count_parts(dataclasses.replace(wide, residual_channels=LEAST_SHARED // 2), 2) == 1
-    assert count_parts(dataclasses.replace(wide, residual_channels=LEAST_SHARED + 2), 2) == 1
+    assert [threads_sharing(wide, threads) for threads in (1, 2, 5)] == [1, 2, 2]
+    assert threads_sharing(dataclasses.replace(wide, residual_channels=LEAST_SHARED // 2), 2) == 1
+    assert threads_sharing(dataclasses.replace(wide, residual_channels=LEAST_SHARED + 2), 2) == 1
 
 
 def test_a_long_signal_is_the_same_with_two_threads(
