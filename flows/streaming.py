@@ -68,7 +68,7 @@ class ChainWeights:
             mixing = [rotation.matrix().T[None] for rotation in self.rotations]
             mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
             self._laid_out = [
-                Step(lay_out_network(net, self._floor), lay_out_context(net), in_panels(matrix))
+                Step(lay_out_network(net, self._floor)[0], lay_out_context(net), in_panels(matrix))
                 for net, matrix in zip(self.networks, mixing, strict=True)
             ]
             self._version = version

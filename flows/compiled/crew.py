@@ -12,11 +12,11 @@ from flows.compiled.layout import (
     Exchange,
     Samples,
     Streams,
-    threads_sharing,
     lay_out_frames,
     lay_out_network,
     start_exchange,
     start_streams,
+    threads_sharing,
 )
 from flows.compiled.sequential import advance
 from flows.wavenet import WaveNet
@@ -62,14 +62,14 @@ class Crew:
         pool: ThreadPoolExecutor,
     ) -> None:
         self._wavenet, self._parts, self._pool = wavenet, parts, pool
-        self._network = network = lay_out_network(wavenet, log_scale_floor, parts)
+        self._networks = networks = lay_out_network(wavenet, log_scale_floor, parts)
         channels, order = wavenet.num_channels, wavenet.config.prediction_order
         bounds = np.linspace(0, num_streams, num_groups + 1).astype(int)
         self._groups: list[tuple[slice, Exchange, list[Streams]]] = []
         for group in (slice(*pair) for pair in pairwise(bounds)):
             size = group.stop - group.start
-            states = [start_streams(network, size, channels, order, block) for _ in range(parts)]
-            self._groups.append((group, start_exchange(network, size), states))
+            states = [start_streams(own, size, channels, order, block) for own in networks]
+            self._groups.append((group, start_exchange(networks[0], size), states))
 
     def take_over(self, other: "Crew") -> None:
         """Continue where another crew, with the same streams in the same groups, has stopped."""
@@ -105,9 +105,9 @@ class Crew:
         samples = Samples(*(tensor.numpy() for tensor in chunk))
         runs = []
         for group, exchange, states in self._groups:
-            for part, streams in enumerate(states):
-                own = (self._network, streams, exchange, frames.of(group), samples.of(group))
-                runs.append(self._pool.submit(advance, *own, start, first, stop, part))
+            for network, streams, own in zip(self._networks, states, frames, strict=True):
+                what = (network, streams, exchange, own.of(group), samples.of(group))
+                runs.append(self._pool.submit(advance, *what, start, first, stop))
         for run in runs:
             run.result()
 

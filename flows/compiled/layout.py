@@ -21,22 +21,23 @@ COUNTER_STRIDE = 16
 
 
 class Network(NamedTuple):
-    """A WaveNet's weights: R residual and S skip channels, N layers, W = S or else R.
+    """What a thread needs of a WaveNet: R residual and S skip channels, N layers, W = S or else R.
 
     Matrices are in panels, (how many, panels, depth, columns); a star marks a width rounded up to
     whole panels. A layer's row holds its input and, beside it, the sum of the skips so far, Q = R +
-    S. Of a network in H = 2 parts, for as many threads, a row holds the input alone, Q = R, and
-    each thread has U = R / H gated units and V = S / H skips of its own; else U = R, and V = 0.
+    S; all gated units are the thread's own, U = R, and there are no other skips, V = 0. Where two
+    threads share the network, a row holds the input alone, Q = R, and each thread has half of the
+    gated units, U = R / 2, and of the skips, V = S / 2.
     """
 
     first: np.ndarray  # the network's inputs to R
     first_bias: np.ndarray  # Q*
-    current: np.ndarray  # of each layer and part, the tap on its current input: N * H of R to 2U
-    older: np.ndarray  # the other taps, newest first: N * (kernel - 1) * H of R to 2U
-    out: np.ndarray  # of each layer: N of R to Q
+    current: np.ndarray  # of each layer, the tap on its current input: N of R to 2U
+    older: np.ndarray  # the other taps, newest first: N * (kernel - 1) of R to 2U
+    out: np.ndarray  # N of R to Q
     out_bias: np.ndarray  # (N, Q*)
-    skip: np.ndarray  # of each layer and part: N * H of R to V
-    skip_bias: np.ndarray  # (N * H, V*)
+    skip: np.ndarray  # N of R to V
+    skip_bias: np.ndarray  # (N, V*)
     row_scale: np.ndarray  # of a row on its way to the next layer, Q*
     hidden: np.ndarray  # W to W
     hidden_bias: np.ndarray  # W*
@@ -44,7 +45,8 @@ class Network(NamedTuple):
     head_bias: np.ndarray  # (P * C)*
     dilations: np.ndarray  # (N,)
     is_location: np.ndarray  # (P,): 1 where the prediction is added
-    parts: int  # H
+    parts: int  # threads that share the network
+    part: int  # number of this one
     num_logits: int  # of a mixture's weights, the first parameters; then locations, log-scales
     skip_channels: int
     skip_gain: float
@@ -63,7 +65,7 @@ class ContextWeights(NamedTuple):
 class Frames(NamedTuple):
     """What the context contributes to a chunk, frame by frame."""
 
-    gates: np.ndarray  # context and gate bias, (B, L, N * H, (2U)*)
+    gates: np.ndarray  # context and gate bias, (B, L, N, (2U)*)
     offsets: np.ndarray  # added to the parameters, (B, L, P, C)
     coefficients: np.ndarray  # of the linear predictor, oldest sample first, (B, L, C, K)
     first: int  # number of the chunk's first frame
@@ -95,8 +97,8 @@ class Exchange(NamedTuple):
     """What the threads that share a network compute for each other, for B streams."""
 
     gated: np.ndarray  # of each layer, B rows of R
-    skips: np.ndarray  # sums over the layers, for even and odd times, of each part; B rows of V*
-    counters: np.ndarray  # of each part, how far it has come; `COUNTER_STRIDE` apart
+    skips: np.ndarray  # sums over the layers, of even and odd times, of each thread; B rows of V*
+    counters: np.ndarray  # of each thread, how far it has come; `COUNTER_STRIDE` apart
 
 
 class Samples(NamedTuple):
@@ -123,13 +125,13 @@ def threads_sharing(config: WaveNetConfig, num_threads: int) -> int:
 
 
 @torch.no_grad()
-def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) -> Network:
-    """Lay out what `WaveNet.step` multiplies by, weight norm folded.
+def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) -> list[Network]:
+    """Lay out what `WaveNet.step` multiplies by, weight norm folded, for each thread.
 
     Args:
         wavenet: the network, in float32 on the CPU.
         log_scale_floor: of the affine transformer.
-        parts: 1, or 2 for two threads.
+        parts: threads that share the network, 1 or 2.
     """
     config = wavenet.config
     like = wavenet.input_std.new_zeros(1, wavenet.num_channels, 1)
@@ -139,34 +141,40 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) ->
     row = width + skips if parts == 1 else width
     row_scale = torch.tensor([SQRT_HALF] * width + [1.0] * skips)
     taps = [layer.gate_weight.unflatten(0, (-1, width)).flip(0) for layer in state.layers]
+    newest = _for_threads(torch.stack([tap[0] for tap in taps]), parts)
+    older = _for_threads(torch.cat([tap[1:] for tap in taps]), parts)
     out = torch.stack([layer.out_weight for layer in state.layers]) * row_scale
     out_bias = torch.stack([layer.out_bias for layer in state.layers]) * row_scale
-    skip = torch.cat([out, out_bias[:, None]], 1)[..., row:]
-    skip = F.pad(skip, (0, -skip.shape[2] % parts)).unflatten(2, (parts, -1))
-    skip = skip.transpose(1, 2).flatten(0, 1)
-    return Network(
-        first=in_panels((state.first[0] / wavenet.input_std).T[None]),
-        first_bias=_whole_panels(F.pad(state.first[1], (0, row - width))),
-        current=in_panels(_in_parts(torch.stack([tap[0] for tap in taps]), parts)),
-        older=in_panels(_in_parts(torch.cat([tap[1:] for tap in taps]), parts)),
-        out=in_panels(out[..., :row]),
-        out_bias=_whole_panels(out_bias[:, :row]),
-        skip=in_panels(skip[:, :-1]),
-        skip_bias=_whole_panels(skip[:, -1]),
-        row_scale=_whole_panels(row_scale[:row]),
-        hidden=in_panels(state.hidden[0].T[None]),
-        hidden_bias=_whole_panels(state.hidden[1]),
-        head=in_panels(state.head[0].T[None]),
-        head_bias=_whole_panels(state.head[1]),
-        dilations=np.array(config.dilations),
-        is_location=wavenet.is_location[:, 0].numpy(),
-        num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
-        parts=parts,
-        skip_channels=skips,
-        skip_gain=skip_gain(config.num_layers) if skips else 1.0,
-        error_gain=ERROR_GAIN,
-        log_scale_floor=log_scale_floor,
-    )
+    skip = F.pad(torch.cat([out, out_bias[:, None]], 1)[..., row:], (0, skips % parts))
+    skip = skip.unflatten(2, (parts, -1)).movedim(2, 0)
+    to_rows = in_panels(out[..., :row])
+    return [
+        Network(
+            first=in_panels((state.first[0] / wavenet.input_std).T[None]),
+            first_bias=_whole_panels(F.pad(state.first[1], (0, row - width))),
+            current=in_panels(newest[part]),
+            older=in_panels(older[part]),
+            out=to_rows,
+            out_bias=_whole_panels(out_bias[:, :row]),
+            skip=in_panels(skip[part, :, :-1]),
+            skip_bias=_whole_panels(skip[part, :, -1]),
+            row_scale=_whole_panels(row_scale[:row]),
+            hidden=in_panels(state.hidden[0].T[None]),
+            hidden_bias=_whole_panels(state.hidden[1]),
+            head=in_panels(state.head[0].T[None]),
+            head_bias=_whole_panels(state.head[1]),
+            dilations=np.array(config.dilations),
+            is_location=wavenet.is_location[:, 0].numpy(),
+            parts=parts,
+            part=part,
+            num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
+            skip_channels=skips,
+            skip_gain=skip_gain(config.num_layers) if skips else 1.0,
+            error_gain=ERROR_GAIN,
+            log_scale_floor=log_scale_floor,
+        )
+        for part in range(parts)
+    ]
 
 
 @torch.no_grad()
@@ -186,8 +194,8 @@ def lay_out_context(wavenet: WaveNet) -> ContextWeights:
 @torch.no_grad()
 def lay_out_frames(
     wavenet: WaveNet, like: Tensor, context: Tensor | None, first: int, length: int, parts: int = 1
-) -> Frames:
-    """Lay out what the context of a chunk contributes.
+) -> list[Frames]:
+    """Lay out what the context of a chunk contributes, for each thread.
 
     Args:
         wavenet: the network.
@@ -195,7 +203,7 @@ def lay_out_frames(
         context: its frames, shape (B, H, L); None for an unconditional network.
         first: number of the chunk's first frame.
         length: samples per frame.
-        parts: of the network.
+        parts: threads that share the network.
     """
     with torch.autocast("cpu", enabled=False):
         gates, offsets = wavenet.project(like, context)
@@ -205,13 +213,17 @@ def lay_out_frames(
     coefficients = torch.zeros(batch, channels, num_frames, 0)
     if wavenet.prediction is not None:
         coefficients = wavenet.prediction.coefficients(batch, context)
-    return Frames(
-        gates=_whole_panels(_in_parts(gates.permute(2, 0, 1, 3).unsqueeze(-2), parts).squeeze(-2)),
-        offsets=offsets.permute(0, 3, 1, 2).contiguous().numpy(),
-        coefficients=coefficients.transpose(1, 2).contiguous().numpy(),
-        first=first,
-        length=length,
-    )
+    offsets, coefficients = offsets.permute(0, 3, 1, 2), coefficients.transpose(1, 2)
+    return [
+        Frames(
+            gates=_whole_panels(own),
+            offsets=offsets.contiguous().numpy(),
+            coefficients=coefficients.contiguous().numpy(),
+            first=first,
+            length=length,
+        )
+        for own in _for_threads(gates.permute(2, 0, 1, 3), parts)
+    ]
 
 
 def start_streams(
@@ -227,7 +239,7 @@ def start_streams(
         longest_block: a power of two; where there are frames, a divisor of their length.
     """
     samples = (num_streams, num_channels)
-    taps = network.older.shape[0] // network.current.shape[0]
+    taps = network.older.shape[0] // network.dilations.size
     blocks = np.minimum(network.dilations, longest_block)
     # A block's oldest inputs are read after its first row has been written: a block more.
     rings = taps * network.dilations + blocks
@@ -272,10 +284,9 @@ def in_panels(matrices: Tensor) -> np.ndarray:
     return padded.transpose(1, 2).contiguous().numpy()
 
 
-def _in_parts(gates: Tensor, parts: int) -> Tensor:
-    """Cut (..., N, R, 2R), tanh's gates and then the sigmoid's, into (..., N * H, R, 2U)."""
-    cut = gates.unflatten(-1, (2, parts, -1)).movedim(-2, -4)
-    return cut.flatten(-2).flatten(-4, -3)
+def _for_threads(gates: Tensor, parts: int) -> Tensor:
+    """Cut (..., 2R), tanh's gates and then the sigmoid's, into each thread's, (parts, ..., 2U)."""
+    return gates.unflatten(-1, (2, parts, -1)).movedim(-2, 0).flatten(-2)
 
 
 def _whole_panels(rows: Tensor) -> np.ndarray:

@@ -59,7 +59,6 @@ def _start_block(
     network: Network,
     streams: Streams,
     frames: Frames,
-    part: int,
     time: int,
     frame: int,
     layer: int,
@@ -68,30 +67,29 @@ def _start_block(
 ) -> None:  # pragma: no cover
     """Write a layer's gates for a block of samples, but for the taps on current inputs."""
     num_streams, block, gates = streams.previous.shape[0], streams.blocks[layer], streams.gates
-    taps = network.older.shape[0] // network.current.shape[0]
+    taps = network.older.shape[0] // network.dilations.size
     for r in range(block):
         for b in range(num_streams):
             for j in range(gates.shape[1]):
-                value = frames.gates[b, frame, layer * network.parts + part, j]
-                gates[gate + r * num_streams + b, j] = value
+                gates[gate + r * num_streams + b, j] = frames.gates[b, frame, layer, j]
     for tap in range(taps):
         past = (time - (tap + 1) * network.dilations[layer]) % streams.rings[layer]
-        row, which = ring + past * num_streams, (layer * taps + tap) * network.parts + part
+        row, which = ring + past * num_streams, layer * taps + tap
         multiply_add(gates, gate, streams.rows, row, num_streams * block, network.older, which)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _skip(
-    network: Network, exchange: Exchange, part: int, layer: int, row: int, num_streams: int
+    network: Network, exchange: Exchange, layer: int, row: int, num_streams: int
 ) -> None:  # pragma: no cover
-    """Add a layer's skips, a part of them, to their sums, from a row."""
-    skips, which = exchange.skips, layer * network.parts + part
+    """Add this thread's skips of a layer to their sums, from a row."""
+    skips = exchange.skips
     for b in range(num_streams):
         for j in range(skips.shape[1]):
             before = skips[row + b, j] if layer else np.float32(0.0)
-            skips[row + b, j] = before + network.skip_bias[which, j]
+            skips[row + b, j] = before + network.skip_bias[layer, j]
     at = layer * num_streams
-    multiply_add(skips, row, exchange.gated, at, num_streams, network.skip, which)
+    multiply_add(skips, row, exchange.gated, at, num_streams, network.skip, layer)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -110,32 +108,33 @@ def _layers(
     streams: Streams,
     exchange: Exchange,
     frames: Frames,
-    part: int,
+    parts: int,
     time: int,
     frame: int,
     here: int,
 ) -> int:  # pragma: no cover
     """Take a sample of every stream through all layers, from row `here`; return the last's row.
 
-    Rows run over streams, then over time.
+    Rows run over streams, then over time. The last is not computed where nothing reads it: two
+    threads have their sums of skips elsewhere.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     rows, gates, gated = streams.rows, streams.gates, exchange.gated
-    parts, units = network.parts, gated.shape[1] // network.parts
-    own_skips = (time % 2 * parts + part) * num_streams
+    part = network.part if parts == 2 else 0
+    units, own_skips = gated.shape[1] // parts, (time % 2 * parts + part) * num_streams
     ring = gate = 0  # first rows of a layer
     for layer in range(num_layers):
-        block, which = streams.blocks[layer], layer * parts + part
-        place = time % block
+        block = streams.blocks[layer]
+        place = time & (block - 1)  # the remainder: blocks are powers of two
         if place == 0:
-            _start_block(network, streams, frames, part, time, frame, layer, ring, gate)
+            _start_block(network, streams, frames, time, frame, layer, ring, gate)
         now = gate + place * num_streams
         gate += block * num_streams
         ring += streams.rings[layer] * num_streams
         following = ring
         if layer + 1 < num_layers:
             following += time % streams.rings[layer + 1] * num_streams
-        multiply_add(gates, now, rows, here, num_streams, network.current, which)
+        multiply_add(gates, now, rows, here, num_streams, network.current, layer)
         at = layer * num_streams
         for b in range(num_streams):
             gated_units(gates, now + b, units, gated[at + b, part * units : (part + 1) * units])
@@ -146,12 +145,13 @@ def _layers(
             step = time * (num_layers + 1) + layer + 1
             publish(exchange.counters, part * COUNTER_STRIDE, step)
             if layer:
-                _skip(network, exchange, part, layer - 1, own_skips, num_streams)
+                _skip(network, exchange, layer - 1, own_skips, num_streams)
             _wait_for_other(exchange, part, step)
-        multiply_add(rows, following, gated, at, num_streams, network.out, layer)
+        if parts == 1 or layer + 1 < num_layers or network.skip_channels == 0:
+            multiply_add(rows, following, gated, at, num_streams, network.out, layer)
         here = following
     if parts == 2:
-        _skip(network, exchange, part, num_layers - 1, own_skips, num_streams)
+        _skip(network, exchange, num_layers - 1, own_skips, num_streams)
         step = (time + 1) * (num_layers + 1)
         publish(exchange.counters, part * COUNTER_STRIDE, step)
         _wait_for_other(exchange, part, step)
@@ -227,12 +227,11 @@ def advance(
     start: int,
     first: int,
     stop: int,
-    part: int,
 ) -> None:  # pragma: no cover
     """Draw samples of a chunk, one after the other.
 
     Args:
-        network: weights.
+        network: weights of this thread; if others share the network, they have to run meanwhile.
         streams: state of B streams, of this thread alone; updated in place.
         exchange: of these streams, for both threads.
         frames: context of the chunk.
@@ -240,7 +239,6 @@ def advance(
         start: time of the chunk's first sample.
         first: sample of the chunk to begin with.
         stop: the one after the last.
-        part: of the network, which this thread computes; another has to compute the other.
     """
     network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
     frames, samples = borrow(frames), borrow(samples)
@@ -254,7 +252,10 @@ def advance(
         here = time % streams.rings[0] * num_streams
         fill_rows(rows, here, num_streams, network.first_bias)
         multiply_add(rows, here, streams.inputs, 0, num_streams, network.first, 0)
-        here = _layers(network, streams, exchange, frames, part, time, frame, here)
+        if network.parts == 2:  # compiled twice, for each number by itself
+            here = _layers(network, streams, exchange, frames, 2, time, frame, here)
+        else:
+            here = _layers(network, streams, exchange, frames, 1, time, frame, here)
         _sum_up(network, streams, exchange, time, here)
         fill_rows(hidden, 0, num_streams, network.hidden_bias)
         multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)

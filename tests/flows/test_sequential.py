@@ -159,8 +159,8 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
     with torch.no_grad():
         params = wavenet.double()(x.double(), context.double())
         shift, log_scale = flow.transformer.split(params)
-        network = lay_out_network(wavenet.float(), flow.transformer.log_scale_floor)
-        frames = lay_out_frames(wavenet, x, context, 0, net.length)
+        [network] = lay_out_network(wavenet.float(), flow.transformer.log_scale_floor)
+        [frames] = lay_out_frames(wavenet, x, context, 0, net.length)
     order = net.config.prediction_order
     for noise, expected in ((0.0, shift), (1.0, shift + log_scale.exp())):
         streams = start_streams(network, len(x), net.channels, order, 8)
@@ -169,7 +169,7 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
         for t in range(x.shape[-1]):
             drawn = np.empty((len(x), net.channels, 1), np.float32)
             samples = Samples(np.full_like(drawn, noise), unused, drawn)
-            advance(network, streams, exchange, frames, samples, t, 0, 1, 0)
+            advance(network, streams, exchange, frames, samples, t, 0, 1)
             found[..., t] = torch.from_numpy(drawn[..., 0])
             streams.previous[:] = x[..., t].numpy()
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
@@ -178,8 +178,8 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
 def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
     flow, noise, context, choice = net.make()
     with torch.no_grad():
-        network = lay_out_network(flow.conditioner, flow.transformer.log_scale_floor)
-        frames = lay_out_frames(flow.conditioner, noise, context, 0, net.length)
+        [network] = lay_out_network(flow.conditioner, flow.transformer.log_scale_floor)
+        [frames] = lay_out_frames(flow.conditioner, noise, context, 0, net.length)
     order = net.config.prediction_order
     block = 8 if net.length % 8 == 0 else 1
     together, alone = torch.empty_like(noise).numpy(), torch.empty_like(noise).numpy()
@@ -192,7 +192,7 @@ def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
         exchange = start_exchange(network, size)
         samples = Samples(noise.numpy(), choice.numpy(), out).of(group)
         length = noise.shape[-1]
-        advance(network, streams, exchange, frames.of(group), samples, 0, 0, length, 0)
+        advance(network, streams, exchange, frames.of(group), samples, 0, 0, length)
     assert np.array_equal(alone, together)
 
 

@@ -63,7 +63,7 @@ def main() -> None:
     fold_weight_norm(teacher)
     fold_weight_norm(student)
     a, b = torch.randn(PEAK, PEAK), torch.randn(PEAK, PEAK)
-    num_bytes = weights_read(lay_out_network(teacher.wavenet, TEACHER.log_scale_floor))
+    num_bytes = weights_read(*lay_out_network(teacher.wavenet, TEACHER.log_scale_floor))
     weights = np.ones(num_bytes // 4, np.float32)
     ways: dict[str, tuple[Callable[[], object], int, float]] = {
         "matrix product of 1024": (lambda: a @ b, 1, 2 * PEAK**3),
