@@ -1,5 +1,6 @@
 """Threads that draw a WaveNet's samples: one for a group of streams, or two that share it."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from flows.compiled.layout import (
     Exchange,
+    Frames,
     Samples,
     Streams,
     lay_out_frames,
@@ -25,8 +27,8 @@ LONGEST_BLOCK = 8
 """Samples for which a layer's older taps are computed at once, at most."""
 
 
-TRIAL = 512
-"""Samples after which the way to draw them is chosen."""
+TURN = 512
+"""Samples after which the way to draw them is chosen anew."""
 
 
 class Chunk(NamedTuple):
@@ -61,7 +63,7 @@ class Crew:
         block: int,
         pool: ThreadPoolExecutor,
     ) -> None:
-        self._wavenet, self._parts, self._pool = wavenet, parts, pool
+        self._wavenet, self._pool = wavenet, pool
         self._networks = networks = lay_out_network(wavenet, log_scale_floor, parts)
         channels, order = wavenet.num_channels, wavenet.config.prediction_order
         bounds = np.linspace(0, num_streams, num_groups + 1).astype(int)
@@ -82,27 +84,31 @@ class Crew:
                 mine.prediction[:] = theirs.prediction
                 mine.recent[:] = theirs.recent
 
+    def lay_out(
+        self, x: Tensor, context: Tensor | None, first_frame: int, span: int
+    ) -> list[Frames]:
+        """Lay out what the context of a chunk contributes.
+
+        Args:
+            x: of the chunk's shape, (B, C, T).
+            context: its frames, shape (B, H, L).
+            first_frame: number of the first of them.
+            span: samples per frame.
+        """
+        return lay_out_frames(self._wavenet, x, context, first_frame, span, len(self._networks))
+
     def draw(
-        self,
-        chunk: Chunk,
-        context: Tensor | None,
-        start: int,
-        span: int,
-        first: int,
-        stop: int,
+        self, samples: Samples, frames: list[Frames], start: int, first: int, stop: int
     ) -> None:
         """Draw some samples of a chunk.
 
         Args:
-            chunk: what they are drawn from and written to.
-            context: the chunk's frames, shape (B, H, L).
+            samples: the chunk's.
+            frames: from `lay_out`.
             start: time of the chunk's first sample.
-            span: samples per frame.
             first: sample of the chunk to begin with, a multiple of the block.
             stop: the one after the last.
         """
-        frames = lay_out_frames(self._wavenet, chunk.x, context, start // span, span, self._parts)
-        samples = Samples(*(tensor.numpy() for tensor in chunk))
         runs = []
         for group, exchange, states in self._groups:
             for network, streams, own in zip(self._networks, states, frames, strict=True):
@@ -116,8 +122,7 @@ class Faster:
     """The faster of two crews, one thread for a group of streams or two.
 
     Threads that share streams wait for each other at every layer: fast on idle cores, slow where
-    other programs run. So each way is tried first; two threads that have become slower than one
-    was are given up.
+    other programs run. So one thread begins, two go on, and one again if they turn out slower.
 
     Args:
         alone: has one thread a group.
@@ -125,31 +130,48 @@ class Faster:
     """
 
     def __init__(self, alone: Crew, shared: Crew | None) -> None:
-        self._alone, self._shared, self._seconds = alone, shared, 0.0
-        self._crew = alone
+        self._alone, self._shared = alone, shared
+        self._crew, self._turns = alone, 0
+        self._pace = math.inf  # of one thread, seconds a sample
+        self._seconds, self._samples = 0.0, 0  # of two
 
     def draw(self, chunk: Chunk, context: Tensor | None, start: int, span: int) -> None:
-        """Draw the samples of a chunk, as `Crew.draw`."""
+        """Draw the samples of a chunk.
+
+        Args:
+            chunk: what is drawn from and written to.
+            context: the chunk's frames, shape (B, H, L).
+            start: time of the chunk's first sample.
+            span: samples per frame.
+        """
+        samples = Samples(*(tensor.numpy() for tensor in chunk))
+        frames: dict[Crew, list[Frames]] = {}
         length, first = chunk.x.shape[-1], 0
         while first < length:
-            trial = self._shared is not None and self._crew is self._alone
-            stop = min(length, first + TRIAL) if trial else length
+            crew = self._crew
+            if crew not in frames:
+                frames[crew] = crew.lay_out(chunk.x, context, start // span, span)
+            stop = min(length, first + (length if self._shared is None else TURN))
             began = time.perf_counter()
-            self._crew.draw(chunk, context, start, span, first, stop)
-            self._compare((time.perf_counter() - began) / (stop - first))
+            crew.draw(samples, frames[crew], start, first, stop)
+            self._choose(stop - first, time.perf_counter() - began)
             first = stop
 
-    def _compare(self, seconds: float) -> None:
-        """Choose who draws next, from the seconds that a sample has just taken."""
+    def _choose(self, num_samples: int, seconds: float) -> None:
+        """Choose who draws next, from how long the last samples took."""
         if self._shared is None:
             return
+        self._turns += 1
         if self._crew is self._alone:
-            self._seconds = seconds
-            self._shared.take_over(self._alone)
-            self._crew = self._shared
-        elif seconds > self._seconds:
-            self._alone.take_over(self._shared)
-            self._crew, self._shared = self._alone, None
+            self._pace = min(self._pace, seconds / num_samples)
+            if self._turns == 2:
+                self._shared.take_over(self._alone)
+                self._crew = self._shared
+        else:
+            self._seconds, self._samples = self._seconds + seconds, self._samples + num_samples
+            if self._turns >= 4 and self._seconds > self._samples * self._pace:
+                self._alone.take_over(self._shared)
+                self._crew, self._shared = self._alone, None
 
 
 def hire(
@@ -178,5 +200,5 @@ def hire(
     def crew(parts: int) -> Crew:
         return Crew(wavenet, log_scale_floor, num_streams, num_groups, parts, block, pool)
 
-    worth_trying = parts == 2 and num_samples > 2 * TRIAL
+    worth_trying = parts == 2 and num_samples > 4 * TURN
     return Faster(crew(1), crew(2) if worth_trying else None)
