@@ -1,6 +1,7 @@
 """The shared flow core: transforms, their composition, densities and the causal network."""
 
 from flows.autoregressive import Autoregressive, Conditioner, iaf, maf
+from flows.compiled.layout import threads_sharing
 from flows.context import FrameContext, check_conditioning, rows_in_words
 from flows.context_shift import ContextShift
 from flows.convolution import CausalConvolution, ContextFilter, cepstra_of, taps_from_cepstrum
@@ -146,5 +147,6 @@ __all__ = [
     "rows_in_words",
     "sample_mixture",
     "taps_from_cepstrum",
+    "threads_sharing",
     "unbound_log_scale",
 ]

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from flows.compiled.layout import threads_sharing
+from flows import threads_sharing
 from pipelines.flops import student_flops, teacher_flops
 from student import Student
 from teacher import Teacher

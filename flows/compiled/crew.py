@@ -26,7 +26,6 @@ from flows.wavenet import WaveNet
 LONGEST_BLOCK = 8
 """Samples for which a layer's older taps are computed at once, at most."""
 
-
 TURN = 512
 """Samples after which the way to draw them is chosen anew."""
 
@@ -74,7 +73,10 @@ class Crew:
             self._groups.append((group, start_exchange(networks[0], size), states))
 
     def take_over(self, other: "Crew") -> None:
-        """Continue where another crew, with the same streams in the same groups, has stopped."""
+        """Continue where another crew, with the same streams in the same groups, has stopped.
+
+        That is at a multiple of the block: of a block that has begun, nothing is handed over.
+        """
         width = self._wavenet.config.residual_channels
         for (_, _, states), (_, _, others) in zip(self._groups, other._groups, strict=True):
             for mine in states:
@@ -154,7 +156,8 @@ class Faster:
             stop = min(length, first + (length if self._shared is None else TURN))
             began = time.perf_counter()
             crew.draw(samples, frames[crew], start, first, stop)
-            self._choose(stop - first, time.perf_counter() - began)
+            if (start + stop) % LONGEST_BLOCK == 0:  # nothing is computed ahead of then
+                self._choose(stop - first, time.perf_counter() - began)
             first = stop
 
     def _choose(self, num_samples: int, seconds: float) -> None:
