@@ -113,9 +113,13 @@ class Crew:
         """
         runs = []
         for group, exchange, states in self._groups:
-            for network, streams, own in zip(self._networks, states, frames, strict=True):
-                what = (network, streams, exchange, own.of(group), samples.of(group))
-                runs.append(self._pool.submit(advance, *what, start, first, stop))
+            try:
+                for network, streams, own in zip(self._networks, states, frames, strict=True):
+                    what = (network, streams, exchange, own.of(group), samples.of(group))
+                    runs.append(self._pool.submit(advance, *what, start, first, stop))
+            except RuntimeError:  # no thread to be had: nobody is to wait for it
+                exchange.counters[:] = np.iinfo(np.int64).max
+                raise
         for run in runs:
             run.result()
 

@@ -114,6 +114,25 @@ def test_one_way_of_drawing_goes_on_where_another_stopped(
     assert torch.equal(drawn_by(crews, chunk, context, [8, 64, 72, 240, 400]), alone)
 
 
+class Refusing(ThreadPoolExecutor):
+    """Has one thread to give."""
+
+    submitted = 0
+
+    def submit(self, *arguments: Any) -> Any:  # type: ignore[override]
+        self.submitted += 1
+        if self.submitted > 1:
+            raise RuntimeError("can't start new thread")
+        return super().submit(*arguments)
+
+
+@torch.no_grad()
+def test_nobody_waits_for_a_thread_that_cannot_be_started() -> None:
+    flow, chunk, context = make("skips")
+    with Refusing() as pool, pytest.raises(RuntimeError, match="new thread"):
+        drawn_by([hire(flow, 1, 2, pool)], chunk, context, [])
+
+
 def test_wide_networks_are_shared_if_there_are_threads() -> None:
     wide = dataclasses.replace(WIDE, residual_channels=LEAST_SHARED)
     assert [threads_sharing(wide, threads) for threads in (1, 2, 5)] == [1, 2, 2]
