@@ -19,25 +19,25 @@ def num_threads() -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread for a while.
+def pytorch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch have so many threads for a while.
 
-    Its others, when they have nothing left to do, wait for more by spinning: for milliseconds they
-    hold the cores that compiled code, with threads of its own, is to run on next.
+    One leaves the cores to compiled code with threads of its own: PyTorch's others, when they have
+    nothing left to do, wait for more by spinning, for milliseconds.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def each_on_one_thread(made: Iterable[T]) -> Iterator[T]:
-    """Have each of some things made in `one_thread`."""
+    """Have each of some things made while PyTorch has one thread."""
     iterator = iter(made)
     while True:
-        with one_thread():
+        with pytorch_threads(1):
             try:
                 thing = next(iterator)
             except StopIteration:

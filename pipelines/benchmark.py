@@ -3,8 +3,7 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flows import ArtefactError
+from flows.threads import pytorch_threads
 from pipelines.benchmark_peers import peer_systems
 from pipelines.benchmark_scaling import scaling, scaling_table
 from pipelines.benchmark_systems import System, student_systems, teacher_systems
@@ -94,13 +94,13 @@ def benchmark(
     first_chunks: list[float] = []
     peaks: dict[int, list[float]] = {count: [] for count in threads}
     for system in systems:
-        with _threads(system.threads):
+        with pytorch_threads(system.threads):
             system.prepare()
     for _ in range(rounds):
         for count in threads:
             peaks[count].append(_peak_gflops(count, place))
         for system in systems:
-            with _threads(system.threads):
+            with pytorch_threads(system.threads):
                 times[system.name].append(_time(system.draw, place))
         first_chunks.append(_time(lambda: _first_chunk(student_model, frames), place))
     memory = {system.name: peak_megabytes(system.prepare, place) for system in systems}
@@ -222,20 +222,10 @@ def _latency(result: dict[str, Any]) -> str:
     )
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _peak_gflops(threads: int, device: torch.device) -> float:
     """Measure a large matrix product: the best of a few."""
     a, b = (torch.randn(PEAK_SIZE, PEAK_SIZE, device=device) for _ in range(2))
-    with _threads(threads):
+    with pytorch_threads(threads):
         seconds = min(_time(lambda: a @ b, device) for _ in range(10))
     return 2 * PEAK_SIZE**3 / seconds / 1e9
 

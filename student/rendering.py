@@ -18,7 +18,7 @@ from flows import (
 )
 from flows.engines import without
 from flows.fused import WIDEST, FusedStack
-from flows.threads import one_thread
+from flows.threads import pytorch_threads
 from student.config import StudentConfig
 from student.parts import Parts
 
@@ -92,7 +92,7 @@ class Renderer:
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
         """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
-        with one_thread() if self._chain is not None else nullcontext():
+        with pytorch_threads(1) if self._chain is not None else nullcontext():
             return self._render(z, frames)
 
     def _render(self, z: Tensor, frames: Tensor) -> Tensor:

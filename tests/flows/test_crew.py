@@ -54,14 +54,6 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
-
-
 def hire(flow: Autoregressive, groups: int, parts: int, pool: ThreadPoolExecutor) -> Crew:
     assert isinstance(flow.conditioner, WaveNet)
     assert isinstance(flow.transformer, Affine | MixtureCdf)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -124,14 +123,6 @@ def sample(
 @pytest.fixture(params=NETS, ids=list(NETS))
 def net(request: pytest.FixtureRequest) -> Net:
     return NETS[request.param]
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_compiled_loop_draws_what_float64_steps_draw(net: Net) -> None:

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from flows.threads import each_on_one_thread, num_threads, one_thread
+from flows.threads import each_on_one_thread, num_threads, pytorch_threads
 
 
 @pytest.fixture(autouse=True)
 def four_threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(threads)
+    with pytorch_threads(4):
+        yield
 
 
 def test_there_are_not_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,10 +26,10 @@ def test_there_are_not_more_threads_than_processors(monkeypatch: pytest.MonkeyPa
 
 
 def test_pytorch_keeps_to_one_thread_for_a_while() -> None:
-    with one_thread():
+    with pytorch_threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 4
-    with pytest.raises(ZeroDivisionError), one_thread():
+    with pytest.raises(ZeroDivisionError), pytorch_threads(1):
         _ = 1 / 0
     assert torch.get_num_threads() == 4
 

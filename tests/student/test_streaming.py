@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flows import CompiledChain, Engine, EngineError, fold_weight_norm
+from flows.threads import pytorch_threads
 from student import Student, StudentConfig
 from student.rendering import FRAMES_AT_ONCE
 from tests.models import FILTERED_STUDENT, FRAME_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
@@ -45,10 +46,8 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
 
 @pytest.fixture(params=[1, 2, 3])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    with pytorch_threads(request.param):
+        yield request.param
 
 
 def seeded() -> torch.Generator:
