@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from flows.compiled.layout import (
+    MARKED,
     Exchange,
     Frames,
     Samples,
@@ -113,6 +114,8 @@ class Crew:
         """
         runs = []
         for group, exchange, states in self._groups:
+            # What stands there is not of the first sample.
+            exchange.units[:] = MARKED * (1 - (start + first) % 2)
             try:
                 for network, streams, own in zip(self._networks, states, frames, strict=True):
                     what = (network, streams, exchange, own.of(group), samples.of(group))

@@ -22,11 +22,22 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
 
     @intrinsic
     def tile(
-        typing_context: Any, out: Any, out_at: Any, x: Any, x_at: Any, w: Any, w_at: Any, depth: Any
+        typing_context: Any,
+        out: Any,
+        out_at: Any,
+        x: Any,
+        x_at: Any,
+        w: Any,
+        w_at: Any,
+        depth: Any,
+        apart: Any,
     ) -> Any:
-        """Add sum_k x[r, k] w[k, :] to out[r, :]; each array is read from an element onwards."""
+        """Add sum_k x[r, k] w[k, :] to out[r, :]; each array is read from an element onwards.
+
+        The sum begins with out[r, :] or, if it is taken `apart`, with zero.
+        """
         index = types.intp
-        signature = types.void(out, index, x, index, w, index, index)
+        signature = types.void(out, index, x, index, w, index, index, types.boolean)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def array(i: int) -> Any:
@@ -45,14 +56,14 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
                 return found
 
             vector = ir.VectorType(ir.FloatType(), LANES)
-            undefined = ir.Constant(vector, ir.Undefined)
+            undefined, zero = ir.Constant(vector, ir.Undefined), ir.Constant(vector, None)
             lane_0 = ir.Constant(ir.IntType(32), 0)
             all_lane_0 = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
             multiply_add = builder.module.declare_intrinsic(
                 f"llvm.fma.v{LANES}f32", (), ir.FunctionType(vector, [vector] * 3)
             )
             to, source, weights = array(0), array(2), array(4)
-            _, out_at, _, x_at, _, w_at, depth = arguments
+            _, out_at, _, x_at, _, w_at, depth, apart = arguments
             targets = [
                 vector_at(to.data, plus(start, v * LANES))
                 for start in starts(to, out_at)
@@ -60,7 +71,8 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
             ]
             sums = [cgutils.alloca_once(builder, vector) for _ in targets]  # become registers
             for target, total in zip(targets, sums, strict=True):
-                builder.store(builder.load(target, align=4), total)
+                before = builder.load(target, align=4)
+                builder.store(builder.select(apart, zero, before), total)
             x_starts = starts(source, x_at)
             with cgutils.for_range(builder, depth) as loop:
                 k = loop.index
@@ -78,7 +90,9 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
                         fused = builder.call(multiply_add, [value, column, builder.load(total)])
                         builder.store(fused, total)
             for target, total in zip(targets, sums, strict=True):
-                builder.store(builder.load(total), target, align=4)
+                whole = builder.fadd(builder.load(target, align=4), builder.load(total))
+                whole = builder.select(apart, whole, builder.load(total))
+                builder.store(whole, target, align=4)
             return context.get_dummy_value()
 
         return signature, generate
@@ -124,27 +138,53 @@ def borrow(typing_context: Any, fields: Any) -> Any:
     return fields(fields), generate
 
 
+def _atomic(ordering: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Make a writing and a reading of an integer that another thread reads and writes."""
+
+    @intrinsic
+    def write(typing_context: Any, integers: Any, at: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            order = "release" if ordering == "ordered" else "monotonic"
+            builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), order, 8)
+            return context.get_dummy_value()
+
+        return types.void(integers, types.intp, types.int64), generate
+
+    @intrinsic
+    def read(typing_context: Any, integers: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            order = "acquire" if ordering == "ordered" else "monotonic"
+            return builder.load_atomic(builder.gep(data, [arguments[1]]), order, 8)
+
+        return types.int64(integers, types.intp), generate
+
+    return write, read
+
+
+publish, observe = _atomic("ordered")
+"""Set a counter, so that who observes it finds all that was written before; read such a counter."""
+
+send, receive = _atomic("alone")
+"""Write and read an integer that says by itself whether it is new."""
+
+
 @_instruction
-def publish(typing_context: Any, counters: Any, at: Any, value: Any) -> Any:
-    """Set a counter, so that who observes it finds all that was written before."""
+def fetch_to_write(typing_context: Any, array: Any, at: Any) -> Any:
+    """Ask for the cache line of an element that will soon be written, and that another has read."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
+        pointer, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        line = builder.bitcast(builder.gep(data, [arguments[1]]), pointer)
+        to_write, in_every_cache, of_data = number(1), number(3), number(1)
+        builder.call(call, [line, to_write, in_every_cache, of_data])
         return context.get_dummy_value()
 
-    return types.void(counters, types.intp, types.int64), generate
-
-
-@_instruction
-def observe(typing_context: Any, counters: Any, at: Any) -> Any:
-    """Read a counter that another thread publishes."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
-
-    return types.int64(counters, types.intp), generate
+    return types.void(array, types.intp), generate
 
 
 @_instruction
@@ -161,3 +201,18 @@ def give_way(typing_context: Any) -> Any:
 
 as_int = bit_cast(types.float32, types.int32, ir.IntType(32))
 as_float = bit_cast(types.int32, types.float32, ir.FloatType())
+
+
+@_instruction
+def whole_vectors(typing_context: Any) -> Any:
+    """Have the loops of the calling function use the processor's whole vectors.
+
+    LLVM prefers half of them on some processors, which were once clocked down for the whole.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if WIDE_VECTORS:  # llvmlite does not know this attribute: past its check of names
+            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate

@@ -7,9 +7,9 @@ the number of threads. All is compiled into what calls it, because to hand over 
 import numba
 import numpy as np
 
-from flows.compiled.intrinsics import LANES, VECTORS, as_float, as_int, tile_product
+from flows.compiled.intrinsics import LANES, VECTORS, as_float, as_int, tile_product, whole_vectors
 
-INTRINSICS = "548a482bfcce"  # digest, see flows.compiled
+INTRINSICS = "2c20ca6e3441"  # digest, see flows.compiled
 
 # A product may be fused with a sum (one rounding instead of two); no sum is reordered.
 CONTRACT = {"contract"}
@@ -17,6 +17,55 @@ CONTRACT = {"contract"}
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
 _narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def multiply_add_some(
+    out: np.ndarray,
+    out_row: int,
+    x: np.ndarray,
+    x_row: int,
+    num_rows: int,
+    weights: np.ndarray,
+    which: int,
+    first: int,
+    stop: int,
+    apart: bool,
+) -> None:  # pragma: no cover
+    """Do as `multiply_add` with inputs `first` to `stop` alone.
+
+    Their sum begins with what stands in `out` or, if it is taken `apart`, with zero, and is added
+    when it is complete.
+    """
+    _, num_panels, all_inputs, columns = weights.shape
+    narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
+    depth = stop - first
+    for panel in range(num_panels):
+        w_at = ((which * num_panels + panel) * all_inputs + first) * columns
+        row = 0
+        while row < num_rows:
+            out_at = (out_row + row) * out.shape[1] + panel * columns
+            x_at = (x_row + row) * x.shape[1] + first
+            if num_rows - row >= 4:
+                if narrow:
+                    _narrow_tile_4(out, out_at, x, x_at, weights, w_at, depth, apart)
+                elif half:
+                    _half_tile_4(out, out_at, x, x_at, weights, w_at, depth, apart)
+                else:
+                    _tile_4(out, out_at, x, x_at, weights, w_at, depth, apart)
+                row += 4
+            elif narrow:
+                _narrow_tile_1(out, out_at, x, x_at, weights, w_at, depth, apart)
+                row += 1
+            elif half:
+                _half_tile_1(out, out_at, x, x_at, weights, w_at, depth, apart)
+                row += 1
+            elif num_rows - row >= 2:
+                _tile_2(out, out_at, x, x_at, weights, w_at, depth, apart)
+                row += 2
+            else:
+                _tile_1(out, out_at, x, x_at, weights, w_at, depth, apart)
+                row += 1
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -33,34 +82,8 @@ def multiply_add(
 
     Weights are in panels, (how many, panels, depth, columns): wide, half as wide or narrow.
     """
-    _, num_panels, depth, columns = weights.shape
-    narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
-    for panel in range(num_panels):
-        w_at = (which * num_panels + panel) * depth * columns
-        row = 0
-        while row < num_rows:
-            out_at = (out_row + row) * out.shape[1] + panel * columns
-            x_at = (x_row + row) * x.shape[1]
-            if num_rows - row >= 4:
-                if narrow:
-                    _narrow_tile_4(out, out_at, x, x_at, weights, w_at, depth)
-                elif half:
-                    _half_tile_4(out, out_at, x, x_at, weights, w_at, depth)
-                else:
-                    _tile_4(out, out_at, x, x_at, weights, w_at, depth)
-                row += 4
-            elif narrow:
-                _narrow_tile_1(out, out_at, x, x_at, weights, w_at, depth)
-                row += 1
-            elif half:
-                _half_tile_1(out, out_at, x, x_at, weights, w_at, depth)
-                row += 1
-            elif num_rows - row >= 2:
-                _tile_2(out, out_at, x, x_at, weights, w_at, depth)
-                row += 2
-            else:
-                _tile_1(out, out_at, x, x_at, weights, w_at, depth)
-                row += 1
+    depth = weights.shape[2]
+    multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -77,12 +100,12 @@ def fill_rows(
 def rectify_rows(
     rows: np.ndarray, row: int, column: int, gain: np.float32, out: np.ndarray
 ) -> None:  # pragma: no cover
-    """Write max(gain * value, 0) of consecutive rows, from a column onwards."""
+    """Write max(gain * value, 0) of consecutive rows, from a column onwards; NaN stays NaN."""
     zero = np.float32(0.0)
     for b in range(out.shape[0]):
         for j in range(out.shape[1]):
             value = gain * rows[row + b, column + j]
-            out[b, j] = value if value > zero else zero
+            out[b, j] = zero if value < zero else value
 
 
 _LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
@@ -115,6 +138,7 @@ def gated_units(
 
     There is no branch and no cancellation, so that the loop runs in vector registers.
     """
+    whole_vectors()
     lowest, highest = np.float32(-40.0), np.float32(87.0)  # tanh is 1 and sigmoid 0 in float32
     for j in range(width):
         f = gates[row, j]

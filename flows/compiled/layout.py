@@ -19,15 +19,19 @@ what they spend on waiting for each other."""
 COUNTER_STRIDE = 16
 """Integers from one counter to the next: two cache lines, as processors fetch pairs."""
 
+MARKED = 1 << 62 | 1 << 30
+"""The highest bit of the exponents of two numbers in an integer. No gated unit has it, because none
+is greater than one; so it can say whether they are new. NaN has it: without it, it is above one."""
+
 
 class Network(NamedTuple):
     """What a thread needs of a WaveNet: R residual and S skip channels, N layers, W = S or else R.
 
     Matrices are in panels, (how many, panels, depth, columns); a star marks a width rounded up to
-    whole panels. A layer's row holds its input and, beside it, the sum of the skips so far, Q = R +
-    S; all gated units are the thread's own, U = R, and there are no other skips, V = 0. Where two
-    threads share the network, a row holds the input alone, Q = R, and each thread has half of the
-    gated units, U = R / 2, and of the skips, V = S / 2.
+    whole panels. In a parallel pass a layer's row holds its input and, beside it, the sum of the
+    skips so far, Q = R + S; there are no other skips, V = 0. In a loop over samples a row holds the
+    input alone, Q = R, and skips are summed elsewhere, V = S. All gated units are the thread's own,
+    U = R, or half of them, U = R / 2, where two threads share the network.
     """
 
     first: np.ndarray  # the network's inputs to R
@@ -37,7 +41,7 @@ class Network(NamedTuple):
     out: np.ndarray  # N of R to Q
     out_bias: np.ndarray  # (N, Q*)
     skip: np.ndarray  # N of R to V
-    skip_bias: np.ndarray  # (N, V*)
+    skip_bias: np.ndarray  # of all layers together, V*
     row_scale: np.ndarray  # of a row on its way to the next layer, Q*
     hidden: np.ndarray  # W to W
     hidden_bias: np.ndarray  # W*
@@ -88,6 +92,9 @@ class Streams(NamedTuple):
     rings: np.ndarray  # of each layer, the length in samples of its ring of past rows
     rows: np.ndarray  # all rings, then the last layer's output; B rows a sample
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
+    gated: np.ndarray  # a layer's gated units, B rows of R
+    pairs: np.ndarray  # the same, two of them an integer
+    apart: np.ndarray  # a part of a layer's output, B rows
     summed: np.ndarray  # what `hidden` and `head` read, B rows
     hidden: np.ndarray  # B rows
     params: np.ndarray  # the head's output, B rows
@@ -96,8 +103,8 @@ class Streams(NamedTuple):
 class Exchange(NamedTuple):
     """What the threads that share a network compute for each other, for B streams."""
 
-    gated: np.ndarray  # of each layer, B rows of R
-    skips: np.ndarray  # sums over the layers, of even and odd times, of each thread; B rows of V*
+    units: np.ndarray  # of each thread, gated units of each layer: B rows of U / 2 integers
+    skips: np.ndarray  # sums of even and odd times over units of each half, B rows of V*
     counters: np.ndarray  # of each thread, how far it has come; `COUNTER_STRIDE` apart
 
 
@@ -125,29 +132,28 @@ def threads_sharing(config: WaveNetConfig, num_threads: int) -> int:
 
 
 @torch.no_grad()
-def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) -> list[Network]:
+def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 0) -> list[Network]:
     """Lay out what `WaveNet.step` multiplies by, weight norm folded, for each thread.
 
     Args:
         wavenet: the network, in float32 on the CPU.
         log_scale_floor: of the affine transformer.
-        parts: threads that share the network, 1 or 2.
+        parts: threads that share the network in a loop over samples, 1 or 2; 0 for a parallel pass.
     """
     config = wavenet.config
     like = wavenet.input_std.new_zeros(1, wavenet.num_channels, 1)
     context = like.new_zeros(1, wavenet.context_channels, 1) if wavenet.context_channels else None
     state = wavenet.start(like, context)
     width, skips = config.residual_channels, config.skip_channels
-    row = width + skips if parts == 1 else width
+    row = width if parts else width + skips
     row_scale = torch.tensor([SQRT_HALF] * width + [1.0] * skips)
     taps = [layer.gate_weight.unflatten(0, (-1, width)).flip(0) for layer in state.layers]
-    newest = _for_threads(torch.stack([tap[0] for tap in taps]), parts)
-    older = _for_threads(torch.cat([tap[1:] for tap in taps]), parts)
+    newest = _for_threads(torch.stack([tap[0] for tap in taps]), max(1, parts))
+    older = _for_threads(torch.cat([tap[1:] for tap in taps]), max(1, parts))
     out = torch.stack([layer.out_weight for layer in state.layers]) * row_scale
     out_bias = torch.stack([layer.out_bias for layer in state.layers]) * row_scale
-    skip = F.pad(torch.cat([out, out_bias[:, None]], 1)[..., row:], (0, skips % parts))
-    skip = skip.unflatten(2, (parts, -1)).movedim(2, 0)
-    to_rows = in_panels(out[..., :row])
+    to_rows, to_skips = in_panels(out[..., :row]), in_panels(out[..., row:])
+    skip_bias = _whole_panels(out_bias[:, row:].sum(0))
     return [
         Network(
             first=in_panels((state.first[0] / wavenet.input_std).T[None]),
@@ -156,8 +162,8 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) ->
             older=in_panels(older[part]),
             out=to_rows,
             out_bias=_whole_panels(out_bias[:, :row]),
-            skip=in_panels(skip[part, :, :-1]),
-            skip_bias=_whole_panels(skip[part, :, -1]),
+            skip=to_skips,
+            skip_bias=skip_bias,
             row_scale=_whole_panels(row_scale[:row]),
             hidden=in_panels(state.hidden[0].T[None]),
             hidden_bias=_whole_panels(state.hidden[1]),
@@ -165,7 +171,7 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) ->
             head_bias=_whole_panels(state.head[1]),
             dilations=np.array(config.dilations),
             is_location=wavenet.is_location[:, 0].numpy(),
-            parts=parts,
+            parts=max(1, parts),
             part=part,
             num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
             skip_channels=skips,
@@ -173,7 +179,7 @@ def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 1) ->
             error_gain=ERROR_GAIN,
             log_scale_floor=log_scale_floor,
         )
-        for part in range(parts)
+        for part in range(max(1, parts))
     ]
 
 
@@ -243,6 +249,7 @@ def start_streams(
     blocks = np.minimum(network.dilations, longest_block)
     # A block's oldest inputs are read after its first row has been written: a block more.
     rings = taps * network.dilations + blocks
+    gated = torch.zeros(num_streams, network.out.shape[2]).numpy()
 
     def rows(count: int, columns: int) -> np.ndarray:
         return torch.zeros(count * num_streams, columns).numpy()  # begins at a cache line
@@ -256,6 +263,9 @@ def start_streams(
         rings=rings,
         rows=rows(rings.sum() + 1, network.row_scale.size),
         gates=rows(blocks.sum(), padded_width(network.current)),
+        gated=gated,
+        pairs=gated.view(np.int64) if network.parts == 2 else np.zeros((0, 0), np.int64),
+        apart=rows(1, network.row_scale.size),
         summed=rows(1, network.hidden.shape[2]),
         hidden=rows(1, network.hidden_bias.size),
         params=rows(1, network.head_bias.size),
@@ -265,9 +275,10 @@ def start_streams(
 def start_exchange(network: Network, num_streams: int) -> Exchange:
     """Return what passes between the parts of a network before the first sample."""
     num_layers, _, width, _ = network.out.shape
+    shared = num_streams * num_layers if network.parts == 2 else 0
     return Exchange(
-        gated=torch.zeros(num_layers * num_streams, width).numpy(),
-        skips=torch.zeros(2 * network.parts * num_streams, network.skip_bias.shape[1]).numpy(),
+        units=torch.zeros(2 * shared, width // 4, dtype=torch.int64).numpy(),
+        skips=torch.zeros(4 * num_streams, network.skip_bias.size).numpy(),
         counters=np.zeros(network.parts * COUNTER_STRIDE, np.int64),
     )
 

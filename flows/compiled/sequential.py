@@ -5,31 +5,38 @@ for all of them. A layer of dilation d reads inputs at least d samples old: what
 contribute to the next few samples is known beforehand and computed for all of these at
 once, which reads those weights once a block.
 
-Two threads can share a network. Each computes half of a layer's gated units and of its skips, and
-the layer's output for itself: so it waits once a layer, for the other's units. Meanwhile it adds
-the skips of the layer before.
+Two threads can share a network. Each computes half of a layer's gated units and what the skips get
+from them; the layer's output each computes for itself, so it waits once a layer, for the other's
+units. Meanwhile it computes what its own units contribute.
 
 The order of every sum is fixed: a stream's samples depend neither on the streams beside it nor on
-the number of threads.
+the number of threads. What goes over the gated units is summed over each half of them by itself.
 """
 
 import numba
 import numpy as np
 
-from flows.compiled.intrinsics import borrow, give_way, observe, publish
+from flows.compiled.exchange import (
+    claim_units,
+    publish_skips,
+    send_units,
+    wait_for_skips,
+    wait_for_units,
+)
+from flows.compiled.intrinsics import borrow, whole_vectors
 from flows.compiled.kernels import (
     CONTRACT,
     bounded_log_scale,
     fill_rows,
     gated_units,
     multiply_add,
+    multiply_add_some,
     rectify_rows,
 )
-from flows.compiled.layout import COUNTER_STRIDE, Exchange, Frames, Network, Samples, Streams
+from flows.compiled.layout import Exchange, Frames, Network, Samples, Streams
 
-KERNELS = "227b5c4fc994"  # digest, see flows.compiled
-
-_PATIENCE = 2000  # looks at a counter: some microseconds
+EXCHANGE = "3bac3e17706d"  # digests, see flows.compiled
+KERNELS = "96492e25d0c1"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -79,27 +86,34 @@ def _start_block(
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
-def _skip(
-    network: Network, exchange: Exchange, layer: int, row: int, num_streams: int
+def _add_output(
+    network: Network,
+    streams: Streams,
+    half: int,
+    out: np.ndarray,
+    row: int,
+    layer: int,
+    apart: bool,
 ) -> None:  # pragma: no cover
-    """Add this thread's skips of a layer to their sums, from a row."""
-    skips = exchange.skips
-    for b in range(num_streams):
-        for j in range(skips.shape[1]):
-            before = skips[row + b, j] if layer else np.float32(0.0)
-            skips[row + b, j] = before + network.skip_bias[layer, j]
-    at = layer * num_streams
-    multiply_add(skips, row, exchange.gated, at, num_streams, network.skip, layer)
+    """Add what half of the gated units contribute to a layer's output to rows of `out`."""
+    num_streams, width = streams.gated.shape
+    middle = (width + 1) // 2
+    first, stop = half * middle, middle + half * (width - middle)
+    multiply_add_some(
+        out, row, streams.gated, 0, num_streams, network.out, layer, first, stop, apart
+    )
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
-def _wait_for_other(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
-    """Wait until the other thread has published a step."""
-    tries = 0
-    while observe(exchange.counters, (1 - part) * COUNTER_STRIDE) < step:
-        tries += 1
-        if tries > _PATIENCE:  # it may be waiting for this processor
-            give_way()
+def _add_skips(
+    network: Network, streams: Streams, exchange: Exchange, half: int, time: int, layer: int
+) -> None:  # pragma: no cover
+    """Add what half of the gated units contribute to the skips to their sums."""
+    num_streams, width = streams.gated.shape
+    middle, row = (width + 1) // 2, (time % 2 * 2 + half) * num_streams
+    first, stop = half * middle, middle + half * (width - middle)
+    skips, weights = exchange.skips, network.skip
+    multiply_add_some(skips, row, streams.gated, 0, num_streams, weights, layer, first, stop, False)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -115,17 +129,18 @@ def _layers(
 ) -> int:  # pragma: no cover
     """Take a sample of every stream through all layers, from row `here`; return the last's row.
 
-    Rows run over streams, then over time. The last is not computed where nothing reads it: two
-    threads have their sums of skips elsewhere.
+    Rows run over streams, then over time. The last is not computed where nothing reads it.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
-    rows, gates, gated = streams.rows, streams.gates, exchange.gated
+    rows, gates, gated, apart = streams.rows, streams.gates, streams.gated, streams.apart
     part = network.part if parts == 2 else 0
-    units, own_skips = gated.shape[1] // parts, (time % 2 * parts + part) * num_streams
+    units = gated.shape[1] // parts
     ring = gate = 0  # first rows of a layer
     for layer in range(num_layers):
         block = streams.blocks[layer]
         place = time & (block - 1)  # the remainder: blocks are powers of two
+        if parts == 2:
+            claim_units(network, streams, exchange, layer)
         if place == 0:
             _start_block(network, streams, frames, time, frame, layer, ring, gate)
         now = gate + place * num_streams
@@ -135,27 +150,57 @@ def _layers(
         if layer + 1 < num_layers:
             following += time % streams.rings[layer + 1] * num_streams
         multiply_add(gates, now, rows, here, num_streams, network.current, layer)
-        at = layer * num_streams
         for b in range(num_streams):
-            gated_units(gates, now + b, units, gated[at + b, part * units : (part + 1) * units])
+            gated_units(gates, now + b, units, gated[b, part * units : (part + 1) * units])
+        if parts == 2:
+            send_units(network, streams, exchange, layer, time)
+        for b in range(num_streams):
             for j in range(rows.shape[1]):
                 kept = network.row_scale[j] * rows[here + b, j]
                 rows[following + b, j] = kept + network.out_bias[layer, j]
-        if parts == 2:
-            step = time * (num_layers + 1) + layer + 1
-            publish(exchange.counters, part * COUNTER_STRIDE, step)
-            if layer:
-                _skip(network, exchange, layer - 1, own_skips, num_streams)
-            _wait_for_other(exchange, part, step)
-        if parts == 1 or layer + 1 < num_layers or network.skip_channels == 0:
-            multiply_add(rows, following, gated, at, num_streams, network.out, layer)
+        is_read = layer + 1 < num_layers or network.skip_channels == 0
+        if parts == 1:
+            if is_read:
+                _add_output(network, streams, 0, rows, following, layer, False)
+                _add_output(network, streams, 1, rows, following, layer, True)
+            _add_skips(network, streams, exchange, 0, time, layer)
+            _add_skips(network, streams, exchange, 1, time, layer)
+        else:
+            # The first half goes to the rows, the second is summed apart: for either thread.
+            if part == 1:
+                apart[:] = np.float32(0.0)
+            if is_read and part == 0:
+                _add_output(network, streams, 0, rows, following, layer, False)
+            elif is_read:
+                _add_output(network, streams, 1, apart, 0, layer, False)
+            _add_skips(network, streams, exchange, part, time, layer)
+            wait_for_units(network, streams, exchange, layer, time)
+            if is_read and part == 0:
+                _add_output(network, streams, 1, rows, following, layer, True)
+            elif is_read:
+                _add_output(network, streams, 0, rows, following, layer, False)
+                for b in range(num_streams):
+                    for j in range(rows.shape[1]):
+                        rows[following + b, j] += apart[b, j]
         here = following
     if parts == 2:
-        _skip(network, exchange, num_layers - 1, own_skips, num_streams)
-        step = (time + 1) * (num_layers + 1)
-        publish(exchange.counters, part * COUNTER_STRIDE, step)
-        _wait_for_other(exchange, part, step)
+        publish_skips(exchange, part, time + 1)
+        wait_for_skips(exchange, part, time + 1)
     return here
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _start_skips(
+    network: Network, streams: Streams, exchange: Exchange, time: int
+) -> None:  # pragma: no cover
+    """Begin the sums of a sample's skips, this thread's: over the first half with the biases."""
+    num_streams, skips = streams.previous.shape[0], exchange.skips
+    for half in range(2):
+        if network.parts == 1 or network.part == half:
+            row = (time % 2 * 2 + half) * num_streams
+            for b in range(num_streams):
+                for j in range(skips.shape[1]):
+                    skips[row + b, j] = network.skip_bias[j] if half == 0 else np.float32(0.0)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -164,17 +209,14 @@ def _sum_up(
 ) -> None:  # pragma: no cover
     """Write what the hidden layer reads: the sum of the skips or, without any, the last row."""
     summed, gain = streams.summed, np.float32(network.skip_gain)
-    if network.parts == 1 or network.skip_channels == 0:
-        first = network.current.shape[2] if network.skip_channels else 0
-        rectify_rows(streams.rows, here, first, gain, summed)
+    if network.skip_channels == 0:
+        rectify_rows(streams.rows, here, 0, gain, summed)
     else:
         num_streams, width = summed.shape
-        half, row = (width + 1) // 2, time % 2 * 2 * num_streams
+        row, skips = time % 2 * 2 * num_streams, exchange.skips
         for b in range(num_streams):
-            for j in range(half):
-                summed[b, j] = exchange.skips[row + b, j]
-            for j in range(width - half):
-                summed[b, half + j] = exchange.skips[row + num_streams + b, j]
+            for j in range(width):
+                summed[b, j] = skips[row + b, j] + skips[row + num_streams + b, j]
         rectify_rows(summed, 0, 0, gain, summed)
 
 
@@ -240,6 +282,7 @@ def advance(
         first: sample of the chunk to begin with.
         stop: the one after the last.
     """
+    whole_vectors()
     network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
     frames, samples = borrow(frames), borrow(samples)
     num_streams = samples.noise.shape[0]
@@ -252,6 +295,7 @@ def advance(
         here = time % streams.rings[0] * num_streams
         fill_rows(rows, here, num_streams, network.first_bias)
         multiply_add(rows, here, streams.inputs, 0, num_streams, network.first, 0)
+        _start_skips(network, streams, exchange, time)
         if network.parts == 2:  # compiled twice, for each number by itself
             here = _layers(network, streams, exchange, frames, 2, time, frame, here)
         else:

@@ -106,6 +106,19 @@ def test_one_way_of_drawing_goes_on_where_another_stopped(
     assert torch.equal(drawn_by(crews, chunk, context, [8, 64, 72, 240, 400]), alone)
 
 
+@pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3"])
+@pytest.mark.parametrize("unit", [3, 40])  # of the first thread and of the second
+def test_what_is_not_a_number_reaches_the_sample(
+    name: str, unit: int, pool: ThreadPoolExecutor
+) -> None:
+    flow, chunk, context = make(name)
+    with torch.no_grad():  # one gated unit of one layer, so that only one thread computes it
+        flow.conditioner.layers[0].gate.parametrizations.weight.original1[unit] = math.nan
+    for parts in (1, 2):
+        chunk.x.zero_()
+        assert drawn_by([hire(flow, 1, parts, pool)], chunk, context, []).isnan().all()
+
+
 class Refusing(ThreadPoolExecutor):
     """Has one thread to give."""
 

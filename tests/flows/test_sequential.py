@@ -21,7 +21,7 @@ from flows import (
     draw_chunks,
     maf,
 )
-from flows.compiled import intrinsics, kernels, parallel, sequential
+from flows.compiled import exchange, intrinsics, kernels, parallel, sequential
 from flows.compiled.intrinsics import LANES, VECTORS
 from flows.compiled.kernels import gated_units, multiply_add
 from flows.compiled.layout import (
@@ -95,10 +95,11 @@ NETS = {
     ("caller", "name", "called"),
     [
         (kernels, "INTRINSICS", intrinsics),
+        (exchange, "INTRINSICS", intrinsics),
+        (sequential, "EXCHANGE", exchange),
         (sequential, "KERNELS", kernels),
         (parallel, "KERNELS", kernels),
     ],
-    ids=["kernels", "sequential", "parallel"],
 )
 def test_compiled_code_is_compiled_again_when_what_it_calls_changes(
     caller: ModuleType, name: str, called: ModuleType
@@ -150,17 +151,17 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
     with torch.no_grad():
         params = wavenet.double()(x.double(), context.double())
         shift, log_scale = flow.transformer.split(params)
-        [network] = lay_out_network(wavenet.float(), flow.transformer.log_scale_floor)
+        [network] = lay_out_network(wavenet.float(), flow.transformer.log_scale_floor, 1)
         [frames] = lay_out_frames(wavenet, x, context, 0, net.length)
     order = net.config.prediction_order
     for noise, expected in ((0.0, shift), (1.0, shift + log_scale.exp())):
         streams = start_streams(network, len(x), net.channels, order, 8)
-        exchange = start_exchange(network, len(x))
+        shared = start_exchange(network, len(x))
         found, unused = torch.empty_like(x), x[..., :0].numpy()
         for t in range(x.shape[-1]):
             drawn = np.empty((len(x), net.channels, 1), np.float32)
             samples = Samples(np.full_like(drawn, noise), unused, drawn)
-            advance(network, streams, exchange, frames, samples, t, 0, 1)
+            advance(network, streams, shared, frames, samples, t, 0, 1)
             found[..., t] = torch.from_numpy(drawn[..., 0])
             streams.previous[:] = x[..., t].numpy()
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
@@ -169,7 +170,7 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
 def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
     flow, noise, context, choice = net.make()
     with torch.no_grad():
-        [network] = lay_out_network(flow.conditioner, flow.transformer.log_scale_floor)
+        [network] = lay_out_network(flow.conditioner, flow.transformer.log_scale_floor, 1)
         [frames] = lay_out_frames(flow.conditioner, noise, context, 0, net.length)
     order = net.config.prediction_order
     block = 8 if net.length % 8 == 0 else 1
@@ -180,10 +181,10 @@ def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
     ]:
         size = group.stop - group.start
         streams = start_streams(network, size, net.channels, order, block)
-        exchange = start_exchange(network, size)
+        shared = start_exchange(network, size)
         samples = Samples(noise.numpy(), choice.numpy(), out).of(group)
         length = noise.shape[-1]
-        advance(network, streams, exchange, frames.of(group), samples, 0, 0, length)
+        advance(network, streams, shared, frames.of(group), samples, 0, 0, length)
     assert np.array_equal(alone, together)
 
 

@@ -35,7 +35,8 @@ READS = 500
 
 def weights_read(network: Network) -> int:
     """Count the bytes that a sample of one stream reads; older taps once for a block of samples."""
-    every = (network.first, network.current, network.out, network.hidden, network.head)
+    layers = (network.current, network.out, network.skip)
+    every = (network.first, *layers, network.hidden, network.head)
     older = network.older.nbytes / network.dilations.size
     blocks = np.minimum(network.dilations, LONGEST_BLOCK)
     return sum(array.nbytes for array in every) + round(float((older / blocks).sum()))
@@ -63,7 +64,7 @@ def main() -> None:
     fold_weight_norm(teacher)
     fold_weight_norm(student)
     a, b = torch.randn(PEAK, PEAK), torch.randn(PEAK, PEAK)
-    num_bytes = weights_read(*lay_out_network(teacher.wavenet, TEACHER.log_scale_floor))
+    num_bytes = weights_read(*lay_out_network(teacher.wavenet, TEACHER.log_scale_floor, 1))
     weights = np.ones(num_bytes // 4, np.float32)
     ways: dict[str, tuple[Callable[[], object], int, float]] = {
         "matrix product of 1024": (lambda: a @ b, 1, 2 * PEAK**3),
