@@ -2,12 +2,13 @@
 
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
-from flows.fused.stack import fused_name, fused_obstacle
+from flows.fused.stack import fused_name, fused_obstacle, is_interpreted, triton_obstacle
 from flows.threads import num_threads
 
-Engine = Literal["auto", "compiled", "fused", "graph", "torch"]
+Engine = Literal["auto", "compiled", "fused", "graph", "persistent", "torch"]
 
 
 class EngineError(ValueError):
@@ -21,8 +22,9 @@ def choose_engine(
 
     Args:
         like: a tensor with the dtype and device of the noise.
-        engine: "compiled" for a CPU (`flows.compiled`), "fused" (`flows.fused`) or "graph"
-            (`flows.graph`) for a GPU, "torch", or "auto": the first of them that applies.
+        engine: "compiled" for a CPU (`flows.compiled`), "fused" (`flows.fused.stack`), "graph"
+            (`flows.graph`) or "persistent" (`flows.fused.loop`) for a GPU, "torch", or "auto": the
+            first of them that applies, "persistent" left out.
         sequential: samples are drawn one after the other, as a teacher's, not in parallel.
     Returns:
         the engine, not "auto"; and which it is and why, in words.
@@ -68,6 +70,10 @@ def _obstacle(engine: Engine, like: Tensor, sequential: bool) -> str | None:
             return "graph sampling is for teachers, which draw sample after sample"
         applies = like.device.type == "cuda"
         return None if applies else f"graph sampling is for cuda, got {found}"
+    if engine == "persistent":
+        if not sequential:
+            return "persistent sampling is for teachers, which draw sample after sample"
+        return triton_obstacle("persistent", (torch.float32,), like.dtype, like.device)
     if sequential:
         return "fused sampling is for students, which draw in parallel"
     return fused_obstacle(like.dtype, like.device)
@@ -78,4 +84,6 @@ def _in_words(engine: Engine, like: Tensor) -> str:
         return f"compiled, {num_threads()} threads"
     if engine == "graph":
         return "PyTorch's steps as a CUDA graph"
+    if engine == "persistent":
+        return "one Triton kernel for all steps" + " in the interpreter" * is_interpreted()
     return fused_name(like.dtype)

@@ -1,4 +1,4 @@
-"""Sequential sampling from a WaveNet, in compiled code or as a CUDA graph where that applies.
+"""Sequential sampling from a WaveNet, in compiled code or on a GPU where that applies.
 
 The reference is one PyTorch step per sample: any device, any precision (`flows.cached`). What it
 computes in float32 on a CPU, `flows.compiled.sequential` computes without leaving compiled code.
@@ -15,7 +15,8 @@ from flows.autoregressive import Autoregressive
 from flows.cached import cached_chunks
 from flows.compiled.crew import LONGEST_BLOCK, Chunk, hire
 from flows.context import check_frames
-from flows.engines import Engine, choose_engine
+from flows.engines import Engine, EngineError, choose_engine
+from flows.fused.loop import loop_obstacle, persistent_chunks
 from flows.graph import graph_chunks
 from flows.mixture import MixtureCdf
 from flows.threads import each_on_one_thread, num_threads
@@ -67,13 +68,16 @@ def draw_chunks(
     if isinstance(transformer, MixtureCdf) != (choice is not None):
         raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
     chosen = choose_engine(noise, engine, sequential=True)[0]
+    if chosen == "persistent" and (obstacle := loop_obstacle(wavenet)) is not None:
+        raise EngineError(obstacle)
     if chosen == "compiled":
         floor = transformer.log_scale_floor
         chunks = _compiled_chunks(wavenet, floor, noise, context, choice, chunk, num_threads())
         yield from each_on_one_thread(chunks)
     else:
-        in_pytorch = graph_chunks if chosen == "graph" else cached_chunks
-        yield from in_pytorch(wavenet, transformer, noise, context, choice, chunk)
+        ways = {"graph": graph_chunks, "persistent": persistent_chunks}
+        draw = ways.get(chosen, cached_chunks)
+        yield from draw(wavenet, transformer, noise, context, choice, chunk)
 
 
 @torch.no_grad()

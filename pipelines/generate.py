@@ -88,8 +88,9 @@ def generate(
         temperature: factor on the noise.
         max_seconds: cut inputs to this length.
         device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled" on a CPU, "fused" (student) or "graph" (teacher) on a
-            GPU, "torch", or "auto": the first of them that applies.
+        engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
+            (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
+            left out.
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
             samples are those of a file, to rounding.
         speaker: who speaks, for a model that is told.

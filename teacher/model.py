@@ -251,7 +251,7 @@ class Teacher(Pretrained):
             temperature: factor on the noise of each sample; the choice of a mixture's component
                 stays as it is.
             generator: source of randomness.
-            engine: "compiled", "graph", "torch", or "auto": the first of them that applies; see
+            engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.

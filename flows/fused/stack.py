@@ -33,23 +33,37 @@ def is_interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def fused_obstacle(dtype: torch.dtype, device: torch.device) -> str | None:
-    """Say why fused layers do not apply to tensors of a dtype on a device, if they do not."""
+def triton_obstacle(
+    engine: str, dtypes: tuple[torch.dtype, ...], dtype: torch.dtype, device: torch.device
+) -> str | None:
+    """Say why an engine of Triton kernels does not apply, if it does not.
+
+    Args:
+        engine: its name.
+        dtypes: what its kernels compute with.
+        dtype: of the tensors at hand.
+        device: of these.
+    """
     on_device = device.type == "cuda" or (device.type == "cpu" and is_interpreted())
-    if dtype not in (torch.float32, torch.bfloat16, torch.float16) or not on_device:
-        return (
-            f"fused sampling is for numbers of 32 or 16 bits on cuda, got {dtype} on {device.type}"
-        )
+    if dtype not in dtypes or not on_device:
+        bits = " or ".join(dict.fromkeys(str(8 * kind.itemsize) for kind in dtypes))
+        found = f"{dtype} on {device.type}"
+        return f"{engine} sampling is for numbers of {bits} bits on cuda, got {found}"
     if importlib.util.find_spec("triton") is None:
-        return "fused sampling needs the package triton, which is not installed"
+        return f"{engine} sampling needs the package triton, which is not installed"
     if is_interpreted():
         return None
     if not any(shutil.which(name) for name in (os.environ.get("CC", "gcc"), "gcc", "clang")):
-        return "fused sampling needs a C compiler, with which triton starts its kernels"
+        return f"{engine} sampling needs a C compiler, with which triton starts its kernels"
     major, minor = torch.cuda.get_device_capability(device)
     if (major, minor) < LEAST_CAPABILITY:
-        return f"fused sampling needs compute capability 8.0, this GPU has {major}.{minor}"
+        return f"{engine} sampling needs compute capability 8.0, this GPU has {major}.{minor}"
     return None
+
+
+def fused_obstacle(dtype: torch.dtype, device: torch.device) -> str | None:
+    """Say why fused layers do not apply to tensors of a dtype on a device, if they do not."""
+    return triton_obstacle("fused", (torch.float32, torch.bfloat16, torch.float16), dtype, device)
 
 
 def fused_name(dtype: torch.dtype) -> str:

@@ -43,6 +43,7 @@ def test_a_gpu_fuses_layers_and_replays_steps(gpu: pytest.MonkeyPatch) -> None:
     assert choose_engine(ON_CUDA, sequential=True)[0] == "graph"
     assert choose_engine(DOUBLE_ON_CUDA, sequential=True)[0] == "graph"
     assert choose_engine(DOUBLE_ON_CUDA)[0] == "torch"
+    assert choose_engine(ON_CUDA, "persistent", sequential=True)[0] == "persistent"
     assert choose_engine(ON_CUDA, "torch")[0] == "torch"
 
 
@@ -50,6 +51,7 @@ def test_an_interpreter_is_never_chosen_unasked() -> None:
     assert choose_engine(HALF)[0] == "torch"
     assert choose_engine(HALF, "fused")[0] == "fused"
     assert "interpreter" in choose_engine(HALF, "fused")[1]
+    assert "interpreter" in choose_engine(SINGLE, "persistent", sequential=True)[1]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,8 @@ def test_pytorch_stands_in_for_kernels_that_cannot_run(
         (DOUBLE, "fused", False, r"32 or 16 bits on cuda, got torch\.float64 on cpu"),
         (ON_CUDA, "fused", True, "fused sampling is for students"),
         (ON_CUDA, "graph", False, "graph sampling is for teachers"),
+        (ON_CUDA, "persistent", False, "persistent sampling is for teachers"),
+        (HALF, "persistent", True, r"numbers of 32 bits on cuda, got torch\.bfloat16 on cpu"),
         (SINGLE, "graph", True, r"graph sampling is for cuda, got torch\.float32 on cpu"),
         (SINGLE, "fast", False, "engine is 'fast', expected 'auto', 'compiled', .* or 'torch'"),
     ],

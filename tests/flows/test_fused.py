@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -129,23 +130,27 @@ def test_gradients_are_not_lost_in_silence() -> None:
         fuse([layer], torch.float32)[0](h.requires_grad_(), None)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["tf32", "tf32x3", "bf16"])
-def test_the_kernel_compiles_for_gpus(precision: str, tmp_path: Path) -> None:
-    # Triton compiles without a GPU, but not in a process whose kernels are interpreted.
+def compiled_for_gpus(what: str, cache: Path) -> list[dict[str, Any]]:
+    """Compile kernels for GPUs that are not there, in a process that does not interpret them."""
     script = Path(__file__).with_name("compile_fused.py")
     environment = {
         **os.environ,
         "TRITON_INTERPRET": "0",
-        "TRITON_CACHE_DIR": str(tmp_path),
+        "TRITON_CACHE_DIR": str(cache),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
-        [sys.executable, script, precision], env=environment, capture_output=True, text=True
+        [sys.executable, script, what], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
     assert len(found) == 4
-    for kernel in found:
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["tf32", "tf32x3", "bf16"])
+def test_the_kernel_compiles_for_gpus(precision: str, tmp_path: Path) -> None:
+    for kernel in compiled_for_gpus(precision, tmp_path):
         assert kernel["shared_bytes"] <= 99 * 1024, kernel  # what compute capability 8.6 has
         assert kernel["instructions"], kernel  # those of the matrix units

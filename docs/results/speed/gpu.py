@@ -66,7 +66,9 @@ def main() -> None:
         fold_weight_norm(model)
         names = PRECISIONS if isinstance(model, Student) else PRECISIONS[:1]
         for name, engine, streams in itertools.product(
-            names, ("torch", "compiled", "graph", "fused"), dict.fromkeys((1, options.batch))
+            names,
+            ("torch", "compiled", "graph", "persistent", "fused"),
+            dict.fromkeys((1, options.batch)),
         ):
             try:
                 model.choose_engine(engine)

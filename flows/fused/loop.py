@@ -1,0 +1,189 @@
+"""Sequential sampling from a WaveNet on a GPU in one kernel for a whole piece of the signal."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flows.fused.stack import WIDEST
+from flows.gated import SQRT_HALF, skip_gain
+from flows.mixture import MixtureCdf
+from flows.transformers import Affine
+from flows.wavenet import ERROR_GAIN, WaveNet
+
+LEAST_COLUMNS = 2
+"""Of the vectors in the kernel."""
+
+
+def loop_obstacle(wavenet: WaveNet) -> str | None:
+    """Say why a network's samples cannot be drawn in one kernel, if they cannot."""
+    config = wavenet.config
+    if wavenet.num_channels != 1:
+        return f"persistent sampling is for signals of one channel, got {wavenet.num_channels}"
+    widest = max(config.residual_channels, config.skip_channels)
+    if widest > WIDEST:
+        return f"persistent sampling is for at most {WIDEST} channels, got {widest}"
+    return None
+
+
+@torch.no_grad()
+def persistent_chunks(
+    wavenet: WaveNet,
+    transformer: Affine | MixtureCdf,
+    noise: Tensor,
+    context: Tensor | None,
+    choice: Tensor | None,
+    chunk: int,
+) -> Iterator[Tensor]:
+    """Draw the signals that `cached_chunks` draws, a kernel for every piece; C is 1."""
+    loop = PersistentLoop(wavenet, transformer, noise, context)
+    for start in range(0, noise.shape[-1], chunk):
+        now = slice(start, start + chunk)
+        yield loop.draw(noise[..., now], None if choice is None else choice[..., now])
+
+
+class PersistentLoop:
+    """Streams of a network, drawn piece by piece; weights are copied when it is made.
+
+    Args:
+        wavenet: a network without a `loop_obstacle`, in float32.
+        transformer: of each sample.
+        like: the whole signal's shape and device, (B, 1, T).
+        context: its frames, shape (B, H, L); None for an unconditional network.
+    """
+
+    def __init__(
+        self,
+        wavenet: WaveNet,
+        transformer: Affine | MixtureCdf,
+        like: Tensor,
+        context: Tensor | None,
+    ) -> None:
+        config = wavenet.config
+        state = wavenet.start(like, context)
+        batch, device = like.shape[0], like.device
+        width, skips, older = config.residual_channels, config.skip_channels, config.kernel_size - 1
+        rows, skip_rows = _padded(width), _padded(skips) if skips else 0
+        head_rows = skip_rows or rows
+        assert loop_obstacle(wavenet) is None
+        is_mixture = isinstance(transformer, MixtureCdf)
+        components = wavenet.num_params // 3 if is_mixture else 1
+        columns = _padded(components)
+        prediction, order = state.prediction, config.prediction_order
+        self._order, self._time = order, 0
+        # A row more than is read, and one for a layer that reads none.
+        lengths = [older * dilation + 1 for dilation in config.dilations]
+        starts = torch.tensor([0, *lengths]).cumsum(0)
+        self._rings = like.new_zeros(batch, int(starts[-1]), rows)
+        self._carried = like.new_zeros(batch, 2)
+        self._recent = like.new_zeros(batch, order)
+        taps = torch.stack([layer.gate_weight for layer in state.layers])
+        # (N, taps * R, 2R), oldest first, to (N, taps, 2, R, R), newest first, outputs in rows
+        taps = taps.unflatten(1, (-1, width)).flip(1).transpose(2, 3).unflatten(2, (2, -1))
+        out = torch.stack([layer.out_weight for layer in state.layers]).transpose(1, 2)
+        out_bias = torch.stack([layer.out_bias for layer in state.layers])
+        residual, skip = out.split([width, skips], 1)
+        first, first_bias = state.first
+        first = F.pad(first.T / wavenet.input_std, (0, 0, 0, 3 - first.shape[1]))
+        head, head_bias = (t.unflatten(0, (-1, components)) for t in state.head)
+        head, head_bias = (F.pad(t, _at_front(t, 3 - t.shape[0])) for t in (head, head_bias))
+        offsets, filters = state.offsets, like.new_zeros(batch, 1, 1, 0)
+        if offsets is not None:  # (B, P, 1, L) to (L, B, 3, columns)
+            offsets = offsets[:, :, 0].permute(2, 0, 1).unflatten(2, (-1, components))
+            offsets = F.pad(offsets, (0, columns - components, 3 - offsets.shape[2], 0))
+        if prediction is not None:
+            filters = prediction.coefficients
+        padded_order = _padded(order)
+        filters = F.pad(filters[:, 0].transpose(0, 1), (padded_order - order, 0))
+        nothing = like.new_zeros(1)
+        self._arguments = [
+            self._carried,
+            self._rings,
+            starts.to(device, torch.int32),
+            torch.tensor(config.dilations, dtype=torch.int32, device=device),
+            _pad(state.gates.unflatten(-1, (2, -1)), rows),
+            nothing if offsets is None else offsets.contiguous(),
+            filters.contiguous(),
+            _pad(torch.cat([first, first_bias[None]]), rows),
+            _pad(taps, rows, rows),
+            torch.cat([_pad(residual, rows, rows), _pad(skip, skip_rows, rows)], 1).contiguous(),
+            torch.cat(
+                [
+                    _pad(b, r)
+                    for b, r in zip(
+                        out_bias.split([width, skips], 1), (rows, skip_rows), strict=True
+                    )
+                ],
+                1,
+            ).contiguous(),
+            _pad(state.hidden[0], head_rows, head_rows),
+            _pad(state.hidden[1], head_rows),
+            _pad(head, columns, head_rows),
+            _pad(head_bias, columns),
+        ]
+        self.numbers = {
+            "span": state.samples_per_frame,
+            "num_layers": config.num_layers,
+            "ring_rows": int(starts[-1]),
+            "num_filters": filters.shape[0],
+            "error_gain": ERROR_GAIN,
+            "total_gain": skip_gain(config.num_layers) if skips else 1.0,
+            "least_scale": float(torch.tensor(transformer.log_scale_floor).exp()),
+        }
+        self.sizes = {
+            "rows": rows,
+            "skip_rows": skip_rows,
+            "head_rows": head_rows,
+            "older": older,
+            "order": order,
+            "padded_order": padded_order,
+            "components": components,
+            "padded_components": columns,
+            "has_choice": is_mixture,
+            "has_offsets": offsets is not None,
+            "residual_gain": SQRT_HALF,
+        }
+        self.options = {"num_warps": 8 if max(rows, skip_rows) <= 64 else 16}
+
+    def draw(self, noise: Tensor, choice: Tensor | None) -> Tensor:
+        """Draw the next samples.
+
+        Args:
+            noise: shape (B, 1, n).
+            choice: of a mixture's components, the same.
+        Returns:
+            x, shape (B, 1, n).
+        """
+        from flows.fused.loop_kernel import draw_samples  # triton is not everywhere
+
+        batch, _, count = noise.shape
+        noise = noise[:, 0].contiguous()
+        x = torch.cat([self._recent, torch.empty_like(noise)], 1)
+        choice = noise if choice is None else choice[:, 0].contiguous()
+        numbers = {"start": self._time, "count": count, **self.numbers}
+        with torch.cuda.device_of(x):
+            draw_samples[(batch,)](
+                x, noise, choice, *self._arguments, **numbers, **self.sizes, **self.options
+            )
+        self._time += count
+        self._recent = x[:, count:]
+        return x[:, None, self._order :]
+
+
+def _padded(size: int) -> int:
+    """Round up to a power of two."""
+    return max(LEAST_COLUMNS, 1 << (size - 1).bit_length()) if size > 0 else LEAST_COLUMNS
+
+
+def _pad(tensor: Tensor, *sizes: int) -> Tensor:
+    """Lengthen the last dimensions by zeros to these sizes."""
+    have = tensor.shape[tensor.dim() - len(sizes) :]
+    padding = [0, 0] * len(sizes)
+    padding[1::2] = [size - size_now for size, size_now in zip(sizes, have, strict=True)][::-1]
+    return F.pad(tensor, padding).contiguous()
+
+
+def _at_front(tensor: Tensor, count: int) -> tuple[int, ...]:
+    """Return the padding by `count` zeros in front of the first dimension."""
+    return (0, 0) * (tensor.dim() - 1) + (count, 0)
