@@ -70,8 +70,10 @@ class ResidualLayer(nn.Module):
         residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
         return (h + residual) * SQRT_HALF, skip
 
-    def forward_rows(self, h: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Compute what `forward` does of a whole signal, in rows of channels.
+    def forward_rows(
+        self, h: Tensor, context: Tensor | None, past: Past | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute what `forward` does, in rows of channels.
 
         Args:
             h: shape (B, T, R).
@@ -79,7 +81,11 @@ class ResidualLayer(nn.Module):
         Returns:
             the next residual, shape (B, T, R), and the skip output, shape (B, T, S).
         """
-        window = F.pad(h, (0, 0, self.history - self.look_ahead, self.look_ahead))
+        if past is None:
+            window = F.pad(h, (0, 0, self.history - self.look_ahead, self.look_ahead))
+        else:
+            assert not self.look_ahead
+            window = past.before(h, self.history, time=1)
         # PyTorch knows rows of channels as a layout of images; these have a height of 1.
         gates = F.conv2d(
             window.transpose(1, 2).unsqueeze(2),
@@ -151,7 +157,7 @@ def residual_stack(
         the sum of the skip outputs (B, S, T), scaled to the variance of one, or the last residual
         (B, R, T) where the layers have none.
     """
-    in_rows = past is None and prefers_rows(h)
+    in_rows = prefers_rows(h)
     if in_rows:
         h = h.transpose(1, 2).contiguous()
         gates = None if gates is None else gates.transpose(2, 3).contiguous()
@@ -159,11 +165,11 @@ def residual_stack(
     for i, layer in enumerate(layers):
         assert isinstance(layer, ResidualLayer)
         context = None if gates is None else gates[:, i]
+        run = layer.forward_rows if in_rows else layer
         if layer.recompute and past is None and torch.is_grad_enabled():
-            run = layer.forward_rows if in_rows else layer
             h, skip = checkpoint(run, h, context, use_reentrant=False, preserve_rng_state=False)
         else:
-            h, skip = layer.forward_rows(h, context) if in_rows else layer(h, context, past)
+            h, skip = run(h, context, past)
         total = skip if total is None else total + skip
     out = h if total is None or not total.numel() else total * skip_gain(len(layers))
     return out.transpose(1, 2) if in_rows else out

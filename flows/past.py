@@ -31,7 +31,10 @@ class Past:
 
     @property
     def kept(self) -> tuple[Tensor, ...]:
-        """Every layer's past, shape (B, C, length) each, in the order of the passes."""
+        """Every layer's past, shape (B, C, length) each, in the order of the passes.
+
+        Of layers in rows of channels, (B, length, C).
+        """
         return tuple(self._kept)
 
     def __enter__(self) -> "Past":
@@ -41,10 +44,13 @@ class Past:
     def __exit__(self, *_: object) -> None:
         assert self._next == len(self._kept)
 
-    def before(self, x: Tensor, length: int) -> Tensor:
-        """Return a chunk (B, C, T) with the `length` samples before it: (B, C, length + T)."""
-        extended = torch.cat([self._last(x, length), x], -1)
-        self._keep(extended[..., extended.shape[-1] - length :])
+    def before(self, x: Tensor, length: int, time: int = 2) -> Tensor:
+        """Return a chunk (B, C, T) with the `length` samples before it: (B, C, length + T).
+
+        In rows of channels, a chunk (B, T, C), dimension 1 is `time`.
+        """
+        extended = torch.cat([self._last(x, length, time), x], time)
+        self._keep(extended.narrow(time, extended.shape[time] - length, length))
         return extended
 
     def swap(self, x: Tensor, length: int) -> Tensor:
@@ -59,9 +65,9 @@ class Past:
         self._keep(end)
         return before
 
-    def _last(self, x: Tensor, length: int) -> Tensor:
+    def _last(self, x: Tensor, length: int, time: int = 2) -> Tensor:
         if self._next == len(self._kept):
-            self._kept.append(x.new_zeros(*x.shape[:-1], length))
+            self._kept.append(x.new_zeros([*x.shape[:time], length, *x.shape[time + 1 :]]))
         return self._kept[self._next]
 
     def _keep(self, end: Tensor) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flows import CausalConvolution, Past, WaveNet, WaveNetConfig
+from flows import CausalConvolution, Past, WaveNet, WaveNetConfig, gated
 
 HIDDEN, HOP, FRAMES = 3, 4, 23
 SKIPS = WaveNetConfig(num_layers=4, layers_per_cycle=4, residual_channels=6, skip_channels=5)
@@ -39,7 +39,11 @@ def make(name: str, context: int) -> Network:
 @pytest.mark.parametrize("name", ["skips", "no_skips", "predicting", "convolution"])
 @pytest.mark.parametrize("context", [0, HIDDEN])
 @pytest.mark.parametrize("sizes", [[1], [2, 1, 5], [FRAMES - 1, 1]])
-def test_chunks_join_to_the_whole(name: str, context: int, sizes: list[int]) -> None:
+@pytest.mark.parametrize("in_rows", [False, True])
+def test_chunks_join_to_the_whole(
+    name: str, context: int, sizes: list[int], in_rows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gated, "prefers_rows", lambda h: in_rows)
     network = make(name, context)
     x = torch.randn(2, 2, FRAMES * HOP, dtype=torch.float64)
     frames = torch.randn(2, HIDDEN, FRAMES, dtype=torch.float64) if context else None

@@ -27,7 +27,8 @@ def variants(student: Student, z: Tensor, frames: Tensor) -> dict[str, Callable[
     """Every way, as a function that returns the waveform."""
     hop, inverse = student.config.hop_length, student.flow.transform.inverse
 
-    def streamed(size: int, engine: str) -> Callable[[], Tensor]:
+    def streamed(size: int, engine: str, mixed: bool = False) -> Callable[[], Tensor]:
+        @torch.autocast("cpu", torch.bfloat16, enabled=mixed)
         def run() -> Tensor:
             renderer = Renderer(
                 student.parts, student.chain_weights, student.transformer, z, engine
@@ -52,6 +53,10 @@ def variants(student: Student, z: Tensor, frames: Tensor) -> dict[str, Callable[
         "PyTorch, torch.compile": lambda: compiled(z, frames)[0],
         "PyTorch, bfloat16 autocast": bfloat16,
         **{f"PyTorch, {n} frames at a time": streamed(n, "torch") for n in (8, 16, 32, 64)},
+        **{
+            f"PyTorch, bfloat16, {n} frames at a time": streamed(n, "torch", True)
+            for n in (16, 128)
+        },
         **{f"compiled, {n} frames at a time": streamed(n, "compiled") for n in (1, 16, 64)},
     }
 
