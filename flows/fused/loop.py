@@ -10,7 +10,7 @@ from flows.fused.stack import WIDEST
 from flows.gated import SQRT_HALF, skip_gain
 from flows.mixture import MixtureCdf
 from flows.transformers import Affine
-from flows.wavenet import ERROR_GAIN, WaveNet
+from flows.wavenet import ERROR_GAIN, WaveNet, WaveNetState
 
 LEAST_COLUMNS = 2
 """Of the vectors in the kernel."""
@@ -37,7 +37,9 @@ def persistent_chunks(
     chunk: int,
 ) -> Iterator[Tensor]:
     """Draw the signals that `cached_chunks` draws, a kernel for every piece; C is 1."""
-    loop = PersistentLoop(wavenet, transformer, noise, context)
+    context = None if context is None else context.to(noise.dtype)
+    with torch.autocast(noise.device.type, enabled=False):
+        loop = PersistentLoop(wavenet, transformer, noise, context)
     for start in range(0, noise.shape[-1], chunk):
         now = slice(start, start + chunk)
         yield loop.draw(noise[..., now], None if choice is None else choice[..., now])
@@ -60,67 +62,29 @@ class PersistentLoop:
         like: Tensor,
         context: Tensor | None,
     ) -> None:
+        assert loop_obstacle(wavenet) is None
         config = wavenet.config
         state = wavenet.start(like, context)
-        batch, device = like.shape[0], like.device
         width, skips, older = config.residual_channels, config.skip_channels, config.kernel_size - 1
         rows, skip_rows = _padded(width), _padded(skips) if skips else 0
         head_rows = skip_rows or rows
-        assert loop_obstacle(wavenet) is None
         is_mixture = isinstance(transformer, MixtureCdf)
         components = wavenet.num_params // 3 if is_mixture else 1
-        columns = _padded(components)
-        prediction, order = state.prediction, config.prediction_order
-        self._order, self._time = order, 0
-        # A row more than is read, and one for a layer that reads none.
+        columns, order = _padded(components), config.prediction_order
+        # A row more than is read: see the kernel.
         lengths = [older * dilation + 1 for dilation in config.dilations]
-        starts = torch.tensor([0, *lengths]).cumsum(0)
-        self._rings = like.new_zeros(batch, int(starts[-1]), rows)
-        self._carried = like.new_zeros(batch, 2)
-        self._recent = like.new_zeros(batch, order)
-        taps = torch.stack([layer.gate_weight for layer in state.layers])
-        # (N, taps * R, 2R), oldest first, to (N, taps, 2, R, R), newest first, outputs in rows
-        taps = taps.unflatten(1, (-1, width)).flip(1).transpose(2, 3).unflatten(2, (2, -1))
-        out = torch.stack([layer.out_weight for layer in state.layers]).transpose(1, 2)
-        out_bias = torch.stack([layer.out_bias for layer in state.layers])
-        residual, skip = out.split([width, skips], 1)
-        first, first_bias = state.first
-        first = F.pad(first.T / wavenet.input_std, (0, 0, 0, 3 - first.shape[1]))
-        head, head_bias = (t.unflatten(0, (-1, components)) for t in state.head)
-        head, head_bias = (F.pad(t, _at_front(t, 3 - t.shape[0])) for t in (head, head_bias))
-        offsets, filters = state.offsets, like.new_zeros(batch, 1, 1, 0)
-        if offsets is not None:  # (B, P, 1, L) to (L, B, 3, columns)
-            offsets = offsets[:, :, 0].permute(2, 0, 1).unflatten(2, (-1, components))
-            offsets = F.pad(offsets, (0, columns - components, 3 - offsets.shape[2], 0))
-        if prediction is not None:
-            filters = prediction.coefficients
-        padded_order = _padded(order)
-        filters = F.pad(filters[:, 0].transpose(0, 1), (padded_order - order, 0))
-        nothing = like.new_zeros(1)
+        starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+        dilations = torch.tensor(config.dilations, dtype=torch.int32)
+        self._order, self._time = order, 0
+        self._recent = like.new_zeros(like.shape[0], order)
+        carried = like.new_zeros(like.shape[0], 2)
+        rings = like.new_zeros(like.shape[0], int(starts[-1]), rows)
+        gates, offsets, filters = _lay_out_frames(state, like, rows, components, columns)
         self._arguments = [
-            self._carried,
-            self._rings,
-            starts.to(device, torch.int32),
-            torch.tensor(config.dilations, dtype=torch.int32, device=device),
-            _pad(state.gates.unflatten(-1, (2, -1)), rows),
-            nothing if offsets is None else offsets.contiguous(),
-            filters.contiguous(),
-            _pad(torch.cat([first, first_bias[None]]), rows),
-            _pad(taps, rows, rows),
-            torch.cat([_pad(residual, rows, rows), _pad(skip, skip_rows, rows)], 1).contiguous(),
-            torch.cat(
-                [
-                    _pad(b, r)
-                    for b, r in zip(
-                        out_bias.split([width, skips], 1), (rows, skip_rows), strict=True
-                    )
-                ],
-                1,
-            ).contiguous(),
-            _pad(state.hidden[0], head_rows, head_rows),
-            _pad(state.hidden[1], head_rows),
-            _pad(head, columns, head_rows),
-            _pad(head_bias, columns),
+            *(carried, rings, starts.to(like.device), dilations.to(like.device)),
+            *(gates, offsets, filters),
+            *_lay_out_layers(state, wavenet.input_std, rows, skip_rows),
+            *_lay_out_head(state, head_rows, components, columns),
         ]
         self.numbers = {
             "span": state.samples_per_frame,
@@ -137,11 +101,11 @@ class PersistentLoop:
             "head_rows": head_rows,
             "older": older,
             "order": order,
-            "padded_order": padded_order,
+            "padded_order": filters.shape[-1],
             "components": components,
             "padded_components": columns,
             "has_choice": is_mixture,
-            "has_offsets": offsets is not None,
+            "has_offsets": state.offsets is not None,
             "residual_gain": SQRT_HALF,
         }
         self.options = {"num_warps": 8 if max(rows, skip_rows) <= 64 else 16}
@@ -171,6 +135,56 @@ class PersistentLoop:
         return x[:, None, self._order :]
 
 
+def _lay_out_frames(
+    state: WaveNetState, like: Tensor, rows: int, components: int, columns: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what frames contribute: gates, offsets (a zero if there are none) and predictors."""
+    offsets, filters = like.new_zeros(1), like.new_zeros(like.shape[0], 1, 1, 0)
+    if state.offsets is not None:  # (B, P, 1, L) to (L, B, 3, columns)
+        offsets = state.offsets[:, :, 0].permute(2, 0, 1).unflatten(2, (-1, components))
+        offsets = F.pad(offsets, (0, columns - components, 3 - offsets.shape[2], 0)).contiguous()
+    if state.prediction is not None:
+        filters = state.prediction.coefficients
+    filters = filters[:, 0].transpose(0, 1)  # (B, 1, L, K) to (L, B, K), zeros in front
+    filters = F.pad(filters, (_padded(filters.shape[2]) - filters.shape[2], 0)).contiguous()
+    return _pad(state.gates.unflatten(-1, (2, -1)), rows), offsets, filters
+
+
+def _lay_out_layers(
+    state: WaveNetState, input_std: Tensor, rows: int, skip_rows: int
+) -> tuple[Tensor, ...]:
+    """Return the weights of the inputs and of the layers: taps, then outputs and their biases."""
+    first, bias = state.first
+    first = F.pad(first.T / input_std, (0, 0, 0, 3 - first.shape[1]))
+    width = first.shape[1]
+    taps = torch.stack([layer.gate_weight for layer in state.layers])
+    # (N, taps * R, 2R), oldest first, to (N, taps, 2, R, R), newest first, outputs in rows
+    taps = taps.unflatten(1, (-1, width)).flip(1).transpose(2, 3).unflatten(2, (2, -1))
+    out = torch.stack([layer.out_weight for layer in state.layers]).transpose(1, 2)
+    out_bias = torch.stack([layer.out_bias for layer in state.layers])
+    return (
+        _pad(torch.cat([first, bias[None]]), rows),
+        _pad(taps, rows, rows),
+        torch.cat([_pad(out[:, :width], rows, rows), _pad(out[:, width:], skip_rows, rows)], 1),
+        torch.cat([_pad(out_bias[:, :width], rows), _pad(out_bias[:, width:], skip_rows)], 1),
+    )
+
+
+def _lay_out_head(
+    state: WaveNetState, head_rows: int, components: int, columns: int
+) -> tuple[Tensor, ...]:
+    """Return weights and biases of the hidden layer and of the head, zeros for logits it lacks."""
+    weight, bias = (t.unflatten(0, (-1, components)) for t in state.head)
+    missing = 3 - len(bias)
+    weight, bias = F.pad(weight, (0, 0, 0, 0, missing, 0)), F.pad(bias, (0, 0, missing, 0))
+    return (
+        _pad(state.hidden[0], head_rows, head_rows),
+        _pad(state.hidden[1], head_rows),
+        _pad(weight, columns, head_rows),
+        _pad(bias, columns),
+    )
+
+
 def _padded(size: int) -> int:
     """Round up to a power of two."""
     return max(LEAST_COLUMNS, 1 << (size - 1).bit_length()) if size > 0 else LEAST_COLUMNS
@@ -182,8 +196,3 @@ def _pad(tensor: Tensor, *sizes: int) -> Tensor:
     padding = [0, 0] * len(sizes)
     padding[1::2] = [size - size_now for size, size_now in zip(sizes, have, strict=True)][::-1]
     return F.pad(tensor, padding).contiguous()
-
-
-def _at_front(tensor: Tensor, count: int) -> tuple[int, ...]:
-    """Return the padding by `count` zeros in front of the first dimension."""
-    return (0, 0) * (tensor.dim() - 1) + (count, 0)
