@@ -30,8 +30,9 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
         Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
         sequences.
 
-    >>> taps_from_cepstrum(torch.tensor([0.5, -0.125, 0.0417])).round(decimals=3)  # log(1 + z/2)
-    tensor([0.5000, 0.0000, 0.0000])
+    >>> taps = taps_from_cepstrum(torch.tensor([0.5, -0.125, 0.0417]))  # log(1 + z/2)
+    >>> torch.allclose(taps, torch.tensor([0.5, 0.0, 0.0]), atol=1e-3)
+    True
     """
     order = cepstrum.shape[-1]
     points = points or 8 * order
