@@ -61,11 +61,7 @@ class ResidualLayer(nn.Module):
 
         `past` is that of a signal in chunks, for causal layers.
         """
-        if past is None:
-            window = F.pad(h, (self.history - self.look_ahead, self.look_ahead))
-        else:
-            assert not self.look_ahead
-            window = past.before(h, self.history)
+        window = self._window(h, past, time=2)
         out = self.out(gated_units(self.gate(window), context, dim=1))
         residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
         return (h + residual) * SQRT_HALF, skip
@@ -81,11 +77,7 @@ class ResidualLayer(nn.Module):
         Returns:
             the next residual, shape (B, T, R), and the skip output, shape (B, T, S).
         """
-        if past is None:
-            window = F.pad(h, (0, 0, self.history - self.look_ahead, self.look_ahead))
-        else:
-            assert not self.look_ahead
-            window = past.before(h, self.history, time=1)
+        window = self._window(h, past, time=1)
         # PyTorch knows rows of channels as a layout of images; these have a height of 1.
         gates = F.conv2d(
             window.transpose(1, 2).unsqueeze(2),
@@ -97,6 +89,14 @@ class ResidualLayer(nn.Module):
         out = F.linear(gated, *as_matrix(self.out))
         residual, skip = out.split([h.shape[2], out.shape[2] - h.shape[2]], dim=2)
         return (h + residual) * SQRT_HALF, skip
+
+    def _window(self, h: Tensor, past: Past | None, time: int) -> Tensor:
+        """Put around a signal, whose dimension `time` is, what its convolution reads beyond it."""
+        if past is not None:
+            assert not self.look_ahead
+            return past.before(h, self.history, time)
+        ends = (self.history - self.look_ahead, self.look_ahead)
+        return F.pad(h, ends if time == 2 else (0, 0, *ends))
 
     def start(self, silent: Tensor) -> "LayerCache":
         """Return the cache of a causal layer before the first sample.

@@ -138,15 +138,14 @@ def borrow(typing_context: Any, fields: Any) -> Any:
     return fields(fields), generate
 
 
-def _atomic(ordering: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _atomic(write_order: str, read_order: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Make a writing and a reading of an integer that another thread reads and writes."""
 
     @intrinsic
     def write(typing_context: Any, integers: Any, at: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-            order = "release" if ordering == "ordered" else "monotonic"
-            builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), order, 8)
+            builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), write_order, 8)
             return context.get_dummy_value()
 
         return types.void(integers, types.intp, types.int64), generate
@@ -155,18 +154,17 @@ def _atomic(ordering: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def read(typing_context: Any, integers: Any, at: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-            order = "acquire" if ordering == "ordered" else "monotonic"
-            return builder.load_atomic(builder.gep(data, [arguments[1]]), order, 8)
+            return builder.load_atomic(builder.gep(data, [arguments[1]]), read_order, 8)
 
         return types.int64(integers, types.intp), generate
 
     return write, read
 
 
-publish, observe = _atomic("ordered")
+publish, observe = _atomic("release", "acquire")
 """Set a counter, so that who observes it finds all that was written before; read such a counter."""
 
-send, receive = _atomic("alone")
+send, receive = _atomic("monotonic", "monotonic")
 """Write and read an integer that says by itself whether it is new."""
 
 

@@ -35,8 +35,8 @@ from flows.compiled.kernels import (
 )
 from flows.compiled.layout import Exchange, Frames, Network, Samples, Streams
 
-EXCHANGE = "3bac3e17706d"  # digests, see flows.compiled
-KERNELS = "96492e25d0c1"
+EXCHANGE = "0e8b6426e9b9"  # digests, see flows.compiled
+KERNELS = "30c6425423cd"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -86,8 +86,8 @@ def _start_block(
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
-def _add_output(
-    network: Network,
+def _add_half(
+    weights: np.ndarray,
     streams: Streams,
     half: int,
     out: np.ndarray,
@@ -95,25 +95,45 @@ def _add_output(
     layer: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Add what half of the gated units contribute to a layer's output to rows of `out`."""
+    """Add half of a layer's gated units, times its weights, to rows of `out`."""
     num_streams, width = streams.gated.shape
     middle = (width + 1) // 2
     first, stop = half * middle, middle + half * (width - middle)
-    multiply_add_some(
-        out, row, streams.gated, 0, num_streams, network.out, layer, first, stop, apart
-    )
+    multiply_add_some(out, row, streams.gated, 0, num_streams, weights, layer, first, stop, apart)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
-def _add_skips(
-    network: Network, streams: Streams, exchange: Exchange, half: int, time: int, layer: int
+def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cover
+    """Return the first row of the sums of a sample's skips over half of the gated units."""
+    row: int = (time % 2 * 2 + half) * streams.gated.shape[0]
+    return row
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _begin_output(
+    network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Add what half of the gated units contribute to the skips to their sums."""
-    num_streams, width = streams.gated.shape
-    middle, row = (width + 1) // 2, (time % 2 * 2 + half) * num_streams
-    first, stop = half * middle, middle + half * (width - middle)
-    skips, weights = exchange.skips, network.skip
-    multiply_add_some(skips, row, streams.gated, 0, num_streams, weights, layer, first, stop, False)
+    """Add the own half to a layer's output: the first half to its rows, the second apart."""
+    if part == 0:
+        _add_half(network.out, streams, 0, streams.rows, row, layer, False)
+    else:
+        streams.apart[:] = np.float32(0.0)
+        _add_half(network.out, streams, 1, streams.apart, 0, layer, False)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _finish_output(
+    network: Network, streams: Streams, part: int, row: int, layer: int
+) -> None:  # pragma: no cover
+    """Add the other thread's half to a layer's output: the sums are those of one thread."""
+    rows, apart = streams.rows, streams.apart
+    if part == 0:
+        _add_half(network.out, streams, 1, rows, row, layer, True)
+    else:
+        _add_half(network.out, streams, 0, rows, row, layer, False)
+        for b in range(apart.shape[0]):
+            for j in range(rows.shape[1]):
+                rows[row + b, j] += apart[b, j]
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -132,7 +152,7 @@ def _layers(
     Rows run over streams, then over time. The last is not computed where nothing reads it.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
-    rows, gates, gated, apart = streams.rows, streams.gates, streams.gated, streams.apart
+    rows, gates, gated = streams.rows, streams.gates, streams.gated
     part = network.part if parts == 2 else 0
     units = gated.shape[1] // parts
     ring = gate = 0  # first rows of a layer
@@ -161,27 +181,19 @@ def _layers(
         is_read = layer + 1 < num_layers or network.skip_channels == 0
         if parts == 1:
             if is_read:
-                _add_output(network, streams, 0, rows, following, layer, False)
-                _add_output(network, streams, 1, rows, following, layer, True)
-            _add_skips(network, streams, exchange, 0, time, layer)
-            _add_skips(network, streams, exchange, 1, time, layer)
+                _add_half(network.out, streams, 0, rows, following, layer, False)
+                _add_half(network.out, streams, 1, rows, following, layer, True)
+            for half in range(2):
+                skip_row = _skip_row(streams, time, half)
+                _add_half(network.skip, streams, half, exchange.skips, skip_row, layer, False)
         else:
-            # The first half goes to the rows, the second is summed apart: for either thread.
-            if part == 1:
-                apart[:] = np.float32(0.0)
-            if is_read and part == 0:
-                _add_output(network, streams, 0, rows, following, layer, False)
-            elif is_read:
-                _add_output(network, streams, 1, apart, 0, layer, False)
-            _add_skips(network, streams, exchange, part, time, layer)
+            if is_read:
+                _begin_output(network, streams, part, following, layer)
+            skip_row = _skip_row(streams, time, part)
+            _add_half(network.skip, streams, part, exchange.skips, skip_row, layer, False)
             wait_for_units(network, streams, exchange, layer, time)
-            if is_read and part == 0:
-                _add_output(network, streams, 1, rows, following, layer, True)
-            elif is_read:
-                _add_output(network, streams, 0, rows, following, layer, False)
-                for b in range(num_streams):
-                    for j in range(rows.shape[1]):
-                        rows[following + b, j] += apart[b, j]
+            if is_read:
+                _finish_output(network, streams, part, following, layer)
         here = following
     if parts == 2:
         publish_skips(exchange, part, time + 1)
@@ -197,7 +209,7 @@ def _start_skips(
     num_streams, skips = streams.previous.shape[0], exchange.skips
     for half in range(2):
         if network.parts == 1 or network.part == half:
-            row = (time % 2 * 2 + half) * num_streams
+            row = _skip_row(streams, time, half)
             for b in range(num_streams):
                 for j in range(skips.shape[1]):
                     skips[row + b, j] = network.skip_bias[j] if half == 0 else np.float32(0.0)
@@ -213,7 +225,7 @@ def _sum_up(
         rectify_rows(streams.rows, here, 0, gain, summed)
     else:
         num_streams, width = summed.shape
-        row, skips = time % 2 * 2 * num_streams, exchange.skips
+        row, skips = _skip_row(streams, time, 0), exchange.skips
         for b in range(num_streams):
             for j in range(width):
                 summed[b, j] = skips[row + b, j] + skips[row + num_streams + b, j]

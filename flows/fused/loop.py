@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flows.fused.stack import WIDEST
+from flows.fused.stack import WIDEST, padded
 from flows.gated import SQRT_HALF, skip_gain
 from flows.mixture import MixtureCdf
 from flows.transformers import Affine
@@ -66,11 +66,11 @@ class PersistentLoop:
         config = wavenet.config
         state = wavenet.start(like, context)
         width, skips, older = config.residual_channels, config.skip_channels, config.kernel_size - 1
-        rows, skip_rows = _padded(width), _padded(skips) if skips else 0
+        rows, skip_rows = padded(width, LEAST_COLUMNS), padded(skips, LEAST_COLUMNS) if skips else 0
         head_rows = skip_rows or rows
         is_mixture = isinstance(transformer, MixtureCdf)
         components = wavenet.num_params // 3 if is_mixture else 1
-        columns, order = _padded(components), config.prediction_order
+        columns, order = padded(components, LEAST_COLUMNS), config.prediction_order
         # A row more than is read: see the kernel.
         lengths = [older * dilation + 1 for dilation in config.dilations]
         starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
@@ -146,7 +146,9 @@ def _lay_out_frames(
     if state.prediction is not None:
         filters = state.prediction.coefficients
     filters = filters[:, 0].transpose(0, 1)  # (B, 1, L, K) to (L, B, K), zeros in front
-    filters = F.pad(filters, (_padded(filters.shape[2]) - filters.shape[2], 0)).contiguous()
+    filters = F.pad(
+        filters, (padded(filters.shape[2], LEAST_COLUMNS) - filters.shape[2], 0)
+    ).contiguous()
     return _pad(state.gates.unflatten(-1, (2, -1)), rows), offsets, filters
 
 
@@ -183,11 +185,6 @@ def _lay_out_head(
         _pad(weight, columns, head_rows),
         _pad(bias, columns),
     )
-
-
-def _padded(size: int) -> int:
-    """Round up to a power of two."""
-    return max(LEAST_COLUMNS, 1 << (size - 1).bit_length()) if size > 0 else LEAST_COLUMNS
 
 
 def _pad(tensor: Tensor, *sizes: int) -> Tensor:

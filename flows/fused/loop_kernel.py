@@ -23,6 +23,12 @@ def matrix(weights: tl.tensor, rows: tl.constexpr, columns: tl.constexpr) -> tl.
 
 
 @triton.jit
+def rectify(x: tl.tensor) -> tl.tensor:
+    """Return max(x, 0); NaN stays NaN, which a GPU's maximum would make zero."""
+    return tl.where(x < 0.0, 0.0, x)
+
+
+@triton.jit
 def pick(vector: tl.tensor, at: tl.tensor, size: tl.constexpr) -> tl.tensor:
     """Return one element of a vector."""
     return tl.sum(tl.where(tl.arange(0, size) == at, vector, 0.0), 0)
@@ -148,10 +154,10 @@ def draw_samples(
                 total += tl.load(bias + rows + tl.arange(0, skip_rows))
         if not skip_rows:
             total = h
-        total = tl.maximum(total * total_gain, 0.0)
+        total = rectify(total * total_gain)
         across = tl.arange(0, head_rows)
         total = product(matrix(hidden, head_rows, head_rows), total)
-        total = tl.maximum(total + tl.load(hidden_bias + across), 0.0)
+        total = rectify(total + tl.load(hidden_bias + across))
         size: tl.constexpr = padded_components * head_rows
         logit = product(matrix(head, padded_components, head_rows), total)
         location = product(matrix(head + size, padded_components, head_rows), total)

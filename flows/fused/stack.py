@@ -126,7 +126,7 @@ def fuse(layers: Sequence[ResidualLayer], dtype: torch.dtype) -> list["FusedLaye
     )
     num_layers, _, width, taps = gate_weight.shape
     skips = out_weight.shape[1] - width
-    rows, skip_rows = _padded(width), _padded(skips) if skips else 0
+    rows, skip_rows = padded(width), padded(skips) if skips else 0
     gates = gate_weight.new_zeros(num_layers, taps, 2, rows, rows, dtype=dtype)
     gates[..., :width, :width] = gate_weight.unflatten(1, (2, -1)).permute(0, 4, 1, 2, 3)
     gate_biases = gate_bias.new_zeros(num_layers, 2, rows)
@@ -250,5 +250,6 @@ class FusedLayer:
         return residual, total
 
 
-def _padded(channels: int) -> int:
-    return max(SMALLEST_TILE, 1 << (channels - 1).bit_length())
+def padded(size: int, least: int = SMALLEST_TILE) -> int:
+    """Round up to a power of two, `least` or more."""
+    return max(least, 1 << (size - 1).bit_length())
