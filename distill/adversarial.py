@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn.utils import parametrizations
 
 from distill.spectral import SpectralConfig, stft_magnitude
+from flows.autocast import full_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class Adversary(nn.Module):
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
         """Score waveforms (B, 1, T) at each resolution."""
-        with torch.autocast(waveform.device.type, enabled=False):
+        with full_precision(waveform):
             return [discriminator(waveform.float()) for discriminator in self.discriminators]
 
     def losses(self, sample: Tensor, recording: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.pitch import pitch_loss
 from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
 from distill.voice import filters_distance, source_spectra
+from flows.autocast import full_precision
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
 
@@ -176,7 +177,7 @@ class Distillation(nn.Module):
 
     def _spectral_terms(self, waveform: Tensor, recording: Tensor) -> dict[str, Tensor]:
         config = self.config
-        with torch.autocast(waveform.device.type, enabled=False):
+        with full_precision(waveform):
             pair = (waveform.float(), recording.float())
             with self._gradients_if(config.spectral_weight):
                 convergence, log_magnitude = multi_resolution_stft(
@@ -195,11 +196,11 @@ class Distillation(nn.Module):
 
     def _mel_term(self, waveform: Tensor, recording: Tensor) -> Tensor:
         assert self.log_mel is not None
-        with torch.autocast(waveform.device.type, enabled=False):
+        with full_precision(waveform):
             return (self.log_mel(waveform) - self.log_mel(recording)).abs().mean()
 
     def _perceptual_term(self, waveform: Tensor, recording: Tensor, log_mel: Tensor) -> Tensor:
-        with torch.autocast(waveform.device.type, enabled=False):
+        with full_precision(waveform):
             found = self.network(waveform, log_mel)
             with torch.no_grad():
                 wanted = self.network(recording, log_mel)
@@ -211,7 +212,7 @@ class Distillation(nn.Module):
         frames = min(self.config.forward_kl_frames, whole)
         margins = log_mel.shape[-1] - whole
         assert margins in (0, 2 * margin)
-        with torch.autocast(recording.device.type, enabled=False):
+        with full_precision(recording):
             clip, features = recording[..., : frames * hop], log_mel[..., : frames + margins]
             return forward_kl(self.student, self.teacher, clip, features)
 
@@ -220,7 +221,7 @@ class Distillation(nn.Module):
         if self.student.config.excitation.kind == "none":
             return None
         assert self.measure_voice is not None
-        with torch.autocast(recording.device.type, enabled=False):
+        with full_precision(recording):
             return self.measure_voice(recording)
 
     def _excitation_terms(
@@ -239,7 +240,7 @@ class Distillation(nn.Module):
         context, (hz, voiced, *_) = self.student.context, measured
         assert isinstance(context, ExcitedContext)
         with (
-            torch.autocast(log_mel.device.type, enabled=False),
+            full_precision(log_mel),
             self._gradients_if(self.config.pitch_weight),
         ):
             return pitch_loss(context.pitch(log_mel, hz.shape[-1]), hz, voiced, context.config)
@@ -250,7 +251,7 @@ class Distillation(nn.Module):
         each, rate = context.config.filters_per_frame, context.config.sample_rate
         lowest = context.config.fmin_hz
         with (
-            torch.autocast(log_mel.device.type, enabled=False),
+            full_precision(log_mel),
             self._gradients_if(self.config.voice_weight),
         ):
             filters = context.filters(log_mel, hz.shape[-1])

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.autocast import full_precision
 from flows.context import check_frames
 from flows.past import Past, with_past
 from flows.recursive_filter import recursive_filter
@@ -123,7 +124,7 @@ class CausalConvolution(Transform):
         if self.projection is None or context is None:
             return self.bias[None].expand(x.shape[0], -1, 1)
         # An error of a tap is multiplied by a sample that may be far larger than the residual.
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             raw: Tensor = self.projection(context.to(x.dtype)) + self.bias
         return raw
 
@@ -145,7 +146,7 @@ class CausalConvolution(Transform):
         # Each frame, with the past its filter reads, is a group of one grouped convolution.
         reach = span + self.order - 1
         blocks = with_past(x, self.order, past)[..., :-1].unfold(-1, reach, span)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             filtered = F.conv1d(
                 blocks.reshape(1, -1, reach),
                 taps.flip(-1).reshape(-1, 1, self.order),

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from flows.fused.stack import fused_name, fused_obstacle, is_interpreted, triton_obstacle
 from flows.threads import num_threads
 
@@ -45,6 +46,16 @@ def choose_engine(
     return without(engine, obstacle)
 
 
+def multiplies_in_pairs() -> bool:
+    """Say whether compiled code multiplies layers in bfloat16: in autocast, if the processor can.
+
+    It multiplies pairs of numbers and adds them to sums in float32; a processor that cannot
+    multiplies in float32.
+    """
+    rounds = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return rounds and MULTIPLIES_PAIRS
+
+
 def without(engine: Engine, obstacle: str) -> tuple[Engine, str]:
     """Return PyTorch in the place of an engine that does not apply, if none was asked for by name.
 
@@ -81,7 +92,8 @@ def _obstacle(engine: Engine, like: Tensor, sequential: bool) -> str | None:
 
 def _in_words(engine: Engine, like: Tensor) -> str:
     if engine == "compiled":
-        return f"compiled, {num_threads()} threads"
+        pairs = ", layers in bfloat16" * multiplies_in_pairs()
+        return f"compiled, {num_threads()} threads{pairs}"
     if engine == "graph":
         return "PyTorch's steps as a CUDA graph"
     if engine == "persistent":

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.autocast import full_precision
 from flows.transform import Transform, check_features
 
 
@@ -88,7 +89,7 @@ class Rotation(Transform):
         """Return Q, shape (D, D), orthogonal to rounding."""
         v = F.normalize(self.vectors, dim=0)
         eye = torch.eye(self.num_features).to(v)
-        with _full_precision(v):
+        with full_precision(v):
             s = torch.triu(v.T @ v, 1) + 0.5 * eye
             return (eye - v @ torch.linalg.solve_triangular(s, v.T, upper=True)) * self.signs
 
@@ -170,7 +171,7 @@ class LinearLU(Transform):
     def matrix(self) -> Tensor:
         """Return W, shape (D, D)."""
         lower, upper = self.factors()
-        with _full_precision(lower):
+        with full_precision(lower):
             return self.permutation @ lower @ upper
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -199,10 +200,5 @@ InvertibleConv1x1 = LinearLU
 
 def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
     """Multiply axis 1 of (B, D) or (B, C, T) by a matrix from the left."""
-    with _full_precision(x):
+    with full_precision(x):  # the log-det holds for the matrix, not for a rounded one
         return x @ matrix.T if x.dim() == 2 else matrix @ x
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    """Keep products out of autocast: the log-det holds for the matrix, not for a rounded one."""
-    return torch.autocast(like.device.type, enabled=False)

@@ -15,7 +15,7 @@ from flows.autoregressive import Autoregressive
 from flows.cached import cached_chunks
 from flows.compiled.crew import LONGEST_BLOCK, Chunk, hire
 from flows.context import check_frames
-from flows.engines import Engine, EngineError, choose_engine
+from flows.engines import Engine, EngineError, choose_engine, multiplies_in_pairs
 from flows.fused.loop import loop_obstacle, persistent_chunks
 from flows.graph import graph_chunks
 from flows.mixture import MixtureCdf
@@ -65,6 +65,8 @@ def draw_chunks(
     check_continuous(noise, "noise")
     check_signal(noise, wavenet.num_channels, "noise")
     check_frames(context, noise, wavenet.context_channels)
+    if context is not None:
+        context = context.to(noise.dtype)  # whatever autocast has made of it
     if isinstance(transformer, MixtureCdf) != (choice is not None):
         raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
     chosen = choose_engine(noise, engine, sequential=True)[0]
@@ -72,7 +74,8 @@ def draw_chunks(
         raise EngineError(obstacle)
     if chosen == "compiled":
         floor = transformer.log_scale_floor
-        chunks = _compiled_chunks(wavenet, floor, noise, context, choice, chunk, num_threads())
+        how = (chunk, num_threads(), multiplies_in_pairs())
+        chunks = _compiled_chunks(wavenet, floor, noise, context, choice, *how)
         yield from each_on_one_thread(chunks)
     else:
         ways = {"graph": graph_chunks, "persistent": persistent_chunks}
@@ -89,6 +92,7 @@ def _compiled_chunks(
     choice: Tensor | None,
     chunk: int,
     threads: int,
+    in_pairs: bool,
 ) -> Iterator[Tensor]:
     batch, _, samples = noise.shape
     span, block = samples, LONGEST_BLOCK
@@ -97,7 +101,7 @@ def _compiled_chunks(
         chunk, block = span * max(1, chunk // span), math.gcd(span, LONGEST_BLOCK)
     choices = noise[..., :0] if choice is None else choice
     with ThreadPoolExecutor(threads) as pool:
-        faster = hire(wavenet, log_scale_floor, batch, samples, block, threads, pool)
+        faster = hire(wavenet, log_scale_floor, batch, samples, block, threads, pool, in_pairs)
         for start in range(0, samples, chunk):
             now, first = slice(start, start + chunk), start // span
             within = None if context is None else context[..., first : first + chunk // span]

@@ -12,10 +12,10 @@ from torch import Tensor
 from flows.compiled.layout import (
     ContextWeights,
     Network,
-    in_panels,
     lay_out_context,
-    lay_out_network,
+    lay_out_pass,
 )
+from flows.compiled.panels import in_panels
 from flows.compiled.parallel import Segment, run_segment, start_segment
 from flows.context import check_frames
 from flows.mixing import Rotation
@@ -23,9 +23,13 @@ from flows.transform import check_signal
 from flows.transformers import Affine
 from flows.wavenet import WaveNet
 
-CHUNK, CHUNK_OF_FRAMES = 64, 32
+CHUNK, CHUNK_OF_FRAMES = 128, 32
 """Steps that go through the layers together, at most: what a layer reads and writes stays in the
-first-level cache. Of folded signals, which have few steps, the threads would wait for more."""
+second-level cache, and its weights are read as seldom as that allows. Of folded signals, which have
+few steps, the threads would wait for more."""
+
+FEW_CHUNKS = 8
+"""Of fewer the threads would wait for whole ones: they go in halves."""
 
 
 class Step(NamedTuple):
@@ -57,22 +61,27 @@ class ChainWeights:
         self.rotations = list(rotations)
         self._floor = transformer.log_scale_floor
         self._version: list[tuple[int, int]] | None = None
-        self._laid_out: list[Step] = []
+        self._laid_out: dict[bool, list[Step]] = {}
 
     @torch.no_grad()
-    def laid_out(self) -> list[Step]:
-        """Return the steps."""
+    def laid_out(self, in_pairs: bool = False) -> list[Step]:
+        """Return the steps, the layers' matrices in float32 or in pairs of bfloat16 numbers."""
         version = self._versions()
         if version is None or version != self._version:
+            self._laid_out, self._version = {}, version
+        if in_pairs not in self._laid_out:
             channels = self.networks[0].num_channels
             mixing = [rotation.matrix().T[None] for rotation in self.rotations]
             mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
-            self._laid_out = [
-                Step(lay_out_network(net, self._floor)[0], lay_out_context(net), in_panels(matrix))
+            self._laid_out[in_pairs] = [
+                Step(
+                    lay_out_pass(net, self._floor, in_pairs),
+                    lay_out_context(net),
+                    in_panels(matrix),
+                )
                 for net, matrix in zip(self.networks, mixing, strict=True)
             ]
-            self._version = version
-        return self._laid_out
+        return self._laid_out[in_pairs]
 
     def _versions(self) -> list[tuple[int, int]] | None:
         """Where each weight is, and how often it was changed there; None if that is not known."""
@@ -96,11 +105,12 @@ class CompiledChain:
     Args:
         weights: of the steps; as they are when the chain is made.
         num_streams: signals in a batch, B.
+        in_pairs: the layers multiply in bfloat16.
     """
 
-    def __init__(self, weights: ChainWeights, num_streams: int) -> None:
+    def __init__(self, weights: ChainWeights, num_streams: int, in_pairs: bool = False) -> None:
         self._networks = networks = weights.networks
-        self._steps = weights.laid_out()
+        self._steps = weights.laid_out(in_pairs)
         channels = networks[0].num_channels
         self._chunk = CHUNK if channels == 1 else CHUNK_OF_FRAMES
         self._time = 0
@@ -167,7 +177,7 @@ class _Line:
         self._frames = frames  # (B, L, H)
         self._x = x  # (B, T, C)
         self._time = time
-        self._chunk = chunk
+        self._length = chunk if x.shape[1] >= FEW_CHUNKS * chunk else chunk // 2
 
     def run(
         self,
@@ -185,7 +195,7 @@ class _Line:
             while start < num_samples:
                 # The rings hold whole chunks: none goes beyond a multiple of their length.
                 time = self._time + start
-                length = min(num_samples - start, self._chunk - time % self._chunk)
+                length = min(num_samples - start, self._length - time % self._length)
                 if inbox is None:
                     rows = np.empty((num_streams, length, width), np.float32)
                 else:

@@ -1,8 +1,9 @@
 """The threads of compiled code, and how to keep PyTorch's out of their way."""
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -35,9 +36,16 @@ def pytorch_threads(count: int) -> Iterator[None]:
 
 def each_on_one_thread(made: Iterable[T]) -> Iterator[T]:
     """Have each of some things made while PyTorch has one thread."""
+    return each_within(made, partial(pytorch_threads, 1))
+
+
+def each_within(
+    made: Iterable[T], enter: Callable[[], AbstractContextManager[object]]
+) -> Iterator[T]:
+    """Have each of some things made within a context that is left before it is handed on."""
     iterator = iter(made)
     while True:
-        with pytorch_threads(1):
+        with enter():
             try:
                 thing = next(iterator)
             except StopIteration:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.autocast import full_precision
 from flows.autoregressive import Conditioner
 from flows.context import check_frames
 from flows.gated import LayerCache, ResidualLayer, Stack, as_matrix, residual_stack, skip_gain
@@ -136,14 +137,14 @@ class WaveNet(Conditioner):
         context = None if context is None else context.to(x.dtype)
         prediction = None
         if self.prediction is not None:
-            with torch.autocast(x.device.type, enabled=False):
+            with full_precision(x):
                 prediction = self.prediction(x, context, past)
             inputs += [prediction, ERROR_GAIN * _delayed(x - prediction, past)]
         h = self.first(torch.cat(inputs, 1) / self.input_std)
         h = stack(h, gates, past) if stack else residual_stack(self.layers, h, gates, past)
         # Mixed precision ends here: the rounding of a location to 8 bits is larger than a small
         # scale.
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             params = self.head(F.relu(self.hidden(F.relu(h.to(x.dtype)))))
             params = params.view(x.shape[0], self.num_params, self.num_channels, -1)
             if self.frame_params is not None:

@@ -14,14 +14,12 @@ from flows import ArtefactError
 from flows.threads import pytorch_threads
 from pipelines.benchmark_peers import peer_systems
 from pipelines.benchmark_scaling import scaling, scaling_table
-from pipelines.benchmark_systems import System, student_systems, teacher_systems
+from pipelines.benchmark_systems import DTYPES, System, student_systems, teacher_systems
+from pipelines.peak import peak_gflops
 from pipelines.peak_memory import peak_megabytes
 from pipelines.workspace import load_model, mel_of, pick_device
 from student import Student
 from teacher import Teacher
-
-PEAK_SIZE = 1024
-"""Rows and columns of the matrices whose product measures what the machine can do."""
 
 
 class BenchmarkError(ValueError):
@@ -57,10 +55,10 @@ def benchmark(
         device: "auto", "cpu" or "cuda".
         seed: of the conditioning and the noise.
     Returns:
-        JSON values: machine, its best rate of matrix products in `peak_gflops` by number of
-        threads, sizes, and one row per system: `seconds` for a call, `samples_per_second` and
-        `real_time_factor` (audio seconds per second) of all streams together,
-        `times_teacher_cached` (in samples per second), `mflop_per_sample`, `gflops`,
+        JSON values: machine, its best rate of matrix products in `peak_gflops` by precision and
+        number of threads, sizes, and one row per system: `seconds` for a call,
+        `samples_per_second` and `real_time_factor` (audio seconds per second) of all streams
+        together, `times_teacher_cached` (in samples per second), `mflop_per_sample`, `gflops`,
         `share_of_peak`, `peak_megabytes` (what a call adds to the memory in use); the student's
         `first_chunk_seconds` from having its first frames to having audio; for `lengths` the rows
         of `scaling`.
@@ -89,22 +87,22 @@ def benchmark(
         *student_systems(student_model, frames),
         *peer_systems(student_model, frames, mel),
     ]
-    threads = sorted({system.threads for system in systems})
+    rates = sorted({(system.precision, system.threads) for system in systems})
     times: dict[str, list[float]] = {system.name: [] for system in systems}
     first_chunks: list[float] = []
-    peaks: dict[int, list[float]] = {count: [] for count in threads}
+    peaks: dict[tuple[str, int], list[float]] = {rate: [] for rate in rates}
     for system in systems:
         with pytorch_threads(system.threads):
             system.prepare()
     for _ in range(rounds):
-        for count in threads:
-            peaks[count].append(_peak_gflops(count, place))
+        for precision, count in rates:
+            peaks[precision, count].append(peak_gflops(count, place, DTYPES[precision]))
         for system in systems:
             with pytorch_threads(system.threads):
                 times[system.name].append(_time(system.draw, place))
         first_chunks.append(_time(lambda: _first_chunk(student_model, frames), place))
     memory = {system.name: peak_megabytes(system.prepare, place) for system in systems}
-    peak = {count: statistics.median(found) for count, found in peaks.items()}
+    peak = {rate: statistics.median(found) for rate, found in peaks.items()}
     return {
         "device": _device_name(place),
         "threads": torch.get_num_threads(),
@@ -117,7 +115,12 @@ def benchmark(
         * mel.hop_length
         / mel.sample_rate,
         "first_chunk_seconds": statistics.median(first_chunks),
-        "peak_gflops": {str(count): value for count, value in peak.items()},
+        "peak_gflops": {
+            name: {
+                str(count): value for (precision, count), value in peak.items() if precision == name
+            }
+            for name in dict(rates)
+        },
         "rows": _rows(systems, times, peak, memory, num_frames * mel.hop_length, mel.sample_rate),
         "scaling": scaling(
             teacher_model,
@@ -140,7 +143,7 @@ def _first_chunk(student: Student, frames: Tensor) -> Tensor:
 def _rows(
     systems: list[System],
     times: dict[str, list[float]],
-    peak: dict[int, float],
+    peak: dict[tuple[str, int], float],
     memory: dict[str, float | None],
     num_samples: int,
     sample_rate: int,
@@ -168,7 +171,8 @@ def _rows(
                 "times_teacher_cached": rate / rates["teacher, cached"],
                 "mflop_per_sample": system.flops / 1e6 or None,
                 "gflops": gflops or None,
-                "share_of_peak": gflops / peak[system.threads] or None,
+                "precision": system.precision,
+                "share_of_peak": gflops / peak[system.precision, system.threads] or None,
                 "peak_megabytes": memory[system.name],
             }
         )
@@ -178,13 +182,14 @@ def _rows(
 def benchmark_table(result: dict[str, Any]) -> str:
     """Format a benchmark's result as a Markdown table."""
     peaks = ", ".join(
-        f"{rate:.0f} GFLOP/s on {count} thread{'s' * (count != '1')}"
-        for count, rate in result.get("peak_gflops", {}).items()
+        f"{rate:.0f} GFLOP/s in {precision} on {count} thread{'s' * (count != '1')}"
+        for precision, rates in result["peak_gflops"].items()
+        for count, rate in rates.items()
     )
     lines = [
         f"{result['audio_seconds']:.3g} s of audio at {result['sample_rate']} Hz, batch 1 unless "
         f"said, median of {result['rounds']} interleaved rounds, {result['threads']} threads; "
-        f"{result['device']}; large matrix products: {peaks}",
+        f"{result['device']}; matrix products: {peaks}",
         "",
         "| system | seconds | range | samples/s | × real time | × teacher, cached | "
         "MFLOP/sample | GFLOP/s | share of peak | peak memory, MB |",
@@ -220,14 +225,6 @@ def _latency(result: dict[str, Any]) -> str:
         f"A stream's first chunk is there {1e3 * result['first_chunk_seconds']:.1f} ms after its "
         f"frames, which span {1e3 * result['student_look_ahead_seconds']:.0f} ms."
     )
-
-
-def _peak_gflops(threads: int, device: torch.device) -> float:
-    """Measure a large matrix product: the best of a few."""
-    a, b = (torch.randn(PEAK_SIZE, PEAK_SIZE, device=device) for _ in range(2))
-    with pytorch_threads(threads):
-        seconds = min(_time(lambda: a @ b, device) for _ in range(10))
-    return 2 * PEAK_SIZE**3 / seconds / 1e9
 
 
 def _device_name(device: torch.device) -> str:

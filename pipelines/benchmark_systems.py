@@ -1,19 +1,26 @@
 """The ways of drawing audio that the benchmark compares."""
 
+import dataclasses
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from flows import threads_sharing
+from flows import Engine, EngineError, threads_sharing
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
+from flows.fused.loop import loop_obstacle
 from pipelines.flops import student_flops, teacher_flops
 from student import Student
 from teacher import Teacher
 
 BATCH = 16
 """Streams drawn together, where it is not one."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Precisions of the networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +29,7 @@ class System:
 
     `draw` draws `num_samples` samples in all, in `batch` streams, on so many threads; `warm_up` is
     what it needs to have run before. `flops` is the number of floating-point operations for each
-    sample; 0 where it says nothing.
+    sample; 0 where it says nothing. They are in `precision`, one of `DTYPES`.
     """
 
     name: str
@@ -31,6 +38,7 @@ class System:
     threads: int
     batch: int = 1
     flops: float = 0.0
+    precision: str = "float32"
     warm_up: Callable[[], object] | None = None
 
     def prepare(self) -> None:
@@ -69,10 +77,9 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
             warm_up=lambda: teacher.sample(frames[..., :1], engine="torch"),
         ),
     ]
-    fast = teacher.choose_engine()[0]
-    if fast != "torch":
+    for engine in _fast_engines(teacher):
         sizes = [(1, threads), (BATCH, threads)]
-        if fast == "compiled":
+        if engine == "compiled":
             # A thread that has no stream of its own is of use to a wide network alone.
             use_of_threads = threads_sharing(teacher.config.wavenet, threads)
             sizes = [(1, 1), (1, use_of_threads), (BATCH, 1), (BATCH, threads)]
@@ -80,15 +87,27 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
             many, most = frames.expand(batch, -1, -1), max(n for b, n in sizes if b == batch)
             systems.append(
                 System(
-                    name=f"teacher, {fast}{_sizes(batch, count, most)}",
-                    draw=partial(teacher.sample, many, engine=fast),
+                    name=f"teacher, {engine}{_sizes(batch, count, most)}",
+                    draw=partial(teacher.sample, many, engine=engine),
                     num_samples=batch * num_samples,
                     threads=count,
                     batch=batch,
                     flops=flops,
                 )
             )
+            if engine == "compiled" and MULTIPLIES_PAIRS and count == most:
+                systems.append(in_bfloat16(systems[-1]))
     return systems
+
+
+def _fast_engines(teacher: Teacher) -> list[Engine]:
+    """List what draws a teacher faster than PyTorch's steps do."""
+    fast = teacher.choose_engine()[0]
+    engines: list[Engine] = [fast] if fast != "torch" else []
+    if fast == "graph" and loop_obstacle(teacher.wavenet) is None:
+        with suppress(EngineError):
+            engines.append(teacher.choose_engine("persistent")[0])
+    return engines
 
 
 def student_systems(student: Student, frames: Tensor) -> list[System]:
@@ -105,10 +124,25 @@ def student_systems(student: Student, frames: Tensor) -> list[System]:
         lambda: list(student.stream(frames.split(1, -1))),
         threads,
     )
-    return [
+    systems = [
         System(name=name, draw=draw, num_samples=num_samples, threads=count, flops=flops)
         for name, (draw, count) in ways.items()
     ]
+    if student.choose_engine()[0] == "fused" or MULTIPLIES_PAIRS:
+        [whole] = [system for system in systems if system.name == "student"]
+        systems.insert(systems.index(whole) + 1, in_bfloat16(whole, frames.device.type))
+    return systems
+
+
+def in_bfloat16(system: System, device: str = "cpu") -> System:
+    """Return a way of drawing with the networks in bfloat16."""
+
+    def draw() -> object:
+        with torch.autocast(device, torch.bfloat16):
+            return system.draw()
+
+    name = f"{system.name}, bfloat16"
+    return dataclasses.replace(system, name=name, draw=draw, precision="bfloat16")
 
 
 @torch.no_grad()

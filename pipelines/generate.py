@@ -30,6 +30,7 @@ from data.arrays import ArrayError, open_array
 from flows import Engine
 from flows.folder_lock import folder_lock
 from pipelines.long_audio import log_mel_in_pieces
+from pipelines.precision import PrecisionName, networks_in
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
 from teacher import Teacher
 
@@ -70,6 +71,7 @@ def generate(
     max_seconds: float | None = None,
     device: str = "auto",
     engine: Engine = "auto",
+    precision: PrecisionName = "32-true",
     stream: bool = False,
     speaker: str | None = None,
     pitch_shift: float = 0.0,
@@ -91,6 +93,8 @@ def generate(
         engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
             (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
             left out.
+        precision: "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
+            `pipelines.precision`).
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
             samples are those of a file, to rounding.
         speaker: who speaks, for a model that is told.
@@ -111,12 +115,12 @@ def generate(
     pitch = pitch_of(network, model)
     _check_shift(pitch_shift, pitch)
     sources = _sources(input)
-    said = network.choose_engine(engine)[1]
-    print(f"{network.kind}: {said}", file=messages)
     if not 0.0 <= temperature < math.inf:
         raise InputError(f"temperature is {temperature}, expected a finite number >= 0")
     written: list[Generated] = []
     with ExitStack() as held:
+        held.enter_context(networks_in(precision, network))
+        print(f"{network.kind}: {network.choose_engine(engine)[1]}", file=messages)
         for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
             frames = _frames(source, mel, pitch, pitch_shift, max_seconds)
             name = source.relative_to(input) if input.is_dir() else Path(source.name)

@@ -12,6 +12,7 @@ from pipelines import benchmark as benchmarking
 from pipelines import generate as generating
 from pipelines import interpolate as interpolating
 from pipelines.benchmark_scaling import scaling_picture
+from pipelines.precision import PrecisionName
 from pipelines.summary import summary_of
 
 
@@ -25,6 +26,7 @@ def generate(
     max_seconds: float | None = None,
     device: str = "auto",
     engine: Engine = "auto",
+    precision: PrecisionName = "32-true",
     stream: bool = False,
     speaker: str | None = None,
     pitch_shift: float = 0.0,
@@ -43,6 +45,8 @@ def generate(
         engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
             (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
             left out.
+        precision: "32-true", "bf16-mixed" (networks in bfloat16, faster where the processor
+            multiplies in it) or "16-mixed".
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: who speaks, for a model that is told.
         pitch_shift: semitones added to the pitch, for a model that is given it.
@@ -57,6 +61,7 @@ def generate(
         max_seconds=max_seconds,
         device=device,
         engine=engine,
+        precision=precision,
         stream=stream,
         speaker=speaker,
         pitch_shift=pitch_shift,

@@ -1,9 +1,11 @@
-"""Number formats in training."""
+"""Number formats in training and in drawing."""
 
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import torch
 from lightning_fabric.plugins import MixedPrecision, Precision
+from torch import nn
 
 PrecisionName = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -32,3 +34,8 @@ def precision_plugin(name: PrecisionName, device: str) -> Precision:
         return Precision()
     is_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return FullInputs(name if is_cuda else "bf16-mixed", "cuda" if is_cuda else "cpu")
+
+
+def networks_in(name: PrecisionName, model: nn.Module) -> AbstractContextManager[object]:
+    """Have a model's networks computed in a number format for a while; see `precision_plugin`."""
+    return precision_plugin(name, next(model.parameters()).device.type).forward_context()

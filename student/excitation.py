@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import Fold, FrameContext
+from flows.autocast import full_precision
 from student.alignment import aligned_cycles
 from student.filter_head import SourceFilters
 from student.pitch import MeasuredVoice, Pitch, PitchPredictor
@@ -272,7 +273,7 @@ class ExcitedContext(nn.Module):
         if self.voice is None:
             return excited, None
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
-        with torch.autocast(hidden.device.type, enabled=False):
+        with full_precision(hidden):
             dtype = self.join.weight.dtype
             voice, breath, state = self.voice(
                 pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state

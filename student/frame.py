@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from flows.autocast import full_precision
+
 
 def sample_by_sample(
     z: Tensor, loc: Tensor, log_scales: Sequence[Tensor], rotations: Sequence[Tensor]
@@ -31,7 +33,7 @@ def sample_by_sample(
     Returns:
         location of each sample given all before it and its log-scale in nats, shape (B, r, N).
     """
-    with torch.autocast(z.device.type, enabled=False):
+    with full_precision(z):
         scales = [log_scale.mT.exp() for log_scale in log_scales]
         matrix = torch.diag_embed(scales[0])  # (B, N, r, r)
         for rotation, scale in zip(rotations, scales[1:], strict=True):

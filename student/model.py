@@ -17,6 +17,7 @@ from flows import (
     Pretrained,
     unbound_log_scale,
 )
+from flows.autocast import each_in_full_precision
 from flows.config import from_dict
 from flows.density import check_temperature
 from flows.threads import each_on_one_thread
@@ -264,10 +265,9 @@ class Student(Pretrained):
             chunks = each_on_one_thread(chunks)
         hop, renderer = self.config.hop_length, None
         weight = next(self.parameters())
-        dtype = weight.dtype  # of the noise, whatever autocast makes of the frames
+        chunks = each_in_full_precision(chunks, weight)
         per_hop = hop // self.config.samples_per_hidden_frame
         for frames in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
-            frames = frames.to(dtype)
             if renderer is None:
                 renderer = Renderer(
                     self.parts, self.chain_weights, self.transformer, frames, engine

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.autocast import full_precision
+
 BINS_PER_OCTAVE = 32
 NEIGHBOURS = 2
 """Bins on each side of the best one that have a say."""
@@ -56,7 +58,7 @@ class PitchPredictor(nn.Module):
     def forward(self, hidden: Tensor) -> Pitch:
         """Predict from hidden frames (B, channels, L)."""
         # Eight bits of a pitch are half a hertz: a phase that drifts away.
-        with torch.autocast(hidden.device.type, enabled=False):
+        with full_precision(hidden):
             hidden = self.hidden(hidden.to(self.hidden.weight.dtype))
             raw = self.head(F.leaky_relu(hidden, 0.2))
             voicing, scores = raw[:, 0], raw[:, 1:]

@@ -16,7 +16,8 @@ from flows import (
     StandardNormal,
     choose_engine,
 )
-from flows.engines import without
+from flows.autocast import autocast_as_now, full_precision
+from flows.engines import multiplies_in_pairs, without
 from flows.fused import WIDEST, FusedStack
 from flows.threads import pytorch_threads
 from student.config import StudentConfig
@@ -72,6 +73,7 @@ class Renderer:
         engine: Engine,
     ) -> None:
         self._parts = parts
+        self._autocast = autocast_as_now(like)
         self._matrices: list[Tensor] = []
         self._transformer = transformer
         self._past = Past()
@@ -79,7 +81,7 @@ class Renderer:
         self._stacks: list[FusedStack | None] = [None] * len(parts.networks)
         chosen = choose_engine(like, engine)[0]
         if chosen == "compiled":
-            self._chain = CompiledChain(weights, like.shape[0])
+            self._chain = CompiledChain(weights, like.shape[0], multiplies_in_pairs())
             return
         with torch.no_grad():
             self._matrices = [rotation.matrix() for rotation in parts.rotations]
@@ -92,7 +94,8 @@ class Renderer:
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
         """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
-        with pytorch_threads(1) if self._chain is not None else nullcontext():
+        threads = pytorch_threads(1) if self._chain is not None else nullcontext()
+        with threads, full_precision(z):
             return self._render(z, frames)
 
     def _render(self, z: Tensor, frames: Tensor) -> Tensor:
@@ -106,12 +109,12 @@ class Renderer:
                 for k, (network, stack) in enumerate(
                     zip(parts.networks, self._stacks, strict=True)
                 ):
-                    params = network(x, read, past, stack)
+                    with self._autocast:
+                        params = network(x, read, past, stack)
                     shift, log_scale = self._transformer.split(params)
                     x = x * log_scale.exp() + shift
                     for matrix in self._matrices[k : k + 1]:
-                        with torch.autocast(x.device.type, enabled=False):
-                            x = matrix @ x
+                        x = matrix @ x
             x, _ = parts.fold.inverse(x)
             for filter in parts.filters:
                 shift, log_scale = filter.shift_and_log_scale(x, filtering, past)

@@ -26,6 +26,7 @@ from flows import (
     maf,
     rows_in_words,
 )
+from flows.autocast import full_precision
 from flows.config import from_dict
 from flows.density import check_temperature
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
@@ -272,7 +273,8 @@ class Teacher(Pretrained):
             consecutive pieces of the waveforms, shape (B, 1, n) each.
         """
         check_temperature(temperature)
-        frames = self.context(log_mel, log_mel.shape[-1])
+        with full_precision(log_mel):
+            frames = self.context(log_mel, log_mel.shape[-1])
         shape = (log_mel.shape[0], 1, log_mel.shape[-1] * self.config.hop_length)
         like = log_mel.new_empty(shape)
         choice = None

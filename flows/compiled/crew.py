@@ -16,7 +16,7 @@ from flows.compiled.layout import (
     Samples,
     Streams,
     lay_out_frames,
-    lay_out_network,
+    lay_out_loop,
     start_exchange,
     start_streams,
     threads_sharing,
@@ -51,6 +51,7 @@ class Crew:
         block: samples for which older taps are computed at once: a power of two up to
             `LONGEST_BLOCK`; where there are frames, a divisor of their length.
         pool: has `num_groups * parts` threads or more, which nothing else uses.
+        in_pairs: the layers multiply in bfloat16.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Crew:
         parts: int,
         block: int,
         pool: ThreadPoolExecutor,
+        in_pairs: bool = False,
     ) -> None:
         self._wavenet, self._pool = wavenet, pool
-        self._networks = networks = lay_out_network(wavenet, log_scale_floor, parts)
+        self._networks = networks = lay_out_loop(wavenet, log_scale_floor, parts, in_pairs)
         channels, order = wavenet.num_channels, wavenet.config.prediction_order
         bounds = np.linspace(0, num_streams, num_groups + 1).astype(int)
         self._groups: list[tuple[slice, Exchange, list[Streams]]] = []
@@ -78,11 +80,10 @@ class Crew:
 
         That is at a multiple of the block: of a block that has begun, nothing is handed over.
         """
-        width = self._wavenet.config.residual_channels
         for (_, _, states), (_, _, others) in zip(self._groups, other._groups, strict=True):
             for mine in states:
                 theirs = others[0]  # each of them remembers the same
-                mine.rows[:, :width] = theirs.rows[:, :width]
+                mine.past[:] = theirs.past
                 mine.previous[:] = theirs.previous
                 mine.prediction[:] = theirs.prediction
                 mine.recent[:] = theirs.recent
@@ -192,6 +193,7 @@ def hire(
     block: int,
     num_threads: int,
     pool: ThreadPoolExecutor,
+    in_pairs: bool = False,
 ) -> Faster:
     """Put together who draws some streams: a group of them for every thread, or for every two.
 
@@ -203,12 +205,14 @@ def hire(
         block: see `Crew`.
         num_threads: at most.
         pool: has so many threads, which nothing else uses.
+        in_pairs: the layers multiply in bfloat16.
     """
     num_groups = min(num_streams, num_threads)
     parts = threads_sharing(wavenet.config, num_threads // num_groups)
 
     def crew(parts: int) -> Crew:
-        return Crew(wavenet, log_scale_floor, num_streams, num_groups, parts, block, pool)
+        how = (num_groups, parts, block, pool, in_pairs)
+        return Crew(wavenet, log_scale_floor, num_streams, *how)
 
     worth_trying = parts == 2 and num_samples > 4 * TURN
     return Faster(crew(1), crew(2) if worth_trying else None)

@@ -8,16 +8,35 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-WIDE_VECTORS = bool(binding.get_host_cpu_features().get("avx512f", False))
+_FEATURES = binding.get_host_cpu_features()
+WIDE_VECTORS = bool(_FEATURES.get("avx512f", False))
+MULTIPLIES_PAIRS = WIDE_VECTORS and bool(_FEATURES.get("avx512bf16", False))
+"""Whether the processor multiplies pairs of bfloat16 numbers, a pair in each lane of 32 bits."""
+
 LANES = 16 if WIDE_VECTORS else 8
 VECTORS = 4 if WIDE_VECTORS else 2
 """Vectors of a wide panel: with four rows of sums they fill the registers."""
+
+
+class _BFloat16(ir.Type):
+    """A bfloat16 number, which llvmlite does not know."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat16)
 
 
 def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
     """Make the innermost product: rows of x times a panel, some vectors of a matrix's columns.
 
     numba cannot be told in Python to keep sums in registers; these are the instructions for it.
+    Where x and the matrix are integers, each holds a pair of bfloat16 numbers that stand one after
+    the other along the depth of the product.
     """
 
     @intrinsic
@@ -43,8 +62,8 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
             def array(i: int) -> Any:
                 return context.make_array(signature.args[i])(context, builder, arguments[i])
 
-            def vector_at(data: Any, at: Any) -> Any:
-                return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+            def vector_at(data: Any, at: Any, kind: Any) -> Any:
+                return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
             def plus(value: Any, constant: int) -> Any:
                 return builder.add(value, ir.Constant(ir.IntType(64), constant))
@@ -56,16 +75,29 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
                 return found
 
             vector = ir.VectorType(ir.FloatType(), LANES)
-            undefined, zero = ir.Constant(vector, ir.Undefined), ir.Constant(vector, None)
+            zero = ir.Constant(vector, None)
+            in_pairs = w.dtype == types.int32
+            entry = ir.VectorType(ir.IntType(32), LANES) if in_pairs else vector
+            undefined = ir.Constant(entry, ir.Undefined)
             lane_0 = ir.Constant(ir.IntType(32), 0)
             all_lane_0 = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            multiply_add = builder.module.declare_intrinsic(
-                f"llvm.fma.v{LANES}f32", (), ir.FunctionType(vector, [vector] * 3)
-            )
+            pairs = ir.VectorType(_BFloat16(), 2 * LANES)
+            name, kind = f"llvm.fma.v{LANES}f32", ir.FunctionType(vector, [vector] * 3)
+            if in_pairs:
+                name = "llvm.x86.avx512bf16.dpbf16ps.512"
+                kind = ir.FunctionType(vector, [vector, pairs, pairs])
+            instruction = cgutils.get_or_insert_function(builder.module, kind, name)
+
+            def multiply_add(value: Any, column: Any, total: Any) -> Any:
+                if in_pairs:
+                    factors = [builder.bitcast(factor, pairs) for factor in (value, column)]
+                    return builder.call(instruction, [total, *factors])
+                return builder.call(instruction, [value, column, total])
+
             to, source, weights = array(0), array(2), array(4)
             _, out_at, _, x_at, _, w_at, depth, apart = arguments
             targets = [
-                vector_at(to.data, plus(start, v * LANES))
+                vector_at(to.data, plus(start, v * LANES), vector)
                 for start in starts(to, out_at)
                 for v in range(num_vectors)
             ]
@@ -78,7 +110,7 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
                 k = loop.index
                 w_row = builder.add(w_at, builder.mul(k, ir.Constant(k.type, num_vectors * LANES)))
                 columns = [
-                    builder.load(vector_at(weights.data, plus(w_row, v * LANES)), align=4)
+                    builder.load(vector_at(weights.data, plus(w_row, v * LANES), entry), align=4)
                     for v in range(num_vectors)
                 ]
                 for row, start in enumerate(x_starts):
@@ -87,8 +119,7 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
                     value = builder.shuffle_vector(value, undefined, all_lane_0)
                     for v, column in enumerate(columns):
                         total = sums[row * num_vectors + v]
-                        fused = builder.call(multiply_add, [value, column, builder.load(total)])
-                        builder.store(fused, total)
+                        builder.store(multiply_add(value, column, builder.load(total)), total)
             for target, total in zip(targets, sums, strict=True):
                 whole = builder.fadd(builder.load(target, align=4), builder.load(total))
                 whole = builder.select(apart, whole, builder.load(total))
@@ -116,6 +147,38 @@ def bit_cast(from_type: types.Type, to_type: types.Type, to_ir: ir.Type) -> Call
 def _instruction(generator: Callable[..., Any]) -> Callable[..., Any]:
     """Make an intrinsic of its generator, which takes what the intrinsic takes and a context."""
     return intrinsic(generator)
+
+
+@_instruction
+def holds_pairs(typing_context: Any, array: Any) -> Any:
+    """Say whether an array is of pairs of bfloat16 numbers: known when code is compiled."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(ir.IntType(1), int(array.dtype == types.int32))
+
+    return types.boolean(array), generate
+
+
+@_instruction
+def round_vector(typing_context: Any, x: Any, x_at: Any, out: Any, out_at: Any) -> Any:
+    """Round a vector of numbers to pairs of bfloat16, where `out` is of integers; else do nothing.
+
+    A vector begins at an element of each array. A number rounds to the nearest, NaN to NaN.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if out.dtype == types.int32:
+            source, to = (
+                context.make_array(signature.args[i])(context, builder, arguments[i]).data
+                for i in (0, 2)
+            )
+            vector, rounded = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), _BFloat16()))
+            source = builder.bitcast(builder.gep(source, [arguments[1]]), vector.as_pointer())
+            to = builder.bitcast(builder.gep(to, [arguments[3]]), rounded.as_pointer())
+            builder.store(builder.fptrunc(builder.load(source, align=4), rounded), to, align=4)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, out, types.intp), generate
 
 
 @_instruction

@@ -7,9 +7,17 @@ the number of threads. All is compiled into what calls it, because to hand over 
 import numba
 import numpy as np
 
-from flows.compiled.intrinsics import LANES, VECTORS, as_float, as_int, tile_product, whole_vectors
+from flows.compiled.intrinsics import (
+    LANES,
+    VECTORS,
+    as_float,
+    as_int,
+    round_vector,
+    tile_product,
+    whole_vectors,
+)
 
-INTRINSICS = "3c5ffd869512"  # digest, see flows.compiled
+INTRINSICS = "88cdb4f02c64"  # digest, see flows.compiled
 
 # A product may be fused with a sum (one rounding instead of two); no sum is reordered.
 CONTRACT = {"contract"}
@@ -94,6 +102,20 @@ def fill_rows(
     for r in range(row, row + num_rows):
         for j in range(values.size):
             out[r, j] = values[j]
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def round_rows(
+    rows: np.ndarray, row: int, num_rows: int, width: int, out: np.ndarray, out_row: int
+) -> None:  # pragma: no cover
+    """Round consecutive rows to pairs of bfloat16 numbers, if `out` holds pairs; else do nothing.
+
+    Rows are rounded in whole vectors, those of `rows` and of `out` are as long.
+    """
+    for r in range(num_rows):
+        for j in range(0, width, LANES):
+            at = (out_row + r) * out.shape[1] + j // 2
+            round_vector(rows, (row + r) * rows.shape[1] + j, out, at)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flows.compiled.intrinsics import LANES, VECTORS
+from flows.autocast import full_precision
+from flows.compiled.intrinsics import LANES
+from flows.compiled.panels import in_panels, padded_to_vectors, padded_width, whole_panels
 from flows.gated import SQRT_HALF, skip_gain
 from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
 from flows.wavenet_config import WaveNetConfig
@@ -28,10 +30,11 @@ class Network(NamedTuple):
     """What a thread needs of a WaveNet: R residual and S skip channels, N layers, W = S or else R.
 
     Matrices are in panels, (how many, panels, depth, columns); a star marks a width rounded up to
-    whole panels. In a parallel pass a layer's row holds its input and, beside it, the sum of the
-    skips so far, Q = R + S; there are no other skips, V = 0. In a loop over samples a row holds the
-    input alone, Q = R, and skips are summed elsewhere, V = S. All gated units are the thread's own,
-    U = R, or half of them, U = R / 2, where two threads share the network.
+    whole panels. Those of the layers can be in pairs of bfloat16 numbers, of half the depth. In a
+    parallel pass a layer's row holds its input and, beside it, the sum of the skips so far, Q = R +
+    S; there are no other skips, V = 0. In a loop over samples a row holds the input alone, Q = R,
+    and skips are summed elsewhere, V = S. All gated units are the thread's own, U = R, or half of
+    them, U = R / 2, where two threads share the network.
     """
 
     first: np.ndarray  # the network's inputs to R
@@ -52,6 +55,7 @@ class Network(NamedTuple):
     parts: int  # threads that share the network
     part: int  # number of this one
     num_logits: int  # of a mixture's weights, the first parameters; then locations, log-scales
+    residual_channels: int
     skip_channels: int
     skip_gain: float
     error_gain: float
@@ -90,10 +94,12 @@ class Streams(NamedTuple):
     inputs: np.ndarray  # of the network, B rows
     blocks: np.ndarray  # of each layer, the samples its older taps are computed for at once
     rings: np.ndarray  # of each layer, the length in samples of its ring of past rows
-    rows: np.ndarray  # all rings, then the last layer's output; B rows a sample
+    past: np.ndarray  # all rings: `rows` or their pairs; B rows a sample
+    rows: np.ndarray  # inputs, then the last layer's output: of all rings, or of every other layer
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
-    gated: np.ndarray  # a layer's gated units, B rows of R
-    pairs: np.ndarray  # the same, two of them an integer
+    gated: np.ndarray  # a layer's gated units, B rows of R or more
+    units: np.ndarray  # `gated` or its pairs
+    sent: np.ndarray  # `gated`, two of them an integer
     apart: np.ndarray  # a part of a layer's output, B rows
     summed: np.ndarray  # what `hidden` and `head` read, B rows
     hidden: np.ndarray  # B rows
@@ -131,68 +137,91 @@ def threads_sharing(config: WaveNetConfig, num_threads: int) -> int:
     return 2 if num_threads >= 2 and width >= LEAST_SHARED and width % (2 * LANES) == 0 else 1
 
 
-@torch.no_grad()
-def lay_out_network(wavenet: WaveNet, log_scale_floor: float, parts: int = 0) -> list[Network]:
-    """Lay out what `WaveNet.step` multiplies by, weight norm folded, for each thread.
+def lay_out_pass(wavenet: WaveNet, log_scale_floor: float, in_pairs: bool = False) -> Network:
+    """Lay out what a parallel pass multiplies by, weight norm folded.
 
     Args:
         wavenet: the network, in float32 on the CPU.
         log_scale_floor: of the affine transformer.
-        parts: threads that share the network in a loop over samples, 1 or 2; 0 for a parallel pass.
+        in_pairs: the layers' matrices are in pairs of bfloat16 numbers.
     """
+    config = wavenet.config
+    row = config.residual_channels + config.skip_channels
+    return _lay_out(wavenet, log_scale_floor, row, 1, in_pairs)[0]
+
+
+def lay_out_loop(
+    wavenet: WaveNet, log_scale_floor: float, parts: int, in_pairs: bool = False
+) -> list[Network]:
+    """Lay out what a loop over samples multiplies by, weight norm folded, for each thread.
+
+    Args:
+        wavenet: the network, in float32 on the CPU.
+        log_scale_floor: of the affine transformer.
+        parts: threads that share the network, 1 or 2.
+        in_pairs: see `lay_out_pass`.
+    """
+    return _lay_out(wavenet, log_scale_floor, wavenet.config.residual_channels, parts, in_pairs)
+
+
+@torch.no_grad()
+def _lay_out(
+    wavenet: WaveNet, log_scale_floor: float, row: int, parts: int, in_pairs: bool
+) -> list[Network]:
+    """Lay out what `WaveNet.step` multiplies by for rows of so many columns, for each thread."""
     config = wavenet.config
     like = wavenet.input_std.new_zeros(1, wavenet.num_channels, 1)
     context = like.new_zeros(1, wavenet.context_channels, 1) if wavenet.context_channels else None
     state = wavenet.start(like, context)
     width, skips = config.residual_channels, config.skip_channels
-    row = width if parts else width + skips
     row_scale = torch.tensor([SQRT_HALF] * width + [1.0] * skips)
     taps = [layer.gate_weight.unflatten(0, (-1, width)).flip(0) for layer in state.layers]
-    newest = _for_threads(torch.stack([tap[0] for tap in taps]), max(1, parts))
-    older = _for_threads(torch.cat([tap[1:] for tap in taps]), max(1, parts))
+    newest = _for_threads(torch.stack([tap[0] for tap in taps]), parts)
+    older = _for_threads(torch.cat([tap[1:] for tap in taps]), parts)
     out = torch.stack([layer.out_weight for layer in state.layers]) * row_scale
     out_bias = torch.stack([layer.out_bias for layer in state.layers]) * row_scale
-    to_rows, to_skips = in_panels(out[..., :row]), in_panels(out[..., row:])
-    skip_bias = _whole_panels(out_bias[:, row:].sum(0))
+    to_rows, to_skips = in_panels(out[..., :row], in_pairs), in_panels(out[..., row:], in_pairs)
+    skip_bias = whole_panels(out_bias[:, row:].sum(0))
     return [
         Network(
             first=in_panels((state.first[0] / wavenet.input_std).T[None]),
-            first_bias=_whole_panels(F.pad(state.first[1], (0, row - width))),
-            current=in_panels(newest[part]),
-            older=in_panels(older[part]),
+            first_bias=whole_panels(F.pad(state.first[1], (0, row - width))),
+            current=in_panels(newest[part], in_pairs),
+            older=in_panels(older[part], in_pairs),
             out=to_rows,
-            out_bias=_whole_panels(out_bias[:, :row]),
+            out_bias=whole_panels(out_bias[:, :row]),
             skip=to_skips,
             skip_bias=skip_bias,
-            row_scale=_whole_panels(row_scale[:row]),
+            row_scale=whole_panels(row_scale[:row]),
             hidden=in_panels(state.hidden[0].T[None]),
-            hidden_bias=_whole_panels(state.hidden[1]),
+            hidden_bias=whole_panels(state.hidden[1]),
             head=in_panels(state.head[0].T[None]),
-            head_bias=_whole_panels(state.head[1]),
+            head_bias=whole_panels(state.head[1]),
             dilations=np.array(config.dilations),
             is_location=wavenet.is_location[:, 0].numpy(),
-            parts=max(1, parts),
+            parts=parts,
             part=part,
             num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
+            residual_channels=width,
             skip_channels=skips,
             skip_gain=skip_gain(config.num_layers) if skips else 1.0,
             error_gain=ERROR_GAIN,
             log_scale_floor=log_scale_floor,
         )
-        for part in range(max(1, parts))
+        for part in range(parts)
     ]
 
 
 @torch.no_grad()
 def lay_out_context(wavenet: WaveNet) -> ContextWeights:
-    """Lay out what a conditional network multiplies its context by, as `lay_out_network`."""
+    """Lay out what a conditional network multiplies its context by, as `lay_out_pass`."""
     assert wavenet.context is not None
     assert wavenet.frame_params is not None
     biases = wavenet.gate_biases()
     gates = wavenet.context.weight[..., 0].unflatten(0, biases.shape)
     return ContextWeights(
         gates=in_panels(gates.transpose(1, 2)),
-        bias=_whole_panels(biases),
+        bias=whole_panels(biases),
         params=in_panels(FRAME_GAIN * wavenet.frame_params.weight[..., 0].T[None]),
     )
 
@@ -211,7 +240,7 @@ def lay_out_frames(
         length: samples per frame.
         parts: threads that share the network.
     """
-    with torch.autocast("cpu", enabled=False):
+    with full_precision(like):
         gates, offsets = wavenet.project(like, context)
     num_frames, (batch, channels, _) = gates.shape[0], like.shape
     if offsets is None:
@@ -222,7 +251,7 @@ def lay_out_frames(
     offsets, coefficients = offsets.permute(0, 3, 1, 2), coefficients.transpose(1, 2)
     return [
         Frames(
-            gates=_whole_panels(own),
+            gates=whole_panels(own),
             offsets=offsets.contiguous().numpy(),
             coefficients=coefficients.contiguous().numpy(),
             first=first,
@@ -249,10 +278,16 @@ def start_streams(
     blocks = np.minimum(network.dilations, longest_block)
     # A block's oldest inputs are read after its first row has been written: a block more.
     rings = taps * network.dilations + blocks
-    gated = torch.zeros(num_streams, network.out.shape[2]).numpy()
+    in_pairs = network.current.dtype == np.int32
 
-    def rows(count: int, columns: int) -> np.ndarray:
-        return torch.zeros(count * num_streams, columns).numpy()  # begins at a cache line
+    def rows(count: int, columns: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
+        # begins at a cache line
+        return torch.zeros(count * num_streams, columns, dtype=dtype).numpy()
+
+    width = padded_to_vectors(network.residual_channels)
+    gated = rows(1, width)
+    num_rows, row = int(rings.sum()) + 1, network.row_scale.size
+    kept = rows(2 if in_pairs else num_rows, row)
 
     return Streams(
         previous=np.zeros(samples, np.float32),
@@ -261,11 +296,13 @@ def start_streams(
         inputs=rows(1, network.first.shape[2]),
         blocks=blocks,
         rings=rings,
-        rows=rows(rings.sum() + 1, network.row_scale.size),
+        past=rows(num_rows, width // 2, torch.int32) if in_pairs else kept,
+        rows=kept,
         gates=rows(blocks.sum(), padded_width(network.current)),
         gated=gated,
-        pairs=gated.view(np.int64) if network.parts == 2 else np.zeros((0, 0), np.int64),
-        apart=rows(1, network.row_scale.size),
+        units=rows(1, width // 2, torch.int32) if in_pairs else gated,
+        sent=gated.view(np.int64) if network.parts == 2 else np.zeros((0, 0), np.int64),
+        apart=rows(1, row),
         summed=rows(1, network.hidden.shape[2]),
         hidden=rows(1, network.hidden_bias.size),
         params=rows(1, network.head_bias.size),
@@ -274,39 +311,14 @@ def start_streams(
 
 def start_exchange(network: Network, num_streams: int) -> Exchange:
     """Return what passes between the parts of a network before the first sample."""
-    num_layers, _, width, _ = network.out.shape
-    shared = num_streams * num_layers if network.parts == 2 else 0
+    shared = num_streams * network.dilations.size if network.parts == 2 else 0
     return Exchange(
-        units=torch.zeros(2 * shared, width // 4, dtype=torch.int64).numpy(),
+        units=torch.zeros(2 * shared, network.residual_channels // 4, dtype=torch.int64).numpy(),
         skips=torch.zeros(4 * num_streams, network.skip_bias.size).numpy(),
         counters=np.zeros(network.parts * COUNTER_STRIDE, np.int64),
     )
 
 
-def padded_width(weights: np.ndarray) -> int:
-    """Return the columns of matrices in panels, the zeros beyond their width included."""
-    return int(weights.shape[1] * weights.shape[3])
-
-
-def in_panels(matrices: Tensor) -> np.ndarray:
-    """Lay matrices (N, depth, width) out as (N, panels, depth, columns), zeros beyond the width."""
-    columns = _columns(matrices.shape[2])
-    padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))
-    return padded.transpose(1, 2).contiguous().numpy()
-
-
 def _for_threads(gates: Tensor, parts: int) -> Tensor:
     """Cut (..., 2R), tanh's gates and then the sigmoid's, into each thread's, (parts, ..., 2U)."""
     return gates.unflatten(-1, (2, parts, -1)).movedim(-2, 0).flatten(-2)
-
-
-def _whole_panels(rows: Tensor) -> np.ndarray:
-    """Lengthen rows (..., N) by zeros to whole panels."""
-    width = rows.shape[-1]
-    return F.pad(rows, (0, -width % _columns(width))).contiguous().numpy()
-
-
-def _columns(width: int) -> int:
-    """Choose the columns of a matrix's panels: the widest that leave little space unused."""
-    wide = VECTORS * LANES
-    return next(columns for columns in (wide, wide // 2, LANES) if -width % columns < LANES)

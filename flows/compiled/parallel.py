@@ -3,6 +3,9 @@
 Time runs along the rows, so that a tap of a dilated convolution is a matrix product with rows some
 way up. Each layer keeps its past inputs in a ring; a chunk is small enough for what a layer reads
 and writes to stay in the cache.
+
+Where the layers' matrices are in pairs of bfloat16 numbers, what they are multiplied by is rounded
+to pairs, too: the rings hold these. All sums, and what passes from layer to layer, are in float32.
 """
 
 from typing import NamedTuple
@@ -17,11 +20,13 @@ from flows.compiled.kernels import (
     gated_units,
     multiply_add,
     rectify_rows,
+    round_rows,
     shift_and_scale,
 )
-from flows.compiled.layout import ContextWeights, Network, padded_width
+from flows.compiled.layout import ContextWeights, Network
+from flows.compiled.panels import padded_to_vectors, padded_width
 
-KERNELS = "30c6425423cd"  # digest, see flows.compiled
+KERNELS = "7bf0ac7ca6b1"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):
@@ -32,10 +37,14 @@ class Segment(NamedTuple):
     previous: np.ndarray  # the last sample of the chunk before, (B, C)
     starts: np.ndarray  # of each layer, the first row of its ring
     lengths: np.ndarray  # of each layer, the rows of its ring: whole chunks
-    rows: np.ndarray  # past inputs and sums of skips, (B, rows, (R + S)*)
+    rings: np.ndarray  # past inputs: (B, ring rows, ..), `rows` or their pairs
+    row_starts: np.ndarray  # of each layer, its first of `rows`: of the ring's, or a chunk's
+    row_lengths: np.ndarray  # of each layer, how many there are
+    rows: np.ndarray  # inputs and sums of skips, (B, rows, (R + S)*)
     framed: np.ndarray  # space to work in, (chunk, (2R)*)
     gates: np.ndarray  # the same
-    gated: np.ndarray  # (chunk, R)
+    gated: np.ndarray  # (chunk, R or more)
+    units: np.ndarray  # `gated` or its pairs
 
 
 def start_segment(
@@ -53,19 +62,34 @@ def start_segment(
     """
     taps = network.older.shape[0] // network.dilations.size
     past = taps * network.dilations[first:stop]
-    lengths = (-(-past // chunk) + 1) * chunk
-    width, depth = network.out_bias.shape[1], network.current.shape[2]
+    row_lengths = lengths = (-(-past // chunk) + 1) * chunk
+    row_starts = starts = np.cumsum(lengths) - lengths
+    width = network.out_bias.shape[1]
     gates = (chunk, padded_width(network.current))
+    gated = np.zeros((chunk, padded_to_vectors(network.residual_channels)), np.float32)
+    in_pairs = network.current.dtype == np.int32
+    if in_pairs:  # one chunk of rows is read while the next layer's is written
+        row_lengths = np.full_like(lengths, chunk)
+        row_starts = chunk * (np.arange(stop - first) % 2)
+    num_rows = int((row_starts + row_lengths).max())
+    rows = np.zeros((num_streams, num_rows, width), np.float32)
+    rings = rows
+    if in_pairs:
+        rings = np.zeros((num_streams, lengths.sum(), gated.shape[1] // 2), np.int32)
     return Segment(
         first=first,
         stop=stop,
         previous=np.zeros((num_streams, num_channels), np.float32),
-        starts=np.cumsum(lengths) - lengths,
+        starts=starts,
         lengths=lengths,
-        rows=np.zeros((num_streams, lengths.sum(), width), np.float32),
+        rings=rings,
+        row_starts=row_starts,
+        row_lengths=row_lengths,
+        rows=rows,
         framed=np.empty(gates, np.float32),
         gates=np.empty(gates, np.float32),
-        gated=np.empty((chunk, depth), np.float32),
+        gated=gated,
+        units=np.zeros((chunk, gated.shape[1] // 2), np.int32) if in_pairs else gated,
     )
 
 
@@ -100,8 +124,8 @@ def _leave(
 ) -> None:  # pragma: no cover
     """Shift and scale the samples x (T, C) by what the head reads from the last rows, then mix."""
     num_samples, channels = h.shape[0], x.shape[1]
-    width, depth = network.hidden.shape[2], network.current.shape[2]
-    first = depth if network.skip_channels else 0
+    width = network.hidden.shape[2]
+    first = network.residual_channels if network.skip_channels else 0
     summed = np.empty((num_samples, width), np.float32)
     hidden = np.empty((num_samples, network.hidden_bias.size), np.float32)
     params = np.empty((num_samples, network.head_bias.size), np.float32)
@@ -156,18 +180,21 @@ def run_segment(
     """
     network, weights, segment = borrow(network), borrow(weights), borrow(segment)
     num_streams, num_samples, _ = h.shape
-    depth, taps = network.current.shape[2], network.older.shape[0] // network.dilations.size
+    width, taps = network.residual_channels, network.older.shape[0] // network.dilations.size
+    starts, lengths = segment.row_starts, segment.row_lengths
     first_frame = start // span
     num_frames = (start + num_samples - 1) // span - first_frame + 1
     for b in range(num_streams):
-        rows, here = segment.rows[b], segment.starts[0] + time % segment.lengths[0]
+        rows, ring, here = segment.rows[b], segment.rings[b], starts[0] + time % lengths[0]
         if segment.first == 0:
             _enter(network, segment, b, x[b], start, num_samples, rows, here)
         else:
             rows[here : here + num_samples] = h[b]
         for layer in range(segment.first, segment.stop):
-            ring = segment.starts[layer - segment.first]
+            first_row = segment.starts[layer - segment.first]
             length = segment.lengths[layer - segment.first]
+            now = first_row + time % length
+            round_rows(rows, here, num_samples, width, ring, now)
             fill_rows(segment.framed, 0, num_frames, weights.bias[layer])
             multiply_add(
                 segment.framed, 0, context[b], first_frame, num_frames, weights.gates, layer
@@ -181,21 +208,21 @@ def run_segment(
                 before_end = min(num_samples, length - past)
                 which = layer * taps + tap
                 older = network.older
-                multiply_add(segment.gates, 0, rows, ring + past, before_end, older, which)
+                multiply_add(segment.gates, 0, ring, first_row + past, before_end, older, which)
                 rest = num_samples - before_end
-                multiply_add(segment.gates, before_end, rows, ring, rest, older, which)
-            multiply_add(segment.gates, 0, rows, here, num_samples, network.current, layer)
+                multiply_add(segment.gates, before_end, ring, first_row, rest, older, which)
+            multiply_add(segment.gates, 0, ring, now, num_samples, network.current, layer)
             out, there = h[b], 0
             if layer + 1 < segment.stop:
                 following = layer + 1 - segment.first
-                out = rows
-                there = segment.starts[following] + time % segment.lengths[following]
+                out, there = rows, starts[following] + time % lengths[following]
             for t in range(num_samples):
-                gated_units(segment.gates, t, depth, segment.gated[t])
+                gated_units(segment.gates, t, width, segment.gated[t])
                 for j in range(network.row_scale.size):
                     kept = network.row_scale[j] * rows[here + t, j]
                     out[there + t, j] = kept + network.out_bias[layer, j]
-            multiply_add(out, there, segment.gated, 0, num_samples, network.out, layer)
+            round_rows(segment.gated, 0, num_samples, width, segment.units, 0)
+            multiply_add(out, there, segment.units, 0, num_samples, network.out, layer)
             here = there
         if segment.stop == network.dilations.size:
             _leave(network, weights, mixing, context[b], span, h[b], x[b], start)

@@ -11,6 +11,9 @@ units. Meanwhile it computes what its own units contribute.
 
 The order of every sum is fixed: a stream's samples depend neither on the streams beside it nor on
 the number of threads. What goes over the gated units is summed over each half of them by itself.
+
+Where the layers' matrices are in pairs of bfloat16 numbers, a layer's input and its gated units are
+rounded to pairs, too; the rings hold these. All sums are in float32.
 """
 
 import numba
@@ -23,7 +26,7 @@ from flows.compiled.exchange import (
     wait_for_skips,
     wait_for_units,
 )
-from flows.compiled.intrinsics import borrow, whole_vectors
+from flows.compiled.intrinsics import borrow, holds_pairs, whole_vectors
 from flows.compiled.kernels import (
     CONTRACT,
     bounded_log_scale,
@@ -32,11 +35,12 @@ from flows.compiled.kernels import (
     multiply_add,
     multiply_add_some,
     rectify_rows,
+    round_rows,
 )
 from flows.compiled.layout import Exchange, Frames, Network, Samples, Streams
 
-EXCHANGE = "0e8b6426e9b9"  # digests, see flows.compiled
-KERNELS = "30c6425423cd"
+EXCHANGE = "1aa3704693f6"  # digests, see flows.compiled
+KERNELS = "7bf0ac7ca6b1"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -82,7 +86,7 @@ def _start_block(
     for tap in range(taps):
         past = (time - (tap + 1) * network.dilations[layer]) % streams.rings[layer]
         row, which = ring + past * num_streams, layer * taps + tap
-        multiply_add(gates, gate, streams.rows, row, num_streams * block, network.older, which)
+        multiply_add(gates, gate, streams.past, row, num_streams * block, network.older, which)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -96,10 +100,10 @@ def _add_half(
     apart: bool,
 ) -> None:  # pragma: no cover
     """Add half of a layer's gated units, times its weights, to rows of `out`."""
-    num_streams, width = streams.gated.shape
-    middle = (width + 1) // 2
-    first, stop = half * middle, middle + half * (width - middle)
-    multiply_add_some(out, row, streams.gated, 0, num_streams, weights, layer, first, stop, apart)
+    num_streams, depth = streams.units.shape[0], weights.shape[2]
+    middle = (depth + 1) // 2
+    first, stop = half * middle, middle + half * (depth - middle)
+    multiply_add_some(out, row, streams.units, 0, num_streams, weights, layer, first, stop, apart)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -146,21 +150,24 @@ def _layers(
     time: int,
     frame: int,
     here: int,
+    row: int,
 ) -> int:  # pragma: no cover
-    """Take a sample of every stream through all layers, from row `here`; return the last's row.
+    """Take a sample of every stream through all layers; return the row of the last's output.
 
-    Rows run over streams, then over time. The last is not computed where nothing reads it.
+    The first layer's input is row `row` of `rows`, and will be row `here` of the past. Rows run
+    over streams, then over time. The last output is not computed where nothing reads it.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     rows, gates, gated = streams.rows, streams.gates, streams.gated
     part = network.part if parts == 2 else 0
-    units = gated.shape[1] // parts
+    width, units = network.residual_channels, network.residual_channels // parts
     ring = gate = 0  # first rows of a layer
     for layer in range(num_layers):
         block = streams.blocks[layer]
         place = time & (block - 1)  # the remainder: blocks are powers of two
         if parts == 2:
             claim_units(network, streams, exchange, layer)
+        round_rows(rows, row, num_streams, width, streams.past, here)
         if place == 0:
             _start_block(network, streams, frames, time, frame, layer, ring, gate)
         now = gate + place * num_streams
@@ -169,36 +176,39 @@ def _layers(
         following = ring
         if layer + 1 < num_layers:
             following += time % streams.rings[layer + 1] * num_streams
-        multiply_add(gates, now, rows, here, num_streams, network.current, layer)
+        out_row = num_streams - row if holds_pairs(streams.past) else following
+        multiply_add(gates, now, streams.past, here, num_streams, network.current, layer)
         for b in range(num_streams):
             gated_units(gates, now + b, units, gated[b, part * units : (part + 1) * units])
         if parts == 2:
             send_units(network, streams, exchange, layer, time)
+        round_rows(gated, 0, num_streams, width, streams.units, 0)
         for b in range(num_streams):
             for j in range(rows.shape[1]):
-                kept = network.row_scale[j] * rows[here + b, j]
-                rows[following + b, j] = kept + network.out_bias[layer, j]
+                kept = network.row_scale[j] * rows[row + b, j]
+                rows[out_row + b, j] = kept + network.out_bias[layer, j]
         is_read = layer + 1 < num_layers or network.skip_channels == 0
         if parts == 1:
             if is_read:
-                _add_half(network.out, streams, 0, rows, following, layer, False)
-                _add_half(network.out, streams, 1, rows, following, layer, True)
+                _add_half(network.out, streams, 0, rows, out_row, layer, False)
+                _add_half(network.out, streams, 1, rows, out_row, layer, True)
             for half in range(2):
                 skip_row = _skip_row(streams, time, half)
                 _add_half(network.skip, streams, half, exchange.skips, skip_row, layer, False)
         else:
             if is_read:
-                _begin_output(network, streams, part, following, layer)
+                _begin_output(network, streams, part, out_row, layer)
             skip_row = _skip_row(streams, time, part)
             _add_half(network.skip, streams, part, exchange.skips, skip_row, layer, False)
             wait_for_units(network, streams, exchange, layer, time)
+            round_rows(gated, 0, num_streams, width, streams.units, 0)
             if is_read:
-                _finish_output(network, streams, part, following, layer)
-        here = following
+                _finish_output(network, streams, part, out_row, layer)
+        here, row = following, out_row
     if parts == 2:
         publish_skips(exchange, part, time + 1)
         wait_for_skips(exchange, part, time + 1)
-    return here
+    return row
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -217,12 +227,12 @@ def _start_skips(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _sum_up(
-    network: Network, streams: Streams, exchange: Exchange, time: int, here: int
+    network: Network, streams: Streams, exchange: Exchange, time: int, last_row: int
 ) -> None:  # pragma: no cover
     """Write what the hidden layer reads: the sum of the skips or, without any, the last row."""
     summed, gain = streams.summed, np.float32(network.skip_gain)
     if network.skip_channels == 0:
-        rectify_rows(streams.rows, here, 0, gain, summed)
+        rectify_rows(streams.rows, last_row, 0, gain, summed)
     else:
         num_streams, width = summed.shape
         row, skips = _skip_row(streams, time, 0), exchange.skips
@@ -305,14 +315,15 @@ def advance(
         frame = time // frames.length - frames.first
         _read(streams, frames, frame, error_gain)
         here = time % streams.rings[0] * num_streams
-        fill_rows(rows, here, num_streams, network.first_bias)
-        multiply_add(rows, here, streams.inputs, 0, num_streams, network.first, 0)
+        row = 0 if holds_pairs(streams.past) else here
+        fill_rows(rows, row, num_streams, network.first_bias)
+        multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
         _start_skips(network, streams, exchange, time)
         if network.parts == 2:  # compiled twice, for each number by itself
-            here = _layers(network, streams, exchange, frames, 2, time, frame, here)
+            row = _layers(network, streams, exchange, frames, 2, time, frame, here, row)
         else:
-            here = _layers(network, streams, exchange, frames, 1, time, frame, here)
-        _sum_up(network, streams, exchange, time, here)
+            row = _layers(network, streams, exchange, frames, 1, time, frame, here, row)
+        _sum_up(network, streams, exchange, time, row)
         fill_rows(hidden, 0, num_streams, network.hidden_bias)
         multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
         rectify_rows(hidden, 0, 0, np.float32(1.0), summed)

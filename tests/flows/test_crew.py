@@ -54,7 +54,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def hire(flow: Autoregressive, groups: int, parts: int, pool: ThreadPoolExecutor) -> Crew:
+def hire(
+    flow: Autoregressive, groups: int, parts: int, pool: ThreadPoolExecutor, in_pairs: bool = False
+) -> Crew:
     assert isinstance(flow.conditioner, WaveNet)
     assert isinstance(flow.transformer, Affine | MixtureCdf)
     return Crew(
@@ -65,6 +67,7 @@ def hire(flow: Autoregressive, groups: int, parts: int, pool: ThreadPoolExecutor
         parts,
         math.gcd(SPAN, 8),
         pool,
+        in_pairs,
     )
 
 

@@ -21,13 +21,13 @@ from flows import (
     draw_chunks,
     maf,
 )
-from flows.compiled import exchange, intrinsics, kernels, parallel, sequential
+from flows.compiled import exchange, intrinsics, kernels, parallel, peak, sequential
 from flows.compiled.intrinsics import LANES, VECTORS
 from flows.compiled.kernels import gated_units, multiply_add
 from flows.compiled.layout import (
     Samples,
     lay_out_frames,
-    lay_out_network,
+    lay_out_loop,
     start_exchange,
     start_streams,
 )
@@ -99,6 +99,7 @@ NETS = {
         (sequential, "EXCHANGE", exchange),
         (sequential, "KERNELS", kernels),
         (parallel, "KERNELS", kernels),
+        (peak, "KERNELS", kernels),
     ],
 )
 def test_compiled_code_is_compiled_again_when_what_it_calls_changes(
@@ -151,7 +152,7 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
     with torch.no_grad():
         params = wavenet.double()(x.double(), context.double())
         shift, log_scale = flow.transformer.split(params)
-        [network] = lay_out_network(wavenet.float(), flow.transformer.log_scale_floor, 1)
+        [network] = lay_out_loop(wavenet.float(), flow.transformer.log_scale_floor, 1)
         [frames] = lay_out_frames(wavenet, x, context, 0, net.length)
     order = net.config.prediction_order
     for noise, expected in ((0.0, shift), (1.0, shift + log_scale.exp())):
@@ -170,7 +171,7 @@ def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(nam
 def test_a_stream_does_not_depend_on_the_streams_beside_it(net: Net) -> None:
     flow, noise, context, choice = net.make()
     with torch.no_grad():
-        [network] = lay_out_network(flow.conditioner, flow.transformer.log_scale_floor, 1)
+        [network] = lay_out_loop(flow.conditioner, flow.transformer.log_scale_floor, 1)
         [frames] = lay_out_frames(flow.conditioner, noise, context, 0, net.length)
     order = net.config.prediction_order
     block = 8 if net.length % 8 == 0 else 1

@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from data import read_waveform, synthesise
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from pipelines.cli import main
 from pipelines.generate import InputError, generate
 from student import Student
@@ -82,6 +83,21 @@ def test_the_teacher_generates_through_the_same_command(
     source = sorted(speech.glob("*.wav"))[0]
     (item,) = generate(trained / "teacher", source, tmp_path, device="cpu", max_seconds=0.05)
     assert item.seconds == pytest.approx(0.048)
+
+
+def test_networks_in_bfloat16_draw_nearly_the_same(
+    trained: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = {}
+    for precision in ("32-true", "bf16-mixed"):
+        out = tmp_path / precision
+        written = generate(trained / "student", speech, out, device="cpu", precision=precision)
+        drawn[precision] = read_waveform(written[0].path, 16000)
+        assert ("bfloat16" in capsys.readouterr().out) == (
+            MULTIPLIES_PAIRS and precision == "bf16-mixed"
+        )
+    error = np.abs(drawn["bf16-mixed"] - drawn["32-true"]).max()
+    assert error < 2**-9 * np.abs(drawn["32-true"]).max() + 2**-15
 
 
 def test_bad_inputs_are_named(trained: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from data import FeatureMismatch, Manifest, MelConfig
 from flows import fold_weight_norm
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from pipelines import model_commands
 from pipelines.baselines import frame_energy_nll, oracle_lpc_nll
 from pipelines.benchmark import BenchmarkError, benchmark, benchmark_table
@@ -115,8 +116,12 @@ def test_benchmark_times_every_system(trained: Path) -> None:
         assert row["real_time_factor"] == pytest.approx(rate / result["sample_rate"])
         if row["mflop_per_sample"] is not None:
             assert row["gflops"] == pytest.approx(rate * row["mflop_per_sample"] / 1e3)
-            peak = result["peak_gflops"][str(row["threads"])]
+            peak = result["peak_gflops"][row["precision"]][str(row["threads"])]
             assert row["share_of_peak"] == pytest.approx(row["gflops"] / peak)
+    in_bfloat16 = [name for name, row in rows.items() if row["precision"] == "bfloat16"]
+    # One stream of the teacher, a batch, and the student.
+    assert len(in_bfloat16) == 3 * MULTIPLIES_PAIRS
+    assert all(name.endswith(", bfloat16") for name in in_bfloat16)
     assert rows["teacher, cached"]["times_teacher_cached"] == 1
     assert rows["teacher, naive"]["times_teacher_cached"] < 1
     assert rows["student"]["times_teacher_cached"] > 1

@@ -10,10 +10,20 @@ import torch
 from torch import Tensor
 
 from flows import CompiledChain, Engine, EngineError, fold_weight_norm
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from flows.threads import pytorch_threads
 from student import Student, StudentConfig
 from student.rendering import FRAMES_AT_ONCE
-from tests.models import FILTERED_STUDENT, FRAME_STUDENT, HOP, MELS, STUDENT, make_mel, make_student
+from tests.models import (
+    FILTERED_STUDENT,
+    FRAME_STUDENT,
+    HOP,
+    MELS,
+    STUDENT,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+)
 
 FRAMES = 31
 CONFIGS = {
@@ -85,6 +95,44 @@ def test_compiled_sample_is_that_of_the_float64_flow(config: StudentConfig) -> N
     reference = student.double()(torch.cat(z, -1).double(), mel).waveform
     assert 0.01 < float(reference.detach().std()) < 100
     torch.testing.assert_close(compiled.double(), reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 3], indirect=True)
+def test_layers_in_bfloat16_draw_nearly_the_same(config: StudentConfig, threads: int) -> None:
+    student, mel = make_student(config=config).float(), make_mel(3, FRAMES).float()
+    exact = student.sample(mel, generator=seeded(), engine="compiled")
+    with torch.autocast("cpu", torch.bfloat16):
+        whole = student.sample(mel, generator=seeded(), engine="compiled")
+        streamed = list(student.stream(pieces(mel, [2, 1, 7]), generator=seeded()))
+        by_pytorch = student.sample(mel, generator=seeded(), engine="torch")
+    assert whole.dtype == torch.float32
+    assert torch.equal(whole, exact) != MULTIPLIES_PAIRS
+    error, other, joined = (
+        float((x - exact).square().mean().sqrt() / exact.std())
+        for x in (whole, by_pytorch, torch.cat(streamed, -1))
+    )
+    assert error < 2**-9
+    assert error < other  # sums, and what passes from layer to layer, are not rounded
+    assert joined < 2**-9
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_runs_once_a_frame_is_not_rounded(engine: str) -> None:
+    student, mel = make_student(config=VOICED_STUDENT).float(), make_mel(1, 5).float()
+    found: list[torch.dtype] = []
+    at_frame_rate = [student.context, *student.parts.voices]
+    handles = [
+        layer.register_forward_hook(lambda module, inputs, out: found.append(out.dtype))
+        for part in at_frame_rate
+        for layer in part.modules()
+        if isinstance(layer, torch.nn.Conv1d)
+    ]
+    with torch.autocast("cpu", torch.bfloat16):
+        student.sample(mel, engine=engine)
+        list(student.stream(mel.split(1, -1), engine=engine))
+    assert len(handles) > 2
+    assert len(found) > len(handles)
+    assert set(found) == {torch.float32}
 
 
 def test_more_frames_than_are_computed_at_once() -> None:

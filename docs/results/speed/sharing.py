@@ -6,6 +6,7 @@ Ways are interleaved; weights are random. `--busy 1` has another program take a 
 """
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 import torch
 
 from flows import WaveNetConfig, fold_weight_norm
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from teacher import Teacher, TeacherConfig
 
 RATE, HOP = 16_000, 256
@@ -51,26 +53,29 @@ def main() -> None:
 
 def measure(teachers: dict[int, Teacher], frames: torch.Tensor, rounds: int) -> None:
     """Draw by turns, and print the rates."""
-    rates: dict[tuple[int, int], list[float]] = {}
+    rates: dict[tuple[int, bool, int], list[float]] = {}
+    precisions = (False, True)[: 1 + MULTIPLIES_PAIRS]
     for turn in range(rounds + 1):  # the first warms up
         for width, teacher in teachers.items():
-            for threads in (1, 2):
+            for rounded, threads in itertools.product(precisions, (1, 2)):
                 torch.set_num_threads(threads)
                 generator = torch.Generator().manual_seed(turn)
                 start = time.perf_counter()
-                drawn = teacher.sample(frames, generator=generator, engine="compiled")
-                seconds = time.perf_counter() - start
+                with torch.autocast("cpu", torch.bfloat16, rounded):
+                    drawn = teacher.sample(frames, generator=generator, engine="compiled")
+                rate = drawn.shape[-1] / (time.perf_counter() - start)
                 if turn:
-                    rates.setdefault((width, threads), []).append(drawn.shape[-1] / seconds)
-    print("| channels | layers | 1 thread, samples/s | 2 threads, samples/s | ratio |")
-    print("|---:|---:|---:|---:|---:|")
-    for width in teachers:
-        one, two = rates[width, 1], rates[width, 2]
+                    rates.setdefault((width, rounded, threads), []).append(rate)
+    print("| channels | layers | precision | 1 thread, samples/s | 2 threads, samples/s | ratio |")
+    print("|---:|---:|---|---:|---:|---:|")
+    for width, rounded in itertools.product(teachers, precisions):
+        one, two = rates[width, rounded, 1], rates[width, rounded, 2]
         ratio = statistics.median(b / a for a, b in zip(one, two, strict=True))
         cells = [
             f"{statistics.median(r):,.0f} ({min(r):,.0f} to {max(r):,.0f})" for r in (one, two)
         ]
-        print(f"| {width} | {SIZES[width]} | {cells[0]} | {cells[1]} | {ratio:.2f} |")
+        name = "bfloat16" if rounded else "float32"
+        print(f"| {width} | {SIZES[width]} | {name} | {cells[0]} | {cells[1]} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

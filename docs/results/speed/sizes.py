@@ -3,7 +3,8 @@
 Run from the repository: python docs/results/speed/sizes.py [--rounds 5]
 
 Processor time does not count the waiting for a core that other programs hold: it compares on a busy
-machine, too. Weights are random.
+machine, too. Weights are random. A share of the peak is of the best matrix product that was found
+in that precision, `pipelines.peak`.
 
 One stream of the teacher reads its weights for every sample, more than a core's own caches hold:
 how fast this core reads an array of that size bounds its rate, and is measured in the same rounds.
@@ -21,15 +22,17 @@ import torch
 
 from flows import WaveNetConfig, fold_weight_norm
 from flows.compiled.crew import LONGEST_BLOCK
-from flows.compiled.layout import Network, lay_out_network
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
+from flows.compiled.layout import Network, lay_out_loop
+from pipelines.benchmark_systems import DTYPES, System, in_bfloat16
 from pipelines.flops import student_flops, teacher_flops
+from pipelines.peak import peak_gflops
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
 HOP = 256
 TEACHER = TeacherConfig(wavenet=WaveNetConfig(num_layers=24, layers_per_cycle=12))
 STUDENT = StudentConfig(flow_layers=(10,) * 6)
-PEAK = 1024
 READS = 500
 
 
@@ -63,54 +66,71 @@ def main() -> None:
     teacher, student = Teacher(TEACHER).eval(), Student(STUDENT).eval()
     fold_weight_norm(teacher)
     fold_weight_norm(student)
-    a, b = torch.randn(PEAK, PEAK), torch.randn(PEAK, PEAK)
-    num_bytes = weights_read(*lay_out_network(teacher.wavenet, TEACHER.log_scale_floor, 1))
-    weights = np.ones(num_bytes // 4, np.float32)
-    ways: dict[str, tuple[Callable[[], object], int, float]] = {
-        "matrix product of 1024": (lambda: a @ b, 1, 2 * PEAK**3),
-        "reading the weights": (lambda: read(weights, READS), READS, 0.0),
-    }
-    flops = teacher_flops(teacher)
+    systems: list[System] = []
     for name, streams, frames, engine in (
         ("teacher, PyTorch step", 1, 1, "torch"),
         ("teacher, compiled", 1, 128, "compiled"),
         ("teacher, compiled, 16 streams", 16, 8, "compiled"),
     ):
-        mel = torch.randn(streams, 80, frames)
-        draw = partial(teacher.sample, mel, engine=engine)
-        ways[name] = (draw, streams * frames * HOP, flops)
-    mel, flops = torch.randn(1, 80, 64), student_flops(STUDENT)
+        draw = partial(teacher.sample, torch.randn(streams, 80, frames), engine=engine)
+        samples, flops = streams * frames * HOP, teacher_flops(teacher)
+        systems.append(System(name=name, draw=draw, num_samples=samples, threads=1, flops=flops))
+    mel, samples, flops = torch.randn(1, 80, 64), 64 * HOP, student_flops(STUDENT)
     for name, engine in (("student, PyTorch", "torch"), ("student, compiled", "compiled")):
-        ways[name] = (partial(student.sample, mel, engine=engine), 64 * HOP, flops)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for draw, _, _ in ways.values():
-        draw()
+        draw = partial(student.sample, mel, engine=engine)
+        systems.append(System(name=name, draw=draw, num_samples=samples, threads=1, flops=flops))
+    precisions = list(DTYPES)[: 1 + MULTIPLIES_PAIRS]
+    if MULTIPLIES_PAIRS:
+        systems += [in_bfloat16(system) for system in systems if "PyTorch step" not in system.name]
+    num_bytes = {
+        name: weights_read(
+            *lay_out_loop(teacher.wavenet, TEACHER.log_scale_floor, 1, name == "bfloat16")
+        )
+        for name in precisions
+    }
+    arrays = {name: np.ones(size // 4, np.float32) for name, size in num_bytes.items()}
+    times: dict[str, list[float]] = {system.name: [] for system in systems}
+    peaks: dict[str, list[float]] = {name: [] for name in precisions}
+    reads: dict[str, list[float]] = {name: [] for name in precisions}
+    for system in systems:
+        system.prepare()
     for _ in range(options.rounds):
-        for name, (draw, _, _) in ways.items():
-            start = time.process_time()
-            draw()
-            times[name].append(time.process_time() - start)
-    peak = 2 * PEAK**3 / statistics.median(times["matrix product of 1024"])
-    print(f"matrix products: {peak / 1e9:.0f} GFLOP/s; torch {torch.__version__}\n")
+        for name in precisions:
+            peaks[name].append(peak_gflops(1, torch.device("cpu"), DTYPES[name]))
+            reads[name].append(READS / seconds_of(partial(read, arrays[name], READS)))
+        for system in systems:
+            times[system.name].append(seconds_of(system.draw))
+    peak = {name: statistics.median(found) for name, found in peaks.items()}
+    said = ", ".join(f"{rate:.0f} in {name}" for name, rate in peak.items())
+    print(f"matrix products, GFLOP/s: {said}; torch {torch.__version__}\n")
     print("| system | samples per processor second | range | MFLOP/sample | share of peak |")
     print("|---|---:|---:|---:|---:|")
-    for name, (_, samples, cost) in list(ways.items())[2:]:
-        rates = sorted(samples / seconds for seconds in times[name])
-        rate = statistics.median(rates)
+    median = {}
+    for system in systems:
+        rates = sorted(system.num_samples / seconds for seconds in times[system.name])
+        rate = median[system.name] = statistics.median(rates)
+        share = rate * system.flops / peak[system.precision] / 1e9
         print(
-            f"| {name} | {rate:,.0f} | {rates[0]:,.0f} to {rates[-1]:,.0f} | {cost / 1e6:.3g} | "
-            f"{rate * cost / peak:.0%} |",
+            f"| {system.name} | {rate:,.0f} | {rates[0]:,.0f} to {rates[-1]:,.0f} | "
+            f"{system.flops / 1e6:.3g} | {share:.0%} |",
             flush=True,
         )
-    limit = READS / statistics.median(times["reading the weights"])
-    _, samples, _ = ways["teacher, compiled"]
-    rate = samples / statistics.median(times["teacher, compiled"])
-    speed = limit * num_bytes / 1e9
-    print(
-        f"\nOne stream of the teacher reads {num_bytes / 1e6:.2f} MB of weights a sample; this "
-        f"core reads an array of that size at {speed:.0f} GB/s, {limit:,.0f} times a second: the "
-        f"stream draws {rate / limit:.0%} of that."
-    )
+    for name, size in num_bytes.items():
+        limit = statistics.median(reads[name])
+        rate = median["teacher, compiled" + ", bfloat16" * (name == "bfloat16")]
+        print(
+            f"\nOne stream of the teacher reads {size / 1e6:.2f} MB of weights a sample in {name}; "
+            f"this core reads an array of that size at {limit * size / 1e9:.0f} GB/s, {limit:,.0f} "
+            f"times a second: the stream draws {rate / limit:.0%} of that, and "
+            f"{rate / median['teacher, PyTorch step']:.0f} times what PyTorch's step does."
+        )
+
+
+def seconds_of(draw: Callable[[], object]) -> float:
+    """Return the processor time of a call."""
+    start = time.process_time()
+    draw()
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

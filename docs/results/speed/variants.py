@@ -58,6 +58,10 @@ def variants(student: Student, z: Tensor, frames: Tensor) -> dict[str, Callable[
             for n in (16, 128)
         },
         **{f"compiled, {n} frames at a time": streamed(n, "compiled") for n in (1, 16, 64)},
+        **{
+            f"compiled, bfloat16, {n} frames at a time": streamed(n, "compiled", True)
+            for n in (1, 16, 64)
+        },
     }
 
 
