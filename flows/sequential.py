@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from flows.autocast import each_in_full_precision
 from flows.autoregressive import Autoregressive
 from flows.cached import cached_chunks
 from flows.compiled.crew import LONGEST_BLOCK, Chunk, hire
@@ -80,7 +81,9 @@ def draw_chunks(
     else:
         ways = {"graph": graph_chunks, "persistent": persistent_chunks}
         draw = ways.get(chosen, cached_chunks)
-        yield from draw(wavenet, transformer, noise, context, choice, chunk)
+        chunks = draw(wavenet, transformer, noise, context, choice, chunk)
+        # A step gains nothing by rounding, which would reach its parameters.
+        yield from each_in_full_precision(chunks, noise)
 
 
 @torch.no_grad()

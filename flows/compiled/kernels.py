@@ -13,17 +13,22 @@ from flows.compiled.intrinsics import (
     as_float,
     as_int,
     round_vector,
+    row_products,
     tile_product,
     whole_vectors,
 )
 
-INTRINSICS = "88cdb4f02c64"  # digest, see flows.compiled
+INTRINSICS = "2fc07e5b3452"  # digest, see flows.compiled
 
 # A product may be fused with a sum (one rounding instead of two); no sum is reordered.
 CONTRACT = {"contract"}
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
+_PANELS = ((0, 0, 0), (1, 1, 0))
+_two_panels, _two_half_panels = (row_products(n, _PANELS) for n in (VECTORS, VECTORS // 2))
+_HALVES = ((0, 0, 0), (0, 0, 1), (1, 1, 0), (2, 1, 1))
+_halves, _halves_of_half_panels = (row_products(n, _HALVES) for n in (VECTORS, VECTORS // 2))
 _narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
 
 
@@ -47,8 +52,20 @@ def multiply_add_some(
     """
     _, num_panels, all_inputs, columns = weights.shape
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
-    depth = stop - first
-    for panel in range(num_panels):
+    depth, done = stop - first, 0  # panels
+    if num_rows == 1 and not apart and not narrow:
+        done = num_panels - num_panels % 2
+        for panel in range(0, done, 2):
+            out_at = out_row * out.shape[1] + panel * columns
+            x_at = x_row * x.shape[1] + first
+            w_at = ((which * num_panels + panel) * all_inputs + first) * columns
+            out_ats = (out_at, out_at + columns)
+            w_ats = (w_at, w_at + all_inputs * columns)
+            if half:
+                _two_half_panels((out, out), out_ats, x, x_at, (weights, weights), w_ats, depth)
+            else:
+                _two_panels((out, out), out_ats, x, x_at, (weights, weights), w_ats, depth)
+    for panel in range(done, num_panels):
         w_at = ((which * num_panels + panel) * all_inputs + first) * columns
         row = 0
         while row < num_rows:
@@ -92,6 +109,43 @@ def multiply_add(
     """
     depth = weights.shape[2]
     multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def are_alike(weights: np.ndarray, others: np.ndarray) -> bool:  # pragma: no cover
+    """Say whether `multiply_add_halves` takes two kinds of matrices."""
+    _, num_panels, depth, columns = weights.shape
+    like = others.shape[1] == num_panels and others.shape[3] == columns
+    return like and depth % 2 == 0 and columns > LANES
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def multiply_add_halves(
+    out: np.ndarray,
+    out_row: int,
+    other: np.ndarray,
+    other_row: int,
+    x: np.ndarray,
+    weights: np.ndarray,
+    other_weights: np.ndarray,
+    which: int,
+) -> None:  # pragma: no cover
+    """Add the row x times two matrices, over the first half of the inputs and over the second.
+
+    A row of `out` gets both halves, the second taken apart; of `other` a row gets the first, the
+    next the second. Results are those of `multiply_add_some`. See `are_alike`.
+    """
+    _, num_panels, depth, columns = weights.shape
+    for panel in range(num_panels):
+        w_at = (which * num_panels + panel) * depth * columns
+        out_at = out_row * out.shape[1] + panel * columns
+        other_at = other_row * other.shape[1] + panel * columns
+        outs, out_ats = (out, other, other), (out_at, other_at, other_at + other.shape[1])
+        both = (weights, other_weights)
+        if 2 * columns == VECTORS * LANES:
+            _halves_of_half_panels(outs, out_ats, x, 0, both, (w_at, w_at), depth)
+        else:
+            _halves(outs, out_ats, x, 0, both, (w_at, w_at), depth)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

@@ -240,14 +240,15 @@ def lay_out_frames(
         length: samples per frame.
         parts: threads that share the network.
     """
+    coefficients, batch, channels = None, like.shape[0], like.shape[1]
     with full_precision(like):
         gates, offsets = wavenet.project(like, context)
-    num_frames, (batch, channels, _) = gates.shape[0], like.shape
+        if wavenet.prediction is not None:
+            coefficients = wavenet.prediction.coefficients(batch, context)
     if offsets is None:
         offsets = torch.zeros(batch, wavenet.num_params, channels, 1)
-    coefficients = torch.zeros(batch, channels, num_frames, 0)
-    if wavenet.prediction is not None:
-        coefficients = wavenet.prediction.coefficients(batch, context)
+    if coefficients is None:
+        coefficients = torch.zeros(batch, channels, gates.shape[0], 0)
     offsets, coefficients = offsets.permute(0, 3, 1, 2), coefficients.transpose(1, 2)
     return [
         Frames(

@@ -26,7 +26,7 @@ from flows.compiled.kernels import (
 from flows.compiled.layout import ContextWeights, Network
 from flows.compiled.panels import padded_to_vectors, padded_width
 
-KERNELS = "7bf0ac7ca6b1"  # digest, see flows.compiled
+KERNELS = "59db73d4210f"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):

@@ -29,18 +29,20 @@ from flows.compiled.exchange import (
 from flows.compiled.intrinsics import borrow, holds_pairs, whole_vectors
 from flows.compiled.kernels import (
     CONTRACT,
+    are_alike,
     bounded_log_scale,
     fill_rows,
     gated_units,
     multiply_add,
+    multiply_add_halves,
     multiply_add_some,
     rectify_rows,
     round_rows,
 )
 from flows.compiled.layout import Exchange, Frames, Network, Samples, Streams
 
-EXCHANGE = "1aa3704693f6"  # digests, see flows.compiled
-KERNELS = "7bf0ac7ca6b1"
+EXCHANGE = "4187c28b52a7"  # digests, see flows.compiled
+KERNELS = "59db73d4210f"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -188,7 +190,11 @@ def _layers(
                 kept = network.row_scale[j] * rows[row + b, j]
                 rows[out_row + b, j] = kept + network.out_bias[layer, j]
         is_read = layer + 1 < num_layers or network.skip_channels == 0
-        if parts == 1:
+        if parts == 1 and is_read and num_streams == 1 and are_alike(network.out, network.skip):
+            skip_row, skips = _skip_row(streams, time, 0), exchange.skips
+            both = (network.out, network.skip, layer)
+            multiply_add_halves(rows, out_row, skips, skip_row, streams.units, *both)
+        elif parts == 1:
             if is_read:
                 _add_half(network.out, streams, 0, rows, out_row, layer, False)
                 _add_half(network.out, streams, 1, rows, out_row, layer, True)

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flows.autocast import full_precision
 from flows.fused.stack import WIDEST, padded
 from flows.gated import SQRT_HALF, skip_gain
 from flows.mixture import MixtureCdf
@@ -38,9 +37,7 @@ def persistent_chunks(
     chunk: int,
 ) -> Iterator[Tensor]:
     """Draw the signals that `cached_chunks` draws, a kernel for every piece; C is 1."""
-    context = None if context is None else context.to(noise.dtype)
-    with full_precision(noise):
-        loop = PersistentLoop(wavenet, transformer, noise, context)
+    loop = PersistentLoop(wavenet, transformer, noise, context)
     for start in range(0, noise.shape[-1], chunk):
         now = slice(start, start + chunk)
         yield loop.draw(noise[..., now], None if choice is None else choice[..., now])

@@ -6,18 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from numba import types
+from numba.core.errors import TypingError
 from torch import Tensor
 
 from flows import choose_engine, draw_chunks
-from flows.compiled import crew
+from flows.compiled import crew, intrinsics
 from flows.compiled.intrinsics import LANES, MULTIPLIES_PAIRS, VECTORS
-from flows.compiled.kernels import multiply_add, round_rows
+from flows.compiled.kernels import (
+    are_alike,
+    multiply_add,
+    multiply_add_halves,
+    multiply_add_some,
+    round_rows,
+)
 from flows.compiled.panels import in_panels
 from flows.engines import multiplies_in_pairs
 from tests.flows import test_crew, test_sequential
 from tests.flows.test_crew import drawn_by, hire
 
 IN_PAIRS = [False, True][: 1 + MULTIPLIES_PAIRS]
+WIDTHS = [LANES, LANES * VECTORS // 2, LANES * VECTORS, 2 * LANES * VECTORS]
 ROUNDING = 2.0**-9
 """Of a factor, relative, at most: half the distance of two bfloat16 numbers."""
 
@@ -30,13 +39,30 @@ def pairs_of(rows: Tensor) -> np.ndarray:
     return rows.bfloat16().contiguous().view(torch.int32).numpy()
 
 
-def test_rows_round_to_the_nearest_and_keep_what_is_no_number() -> None:
+def test_a_processor_that_cannot_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers, pairs = (types.Array(kind, 2, "C") for kind in (types.float32, types.int32))
+    for able in (False, True):
+        monkeypatch.setattr(intrinsics, "MULTIPLIES_PAIRS", able)
+        assert not intrinsics.is_of_pairs(numbers)
+    assert intrinsics.is_of_pairs(pairs)
+    monkeypatch.setattr(intrinsics, "MULTIPLIES_PAIRS", False)
+    with pytest.raises(TypingError, match="does not multiply pairs of bfloat16"):
+        intrinsics.is_of_pairs(pairs)
+
+
+@pytest.mark.parametrize("in_pairs", IN_PAIRS)
+def test_rows_round_to_the_nearest_and_keep_what_is_no_number(in_pairs: bool) -> None:
     torch.manual_seed(0)
     rows = torch.randn(5, 3 * LANES) * 10 ** torch.empty(5, 3 * LANES).uniform_(-20, 20)
     tie = 1 + 2.0**-8  # halfway: to the even one below
     rows[2, :8] = torch.tensor([0.0, -0.0, math.inf, -math.inf, tie, -tie, 1 + 3 * 2.0**-8, 3e38])
     rows[3, 5], rows[3, 6] = math.nan, 3.4e38  # the greatest numbers round to infinity
     rows[3, 7] = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)  # NaN, all ones
+    if not in_pairs:  # nothing is to be done
+        before = rows.clone()
+        round_rows(rows.numpy(), 1, 3, 2 * LANES, rows.numpy(), 1)
+        torch.testing.assert_close(rows, before, rtol=0, atol=0, equal_nan=True)
+        return
     out = np.full((7, 3 * LANES // 2), 7, np.int32)
     round_rows(rows.numpy(), 1, 3, 2 * LANES, out, 2)
     expected = torch.from_numpy(pairs_of(rows[1:4, : 2 * LANES])).view(torch.bfloat16)
@@ -48,14 +74,7 @@ def test_rows_round_to_the_nearest_and_keep_what_is_no_number() -> None:
     assert (out == 7).all()
 
 
-def test_rows_that_stay_as_they_are_are_not_rounded() -> None:
-    rows = torch.randn(2, LANES).numpy()
-    before = rows.copy()
-    round_rows(rows, 0, 2, LANES, rows, 0)
-    np.testing.assert_array_equal(rows, before)
-
-
-@pytest.mark.parametrize("width", [LANES, LANES * VECTORS // 2, 2 * LANES * VECTORS])
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
 def test_panels_multiply_what_they_hold(width: int, in_pairs: bool) -> None:
     torch.manual_seed(width)
@@ -73,6 +92,39 @@ def test_panels_multiply_what_they_hold(width: int, in_pairs: bool) -> None:
             multiply_add(out, 1, rows, 2, num_rows, panels, 1)
             np.testing.assert_allclose(out[1:], 1 + expected.numpy(), rtol=1e-5, atol=1e-5)
             assert (out[0] == 1).all()
+
+
+@pytest.mark.parametrize("width", [w for w in WIDTHS if w > LANES])
+@pytest.mark.parametrize("in_pairs", IN_PAIRS)
+def test_two_products_at_once_are_those_one_after_the_other(width: int, in_pairs: bool) -> None:
+    torch.manual_seed(width)
+    depth, which = 24, 1
+    x = torch.randn(1, depth)
+    first, second = (in_panels(torch.randn(2, depth, width), in_pairs) for _ in range(2))
+    assert are_alike(first, second)
+    rows = pairs_of(x) if in_pairs else x.numpy()
+    found = [torch.randn(3, width).numpy() for _ in range(2)]
+    expected = [array.copy() for array in found]
+    multiply_add_halves(found[0], 2, found[1], 1, rows, first, second, which)
+    inputs = first.shape[2]
+    bounds = (0, inputs // 2, inputs)
+    for half, apart in enumerate((False, True)):
+        over = (which, bounds[half], bounds[half + 1])
+        multiply_add_some(expected[0], 2, rows, 0, 1, first, *over, apart)
+        multiply_add_some(expected[1], 1 + half, rows, 0, 1, second, *over, False)
+    for array, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(array, wanted)
+
+
+def test_what_is_not_alike_is_multiplied_one_after_the_other() -> None:
+    def panels(depth: int, width: int) -> np.ndarray:
+        return in_panels(torch.zeros(1, depth, width))
+
+    wide = LANES * VECTORS
+    assert not are_alike(panels(24, wide), panels(24, 2 * wide))
+    assert not are_alike(panels(24, wide), panels(24, wide // 2))
+    assert not are_alike(panels(25, wide), panels(25, wide))
+    assert not are_alike(panels(24, LANES), panels(24, LANES))
 
 
 def test_autocast_to_bfloat16_asks_for_pairs() -> None:
@@ -98,6 +150,13 @@ def test_a_loop_draws_what_float64_steps_draw(name: str) -> None:
     assert torch.equal(rounded, exact) != MULTIPLIES_PAIRS
     error = (rounded.double() - reference).square().mean().sqrt() / reference.std()
     assert error < ROUNDING
+
+
+def test_pytorchs_steps_are_not_rounded() -> None:
+    flow, noise, context, choice = test_sequential.NETS["linear_prediction"].make()
+    exact = test_sequential.sample(flow, noise, context, choice, "torch")
+    with mixed():
+        assert torch.equal(test_sequential.sample(flow, noise, context, choice, "torch"), exact)
 
 
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)

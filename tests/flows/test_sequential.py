@@ -85,6 +85,9 @@ NETS = {
     "frames_of_twelve": Net(frames=20, length=12),
     "mixture": Net(dataclasses.replace(SKIPS, prediction_order=3), 2, components=4),
     "one_logistic": Net(components=1),
+    "as_many_skips": Net(
+        WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=64, skip_channels=64)
+    ),
     "wider_than_a_panel": Net(
         WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=72, skip_channels=66)
     ),
