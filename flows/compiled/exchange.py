@@ -17,6 +17,16 @@ INTRINSICS = "2fc07e5b3452"  # digest, see flows.compiled
 _PATIENCE = 2000  # looks at what the other thread sends: some microseconds
 _NEVER = np.iinfo(np.int64).max  # counter of a thread that will not come
 _LINE = 8  # integers in a cache line
+_NAN_UNMARKED = 0x3FC00000  # least bits of NaN, or of a pair whose second number it is, but for 30
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+def _with_nan(pair: int) -> int:  # pragma: no cover
+    """Restore NaN in an integer of gated units, whose bit the mark has taken the place of."""
+    for shift in (0, 32):
+        if (pair >> shift) & 0x7FFFFFFF >= _NAN_UNMARKED:
+            pair |= 1 << (30 + shift)
+    return pair
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -69,9 +79,8 @@ def wait_for_units(
                     break
     if network.skip_channels == 0:  # with skips, a thread's own ones tell the other
         for b in range(num_streams):
-            for j in range(other * 2 * count, (other + 1) * 2 * count):
-                if abs(streams.gated[b, j]) > np.float32(1.0):  # the mark was part of a NaN
-                    streams.gated[b, j] = np.float32(np.nan)
+            for k in range(other * count, (other + 1) * count):
+                streams.sent[b, k] = _with_nan(streams.sent[b, k])
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

@@ -160,14 +160,20 @@ def fill_rows(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def round_rows(
-    rows: np.ndarray, row: int, num_rows: int, width: int, out: np.ndarray, out_row: int
+    rows: np.ndarray,
+    row: int,
+    num_rows: int,
+    first: int,
+    stop: int,
+    out: np.ndarray,
+    out_row: int,
 ) -> None:  # pragma: no cover
     """Round consecutive rows to pairs of bfloat16 numbers, if `out` holds pairs; else do nothing.
 
-    Rows are rounded in whole vectors, those of `rows` and of `out` are as long.
+    Columns `first` to `stop` are rounded, in whole vectors: rows of both arrays are as long.
     """
     for r in range(num_rows):
-        for j in range(0, width, LANES):
+        for j in range(first, stop, LANES):
             at = (out_row + r) * out.shape[1] + j // 2
             round_vector(rows, (row + r) * rows.shape[1] + j, out, at)
 

@@ -22,8 +22,9 @@ COUNTER_STRIDE = 16
 """Integers from one counter to the next: two cache lines, as processors fetch pairs."""
 
 MARKED = 1 << 62 | 1 << 30
-"""The highest bit of the exponents of two numbers in an integer. No gated unit has it, because none
-is greater than one; so it can say whether they are new. NaN has it: without it, it is above one."""
+"""The highest bit of the exponents of two numbers in an integer, or of two of four in bfloat16. No
+gated unit has it, because none is greater than one; so it can say whether they are new. NaN has it,
+and is above one without it."""
 
 
 class Network(NamedTuple):
@@ -99,7 +100,7 @@ class Streams(NamedTuple):
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
     gated: np.ndarray  # a layer's gated units, B rows of R or more
     units: np.ndarray  # `gated` or its pairs
-    sent: np.ndarray  # `gated`, two of them an integer
+    sent: np.ndarray  # `units`, two of them or two pairs an integer
     apart: np.ndarray  # a part of a layer's output, B rows
     summed: np.ndarray  # what `hidden` and `head` read, B rows
     hidden: np.ndarray  # B rows
@@ -109,7 +110,9 @@ class Streams(NamedTuple):
 class Exchange(NamedTuple):
     """What the threads that share a network compute for each other, for B streams."""
 
-    units: np.ndarray  # of each thread, gated units of each layer: B rows of U / 2 integers
+    units: (
+        np.ndarray
+    )  # of each thread, gated units of each layer: B rows of U / 2 integers, or U / 4
     skips: np.ndarray  # sums of even and odd times over units of each half, B rows of V*
     counters: np.ndarray  # of each thread, how far it has come; `COUNTER_STRIDE` apart
 
@@ -287,6 +290,7 @@ def start_streams(
 
     width = padded_to_vectors(network.residual_channels)
     gated = rows(1, width)
+    units = rows(1, width // 2, torch.int32) if in_pairs else gated
     num_rows, row = int(rings.sum()) + 1, network.row_scale.size
     kept = rows(2 if in_pairs else num_rows, row)
 
@@ -301,8 +305,8 @@ def start_streams(
         rows=kept,
         gates=rows(blocks.sum(), padded_width(network.current)),
         gated=gated,
-        units=rows(1, width // 2, torch.int32) if in_pairs else gated,
-        sent=gated.view(np.int64) if network.parts == 2 else np.zeros((0, 0), np.int64),
+        units=units,
+        sent=units.view(np.int64) if network.parts == 2 else np.zeros((0, 0), np.int64),
         apart=rows(1, row),
         summed=rows(1, network.hidden.shape[2]),
         hidden=rows(1, network.hidden_bias.size),
@@ -313,8 +317,12 @@ def start_streams(
 def start_exchange(network: Network, num_streams: int) -> Exchange:
     """Return what passes between the parts of a network before the first sample."""
     shared = num_streams * network.dilations.size if network.parts == 2 else 0
+    units_sent = (
+        8 if network.current.dtype == np.int32 else 4
+    )  # of two threads, for an integer each
+    width = network.residual_channels // units_sent
     return Exchange(
-        units=torch.zeros(2 * shared, network.residual_channels // 4, dtype=torch.int64).numpy(),
+        units=torch.zeros(2 * shared, width, dtype=torch.int64).numpy(),
         skips=torch.zeros(4 * num_streams, network.skip_bias.size).numpy(),
         counters=np.zeros(network.parts * COUNTER_STRIDE, np.int64),
     )

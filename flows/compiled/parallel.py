@@ -26,7 +26,7 @@ from flows.compiled.kernels import (
 from flows.compiled.layout import ContextWeights, Network
 from flows.compiled.panels import padded_to_vectors, padded_width
 
-KERNELS = "59db73d4210f"  # digest, see flows.compiled
+KERNELS = "099eca03dea0"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):
@@ -194,7 +194,7 @@ def run_segment(
             first_row = segment.starts[layer - segment.first]
             length = segment.lengths[layer - segment.first]
             now = first_row + time % length
-            round_rows(rows, here, num_samples, width, ring, now)
+            round_rows(rows, here, num_samples, 0, width, ring, now)
             fill_rows(segment.framed, 0, num_frames, weights.bias[layer])
             multiply_add(
                 segment.framed, 0, context[b], first_frame, num_frames, weights.gates, layer
@@ -221,7 +221,7 @@ def run_segment(
                 for j in range(network.row_scale.size):
                     kept = network.row_scale[j] * rows[here + t, j]
                     out[there + t, j] = kept + network.out_bias[layer, j]
-            round_rows(segment.gated, 0, num_samples, width, segment.units, 0)
+            round_rows(segment.gated, 0, num_samples, 0, width, segment.units, 0)
             multiply_add(out, there, segment.units, 0, num_samples, network.out, layer)
             here = there
         if segment.stop == network.dilations.size:

@@ -41,8 +41,8 @@ from flows.compiled.kernels import (
 )
 from flows.compiled.layout import Exchange, Frames, Network, Samples, Streams
 
-EXCHANGE = "4187c28b52a7"  # digests, see flows.compiled
-KERNELS = "59db73d4210f"
+EXCHANGE = "73b37a7c8cdf"  # digests, see flows.compiled
+KERNELS = "099eca03dea0"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -169,7 +169,7 @@ def _layers(
         place = time & (block - 1)  # the remainder: blocks are powers of two
         if parts == 2:
             claim_units(network, streams, exchange, layer)
-        round_rows(rows, row, num_streams, width, streams.past, here)
+        round_rows(rows, row, num_streams, 0, width, streams.past, here)
         if place == 0:
             _start_block(network, streams, frames, time, frame, layer, ring, gate)
         now = gate + place * num_streams
@@ -180,11 +180,12 @@ def _layers(
             following += time % streams.rings[layer + 1] * num_streams
         out_row = num_streams - row if holds_pairs(streams.past) else following
         multiply_add(gates, now, streams.past, here, num_streams, network.current, layer)
+        own, stop = part * units, (part + 1) * units
         for b in range(num_streams):
-            gated_units(gates, now + b, units, gated[b, part * units : (part + 1) * units])
+            gated_units(gates, now + b, units, gated[b, own:stop])
+        round_rows(gated, 0, num_streams, own, stop, streams.units, 0)
         if parts == 2:
             send_units(network, streams, exchange, layer, time)
-        round_rows(gated, 0, num_streams, width, streams.units, 0)
         for b in range(num_streams):
             for j in range(rows.shape[1]):
                 kept = network.row_scale[j] * rows[row + b, j]
@@ -207,7 +208,6 @@ def _layers(
             skip_row = _skip_row(streams, time, part)
             _add_half(network.skip, streams, part, exchange.skips, skip_row, layer, False)
             wait_for_units(network, streams, exchange, layer, time)
-            round_rows(gated, 0, num_streams, width, streams.units, 0)
             if is_read:
                 _finish_output(network, streams, part, out_row, layer)
         here, row = following, out_row

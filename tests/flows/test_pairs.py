@@ -60,11 +60,13 @@ def test_rows_round_to_the_nearest_and_keep_what_is_no_number(in_pairs: bool) ->
     rows[3, 7] = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)  # NaN, all ones
     if not in_pairs:  # nothing is to be done
         before = rows.clone()
-        round_rows(rows.numpy(), 1, 3, 2 * LANES, rows.numpy(), 1)
+        round_rows(rows.numpy(), 1, 3, 0, 2 * LANES, rows.numpy(), 1)
         torch.testing.assert_close(rows, before, rtol=0, atol=0, equal_nan=True)
         return
     out = np.full((7, 3 * LANES // 2), 7, np.int32)
-    round_rows(rows.numpy(), 1, 3, 2 * LANES, out, 2)
+    round_rows(rows.numpy(), 1, 3, 0, LANES, out, 2)
+    assert (out[:, LANES // 2 :] == 7).all()
+    round_rows(rows.numpy(), 1, 3, LANES, 2 * LANES, out, 2)
     expected = torch.from_numpy(pairs_of(rows[1:4, : 2 * LANES])).view(torch.bfloat16)
     found = torch.from_numpy(out[2:5, :LANES]).view(torch.bfloat16)
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
