@@ -9,12 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flows.compiled.layout import (
-    ContextWeights,
-    Network,
-    lay_out_context,
-    lay_out_pass,
-)
+from flows.compiled.arrays import ContextWeights, Network
+from flows.compiled.layout import lay_out_context, lay_out_pass
 from flows.compiled.panels import in_panels
 from flows.compiled.parallel import Segment, run_segment, start_segment
 from flows.context import check_frames

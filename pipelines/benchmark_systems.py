@@ -96,7 +96,9 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
                 )
             )
             if engine == "compiled" and MULTIPLIES_PAIRS and count == most:
-                systems.append(in_bfloat16(systems[-1]))
+                shared = threads_sharing(teacher.config.wavenet, threads, in_pairs=True)
+                used = shared if batch == 1 else count
+                systems.append(in_bfloat16(dataclasses.replace(systems[-1], threads=used)))
     return systems
 
 

@@ -9,12 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from flows.compiled.arrays import Exchange, Frames, Samples, Streams
+from flows.compiled.exchange import MARKED
 from flows.compiled.layout import (
-    MARKED,
-    Exchange,
-    Frames,
-    Samples,
-    Streams,
     lay_out_frames,
     lay_out_loop,
     start_exchange,
@@ -208,7 +205,7 @@ def hire(
         in_pairs: the layers multiply in bfloat16.
     """
     num_groups = min(num_streams, num_threads)
-    parts = threads_sharing(wavenet.config, num_threads // num_groups)
+    parts = threads_sharing(wavenet.config, num_threads // num_groups, in_pairs)
 
     def crew(parts: int) -> Crew:
         how = (num_groups, parts, block, pool, in_pairs)

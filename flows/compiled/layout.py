@@ -1,6 +1,4 @@
-"""How compiled code holds a network, its context and its state in plain arrays."""
-
-from typing import NamedTuple
+"""How a network, its context and the state of a loop are laid out for compiled code."""
 
 import numpy as np
 import torch
@@ -8,136 +6,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flows.autocast import full_precision
+from flows.compiled.arrays import ContextWeights, Exchange, Frames, Network, Streams
+from flows.compiled.exchange import COUNTER_STRIDE
 from flows.compiled.intrinsics import LANES
 from flows.compiled.panels import in_panels, padded_to_vectors, padded_width, whole_panels
 from flows.gated import SQRT_HALF, skip_gain
 from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
 from flows.wavenet_config import WaveNetConfig
 
-LEAST_SHARED = 64
-"""Residual channels, at least, of a network that two threads share: what they gain by it is above
-what they spend on waiting for each other."""
-
-COUNTER_STRIDE = 16
-"""Integers from one counter to the next: two cache lines, as processors fetch pairs."""
-
-MARKED = 1 << 62 | 1 << 30
-"""The highest bit of the exponents of two numbers in an integer, or of two of four in bfloat16. No
-gated unit has it, because none is greater than one; so it can say whether they are new. NaN has it,
-and is above one without it."""
+LEAST_SHARED, LEAST_SHARED_IN_PAIRS = 64, 96
+"""Residual channels, at least, of a network that two threads share, in float32 and in bfloat16: what
+they gain by it is above what they spend on waiting for each other."""
 
 
-class Network(NamedTuple):
-    """What a thread needs of a WaveNet: R residual and S skip channels, N layers, W = S or else R.
-
-    Matrices are in panels, (how many, panels, depth, columns); a star marks a width rounded up to
-    whole panels. Those of the layers can be in pairs of bfloat16 numbers, of half the depth. In a
-    parallel pass a layer's row holds its input and, beside it, the sum of the skips so far, Q = R +
-    S; there are no other skips, V = 0. In a loop over samples a row holds the input alone, Q = R,
-    and skips are summed elsewhere, V = S. All gated units are the thread's own, U = R, or half of
-    them, U = R / 2, where two threads share the network.
-    """
-
-    first: np.ndarray  # the network's inputs to R
-    first_bias: np.ndarray  # Q*
-    current: np.ndarray  # of each layer, the tap on its current input: N of R to 2U
-    older: np.ndarray  # the other taps, newest first: N * (kernel - 1) of R to 2U
-    out: np.ndarray  # N of R to Q
-    out_bias: np.ndarray  # (N, Q*)
-    skip: np.ndarray  # N of R to V
-    skip_bias: np.ndarray  # of all layers together, V*
-    row_scale: np.ndarray  # of a row on its way to the next layer, Q*
-    hidden: np.ndarray  # W to W
-    hidden_bias: np.ndarray  # W*
-    head: np.ndarray  # W to P * C
-    head_bias: np.ndarray  # (P * C)*
-    dilations: np.ndarray  # (N,)
-    is_location: np.ndarray  # (P,): 1 where the prediction is added
-    parts: int  # threads that share the network
-    part: int  # number of this one
-    num_logits: int  # of a mixture's weights, the first parameters; then locations, log-scales
-    residual_channels: int
-    skip_channels: int
-    skip_gain: float
-    error_gain: float
-    log_scale_floor: float
-
-
-class ContextWeights(NamedTuple):
-    """What a network's context of H channels is multiplied by, in panels."""
-
-    gates: np.ndarray  # of each layer, N of H to 2R
-    bias: np.ndarray  # of each layer's gates, (N, (2R)*)
-    params: np.ndarray  # H to P * C
-
-
-class Frames(NamedTuple):
-    """What the context contributes to a chunk, frame by frame."""
-
-    gates: np.ndarray  # context and gate bias, (B, L, N, (2U)*)
-    offsets: np.ndarray  # added to the parameters, (B, L, P, C)
-    coefficients: np.ndarray  # of the linear predictor, oldest sample first, (B, L, C, K)
-    first: int  # number of the chunk's first frame
-    length: int  # samples per frame
-
-    def of(self, streams: slice) -> "Frames":
-        """Return the part of some streams."""
-        arrays = (self.gates[streams], self.offsets[streams], self.coefficients[streams])
-        return Frames(*arrays, self.first, self.length)
-
-
-class Streams(NamedTuple):
-    """What B streams remember between samples."""
-
-    previous: np.ndarray  # the last sample, (B, C)
-    prediction: np.ndarray  # of that sample, (B, C)
-    recent: np.ndarray  # the last K samples, oldest first, (B, C, K)
-    inputs: np.ndarray  # of the network, B rows
-    blocks: np.ndarray  # of each layer, the samples its older taps are computed for at once
-    rings: np.ndarray  # of each layer, the length in samples of its ring of past rows
-    past: np.ndarray  # all rings: `rows` or their pairs; B rows a sample
-    rows: np.ndarray  # inputs, then the last layer's output: of all rings, or of every other layer
-    gates: np.ndarray  # each layer's gates for the current block; B rows a sample
-    gated: np.ndarray  # a layer's gated units, B rows of R or more
-    units: np.ndarray  # `gated` or its pairs
-    sent: np.ndarray  # `units`, two of them or two pairs an integer
-    apart: np.ndarray  # a part of a layer's output, B rows
-    summed: np.ndarray  # what `hidden` and `head` read, B rows
-    hidden: np.ndarray  # B rows
-    params: np.ndarray  # the head's output, B rows
-
-
-class Exchange(NamedTuple):
-    """What the threads that share a network compute for each other, for B streams."""
-
-    units: (
-        np.ndarray
-    )  # of each thread, gated units of each layer: B rows of U / 2 integers, or U / 4
-    skips: np.ndarray  # sums of even and odd times over units of each half, B rows of V*
-    counters: np.ndarray  # of each thread, how far it has come; `COUNTER_STRIDE` apart
-
-
-class Samples(NamedTuple):
-    """A chunk of T samples of B streams."""
-
-    noise: np.ndarray  # (B, C, T)
-    choice: np.ndarray  # uniform in [0, 1), picks the component of a mixture; (B, C, T)
-    x: np.ndarray  # gets the samples, (B, C, T)
-
-    def of(self, streams: slice) -> "Samples":
-        """Return the part of some streams."""
-        return Samples(self.noise[streams], self.choice[streams], self.x[streams])
-
-
-def threads_sharing(config: WaveNetConfig, num_threads: int) -> int:
+def threads_sharing(config: WaveNetConfig, num_threads: int, in_pairs: bool = False) -> int:
     """Return by how many threads a network is best shared.
 
     Args:
         config: of the network.
         num_threads: at most.
+        in_pairs: its layers multiply in bfloat16.
     """
-    width = config.residual_channels
-    return 2 if num_threads >= 2 and width >= LEAST_SHARED and width % (2 * LANES) == 0 else 1
+    width, least = config.residual_channels, LEAST_SHARED_IN_PAIRS if in_pairs else LEAST_SHARED
+    return 2 if num_threads >= 2 and width >= least and width % (2 * LANES) == 0 else 1
 
 
 def lay_out_pass(wavenet: WaveNet, log_scale_floor: float, in_pairs: bool = False) -> Network:

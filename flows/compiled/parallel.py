@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from flows.compiled.arrays import ContextWeights, Network
 from flows.compiled.intrinsics import borrow
 from flows.compiled.kernels import (
     CONTRACT,
@@ -23,10 +24,9 @@ from flows.compiled.kernels import (
     round_rows,
     shift_and_scale,
 )
-from flows.compiled.layout import ContextWeights, Network
 from flows.compiled.panels import padded_to_vectors, padded_width
 
-KERNELS = "099eca03dea0"  # digest, see flows.compiled
+KERNELS = "18f3343417eb"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):

@@ -19,6 +19,7 @@ rounded to pairs, too; the rings hold these. All sums are in float32.
 import numba
 import numpy as np
 
+from flows.compiled.arrays import Exchange, Frames, Network, Samples, Streams
 from flows.compiled.exchange import (
     claim_units,
     publish_skips,
@@ -26,7 +27,7 @@ from flows.compiled.exchange import (
     wait_for_skips,
     wait_for_units,
 )
-from flows.compiled.intrinsics import borrow, holds_pairs, whole_vectors
+from flows.compiled.intrinsics import borrow, whole_vectors
 from flows.compiled.kernels import (
     CONTRACT,
     are_alike,
@@ -39,10 +40,10 @@ from flows.compiled.kernels import (
     rectify_rows,
     round_rows,
 )
-from flows.compiled.layout import Exchange, Frames, Network, Samples, Streams
+from flows.compiled.products import holds_pairs
 
-EXCHANGE = "73b37a7c8cdf"  # digests, see flows.compiled
-KERNELS = "099eca03dea0"
+EXCHANGE = "a1568e9ad801"  # digests, see flows.compiled
+KERNELS = "18f3343417eb"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

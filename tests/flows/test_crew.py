@@ -14,8 +14,9 @@ from torch import Tensor
 
 from flows import Affine, Autoregressive, MixtureCdf, WaveNet, WaveNetConfig, draw_chunks, maf
 from flows.compiled import crew
+from flows.compiled.arrays import Frames, Samples
 from flows.compiled.crew import Chunk, Crew, Faster
-from flows.compiled.layout import LEAST_SHARED, Frames, Samples, threads_sharing
+from flows.compiled.layout import LEAST_SHARED, LEAST_SHARED_IN_PAIRS, threads_sharing
 
 HIDDEN, SPAN, FRAMES = 3, 24, 20
 WIDE = WaveNetConfig(num_layers=5, layers_per_cycle=5, residual_channels=64, skip_channels=64)
@@ -146,6 +147,9 @@ def test_wide_networks_are_shared_if_there_are_threads() -> None:
     assert [threads_sharing(wide, threads) for threads in (1, 2, 5)] == [1, 2, 2]
     assert threads_sharing(dataclasses.replace(wide, residual_channels=LEAST_SHARED // 2), 2) == 1
     assert threads_sharing(dataclasses.replace(wide, residual_channels=LEAST_SHARED + 2), 2) == 1
+    assert threads_sharing(wide, 2, in_pairs=True) == 1
+    wider = dataclasses.replace(wide, residual_channels=LEAST_SHARED_IN_PAIRS)
+    assert threads_sharing(wider, 2, in_pairs=True) == 2
 
 
 @pytest.mark.parametrize("conditional", [True, False])

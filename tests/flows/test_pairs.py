@@ -10,8 +10,8 @@ from numba import types
 from numba.core.errors import TypingError
 from torch import Tensor
 
-from flows import choose_engine, draw_chunks
-from flows.compiled import crew, intrinsics
+from flows import choose_engine
+from flows.compiled import products
 from flows.compiled.intrinsics import LANES, MULTIPLIES_PAIRS, VECTORS
 from flows.compiled.kernels import (
     are_alike,
@@ -42,12 +42,12 @@ def pairs_of(rows: Tensor) -> np.ndarray:
 def test_a_processor_that_cannot_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers, pairs = (types.Array(kind, 2, "C") for kind in (types.float32, types.int32))
     for able in (False, True):
-        monkeypatch.setattr(intrinsics, "MULTIPLIES_PAIRS", able)
-        assert not intrinsics.is_of_pairs(numbers)
-    assert intrinsics.is_of_pairs(pairs)
-    monkeypatch.setattr(intrinsics, "MULTIPLIES_PAIRS", False)
+        monkeypatch.setattr(products, "MULTIPLIES_PAIRS", able)
+        assert not products.is_of_pairs(numbers)
+    assert products.is_of_pairs(pairs)
+    monkeypatch.setattr(products, "MULTIPLIES_PAIRS", False)
     with pytest.raises(TypingError, match="does not multiply pairs of bfloat16"):
-        intrinsics.is_of_pairs(pairs)
+        products.is_of_pairs(pairs)
 
 
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
@@ -172,15 +172,15 @@ def test_two_threads_draw_what_one_draws(name: str, in_pairs: bool) -> None:
         assert torch.equal(drawn_by(crews, chunk, context, [16, 72, 400]), alone)
 
 
+@pytest.mark.parametrize("in_pairs", IN_PAIRS)
 @pytest.mark.parametrize("unit", [3, 40])  # of the first thread and of the second
 @pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3"])
-def test_what_is_not_a_number_reaches_the_sample(
-    name: str, unit: int, two_threads: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crew, "TURN", 64)
+def test_what_is_not_a_number_reaches_the_sample(name: str, unit: int, in_pairs: bool) -> None:
     flow, chunk, context = test_crew.make(name)
     with torch.no_grad():
         flow.conditioner.layers[0].gate.parametrizations.weight.original1[unit] = math.nan
-    with mixed():
-        drawn = torch.cat(list(draw_chunks(flow, chunk.noise[:1], context[:1])), -1)
-    assert drawn.isnan().all()
+    with ThreadPoolExecutor(2) as pool:
+        for parts in (1, 2):
+            chunk.x.zero_()
+            drawn = drawn_by([hire(flow, 1, parts, pool, in_pairs)], chunk, context, [])
+            assert drawn.isnan().all()

@@ -21,11 +21,11 @@ from flows import (
     draw_chunks,
     maf,
 )
-from flows.compiled import exchange, intrinsics, kernels, parallel, peak, sequential
+from flows.compiled import exchange, intrinsics, kernels, parallel, peak, products, sequential
+from flows.compiled.arrays import Samples
 from flows.compiled.intrinsics import LANES, VECTORS
 from flows.compiled.kernels import gated_units, multiply_add
 from flows.compiled.layout import (
-    Samples,
     lay_out_frames,
     lay_out_loop,
     start_exchange,
@@ -98,6 +98,7 @@ NETS = {
     ("caller", "name", "called"),
     [
         (kernels, "INTRINSICS", intrinsics),
+        (kernels, "PRODUCTS", products),
         (exchange, "INTRINSICS", intrinsics),
         (sequential, "EXCHANGE", exchange),
         (sequential, "KERNELS", kernels),

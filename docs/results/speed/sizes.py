@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from flows import WaveNetConfig, fold_weight_norm
+from flows.compiled.arrays import Network
 from flows.compiled.crew import LONGEST_BLOCK
 from flows.compiled.intrinsics import MULTIPLIES_PAIRS
-from flows.compiled.layout import Network, lay_out_loop
+from flows.compiled.layout import lay_out_loop
 from pipelines.benchmark_systems import DTYPES, System, in_bfloat16
 from pipelines.flops import student_flops, teacher_flops
 from pipelines.peak import peak_gflops
