@@ -15,8 +15,8 @@ from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
 from flows.wavenet_config import WaveNetConfig
 
 LEAST_SHARED, LEAST_SHARED_IN_PAIRS = 64, 96
-"""Residual channels, at least, of a network that two threads share, in float32 and in bfloat16: what
-they gain by it is above what they spend on waiting for each other."""
+"""Residual channels, at least, of a network that two threads share, in float32 and in bfloat16:
+what they gain by it is above what they spend on waiting for each other."""
 
 
 def threads_sharing(config: WaveNetConfig, num_threads: int, in_pairs: bool = False) -> int:

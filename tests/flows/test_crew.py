@@ -16,9 +16,11 @@ from flows import Affine, Autoregressive, MixtureCdf, WaveNet, WaveNetConfig, dr
 from flows.compiled import crew
 from flows.compiled.arrays import Frames, Samples
 from flows.compiled.crew import Chunk, Crew, Faster
+from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from flows.compiled.layout import LEAST_SHARED, LEAST_SHARED_IN_PAIRS, threads_sharing
 
 HIDDEN, SPAN, FRAMES = 3, 24, 20
+IN_PAIRS = [False, True][: 1 + MULTIPLIES_PAIRS]
 WIDE = WaveNetConfig(num_layers=5, layers_per_cycle=5, residual_channels=64, skip_channels=64)
 NETS = {
     "skips": (WIDE, 0),
@@ -85,42 +87,49 @@ def drawn_by(crews: list[Crew], chunk: Chunk, context: Tensor, pieces: list[int]
     return chunk.x.clone()
 
 
+@pytest.mark.parametrize("in_pairs", IN_PAIRS)
 @pytest.mark.parametrize("name", NETS)
-def test_two_threads_draw_what_one_draws(name: str, pool: ThreadPoolExecutor) -> None:
+def test_two_threads_draw_what_one_draws(
+    name: str, in_pairs: bool, pool: ThreadPoolExecutor
+) -> None:
     flow, chunk, context = make(name)
-    alone = drawn_by([hire(flow, 1, 1, pool)], chunk, context, [])
-    reference = torch.cat(
-        list(draw_chunks(flow, chunk.noise, context, chunk.choice if NETS[name][1] else None)), -1
-    )
+    alone = drawn_by([hire(flow, 1, 1, pool, in_pairs)], chunk, context, [])
+    choice = chunk.choice if NETS[name][1] else None
+    with torch.autocast("cpu", torch.bfloat16, in_pairs):
+        reference = torch.cat(list(draw_chunks(flow, chunk.noise, context, choice)), -1)
     torch.testing.assert_close(alone, reference, rtol=1e-5, atol=1e-5)
     assert 0.3 < float(alone.std()) < 30
     for groups in (1, 2):
         chunk.x.zero_()
-        assert torch.equal(drawn_by([hire(flow, groups, 2, pool)], chunk, context, []), alone)
+        crews = [hire(flow, groups, 2, pool, in_pairs)]
+        assert torch.equal(drawn_by(crews, chunk, context, []), alone)
 
 
+@pytest.mark.parametrize("in_pairs", IN_PAIRS)
 @pytest.mark.parametrize("name", NETS)
 def test_one_way_of_drawing_goes_on_where_another_stopped(
-    name: str, pool: ThreadPoolExecutor
+    name: str, in_pairs: bool, pool: ThreadPoolExecutor
 ) -> None:
     flow, chunk, context = make(name)
-    alone = drawn_by([hire(flow, 1, 1, pool)], chunk, context, [])
+    alone = drawn_by([hire(flow, 1, 1, pool, in_pairs)], chunk, context, [])
     chunk.x.zero_()
-    crews = [hire(flow, 1, 1, pool), hire(flow, 1, 2, pool)]
+    crews = [hire(flow, 1, parts, pool, in_pairs) for parts in (1, 2)]
     assert torch.equal(drawn_by(crews, chunk, context, [8, 64, 72, 240, 400]), alone)
 
 
+@pytest.mark.parametrize("in_pairs", IN_PAIRS)
 @pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3"])
 @pytest.mark.parametrize("unit", [3, 40])  # of the first thread and of the second
 def test_what_is_not_a_number_reaches_the_sample(
-    name: str, unit: int, pool: ThreadPoolExecutor
+    name: str, unit: int, in_pairs: bool, pool: ThreadPoolExecutor
 ) -> None:
     flow, chunk, context = make(name)
     with torch.no_grad():  # one gated unit of one layer, so that only one thread computes it
         flow.conditioner.layers[0].gate.parametrizations.weight.original1[unit] = math.nan
     for parts in (1, 2):
         chunk.x.zero_()
-        assert drawn_by([hire(flow, 1, parts, pool)], chunk, context, []).isnan().all()
+        crews = [hire(flow, 1, parts, pool, in_pairs)]
+        assert drawn_by(crews, chunk, context, []).isnan().all()
 
 
 class Refusing(ThreadPoolExecutor):

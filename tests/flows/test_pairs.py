@@ -1,7 +1,6 @@
 """Layers in pairs of bfloat16 numbers draw what float32 does, but for the rounding of factors."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -22,10 +21,9 @@ from flows.compiled.kernels import (
 )
 from flows.compiled.panels import in_panels
 from flows.engines import multiplies_in_pairs
-from tests.flows import test_crew, test_sequential
-from tests.flows.test_crew import drawn_by, hire
+from tests.flows import test_sequential
+from tests.flows.test_crew import IN_PAIRS
 
-IN_PAIRS = [False, True][: 1 + MULTIPLIES_PAIRS]
 WIDTHS = [LANES, LANES * VECTORS // 2, LANES * VECTORS, 2 * LANES * VECTORS]
 ROUNDING = 2.0**-9
 """Of a factor, relative, at most: half the distance of two bfloat16 numbers."""
@@ -159,28 +157,3 @@ def test_pytorchs_steps_are_not_rounded() -> None:
     exact = test_sequential.sample(flow, noise, context, choice, "torch")
     with mixed():
         assert torch.equal(test_sequential.sample(flow, noise, context, choice, "torch"), exact)
-
-
-@pytest.mark.parametrize("in_pairs", IN_PAIRS)
-@pytest.mark.parametrize("name", test_crew.NETS)
-def test_two_threads_draw_what_one_draws(name: str, in_pairs: bool) -> None:
-    flow, chunk, context = test_crew.make(name)
-    with ThreadPoolExecutor(2) as pool:
-        alone = drawn_by([hire(flow, 1, 1, pool, in_pairs)], chunk, context, [])
-        chunk.x.zero_()
-        crews = [hire(flow, 1, parts, pool, in_pairs) for parts in (2, 1)]
-        assert torch.equal(drawn_by(crews, chunk, context, [16, 72, 400]), alone)
-
-
-@pytest.mark.parametrize("in_pairs", IN_PAIRS)
-@pytest.mark.parametrize("unit", [3, 40])  # of the first thread and of the second
-@pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3"])
-def test_what_is_not_a_number_reaches_the_sample(name: str, unit: int, in_pairs: bool) -> None:
-    flow, chunk, context = test_crew.make(name)
-    with torch.no_grad():
-        flow.conditioner.layers[0].gate.parametrizations.weight.original1[unit] = math.nan
-    with ThreadPoolExecutor(2) as pool:
-        for parts in (1, 2):
-            chunk.x.zero_()
-            drawn = drawn_by([hire(flow, 1, parts, pool, in_pairs)], chunk, context, [])
-            assert drawn.isnan().all()
