@@ -118,9 +118,9 @@ def generate(
     if not 0.0 <= temperature < math.inf:
         raise InputError(f"temperature is {temperature}, expected a finite number >= 0")
     written: list[Generated] = []
-    with ExitStack() as held:
-        held.enter_context(networks_in(precision, network))
+    with networks_in(precision, network):
         print(f"{network.kind}: {network.choose_engine(engine)[1]}", file=messages)
+    with ExitStack() as held:
         for source in tqdm(sources, desc="generate", unit="file", disable=len(sources) < 2):
             frames = _frames(source, mel, pitch, pitch_shift, max_seconds)
             name = source.relative_to(input) if input.is_dir() else Path(source.name)
@@ -145,7 +145,8 @@ def generate(
             target = (
                 out if to_stdout else out / name.with_suffix(".raw" if stream else f".{format}")
             )
-            with tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar:
+            bar = tqdm(total=total, desc=name.name, unit="sample", leave=False)
+            with bar, networks_in(precision, network):  # what is drawn, not how mels are made
                 counted = _counted(pieces, bar)
                 if stream:
                     num_samples, num_clipped = _write_raw(target, counted)
