@@ -2,8 +2,7 @@
 
 import platform
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pipelines.benchmark_scaling import scaling, scaling_table
 from pipelines.benchmark_systems import DTYPES, System, student_systems, teacher_systems
 from pipelines.peak import peak_gflops
 from pipelines.peak_memory import peak_megabytes
+from pipelines.timing import seconds_of
 from pipelines.workspace import load_model, mel_of, pick_device
 from student import Student
 from teacher import Teacher
@@ -99,10 +99,13 @@ def benchmark(
             peaks[precision, count].append(peak_gflops(count, place, DTYPES[precision]))
         for system in systems:
             with pytorch_threads(system.threads):
-                times[system.name].append(_time(system.draw, place))
-        first_chunks.append(_time(lambda: _first_chunk(student_model, frames), place))
+                times[system.name].append(seconds_of(system.draw, place))
+        first_chunks.append(seconds_of(lambda: _first_chunk(student_model, frames), place))
     memory = {system.name: peak_megabytes(system.prepare, place) for system in systems}
     peak = {rate: statistics.median(found) for rate, found in peaks.items()}
+    by_precision: dict[str, dict[str, float]] = {}
+    for (precision, count), value in peak.items():
+        by_precision.setdefault(precision, {})[str(count)] = value
     return {
         "device": _device_name(place),
         "threads": torch.get_num_threads(),
@@ -115,12 +118,7 @@ def benchmark(
         * mel.hop_length
         / mel.sample_rate,
         "first_chunk_seconds": statistics.median(first_chunks),
-        "peak_gflops": {
-            name: {
-                str(count): value for (precision, count), value in peak.items() if precision == name
-            }
-            for name in dict(rates)
-        },
+        "peak_gflops": by_precision,
         "rows": _rows(systems, times, peak, memory, num_frames * mel.hop_length, mel.sample_rate),
         "scaling": scaling(
             teacher_model,
@@ -130,7 +128,7 @@ def benchmark(
             lengths,
             batches,
             rounds,
-            lambda draw: _time(draw, place),
+            lambda draw: seconds_of(draw, place),
         ),
     }
 
@@ -234,13 +232,3 @@ def _device_name(device: torch.device) -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
-
-
-def _time(draw: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    draw()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start

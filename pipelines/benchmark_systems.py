@@ -126,13 +126,13 @@ def student_systems(student: Student, frames: Tensor) -> list[System]:
         lambda: list(student.stream(frames.split(1, -1))),
         threads,
     )
-    systems = [
-        System(name=name, draw=draw, num_samples=num_samples, threads=count, flops=flops)
-        for name, (draw, count) in ways.items()
-    ]
-    if student.choose_engine()[0] == "fused" or MULTIPLIES_PAIRS:
-        [whole] = [system for system in systems if system.name == "student"]
-        systems.insert(systems.index(whole) + 1, in_bfloat16(whole, frames.device.type))
+    rounds = student.choose_engine()[0] == "fused" or MULTIPLIES_PAIRS
+    systems = []
+    for name, (draw, count) in ways.items():
+        system = System(name=name, draw=draw, num_samples=num_samples, threads=count, flops=flops)
+        systems.append(system)
+        if name == "student" and rounds:
+            systems.append(in_bfloat16(system, frames.device.type))
     return systems
 
 

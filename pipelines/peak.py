@@ -1,12 +1,11 @@
 """How fast a machine multiplies matrices: what a system's share of the peak is a share of."""
 
-import time
-
 import torch
 
 from flows.compiled.intrinsics import MULTIPLIES_PAIRS
 from flows.compiled.peak import product_rate
 from flows.threads import pytorch_threads
+from pipelines.timing import seconds_of
 
 SIZE, TRIES = 1024, 10
 
@@ -23,20 +22,9 @@ def peak_gflops(threads: int, device: torch.device, dtype: torch.dtype = torch.f
         dtype: of the matrices, float32 or bfloat16.
     """
     a, b = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(2))
-    seconds = []
     with pytorch_threads(threads):
-        for _ in range(TRIES):
-            _wait(device)
-            start = time.perf_counter()
-            _ = a @ b
-            _wait(device)
-            seconds.append(time.perf_counter() - start)
-    rates = [2 * SIZE**3 / min(seconds)]
+        seconds = min(seconds_of(lambda: a @ b, device) for _ in range(TRIES))
+    rates = [2 * SIZE**3 / seconds]
     if device.type == "cpu" and (dtype == torch.float32 or MULTIPLIES_PAIRS):
         rates.append(product_rate(threads, dtype == torch.bfloat16))
     return max(rates) / 1e9
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

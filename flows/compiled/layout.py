@@ -9,7 +9,13 @@ from flows.autocast import full_precision
 from flows.compiled.arrays import ContextWeights, Exchange, Frames, Network, Streams
 from flows.compiled.exchange import COUNTER_STRIDE
 from flows.compiled.intrinsics import LANES
-from flows.compiled.panels import in_panels, padded_to_vectors, padded_width, whole_panels
+from flows.compiled.panels import (
+    are_pairs,
+    in_panels,
+    padded_to_vectors,
+    padded_width,
+    whole_panels,
+)
 from flows.gated import SQRT_HALF, skip_gain
 from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
 from flows.wavenet_config import WaveNetConfig
@@ -173,10 +179,10 @@ def start_streams(
     blocks = np.minimum(network.dilations, longest_block)
     # A block's oldest inputs are read after its first row has been written: a block more.
     rings = taps * network.dilations + blocks
-    in_pairs = network.current.dtype == np.int32
+    in_pairs = are_pairs(network.current)
 
     def rows(count: int, columns: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
-        # begins at a cache line
+        # PyTorch's memory begins at a cache line.
         return torch.zeros(count * num_streams, columns, dtype=dtype).numpy()
 
     width = padded_to_vectors(network.residual_channels)
@@ -184,7 +190,6 @@ def start_streams(
     units = rows(1, width // 2, torch.int32) if in_pairs else gated
     num_rows, row = int(rings.sum()) + 1, network.row_scale.size
     kept = rows(2 if in_pairs else num_rows, row)
-
     return Streams(
         previous=np.zeros(samples, np.float32),
         prediction=np.zeros(samples, np.float32),
@@ -208,10 +213,7 @@ def start_streams(
 def start_exchange(network: Network, num_streams: int) -> Exchange:
     """Return what passes between the parts of a network before the first sample."""
     shared = num_streams * network.dilations.size if network.parts == 2 else 0
-    units_sent = (
-        8 if network.current.dtype == np.int32 else 4
-    )  # of two threads, for an integer each
-    width = network.residual_channels // units_sent
+    width = network.out.shape[2] // 4  # a thread's half of the units, or of their pairs, in twos
     return Exchange(
         units=torch.zeros(2 * shared, width, dtype=torch.int64).numpy(),
         skips=torch.zeros(4 * num_streams, network.skip_bias.size).numpy(),

@@ -20,11 +20,15 @@ def in_panels(matrices: Tensor, in_pairs: bool = False) -> np.ndarray:
     columns = _columns(matrices.shape[2])
     if in_pairs:
         rounded = F.pad(matrices.transpose(1, 2), (0, matrices.shape[1] % 2)).bfloat16()
-        matrices = (
-            rounded.clone(memory_format=torch.contiguous_format).view(torch.int32).transpose(1, 2)
-        )
+        rounded = rounded.clone(memory_format=torch.contiguous_format)  # the strides of none, too
+        matrices = rounded.view(torch.int32).transpose(1, 2)
     padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))
     return padded.transpose(1, 2).contiguous().numpy()
+
+
+def are_pairs(panels: np.ndarray) -> bool:
+    """Say whether `in_panels` has laid matrices out in pairs."""
+    return panels.dtype == np.int32
 
 
 def whole_panels(rows: Tensor) -> np.ndarray:

@@ -24,9 +24,9 @@ from flows.compiled.kernels import (
     round_rows,
     shift_and_scale,
 )
-from flows.compiled.panels import padded_to_vectors, padded_width
+from flows.compiled.panels import are_pairs, padded_to_vectors, padded_width
 
-KERNELS = "18f3343417eb"  # digest, see flows.compiled
+KERNELS = "95302adcc2e2"  # digest, see flows.compiled
 
 
 class Segment(NamedTuple):
@@ -67,7 +67,7 @@ def start_segment(
     width = network.out_bias.shape[1]
     gates = (chunk, padded_width(network.current))
     gated = np.zeros((chunk, padded_to_vectors(network.residual_channels)), np.float32)
-    in_pairs = network.current.dtype == np.int32
+    in_pairs = are_pairs(network.current)
     if in_pairs:  # one chunk of rows is read while the next layer's is written
         row_lengths = np.full_like(lengths, chunk)
         row_starts = chunk * (np.arange(stop - first) % 2)

@@ -200,13 +200,15 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
                 make.sums_at(data, at, num_vectors)
                 for data, at in zip(outputs, out_ats, strict=True)
             ]
-            sums: list[list[Any]] = []
-            firsts = [next(k for k, (o, _, _) in enumerate(plan) if o == out) for out, _, _ in plan]
-            for k, (out, _, _) in enumerate(plan):
-                sums.append([cgutils.alloca_once(builder, make.vector) for _ in targets[out]])
-                for target, total in zip(targets[out], sums[k], strict=True):
-                    begun = builder.load(target, align=4) if firsts[k] == k else make.zero
+            sums: list[list[Any]] = []  # of the plan, each a few vectors
+            of_output: list[list[list[Any]]] = [[] for _ in targets]
+            for out, _, _ in plan:
+                totals = [cgutils.alloca_once(builder, make.vector) for _ in targets[out]]
+                for target, total in zip(targets[out], totals, strict=True):
+                    begun = make.zero if of_output[out] else builder.load(target, align=4)
                     builder.store(begun, total)
+                sums.append(totals)
+                of_output[out].append(totals)
             with cgutils.for_range(builder, span) as loop:
                 for part in range(parts):
                     i = builder.add(loop.index, builder.mul(span, span.type(part)))
@@ -218,10 +220,9 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
                             columns = make.columns(panels[panel], at, num_vectors)
                             for column, total in zip(columns, totals, strict=True):
                                 make.add(value, column, total)
-            for out, row in enumerate(targets):
-                of_out = [sums[k] for k, (o, _, _) in enumerate(plan) if o == out]
+            for row, of_row in zip(targets, of_output, strict=True):
                 for v, target in enumerate(row):
-                    whole, *others = [builder.load(totals[v]) for totals in of_out]
+                    whole, *others = [builder.load(totals[v]) for totals in of_row]
                     for other in others:
                         whole = builder.fadd(whole, other)
                     builder.store(whole, target, align=4)
@@ -235,7 +236,6 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
 @instruction
 def holds_pairs(typing_context: Any, array: Any) -> Any:
     """Say whether an array is of pairs of bfloat16 numbers: known when code is compiled."""
-
     pairs = is_of_pairs(array)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

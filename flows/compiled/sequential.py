@@ -43,7 +43,7 @@ from flows.compiled.kernels import (
 from flows.compiled.products import holds_pairs
 
 EXCHANGE = "a1568e9ad801"  # digests, see flows.compiled
-KERNELS = "18f3343417eb"
+KERNELS = "95302adcc2e2"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

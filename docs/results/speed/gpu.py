@@ -8,7 +8,6 @@ Weights are random. With --device cpu it runs the engines of a CPU: a check of t
 import argparse
 import itertools
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -16,6 +15,7 @@ import torch
 
 from flows import EngineError, WaveNetConfig, fold_weight_norm
 from pipelines.flops import student_flops, teacher_flops
+from pipelines.timing import seconds_of
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
@@ -32,17 +32,6 @@ def precision(name: str, device: str) -> Iterator[None]:
     mixed = torch.autocast(device, torch.bfloat16) if name == "bfloat16" else nullcontext()
     with mixed:
         yield
-
-
-def seconds_of(draw: Callable[[], object], device: str) -> float:
-    """Time a call, all that it asked the GPU for included."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    draw()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 @torch.no_grad()
@@ -87,7 +76,7 @@ def main() -> None:
     for i in range(options.rounds + 1):  # the first one compiles and captures
         for row, (draw, name, _, _) in ways.items():
             with precision(name, device):
-                found = seconds_of(draw, device)
+                found = seconds_of(draw, torch.device(device))
             if i:
                 times[row].append(found)
     where = torch.cuda.get_device_name() if device == "cuda" else "CPU"
