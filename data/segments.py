@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,10 +17,14 @@ from torch import Tensor
 
 from data.arrays import ArrayError, check_digest, open_array
 from data.audio import from_int16
+from data.features import MelConfig
 from data.manifest import DataError, Manifest
 from data.pitch import NO_PITCH, PitchConfig
 from data.speakers import speaker_of, with_speaker
 from data.split import Split
+
+LARGEST_GAIN_DB = 60.0
+"""Largest random change of a segment's level, decibels."""
 
 _HALF_STEP = 0.5 / 32768  # of 16-bit audio in [-1, 1)
 
@@ -37,6 +42,28 @@ def dither(waveform: Tensor, rng: np.random.Generator) -> Tensor:
     """
     noise = torch.from_numpy(rng.uniform(-_HALF_STEP, _HALF_STEP, tuple(waveform.shape)))
     return waveform + noise.to(waveform)
+
+
+def with_gain(
+    waveform: Tensor, features: Tensor, gain_db: float, mel: MelConfig
+) -> tuple[Tensor, Tensor]:
+    """Change the level of a piece and of its log-mel.
+
+    Args:
+        waveform: samples in [-1, 1], shape (1, T).
+        features: log-mel bands, and rows below them that stay, shape (M, L).
+        gain_db: change of level; less where the waveform would leave [-1, 1].
+        mel: convention of the log-mel.
+    Returns:
+        Waveform and features of the same shapes.
+    """
+    peak = float(waveform.abs().max())
+    gain = min(10 ** (gain_db / 20), 1.0 / max(peak, 1e-9)) if gain_db > 0 else 10 ** (gain_db / 20)
+    louder = features.clone()
+    bands = louder[: mel.num_mels]
+    # A band at the floor may lie anywhere below it.
+    louder[: mel.num_mels] = (bands + math.log(gain) / mel.harmonic_scale).clamp(min=mel.silence)
+    return waveform * gain, louder
 
 
 @dataclass(frozen=True)
@@ -199,6 +226,8 @@ class SegmentSampler:
             the neighbours.
         seed: with the step, the only source of randomness.
         with_dither: add `dither` to the waveform.
+        gain_db: largest change of a segment's level, either way: the waveform is scaled and the
+            log-mel shifted by it. A waveform stays within [-1, 1].
         part: which part of each batch to read, from 0, where several processes share it.
         num_parts: how many parts there are; together they are the batch of a single process.
         speakers: as `UtteranceSet`'s.
@@ -218,6 +247,7 @@ class SegmentSampler:
         margin_frames: int = 0,
         seed: int = 0,
         with_dither: bool = True,
+        gain_db: float = 0.0,
         part: int = 0,
         num_parts: int = 1,
         speakers: Sequence[str] = (),
@@ -240,6 +270,9 @@ class SegmentSampler:
         self.margin_frames = margin_frames
         self.seed = seed
         self.with_dither = with_dither
+        if not 0 <= gain_db <= LARGEST_GAIN_DB:
+            raise ValueError(f"gain_db is {gain_db!r}, expected 0 to {LARGEST_GAIN_DB}")
+        self.gain_db = gain_db
         self._ends = np.cumsum([u.num_frames for u in self.utterances.utterances])
 
     def batch(self, step: int) -> Batch:
@@ -259,10 +292,17 @@ class SegmentSampler:
             (int(index), self._start(int(index), rng))
             for index in np.searchsorted(self._ends, positions, side="right")
         ]
+        gains_db = rng.uniform(-1, 1, self.batch_size) * self.gain_db if self.gain_db else None
         pieces = [
             self.utterances.cut(*chosen[row], self.segment_frames, self.margin_frames)
             for row in self.rows
         ]
+        if gains_db is not None:
+            mel = self.utterances.manifest.mel
+            pieces = [
+                with_gain(*piece, float(gains_db[row]), mel)
+                for row, piece in zip(self.rows, pieces, strict=True)
+            ]
         waveform = torch.stack([piece[0] for piece in pieces])
         log_mel = torch.stack([piece[1] for piece in pieces])
         if self.with_dither:

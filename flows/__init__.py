@@ -42,6 +42,8 @@ from flows.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
 from flows.mixture import MixtureCdf
 from flows.networks import Mlp, NonCausalWaveNet
 from flows.past import Past
+from flows.pitch_prediction import PitchPrediction, PitchPredictionConfig
+from flows.prediction_error import PredictionErrorFilter
 from flows.pretrained import ArtefactError, Pretrained
 from flows.rescale import DiagonalScale
 from flows.sequential import draw_chunks
@@ -104,6 +106,9 @@ __all__ = [
     "NonCausalWaveNet",
     "Past",
     "Permutation",
+    "PitchPrediction",
+    "PitchPredictionConfig",
+    "PredictionErrorFilter",
     "Pretrained",
     "Rotation",
     "ScaleShift",

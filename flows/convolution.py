@@ -113,11 +113,15 @@ class CausalConvolution(Transform):
         Returns:
             log-gains (B, C, L) and cepstra c_1 .. c_K (B, C, L, K).
         """
-        check_signal(x, self.num_channels)
-        check_frames(context, x, self.context_channels)
+        self.check(x, context)
         raw = self.raw_parameters(x, context)
         raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
         return raw[..., 0], cepstra_of(raw)
+
+    def check(self, x: Tensor, context: Tensor | None) -> None:
+        """Raise ValueError unless signal and context have the shapes that `filters` takes."""
+        check_signal(x, self.num_channels)
+        check_frames(context, x, self.context_channels)
 
     def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Compute gain and k c_k of each channel, shape (B, C (1 + K), L)."""

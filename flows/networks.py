@@ -93,6 +93,11 @@ class NonCausalWaveNet(CouplingNetwork):
                 f"prediction_order is {config.prediction_order}, expected 0: a network that sees "
                 "the future has nothing to predict"
             )
+        if config.pitch.longest_lag:
+            raise ValueError(
+                f"pitch.longest_lag is {config.pitch.longest_lag}, expected 0: a network that sees "
+                "the future has nothing to predict"
+            )
         self.num_inputs = num_inputs
         self.num_params = num_params
         self.num_outputs = num_outputs

@@ -13,7 +13,10 @@ from torch.autograd.function import once_differentiable
 def _filter_rows(
     signal: np.ndarray, coefficients: np.ndarray, out: np.ndarray
 ) -> None:  # pragma: no cover
-    """Write out_t = signal_t + sum_k a_k out_{t-k}; rows (N, T), coefficients (N, L, K)."""
+    """Write out_t = signal_t + sum_k a_k out_{t-k}; rows (N, T), coefficients (N, L, K).
+
+    `out` has shape (N, K + T): its first K columns hold the output before the signal.
+    """
     rows, samples = signal.shape
     frames, order = coefficients.shape[1:]
     span = samples // frames
@@ -21,9 +24,9 @@ def _filter_rows(
         for t in range(samples):
             taps = coefficients[row, t // span]
             total = 0.0
-            for k in range(min(order, t)):
-                total += taps[k] * out[row, t - 1 - k]
-            out[row, t] = signal[row, t] + total
+            for k in range(order):
+                total += taps[k] * out[row, order + t - 1 - k]
+            out[row, order + t] = signal[row, t] + total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -51,10 +54,7 @@ def _filter_rows_backward(
 class _RecursiveFilter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, coefficients: Tensor) -> Tensor:
-        rows, taps = _to_numpy(signal), _to_numpy(coefficients)
-        out = np.empty_like(rows)
-        _filter_rows(rows, taps, out)
-        filtered = torch.from_numpy(out)
+        filtered = _filtered(signal, coefficients, coefficients.new_zeros(signal.shape[0], 0))
         ctx.save_for_backward(filtered, coefficients)
         return filtered.to(signal)
 
@@ -72,6 +72,32 @@ class _RecursiveFilter(torch.autograd.Function):
             torch.from_numpy(grad_signal).to(grad),
             torch.from_numpy(grad_coefficients).to(coefficients),
         )
+
+
+def _filtered(signal: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
+    """Filter rows (N, T) on the CPU, where `before` (N, at most K) ends with the last output."""
+    order = coefficients.shape[2]
+    rows = _to_numpy(signal)
+    out = np.zeros((rows.shape[0], order + rows.shape[1]), rows.dtype)
+    recent = _to_numpy(before)[:, max(0, before.shape[1] - order) :]
+    out[:, order - recent.shape[1] : order] = recent
+    _filter_rows(rows, _to_numpy(coefficients), out)
+    return torch.from_numpy(np.ascontiguousarray(out[:, order:]))
+
+
+@torch.no_grad()
+def continue_filter(signal: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
+    """Filter the next piece of a signal; no gradient is recorded.
+
+    Args:
+        signal: the piece, shape (N, T).
+        coefficients: as in `recursive_filter`, of this piece's frames.
+        before: output before this piece, shape (N, n), the newest last; samples before those are
+            taken as 0.
+    Returns:
+        y, shape (N, T): joined, the pieces equal one call over the whole signal.
+    """
+    return _filtered(signal, coefficients, before).to(signal)
 
 
 def recursive_filter(signal: Tensor, coefficients: Tensor) -> Tensor:

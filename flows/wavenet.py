@@ -12,12 +12,13 @@ from flows.context import check_frames
 from flows.gated import LayerCache, ResidualLayer, Stack, as_matrix, residual_stack, skip_gain
 from flows.linear_prediction import LinearPrediction, PredictionCache
 from flows.past import Past, with_past
+from flows.pitch_prediction import PitchCache, PitchPrediction
 from flows.transform import check_signal
 from flows.wavenet_config import WaveNetConfig
 from flows.weight_norm import normalised_conv
 
 FRAME_GAIN = 5.0  # see LinearPrediction.gain
-ERROR_GAIN = 5.0  # a prediction's error is about this much smaller than speech itself
+ERROR_GAIN = 5.0  # a linear prediction's error is about this much smaller than speech itself
 
 
 @dataclass
@@ -33,7 +34,7 @@ class WaveNetState:
     time: int = 0
     frame_gates: tuple[Tensor, ...] = ()  # the current frame's, one (B, 2R) per layer
     offsets: Tensor | None = None  # added to the parameters of a frame, (B, P, C, L)
-    prediction: PredictionCache | None = None
+    prediction: PredictionCache | PitchCache | None = None
 
 
 class WaveNet(Conditioner):
@@ -69,7 +70,7 @@ class WaveNet(Conditioner):
         self.context_channels = context_channels
         width = config.residual_channels
         self.register_buffer("input_std", torch.ones(()))
-        num_inputs = 3 if config.prediction_order else 1  # sample, prediction, last error
+        num_inputs = 3 if config.predicts else 1  # sample, prediction, last error
         self.first = normalised_conv(num_inputs * num_channels, width, 1)
         self.layers = nn.ModuleList(
             ResidualLayer(width, config.skip_channels, config.kernel_size, dilation)
@@ -92,11 +93,8 @@ class WaveNet(Conditioner):
         )
         if self.frame_params is not None:
             nn.init.zeros_(self.frame_params.weight)
-        self.prediction = (
-            LinearPrediction(config.prediction_order, num_channels, context_channels)
-            if config.prediction_order
-            else None
-        )
+        self.prediction = _prediction(config, num_channels, context_channels)
+        self.error_gain = ERROR_GAIN if config.prediction_order else 1.0
         is_location = torch.zeros(num_params, 1)
         is_location[list(locations)] = 1.0
         self.register_buffer("is_location", is_location, persistent=False)
@@ -111,7 +109,10 @@ class WaveNet(Conditioner):
     @property
     def receptive_field(self) -> int:
         """Past samples that the parameters of a step can depend on."""
-        return self.config.receptive_field
+        own = self.config.receptive_field
+        if isinstance(self.prediction, PitchPrediction):
+            own += self.prediction.receptive_field
+        return own
 
     def forward(
         self,
@@ -139,7 +140,7 @@ class WaveNet(Conditioner):
         if self.prediction is not None:
             with full_precision(x):
                 prediction = self.prediction(x, context, past)
-            inputs += [prediction, ERROR_GAIN * _delayed(x - prediction, past)]
+            inputs += [prediction, self.error_gain * _delayed(x - prediction, past)]
         h = self.first(torch.cat(inputs, 1) / self.input_std)
         h = stack(h, gates, past) if stack else residual_stack(self.layers, h, gates, past)
         # Mixed precision ends here: the rounding of a location to 8 bits is larger than a small
@@ -209,7 +210,7 @@ class WaveNet(Conditioner):
         inputs = [previous]
         if state.prediction is not None:
             error = state.prediction.step(previous, frame)
-            inputs += [state.prediction.current, ERROR_GAIN * error]
+            inputs += [state.prediction.current, self.error_gain * error]
         h = F.linear(torch.cat(inputs, 1) / self.input_std, *state.first)
         total: Tensor | None = None
         for cache, bias in zip(state.layers, state.frame_gates, strict=True):
@@ -251,6 +252,17 @@ class WaveNet(Conditioner):
         if self.context is None or context is None:
             return None
         return self.context(context).unflatten(1, (self.config.num_layers, -1))
+
+
+def _prediction(
+    config: WaveNetConfig, num_channels: int, context_channels: int
+) -> LinearPrediction | PitchPrediction | None:
+    """Make what predicts a step beside the gated layers, if anything does."""
+    if config.prediction_order:
+        return LinearPrediction(config.prediction_order, num_channels, context_channels)
+    if config.pitch.longest_lag:
+        return PitchPrediction(config.pitch, num_channels, context_channels)
+    return None
 
 
 def _delayed(x: Tensor, past: Past | None) -> Tensor:

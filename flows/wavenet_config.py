@@ -1,6 +1,8 @@
 """Size of a causal WaveNet, as values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from flows.pitch_prediction import PitchPredictionConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +19,8 @@ class WaveNetConfig:
         prediction_order: past samples of a linear predictor, with coefficients from the context,
             whose output is added to the locations, and which the network reads with its last
             error, as LPCNet's does; 0 for none, as in the papers.
+        pitch: lags of a long-term predictor in place of the linear one, for a signal folded into
+            frames; none, as in the papers, where `longest_lag` is 0.
     """
 
     num_layers: int = 20
@@ -25,6 +29,7 @@ class WaveNetConfig:
     residual_channels: int = 64
     skip_channels: int = 64
     prediction_order: int = 0
+    pitch: PitchPredictionConfig = field(default_factory=PitchPredictionConfig)
 
     def __post_init__(self) -> None:
         bounds = {
@@ -35,12 +40,17 @@ class WaveNetConfig:
             "skip_channels": (0, 65536),
             "prediction_order": (0, 4096),
         }
-        for field, (least, most) in bounds.items():
-            value = getattr(self, field)
+        for name, (least, most) in bounds.items():
+            value = getattr(self, name)
             if value < least:
-                raise ValueError(f"wavenet.{field} is {value}, expected at least {least}")
+                raise ValueError(f"wavenet.{name} is {value}, expected at least {least}")
             if value > most:
-                raise ValueError(f"wavenet.{field} is {value}, expected at most {most}")
+                raise ValueError(f"wavenet.{name} is {value}, expected at most {most}")
+        if self.prediction_order and self.pitch.longest_lag:
+            raise ValueError(
+                f"wavenet.prediction_order is {self.prediction_order}, expected 0 where "
+                f"wavenet.pitch.longest_lag is {self.pitch.longest_lag}"
+            )
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -48,7 +58,12 @@ class WaveNetConfig:
         return tuple(2 ** (i % self.layers_per_cycle) for i in range(self.num_layers))
 
     @property
+    def predicts(self) -> bool:
+        """Whether the network reads a prediction, which is added to the locations, too."""
+        return self.prediction_order > 0 or self.pitch.longest_lag > 0
+
+    @property
     def receptive_field(self) -> int:
-        """Past samples that the parameters of a step can depend on."""
+        """Past steps that the parameters of a step can depend on, a long-term predictor's apart."""
         # The network reads the error of the last prediction, which reads `prediction_order` more.
         return 1 + self.prediction_order + (self.kernel_size - 1) * sum(self.dilations)

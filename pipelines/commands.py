@@ -80,7 +80,7 @@ def train_teacher(
     _set_statistics(model, manifest)
     count, pitch = config.validation_utterances, recipe.data.pitch
     validation = for_validation(manifest, count, place, speakers, pitch)
-    task = TeacherTask(model, validation)
+    task = TeacherTask(model, validation, recipe.data.mel, recipe.seed)
     train(
         task,
         _sampler(recipe, manifest, config),
@@ -219,6 +219,7 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         batch_size=config.batch_size,
         segment_frames=config.segment_frames,
         margin_frames=recipe.teacher.context_margin,
+        gain_db=config.gain_db,
         seed=recipe.seed,
         part=rank(),
         num_parts=world_size(),

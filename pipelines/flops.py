@@ -17,15 +17,18 @@ def wavenet_flops(config: WaveNetConfig, num_params: int, num_channels: int = 1)
     """
     width, skips = config.residual_channels, config.skip_channels
     head = skips or width
-    inputs = 3 if config.prediction_order else 1
+    inputs = 3 if config.predicts else 1
     layer = config.kernel_size * width * 2 * width + width * (width + skips)
-    ends = num_channels * (inputs * width + num_params * head + config.prediction_order)
+    taps = config.prediction_order or (config.pitch.num_lags if config.pitch.longest_lag else 0)
+    ends = num_channels * (inputs * width + num_params * head + taps)
     return 2 * (config.num_layers * layer + head * head + ends)
 
 
 def teacher_flops(teacher: Teacher) -> int:
     """Count a teacher's operations for one sample, cached."""
-    return wavenet_flops(teacher.config.wavenet, teacher.transformer.num_params)
+    config = teacher.config
+    frame = wavenet_flops(config.wavenet, teacher.transformer.num_params, config.frame_length)
+    return round(frame / config.frame_length) + 2 * config.filter_order
 
 
 def student_flops(config: StudentConfig) -> int:

@@ -34,21 +34,36 @@ class TeacherTask(Task):
     Args:
         model: the teacher in training.
         held_out: validation utterances.
+        mel: mel convention.
+        seed: of the noise on the past; that of a row of a step's batch depends on (seed, step, row)
+            alone.
     """
 
     name = "teacher"
 
-    def __init__(self, model: Teacher, held_out: list[Utterance]) -> None:
+    def __init__(
+        self, model: Teacher, held_out: list[Utterance], mel: MelConfig, seed: int
+    ) -> None:
         super().__init__()
         self.model: Teacher = model
         self.held_out = held_out
+        self.mel = mel
+        self.seed = seed
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the batch, nats per sample."""
-        discretised = self.model.config.discretised
-        measure = self.model.discretised_log_prob if discretised else self.model.log_prob
-        log_prob = measure(batch.waveform, batch.log_mel)
+        noise = self._past_noise(batch, step) if self.model.config.past_noise else None
+        log_prob = self.model.training_log_prob(batch.waveform, batch.log_mel, noise)
         return {"loss": -log_prob.mean() / batch.waveform.shape[-1]}
+
+    def _past_noise(self, batch: Batch, step: int) -> Tensor:
+        """Draw noise of another level for every clip, from none to the largest."""
+        drawn = []
+        for row in range(batch.first_row, batch.first_row + batch.waveform.shape[0]):
+            generator = torch.Generator().manual_seed(_seed_of(self.seed, step, row))
+            level = self.model.config.past_noise * torch.rand(1, generator=generator)
+            drawn.append(level * torch.randn(batch.waveform.shape[1:], generator=generator))
+        return torch.stack(drawn).to(batch.waveform)
 
     def validate(self, model: Pretrained) -> Validation:
         """Exact likelihood of whole held-out utterances; how many log-scales are at the floor."""

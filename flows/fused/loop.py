@@ -21,6 +21,8 @@ def loop_obstacle(wavenet: WaveNet) -> str | None:
     config = wavenet.config
     if wavenet.num_channels != 1:
         return f"persistent sampling is for signals of one channel, got {wavenet.num_channels}"
+    if config.pitch.longest_lag:
+        return "persistent sampling knows no long-term prediction"
     widest = max(config.residual_channels, config.skip_channels)
     if widest > WIDEST:
         return f"persistent sampling is for at most {WIDEST} channels, got {widest}"
