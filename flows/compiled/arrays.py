@@ -31,6 +31,8 @@ class Network(NamedTuple):
     head_bias: np.ndarray  # (P * C)*
     dilations: np.ndarray  # (N,)
     is_location: np.ndarray  # (P,): 1 where the prediction is added
+    lags: np.ndarray  # longest lag, number of lags, update interval in samples; zeros without
+    sharpness: np.ndarray  # of the choice of a lag, float32 (3,), see `flows.PitchPrediction`
     parts: int  # threads that share the network
     part: int  # number of this one
     num_logits: int  # of a mixture's weights, the first parameters; then locations, log-scales
@@ -55,13 +57,14 @@ class Frames(NamedTuple):
     gates: np.ndarray  # context and gate bias, (B, L, N, (2U)*)
     offsets: np.ndarray  # added to the parameters, (B, L, P, C)
     coefficients: np.ndarray  # of the linear predictor, oldest sample first, (B, L, C, K)
+    lag_biases: np.ndarray  # of the long-term predictor, longest lag first, (B, L, lags + 1)
     first: int  # number of the chunk's first frame
     length: int  # samples per frame
 
     def of(self, streams: slice) -> "Frames":
         """Return the part of some streams."""
-        arrays = (self.gates[streams], self.offsets[streams], self.coefficients[streams])
-        return Frames(*arrays, self.first, self.length)
+        arrays = (self.gates, self.offsets, self.coefficients, self.lag_biases)
+        return Frames(*(array[streams] for array in arrays), self.first, self.length)
 
 
 class Streams(NamedTuple):
@@ -70,6 +73,8 @@ class Streams(NamedTuple):
     previous: np.ndarray  # the last sample, (B, C)
     prediction: np.ndarray  # of that sample, (B, C)
     recent: np.ndarray  # the last K samples, oldest first, (B, C, K)
+    history: np.ndarray  # what the long-term predictor reads, oldest first, (B, samples)
+    taps: np.ndarray  # of the long-term predictor, longest lag first, (B, lags)
     inputs: np.ndarray  # of the network, B rows
     blocks: np.ndarray  # of each layer, the samples its older taps are computed for at once
     rings: np.ndarray  # of each layer, the length in samples of its ring of past rows

@@ -84,6 +84,8 @@ class Crew:
                 mine.previous[:] = theirs.previous
                 mine.prediction[:] = theirs.prediction
                 mine.recent[:] = theirs.recent
+                mine.history[:] = theirs.history
+                mine.taps[:] = theirs.taps
 
     def lay_out(
         self, x: Tensor, context: Tensor | None, first_frame: int, span: int

@@ -17,7 +17,9 @@ from flows.compiled.panels import (
     whole_panels,
 )
 from flows.gated import SQRT_HALF, skip_gain
-from flows.wavenet import ERROR_GAIN, FRAME_GAIN, WaveNet
+from flows.linear_prediction import LinearPrediction
+from flows.pitch_prediction import CORRELATION_GAIN, PitchPrediction
+from flows.wavenet import FRAME_GAIN, WaveNet
 from flows.wavenet_config import WaveNetConfig
 
 LEAST_SHARED, LEAST_SHARED_IN_PAIRS = 64, 96
@@ -82,6 +84,11 @@ def _lay_out(
     out_bias = torch.stack([layer.out_bias for layer in state.layers]) * row_scale
     to_rows, to_skips = in_panels(out[..., :row], in_pairs), in_panels(out[..., row:], in_pairs)
     skip_bias = whole_panels(out_bias[:, row:].sum(0))
+    lags, sharpness = np.zeros(3, np.int64), np.zeros(3, np.float32)
+    if isinstance(wavenet.prediction, PitchPrediction):
+        pitch = config.pitch
+        lags = np.array([pitch.longest_lag, pitch.num_lags, pitch.update])
+        sharpness = (CORRELATION_GAIN * wavenet.prediction.sharpness).numpy()
     return [
         Network(
             first=in_panels((state.first[0] / wavenet.input_std).T[None]),
@@ -99,13 +106,15 @@ def _lay_out(
             head_bias=whole_panels(state.head[1]),
             dilations=np.array(config.dilations),
             is_location=wavenet.is_location[:, 0].numpy(),
+            lags=lags,
+            sharpness=sharpness,
             parts=parts,
             part=part,
             num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
             residual_channels=width,
             skip_channels=skips,
             skip_gain=skip_gain(config.num_layers) if skips else 1.0,
-            error_gain=ERROR_GAIN,
+            error_gain=wavenet.error_gain,
             log_scale_floor=log_scale_floor,
         )
         for part in range(parts)
@@ -141,10 +150,14 @@ def lay_out_frames(
         parts: threads that share the network.
     """
     coefficients, batch, channels = None, like.shape[0], like.shape[1]
+    lag_biases = torch.zeros(batch, 1, 0)
     with full_precision(like):
         gates, offsets = wavenet.project(like, context)
-        if wavenet.prediction is not None:
+        if isinstance(wavenet.prediction, LinearPrediction):
             coefficients = wavenet.prediction.coefficients(batch, context)
+        elif wavenet.prediction is not None:
+            biases = wavenet.prediction.biases(batch, context)
+            lag_biases = torch.cat([biases[..., :-1].flip(-1), biases[..., -1:]], -1)
     if offsets is None:
         offsets = torch.zeros(batch, wavenet.num_params, channels, 1)
     if coefficients is None:
@@ -155,6 +168,7 @@ def lay_out_frames(
             gates=whole_panels(own),
             offsets=offsets.contiguous().numpy(),
             coefficients=coefficients.contiguous().numpy(),
+            lag_biases=lag_biases.contiguous().numpy(),
             first=first,
             length=length,
         )
@@ -194,6 +208,8 @@ def start_streams(
         previous=np.zeros(samples, np.float32),
         prediction=np.zeros(samples, np.float32),
         recent=np.zeros((*samples, order), np.float32),
+        history=np.zeros((num_streams, 2 * network.lags[0]), np.float32),
+        taps=np.zeros((num_streams, network.lags[1]), np.float32),
         inputs=rows(1, network.first.shape[2]),
         blocks=blocks,
         rings=rings,

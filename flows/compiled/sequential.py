@@ -40,10 +40,12 @@ from flows.compiled.kernels import (
     rectify_rows,
     round_rows,
 )
+from flows.compiled.long_term import predict_pitch
 from flows.compiled.products import holds_pairs
 
 EXCHANGE = "a1568e9ad801"  # digests, see flows.compiled
 KERNELS = "95302adcc2e2"
+LONG_TERM = "a45fa7967337"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -320,7 +322,10 @@ def advance(
     for i in range(first, stop):
         time = start + i
         frame = time // frames.length - frames.first
-        _read(streams, frames, frame, error_gain)
+        if network.lags[0]:
+            predict_pitch(network, streams, frames, frame, time)
+        else:
+            _read(streams, frames, frame, error_gain)
         here = time % streams.rings[0] * num_streams
         row = 0 if holds_pairs(streams.past) else here
         fill_rows(rows, row, num_streams, network.first_bias)

@@ -16,12 +16,22 @@ from flows import (
     BoundedAffine,
     Made,
     MixtureCdf,
+    PitchPredictionConfig,
     WaveNet,
     WaveNetConfig,
     draw_chunks,
     maf,
 )
-from flows.compiled import exchange, intrinsics, kernels, parallel, peak, products, sequential
+from flows.compiled import (
+    exchange,
+    intrinsics,
+    kernels,
+    long_term,
+    parallel,
+    peak,
+    products,
+    sequential,
+)
 from flows.compiled.arrays import Samples
 from flows.compiled.intrinsics import LANES, VECTORS
 from flows.compiled.kernels import gated_units, multiply_add
@@ -35,6 +45,8 @@ from flows.compiled.sequential import advance
 
 HIDDEN = 3
 SKIPS = WaveNetConfig(num_layers=6, layers_per_cycle=5, residual_channels=6, skip_channels=9)
+
+LAGS = PitchPredictionConfig(longest_lag=40, shortest_lag=9, update=16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +100,10 @@ NETS = {
     "as_many_skips": Net(
         WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=64, skip_channels=64)
     ),
+    "long_term_prediction": Net(dataclasses.replace(SKIPS, pitch=LAGS), 4),
+    "unconditional_long_term_prediction": Net(
+        dataclasses.replace(SKIPS, pitch=LAGS), 2, frames=0, length=304
+    ),
     "wider_than_a_panel": Net(
         WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=72, skip_channels=66)
     ),
@@ -102,6 +118,8 @@ NETS = {
         (exchange, "INTRINSICS", intrinsics),
         (sequential, "EXCHANGE", exchange),
         (sequential, "KERNELS", kernels),
+        (sequential, "LONG_TERM", long_term),
+        (long_term, "KERNELS", kernels),
         (parallel, "KERNELS", kernels),
         (peak, "KERNELS", kernels),
     ],
