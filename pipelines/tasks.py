@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from data import Batch, MelConfig, log_mel, residual_energy, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
+from pipelines.free_running import free_running
 from pipelines.measures import (
     Utterance,
     bits_per_sample,
@@ -23,6 +24,12 @@ from pipelines.training import Task
 from pipelines.training_log import Validation
 from student import ExcitationConfig, MeasuredVoice, Student
 from teacher import Teacher
+
+PREDICTOR_WEIGHT = 0.1
+"""Weight of the linear predictor's own likelihood; the network's decides all but its gain."""
+
+FREE_RUNNING_UTTERANCES = 3
+"""Held-out utterances, at most, that a validation draws from a teacher."""
 
 MONTE_CARLO = 1
 """Sets the seeds of Monte-Carlo draws apart: the sample's own noise must not come back in them."""
@@ -53,8 +60,16 @@ class TeacherTask(Task):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the batch, nats per sample."""
         noise = self._past_noise(batch, step) if self.model.config.past_noise else None
-        log_prob = self.model.training_log_prob(batch.waveform, batch.log_mel, noise)
-        return {"loss": -log_prob.mean() / batch.waveform.shape[-1]}
+        log_prob, of_predictor = self.model.training_log_probs(batch.waveform, batch.log_mel, noise)
+        nll = -log_prob.mean() / batch.waveform.shape[-1]
+        if of_predictor is None:
+            return {"loss": nll}
+        predictor_nll = -of_predictor.mean() / batch.waveform.shape[-1]
+        return {
+            "loss": nll + PREDICTOR_WEIGHT * predictor_nll,
+            "nll": nll,
+            "predictor_nll": predictor_nll,
+        }
 
     def _past_noise(self, batch: Batch, step: int) -> Tensor:
         """Draw noise of another level for every clip, from none to the largest."""
@@ -66,7 +81,7 @@ class TeacherTask(Task):
         return torch.stack(drawn).to(batch.waveform)
 
     def validate(self, model: Pretrained) -> Validation:
-        """Exact likelihood of whole held-out utterances; how many log-scales are at the floor."""
+        """Exact likelihood of held-out utterances, and what the teacher draws of some of them."""
         assert isinstance(model, Teacher)
         nats = teacher_nll(model, self.held_out)
         scalars = {
@@ -74,10 +89,29 @@ class TeacherTask(Task):
             "nll_bits": bits_per_sample(nats),
             "floor_share": floor_share(model, self.held_out[0]),
         }
-        if not model.config.discretised:
-            return Validation(nats, scalars)
-        bits = teacher_bits(model, self.held_out)
-        return Validation(bits, scalars | {"discretised_bits": bits})
+        score = nats
+        if model.config.discretised:
+            score = scalars["discretised_bits"] = teacher_bits(model, self.held_out)
+        heard = self.held_out[:FREE_RUNNING_UTTERANCES]
+        drawn = free_running(model, heard, self.mel, self.seed)
+        audio = {}
+        for i, (utterance, sample) in enumerate(zip(heard, drawn.audio, strict=True)):
+            audio[f"teacher_{i}"] = sample
+            audio[f"recording_{i}"] = utterance.waveform[0].cpu()
+        pictures = [
+            spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
+            for frames in (
+                heard[0].log_mel[:, : self.mel.num_mels],
+                log_mel(drawn.audio[0][None], self.mel),
+            )
+        ]
+        return Validation(
+            score,
+            scalars | {f"free_running/{name}": value for name, value in drawn.values.items()},
+            drawn.warnings,
+            audio=audio,
+            images={"recording_above_teacher": np.concatenate(pictures)},
+        )
 
 
 class StudentTask(Task):

@@ -17,6 +17,7 @@ from flows import (
     Inverse,
     PredictionErrorFilter,
     Pretrained,
+    StandardNormal,
     Transform,
     Transformer,
     WaveNet,
@@ -203,10 +204,16 @@ class Teacher(Pretrained):
         floor = self.distribution.transformer.log_scale_floor
         return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
 
-    def training_log_prob(
+    def training_log_probs(
         self, waveform: Tensor, log_mel: Tensor, past_noise: Tensor | None = None
-    ) -> Tensor:
-        """Return what training maximises: `log_prob`, the network reading a noisy past.
+    ) -> tuple[Tensor, Tensor | None]:
+        r"""Return what training maximises: `log_prob` under a noisy past, and that of the predictor.
+
+        The linear predictor by itself is a density, too: its errors are white noise of level 1. The
+        network could make up for any gain; this keeps the level at 1, which the network and the
+        noise on its past rely on.
+
+        .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
 
         Args:
             waveform: as in `log_prob`.
@@ -214,18 +221,20 @@ class Teacher(Pretrained):
             past_noise: added to the prediction errors that the network reads, not to those it
                 predicts, shape (B, 1, T); None for none.
         Returns:
-            log-density in nats, or of a `discretised` teacher log-probability, shape (B,).
+            log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
+            of the predictor alone, shape (B,), or None without one.
         """
         if self.config.discretised:
-            return self.discretised_log_prob(waveform, log_mel)
-        if past_noise is None:
-            return self.log_prob(waveform, log_mel)
+            return self.discretised_log_prob(waveform, log_mel), None
         frames = self._frames(waveform, log_mel)
         residual, log_det = self._residual(waveform, frames)
-        params = self.wavenet(residual + self._folded(past_noise), frames)
-        z, log_scales = self.transformer(residual, params)
-        of_base = self.flow.base.log_prob(z) + log_scales
-        return of_base.flatten(1).sum(1) + log_det
+        past = residual if past_noise is None else residual + self._folded(past_noise)
+        z, log_scales = self.transformer(residual, self.wavenet(past, frames))
+        of_base = (self.flow.base.log_prob(z) + log_scales).flatten(1).sum(1)
+        if self.error_filter is None:
+            return of_base + log_det, None
+        of_white_noise = StandardNormal().log_prob(residual).flatten(1).sum(1)
+        return of_base + log_det, of_white_noise + log_det
 
     def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return what `distribution` reads: parameters of every sample given those before it.

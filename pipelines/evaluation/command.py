@@ -11,7 +11,7 @@ from pipelines.evaluation.models import load_models
 from pipelines.evaluation.packages import missing_notice, missing_packages
 from pipelines.evaluation.plot import evaluation_plot
 from pipelines.evaluation.recordings import cut, prepared_recordings, recordings_in
-from pipelines.evaluation.run import DEFAULT_SYSTEMS, SystemName, make_systems, run_evaluation
+from pipelines.evaluation.run import SystemName, default_systems, make_systems, run_evaluation
 from pipelines.evaluation.table import evaluation_table
 from pipelines.workspace import pick_device
 
@@ -44,8 +44,8 @@ def evaluate(
         dump: prepared data.
         input: a folder of audio files that took no part in training, instead of --dump.
         split: of the prepared data, "val" or "test".
-        systems: any of recording, griffin-lim, world, teacher (slow), student, several as [A,B];
-            default: all but teacher.
+        systems: any of recording, griffin-lim, world, teacher, student, several as [A,B];
+            default: all.
         limit: at most so many utterances, the first by name.
         every: of the split, every N-th utterance by name, N: some of each joined corpus.
         max_seconds: cut utterances to this length.
@@ -82,7 +82,7 @@ def evaluate(
         shorter = [cut(u, max_seconds, recordings.mel) for u in recordings.utterances]
         recordings = dataclasses.replace(recordings, utterances=shorter)
     missing = missing_packages()
-    wanted: list[SystemName] = _listed(systems) or list(DEFAULT_SYSTEMS)
+    wanted: list[SystemName] = _listed(systems) or default_systems(models)
     result = run_evaluation(
         make_systems(wanted, models, recordings.mel, missing),
         recordings,

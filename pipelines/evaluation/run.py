@@ -23,7 +23,12 @@ from pipelines.evaluation.systems import (
 from pipelines.measures import baseline_nll, bits_per_sample
 
 SystemName = Literal["recording", "griffin-lim", "world", "teacher", "student"]
-DEFAULT_SYSTEMS: tuple[SystemName, ...] = ("recording", "griffin-lim", "world", "student")
+
+
+def default_systems(models: Models) -> list[SystemName]:
+    """Name what is compared where nobody says: everything there is."""
+    teacher: list[SystemName] = [] if models.teacher is None else ["teacher"]
+    return ["recording", "griffin-lim", "world", *teacher, "student"]
 
 
 def make_systems(
