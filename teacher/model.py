@@ -207,7 +207,7 @@ class Teacher(Pretrained):
     def training_log_probs(
         self, waveform: Tensor, log_mel: Tensor, past_noise: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        r"""Return what training maximises: `log_prob` under a noisy past, and that of the predictor.
+        r"""Return what training maximises: `log_prob` under a noisy past, and the predictor's own.
 
         The linear predictor by itself is a density, too: its errors are white noise of level 1. The
         network could make up for any gain; this keeps the level at 1, which the network and the
