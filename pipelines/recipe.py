@@ -9,7 +9,7 @@ from typing import Literal
 
 from data import PrepareConfig
 from distill import DistillationConfig
-from flows.config import nearest_name
+from storage.configuration import nearest_name
 from student import StudentConfig
 from teacher import TeacherConfig
 

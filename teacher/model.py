@@ -26,9 +26,9 @@ from flows import (
     maf,
     rows_in_words,
 )
-from flows.autocast import full_precision
-from flows.config import from_dict
 from flows.density import check_temperature
+from flows.precision import full_precision
+from storage.configuration import from_dict
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
 
 INT16_STEPS = 32768.0
@@ -44,7 +44,7 @@ class TeacherConfig:
         conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
             how many there are.
         pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
-            each frame's end; the pipeline sets it from `data.pitch`.
+            each frame's end; the pipeline sets it from `dsp.pitch`.
         num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.
