@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from data import Manifest, PrepareConfig, synthesise
-from data.prepared import prepare
+from data.prepared.prepare import prepare
 
 CONFIG = PrepareConfig(corpus="mine")
 

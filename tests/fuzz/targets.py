@@ -30,8 +30,8 @@ from data import (
     read_waveform,
 )
 from data.corpora.synthetic import speech_like, synthesise
-from data.prepared import prepare
 from data.prepared.journal import Journal
+from data.prepared.prepare import prepare
 from data.tables import TableError, read_table
 from flows import ArtefactError, FamilyConfig
 from pipelines.cli import build_parser

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from data import DataError, Manifest, MelConfig, prepare_part, synthesise
-from data.prepared import prepare
 from data.prepared.parallel import choose_num_workers, parallel_map
+from data.prepared.prepare import prepare
 from storage.folder_lock import FolderInUseError, folder_lock
 from tests.data.conftest import CONFIG, add_bad_files, run
 

@@ -22,7 +22,7 @@ from data import (
     log_mel,
     synthesise,
 )
-from data.prepared import prepare
+from data.prepared.prepare import prepare
 
 HOP = 256
 

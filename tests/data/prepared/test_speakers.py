@@ -16,7 +16,7 @@ from data import (
     synthesise,
     with_speaker,
 )
-from data.prepared import prepare
+from data.prepared.prepare import prepare
 
 
 def test_speaker_is_the_first_folder() -> None:
