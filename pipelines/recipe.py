@@ -7,10 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from data import PrepareConfig
 from data.segments import LARGEST_GAIN_DB
+
+from data import PrepareConfig
 from distill import DistillationConfig
-from flows.config import nearest_name
+from storage.configuration import nearest_name
 from student import StudentConfig
 from teacher import TeacherConfig
 

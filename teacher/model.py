@@ -27,9 +27,9 @@ from flows import (
     maf,
     rows_in_words,
 )
-from flows.autocast import full_precision
-from flows.config import from_dict
 from flows.density import check_temperature
+from flows.precision import full_precision
+from storage.configuration import from_dict
 from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
 from teacher.prediction import Prediction

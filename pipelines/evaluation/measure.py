@@ -18,7 +18,7 @@ from pipelines.evaluation.distances import (
 )
 from pipelines.evaluation.packages import DistillMos, estoi, pesq_wb, pitch_track
 from pipelines.evaluation.systems import Drawn
-from pipelines.measures import Utterance, log_mel_distance
+from pipelines.heldout import Utterance, log_mel_distance
 from teacher import Teacher
 
 

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from data import MelConfig, write_waveform
 from pipelines.evaluation.bootstrap import CONFIDENCE, bootstrap_mean
+from pipelines.evaluation.evaluated_models import Models
 from pipelines.evaluation.measure import MEASURES, Measurer, Value
-from pipelines.evaluation.models import Models
 from pipelines.evaluation.recordings import Recordings
 from pipelines.evaluation.systems import (
     GriffinLim,
@@ -20,7 +20,7 @@ from pipelines.evaluation.systems import (
     TeacherSystem,
     World,
 )
-from pipelines.measures import baseline_nll, bits_per_sample
+from pipelines.heldout import baseline_nll, bits_per_sample
 
 SystemName = Literal["recording", "griffin-lim", "world", "teacher", "student"]
 

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from data import MelConfig, from_int16, to_int16
 from distill import divergence
+from dsp.griffin_lim import griffin_lim
 from pipelines.evaluation.packages import world_resynthesis
-from pipelines.griffin_lim import griffin_lim
-from pipelines.measures import Utterance, shuffled_frames
+from pipelines.heldout import Utterance, shuffled_frames
 from student import Student
 from teacher import Teacher
 

@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+
+
+@contextmanager
+def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that replaces it when the block ends well.
+
+    The folders above are made as needed. If the block raises, `path` is left as it was and the
+    temporary file is removed; a process killed in the midst leaves it behind, for
+    `remove_temporaries`. Both the content and the name are on the disk when the block has ended.
+
+    Args:
+        path: the file to write.
+        sync_name: False leaves the name to the system, which may take seconds to write it: for
+            many small files that can be made again.
+    Returns:
+        A context manager that yields the open binary file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A short name of its own: the target's may already be as long as the file system allows. Plain
+    # open() rather than tempfile, whose files stay readable by their owner alone.
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if sync_name:
+            _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what killed processes left of unfinished files, in a folder and all below it.
+
+    Only for one who knows that nobody else is writing there; see `storage.folder_lock`.
+    """
+    for path in folder.rglob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A renamed file may otherwise have its old name, or none, after a power failure.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
