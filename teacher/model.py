@@ -41,8 +41,8 @@ PartT = TypeVar("PartT", bound=Transform)
 INT16_STEPS = 32768.0
 """Steps of 16-bit audio in a unit."""
 
-DE_EMPHASIS = 0.85
-"""Pole of the noise on the past: 22 dB less at half the sampling rate than at 0 Hz, as LPCNet's."""
+DE_EMPHASIS = 0.6
+"""Pole of the noise on the past: 12 dB less at half the sampling rate than at 0 Hz."""
 
 PIECE_SAMPLES = 4096
 """Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
@@ -281,7 +281,7 @@ class Teacher(Pretrained):
             parameters, shape (B, P, 1, T); differentiable in the waveform.
         """
         frames = self._frames(waveform, log_mel)
-        return self._params(self._residual(waveform, frames)[0], frames)
+        return self.residual_params(self.residual(waveform, frames)[0], frames)
 
     def prediction(self, waveform: Tensor, log_mel: Tensor) -> Prediction:
         """Return the distribution of every sample given those before it.
@@ -293,7 +293,7 @@ class Teacher(Pretrained):
             the distributions, differentiable in the waveform.
         """
         frames = self._frames(waveform, log_mel)
-        params = self._params(self._residual(waveform, frames)[0], frames)
+        params = self.residual_params(self.residual(waveform, frames)[0], frames)
         if self.error_filter is None:
             nothing = torch.zeros_like(waveform)
             return Prediction(self.distribution, params, nothing, nothing)
@@ -394,8 +394,16 @@ class Teacher(Pretrained):
         """Build an untrained teacher from what `config_dict` returned."""
         return cls(from_dict(TeacherConfig, config))
 
-    def _residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the network reads, shape (B, r, T / r), and its log-determinant, (B,)."""
+    def residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what the network reads of a waveform.
+
+        Args:
+            waveform: shape (B, 1, T).
+            frames: of the context network, shape (B, H, T / hop_length).
+        Returns:
+            frames of r samples, of the predictor's errors if there is one, shape (B, r, T / r);
+            log-determinant in nats, shape (B,).
+        """
         log_det = waveform.new_zeros(waveform.shape[0])
         if self.error_filter is not None:
             waveform, log_det = self.error_filter(waveform, frames)
@@ -404,8 +412,8 @@ class Teacher(Pretrained):
     def _folded(self, signal: Tensor) -> Tensor:
         return signal if self.fold is None else self.fold(signal)[0]
 
-    def _params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters, shape (B, P, 1, T), for what it reads."""
+    def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
+        """Return the network's parameters, shape (B, P, 1, T), of every sample of a `residual`."""
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
