@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from data.audio_decoding import DecodingError, FloatArray, decode_audio
+from data.audio.decoding import DecodingError, FloatArray, decode_audio
 
 _SOUNDFILE_SUFFIXES = frozenset(
     (

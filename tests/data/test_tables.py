@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import TOYS, TableError, discrete_columns, read_table, split_rows
+from data import TOYS, TableError, discrete_columns, read_table, repeated_values, split_rows
 from data.tables import MIN_ROWS, NUM_TOY_ROWS
 
 VALUES = np.random.default_rng(0).standard_normal((40, 3))
@@ -204,3 +204,99 @@ def test_toys_have_their_shapes() -> None:
 def test_unknown_toy_is_refused() -> None:
     with pytest.raises(TableError, match="toy is 'moon', expected one of moons, rings"):
         read_table("toy:moon")
+
+
+@pytest.mark.parametrize("names", ["2019,2020,2021", "0,1,2", "7,5,3"])
+def test_first_line_of_integers_may_be_names_and_is_asked_for(tmp_path: Path, names: str) -> None:
+    path = write_csv(tmp_path / "t.csv", VALUES, names)
+    with pytest.raises(TableError, match=f"line 1 is {names}, which may be names or"):
+        read_table(path)
+    named = read_table(path, header=True)
+    assert named.columns == tuple(names.split(","))
+    np.testing.assert_array_equal(named.values, VALUES)
+    assert len(read_table(path, header=False).values) == len(VALUES) + 1
+    # Among lines of integers it is one of them, unless it counts the columns.
+    write_csv(tmp_path / "i.csv", np.round(VALUES * 100).astype(int), "2019,2020,2021")
+    assert len(read_table(tmp_path / "i.csv").values) == len(VALUES) + 1
+    write_csv(tmp_path / "i.csv", np.round(VALUES * 100).astype(int), "0,1,2")
+    with pytest.raises(TableError, match="say --header yes or --header no"):
+        read_table(tmp_path / "i.csv")
+    with pytest.raises(TableError, match="line 1, column 0 is 'a', expected a finite number"):
+        read_table(write_csv(tmp_path / "h.csv", VALUES, "a,b,c"), header=False)
+
+
+@pytest.mark.parametrize("names", [",b,c", "Unnamed: 0,b,c", ""])
+@pytest.mark.parametrize("start", [0, 1])
+def test_index_that_pandas_writes_is_no_column(tmp_path: Path, names: str, start: int) -> None:
+    values = VALUES.copy()
+    values[:, 0] = np.arange(len(values)) + start
+    path = write_csv(tmp_path / "t.csv", values, names)
+    with pytest.raises(TableError, match=r"t\.csv: the first column counts the rows, as pandas"):
+        read_table(path)
+    assert read_table(write_csv(path, values, "year,b,c")).columns[0] == "year"
+
+
+def test_column_without_a_name_gets_its_number(tmp_path: Path) -> None:
+    assert read_table(write_csv(tmp_path / "t.csv", VALUES, "a,,c")).columns == ("a", "1", "c")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("1_000.5", "is '1_000.5', expected a finite number"),
+        ("١٢", "is '١٢', expected a finite number"),
+        ("1.5;2.5", "is '1.5;2.5', expected a finite number: cells are separated by commas"),
+        ("9007199254740993", r"line 4: holds the integer 9007199254740993, expected at most 2\^53"),
+    ],
+)
+def test_cell_that_would_be_misread_is_refused(tmp_path: Path, cell: str, message: str) -> None:
+    path = write_csv(tmp_path / "t.csv", VALUES, "a,b,c")
+    lines = path.read_text().splitlines()
+    lines[3] = f"{cell},2,3"
+    path.write_text("\n".join(lines))
+    with pytest.raises(TableError, match=message):
+        read_table(path)
+
+
+def test_integers_that_a_float_cannot_hold_are_refused(tmp_path: Path) -> None:
+    values = np.arange(80).reshape(40, 2) ** 2
+    values[7, 1] = 2**53 + 1
+    np.save(tmp_path / "t.npy", values)
+    with pytest.raises(TableError, match=r"holds the integer 9007199254740993, expected at most"):
+        read_table(tmp_path / "t.npy")
+    np.save(tmp_path / "t.npy", np.full((40, 2), 2**63, np.uint64))
+    with pytest.raises(TableError, match=r"holds the integer 9223372036854775808"):
+        read_table(tmp_path / "t.npy")
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1e17, np.float64), (1e8, np.float32), (3e4, np.float16)]
+)
+def test_floats_too_large_for_a_fraction_are_no_integers(
+    tmp_path: Path, scale: float, dtype: type
+) -> None:
+    np.save(tmp_path / "t.npy", (scale * (1 + 0.1 * VALUES)).astype(dtype))
+    table = read_table(tmp_path / "t.npy")
+    assert not discrete_columns(table, dequantize=False).any()
+    np.save(tmp_path / "t.npy", np.round(100 * VALUES).astype(dtype))
+    assert read_table(tmp_path / "t.npy").is_integer.all()
+
+
+def test_values_in_many_rows_are_found(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).standard_normal((400, 4))
+    values[::2, 1] = 0
+    values[:, 2] = np.round(values[:, 2], 1)
+    values[:9, 3] = np.arange(9)
+    np.save(tmp_path / "t.npy", values)
+    table = read_table(tmp_path / "t.npy")
+    found = repeated_values(table, np.zeros(4, bool))
+    assert found[0] == "column 1: 50 % of the rows are exactly 0"
+    assert len(found) == 2
+    assert found[1].startswith("column 2: ")
+    assert repeated_values(table, np.array([False, True, True, False])) == []
+
+
+def test_single_row_to_test_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"test_percent=0\.1 leaves 1 of 300 rows to test"):
+        split_rows(300, 0, 10, 0.1)
+    assert len(split_rows(300, 0, 0.1, 1)["test"]) == 3

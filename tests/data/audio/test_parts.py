@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from data import AudioError, read_waveform
-from data.audio_containers import container_of
-from tests.data.test_audio import encode, level_at_440_hz, tone
+from data.audio.containers import container_of
+from tests.data.audio.test_read import encode, level_at_440_hz, tone
 
 RATE = 16000
 WITH_SOUNDFILE = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")

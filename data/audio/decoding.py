@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from data.audio_containers import (
+from data.audio.containers import (
     HEAD_BYTES,
     IN_WORDS,
     container_of,
     describe_unknown,
     tag_length,
 )
-from data.audio_parts import joined_files
+from data.audio.parts import joined_files
 
 _BY_SOUNDFILE = frozenset(("aiff", "au", "caf", "flac", "mp3", "ogg", "sph", "w64", "wav"))
 # Of these libav knows codecs that libsndfile does not, and reads some that do not say their length.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import IO
 
-from data.audio_containers import tag_length
+from data.audio.containers import tag_length
 
 # What each kind begins with, long enough not to occur within its compressed samples by chance.
 _BEGINNINGS = {
@@ -45,7 +45,7 @@ def joined_files(file: IO[bytes], container: str) -> list[IO[bytes]]:
 
     Args:
         file: open, at any position.
-        container: its kind, a key of `data.audio_containers.IN_WORDS`.
+        container: its kind, a key of `data.audio.containers.IN_WORDS`.
     Returns:
         the files in order; usually `file` alone, at its beginning.
     """
