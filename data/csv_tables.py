@@ -73,7 +73,7 @@ def _has_header(path: Path, rows: list[list[str]]) -> bool:
         shown = ",".join(first)
         raise TableError(
             f"{path}: line 1 is {shown[:40]}{'...' * (len(shown) > 40)}, which may be names or "
-            "numbers: say --header yes or --header no"
+            "numbers: say --header present or absent"
         )
     return False
 

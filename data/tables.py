@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 TOY_PREFIX = "toy:"
 NUM_TOY_ROWS = 10_000
-HAS_HEADER = {"auto": None, "yes": True, "no": False}
+HAS_HEADER = {"auto": None, "present": True, "absent": False}
 """What commands call `header` of `read_table`."""
 
 

@@ -19,7 +19,7 @@ def density(
     family: str = "maf",
     out: Path | None = None,
     key: str | None = None,
-    header: Literal["auto", "yes", "no"] = "auto",
+    header: Literal["auto", "present", "absent"] = "auto",
     dequantize: bool = False,
     num_layers: int | None = None,
     hidden: tuple[int, ...] | None = None,
@@ -45,8 +45,7 @@ def density(
         out: folder for the model, result.json, metrics.jsonl and, of two columns, density.png;
             default: exp/density/TABLE-FAMILY.
         key: which array of an .npz that holds several.
-        header: whether the first line of a .csv file names its columns; "auto": if it has no
-            number.
+        header: whether a first line of names is in a .csv file; "auto": if it has no number.
         dequantize: add uniform noise from [0, 1) to columns of integers.
         num_layers: layers of the flow; default: the family's.
         hidden: widths of the hidden layers, as [128,128]; default: the family's.

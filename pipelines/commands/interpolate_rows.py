@@ -26,7 +26,7 @@ def interpolate_rows(
     num_steps: int = 9,
     path: Literal["linear", "spherical"] = "spherical",
     key: str | None = None,
-    header: Literal["auto", "yes", "no"] = "auto",
+    header: Literal["auto", "present", "absent"] = "auto",
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
@@ -43,8 +43,7 @@ def interpolate_rows(
         num_steps: points, both ends included.
         path: "linear" or "spherical" in the latent space.
         key: which array of an .npz that holds several.
-        header: whether the first line of a .csv file names its columns; "auto": if it has no
-            number.
+        header: whether a first line of names is in a .csv file; "auto": if it has no number.
         seed: of a toy's rows.
         device: "cpu", "cuda" or "auto".
     Raises:

@@ -193,6 +193,19 @@ def test_a_flag_alone_says_true(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["density", str(tmp_path / "t.npy"), "--dequantize", "false", *options]) == 2
 
 
+def test_the_first_line_is_what_it_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "\n".join(f"{a},{b}" for a, b in np.random.default_rng(0).standard_normal((60, 2)))
+    (tmp_path / "t.csv").write_text(f"2019,2020\n{rows}\n")
+    options = ["--hidden", "[4]", "--max_epochs", "1", "--out", str(tmp_path / "m")]
+    assert main(["density", str(tmp_path / "t.csv"), *options]) == 2
+    assert "say --header present or absent" in capsys.readouterr().err
+    assert main(["density", str(tmp_path / "t.csv"), "--header", "present", *options]) == 0
+    result = json.loads((tmp_path / "m/result.json").read_text())
+    assert result["table"]["columns"] == ["2019", "2020"]
+
+
 def test_a_column_of_one_value_in_many_rows_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,7 +236,7 @@ def test_a_column_of_one_value_in_many_rows_is_warned_of(
         (["table.npy", "--device", "cuda:99"], "device 'cuda:99' cannot be used here: "),
         (["table.npy", "--table", "x"], "table goes without its name: parallel-wavenet density TA"),
         (["table.npy", "--test_percent", "0.1"], "test_percent=0.1 leaves 1 of 300 rows to test"),
-        (["table.npy", "--header", "yes"], "header is given, but only a .csv file has a first"),
+        (["table.npy", "--header", "present"], "header is given, but only a .csv file has a first"),
         (["integers.npy"], "40 columns (0, 1, 2, 3, 4, ...) hold only integers"),
         (["integers.npy", "--dequantize", "--family", "iaf"], "has 40 columns, but the likelihood"),
         (["missing.npy"], "missing.npy: No such file"),
