@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -50,7 +51,9 @@ def read_csv(path: Path, header: bool | None) -> tuple[Array, tuple[str, ...]]:
     if header is None:
         header = _has_header(path, [cells for _, cells in lines])
     first = lines[0][1]
-    columns = tuple(name or str(i) for i, name in enumerate(first) if header)
+    # NumPy's savetxt marks its header as a comment.
+    names = [first[0].removeprefix("# "), *first[1:]]
+    columns = tuple(name.strip() or str(i) for i, name in enumerate(names) if header)
     columns = columns or tuple(map(str, range(len(first))))
     values = _parse_rows(path, columns, lines[1:] if header else lines)
     _check_no_index(path, values, first[0] if header else None)
@@ -83,7 +86,10 @@ def _parse_rows(path: Path, columns: tuple[str, ...], rows: list[tuple[int, list
     values = np.empty((len(rows), len(columns)))
     for i, (line, cells) in enumerate(rows):
         if len(cells) != len(columns):
-            raise TableError(f"{path}: line {line} has {len(cells)} cells, expected {len(columns)}")
+            raise TableError(
+                f"{path}: line {line} has {len(cells)} cells, expected {len(columns)}"
+                f"{_separator_hint(columns)}"
+            )
         try:
             values[i] = cells
             is_good = bool(np.isfinite(values[i]).all()) and all(map(_is_plain, cells))
@@ -91,10 +97,9 @@ def _parse_rows(path: Path, columns: tuple[str, ...], rows: list[tuple[int, list
             is_good = False
         if not is_good:
             bad = next(j for j, c in enumerate(cells) if not (_is_number(c) and isfinite(float(c))))
-            hint = ": cells are separated by commas" if {";", "\t"} & set(cells[bad]) else ""
             raise TableError(
                 f"{path}: line {line}, column {columns[bad]} is {cells[bad][:60]!r}, expected a "
-                f"finite number{hint}"
+                f"finite number{_separator_hint(cells)}"
             )
         if (np.abs(values[i]) >= _LARGEST_INTEGER).any():
             for cell in filter(_INTEGER.fullmatch, cells):
@@ -102,14 +107,22 @@ def _parse_rows(path: Path, columns: tuple[str, ...], rows: list[tuple[int, list
     return values
 
 
+def _separator_hint(cells: Sequence[str]) -> str:
+    return ": cells are separated by commas" if {";", "\t"} & set("".join(cells)) else ""
+
+
 def _check_no_index(path: Path, values: Array, name: str | None) -> None:
     """Refuse a first column that numbers the rows, as pandas writes its index."""
     num_rows, num_columns = values.shape
     if num_columns < 2 or num_rows < MIN_ROWS or name not in (None, "", "Unnamed: 0", "index"):
         return
-    if (values[:, 0] - values[0, 0] == np.arange(num_rows)).all() and values[0, 0] in (0, 1):
+    first = values[:, 0]
+    counts = (first - first[0] == np.arange(num_rows)).all() and first[0] in (0, 1)
+    # Rows that were shuffled or chosen keep their numbers, and no name tells of anything else.
+    numbers = (first == np.floor(first)).all() and len(np.unique(first)) == num_rows
+    if counts or (numbers and name in ("", "Unnamed: 0")):
         raise TableError(
-            f"{path}: the first column counts the rows, as pandas writes its index: leave it out "
+            f"{path}: the first column numbers the rows, as pandas writes its index: leave it out "
             "(to_csv(index=False)), or give it a name if it is to be modelled"
         )
 

@@ -78,13 +78,14 @@ def read_table(
     if name.startswith(TOY_PREFIX):
         return _draw_toy(name, seed)
     path = Path(source)
-    if header is not None and path.suffix != ".csv":
+    suffix = path.suffix.lower()
+    if header is not None and suffix != ".csv":
         raise TableError(f"{path}: header is given, but only a .csv file has a first line")
-    if key is not None and path.suffix != ".npz":
+    if key is not None and suffix != ".npz":
         raise TableError(f"{path}: key is {key!r}, but only an .npz archive has keys")
-    if path.suffix == ".csv":
+    if suffix == ".csv":
         table = Table(name, *read_csv(path, header))
-    elif path.suffix in (".npy", ".npz"):
+    elif suffix in (".npy", ".npz"):
         table = _from_array(name, _load_array(path, key))
     else:
         raise TableError(f"{path}: expected a .npy, .npz or .csv file or {TOY_PREFIX}NAME")
@@ -125,10 +126,10 @@ def discrete_columns(table: Table, dequantize: bool) -> npt.NDArray[np.bool_]:
 
 
 def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
-    """Find columns in which single values stand for many rows.
+    """Find columns in which single values stand for many rows, and columns that are equal.
 
-    A density fitted to such a column rises to a spike on the value, as high as the model can build
-    it: its likelihood says nothing of the rest.
+    A density fitted to such columns rises to a spike on the value, or on the line of equal values,
+    as high as the model can build it: its likelihood says nothing of the rest.
 
     Args:
         table: what is modelled.
@@ -138,7 +139,12 @@ def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
     """
     found = []
     num_rows = len(table.values)
+    first_of: dict[bytes, int] = {}
     for column in np.flatnonzero(~discrete):
+        same = first_of.setdefault(table.values[:, column].tobytes(), column)
+        if same != column:
+            found.append(f"columns {table.columns[same]} and {table.columns[column]} are equal")
+            continue
         values, counts = np.unique(table.values[:, column], return_counts=True)
         name = table.columns[column]
         most = int(counts.max())
@@ -194,7 +200,7 @@ def _draw_toy(name: str, seed: int) -> Table:
 
 def _load_array(path: Path, key: str | None) -> npt.NDArray:
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return open_array(path)
         return load_archived(path, _choose_key(path, archive_keys(path), key))
     except ArrayError as error:

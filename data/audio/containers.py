@@ -30,6 +30,8 @@ IN_WORDS = {
 
 # No magic: any bytes are samples. So what the name says holds.
 _HEADERLESS = frozenset(("g722",))
+# Third byte of an MPEG frame: four bits, not 1111, for its bit rate, two, not 11, for its sample rate.
+_MPEG_RATES = bytes(byte for byte in range(0xF0) if byte >> 2 & 3 != 3)
 _MAGIC = (
     ("wav", re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL)),
     ("w64", re.compile(rb"riff\x2e\x91\xcf\x11")),
@@ -47,7 +49,7 @@ _MAGIC = (
     ("ac3", re.compile(rb"\x0b\x77")),
     # Twelve ones, then the version and the layer, of which MP3 has 1 to 3 and AAC has 0.
     ("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")),
-    ("mp3", re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]")),
+    ("mp3", re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][%b]" % re.escape(_MPEG_RATES))),
 )
 _SHOWN_CHARACTERS = 40
 
@@ -100,9 +102,11 @@ def describe_unknown(head: bytes) -> str:
         return "a pointer of Git LFS, not audio: fetch the file itself with git lfs pull"
     if not head.strip(b"\0"):
         return "zeros, not audio"
+    is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = head[:_SHOWN_CHARACTERS].decode()
+        text = head[: 2 * _SHOWN_CHARACTERS].decode("utf-16" if is_utf16 else "utf-8")
     except UnicodeDecodeError:
         text = "\0"
+    text = text[:_SHOWN_CHARACTERS]
     text = " ".join(text.split())
     return f"text, not audio: {text!r}" if text.isprintable() else "no known kind of audio"

@@ -31,6 +31,8 @@ _UNKNOWN_LENGTH = 2**63 - 1
 # can hold, far more.
 _MAX_SAMPLES = 2**30
 _BLOCK_SAMPLES = 2**20
+# Rounding leaves a step of 16-bit audio of two channels that are each other's negative.
+_CANCELLED = 1e-3
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -151,15 +153,19 @@ def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[FloatArray]:
 
 def _joined(blocks: Iterator[FloatArray]) -> FloatArray:
     """Blocks, each (samples, channels), as one channel (T,)."""
-    total, averaged = 0, []
+    total, loudest, averaged = 0, 0.0, []
     for block in blocks:
         total += block.size
+        loudest = max(loudest, float(np.abs(block).max(initial=0.0)))
         if total > _MAX_SAMPLES:
             raise DecodingError(f"more than {_MAX_SAMPLES} samples: cut it into shorter files")
         averaged.append(block.mean(axis=1))
     if not total:
         raise _NoSamplesError
-    return np.concatenate(averaged)
+    mean = np.concatenate(averaged)
+    if np.abs(mean).max() < _CANCELLED * loudest:
+        raise DecodingError("silent: its channels cancel each other, one is the other's negative")
+    return mean
 
 
 def _decode_av(file: IO[bytes], container: str) -> tuple[FloatArray, int]:

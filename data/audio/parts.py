@@ -36,6 +36,7 @@ _FRAME = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]")
 _KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES_HZ = (44100, 48000, 32000)
+_MANY_ZEROS = 1024
 # So many frames in a row are a stream: fewer look like one by chance.
 _FRAMES_IN_A_ROW = 3
 
@@ -74,7 +75,7 @@ class _Part(io.BytesIO):
 
 
 def _between(starts: list[int]) -> list[tuple[int, int | None]]:
-    return list(zip(starts, [*starts[1:], None], strict=True))
+    return list(zip_longest(starts, starts[1:]))
 
 
 def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
@@ -113,9 +114,11 @@ def _ogg_first_pages(content: bytes, starts: list[int]) -> Iterator[tuple[int, i
 
 
 def _mp3_parts(content: bytes) -> list[tuple[int, int | None]]:
-    first = _next_stream(content, 0, len(content))
+    whole = len(content)
+    first = _next_stream(content, 0, whole)
     if first is None:
         return []
+    content = content[: _end_of_frames(content, first)]
     starts = [0 if first == tag_length(content) else first]
     ends: dict[int, int] = {}
     infos = list(_INFO_FRAME.finditer(content))
@@ -127,7 +130,18 @@ def _mp3_parts(content: bytes) -> list[tuple[int, int | None]]:
         rest = _next_stream(content, end, following.start() if following else len(content))
         if rest is not None:
             starts.append(rest)
-    return [(start, ends.get(start, end) if end else end) for start, end in _between(starts)]
+    last = None if len(content) == whole else len(content)
+    return [(start, ends.get(start, end) if end else last) for start, end in _between(starts)]
+
+
+def _end_of_frames(content: bytes, first: int) -> int:
+    """Find the zeros that some programs leave at the end, at which a decoder gives up."""
+    if len(content) < _MANY_ZEROS or content[-_MANY_ZEROS:].strip(b"\0"):
+        return len(content)
+    position = first
+    while length := _frame_length(content[position : position + 4]):
+        position += length
+    return len(content) if content[position:].strip(b"\0") else position
 
 
 def _num_bytes(info: re.Match[bytes]) -> int:

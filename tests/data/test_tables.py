@@ -231,9 +231,32 @@ def test_index_that_pandas_writes_is_no_column(tmp_path: Path, names: str, start
     values = VALUES.copy()
     values[:, 0] = np.arange(len(values)) + start
     path = write_csv(tmp_path / "t.csv", values, names)
-    with pytest.raises(TableError, match=r"t\.csv: the first column counts the rows, as pandas"):
+    with pytest.raises(TableError, match=r"t\.csv: the first column numbers the rows, as pandas"):
         read_table(path)
     assert read_table(write_csv(path, values, "year,b,c")).columns[0] == "year"
+
+
+def test_numbers_of_shuffled_rows_are_no_column(tmp_path: Path) -> None:
+    values = VALUES.copy()
+    values[:, 0] = np.random.default_rng(0).permutation(100)[: len(values)]
+    with pytest.raises(TableError, match="the first column numbers the rows"):
+        read_table(write_csv(tmp_path / "t.csv", values, ",b,c"))
+
+
+def test_names_are_read_as_they_are_meant(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "T.CSV", VALUES, delimiter=",", header="a, b, c")
+    assert read_table(tmp_path / "T.CSV").columns == ("a", "b", "c")
+    with (tmp_path / "T.NPY").open("wb") as file:
+        np.save(file, VALUES)
+    np.testing.assert_array_equal(read_table(tmp_path / "T.NPY").values, VALUES)
+
+
+def test_decimal_commas_are_told_apart(tmp_path: Path) -> None:
+    text = write_csv(tmp_path / "t.csv", VALUES, "a,b,c").read_text()
+    (tmp_path / "t.csv").write_text(text.replace(",", ";").replace(".", ","))
+    message = "line 2 has 4 cells, expected 1: cells are separated by commas"
+    with pytest.raises(TableError, match=message):
+        read_table(tmp_path / "t.csv")
 
 
 def test_column_without_a_name_gets_its_number(tmp_path: Path) -> None:
@@ -294,6 +317,9 @@ def test_values_in_many_rows_are_found(tmp_path: Path) -> None:
     assert len(found) == 2
     assert found[1].startswith("column 2: ")
     assert repeated_values(table, np.array([False, True, True, False])) == []
+    np.save(tmp_path / "e.npy", values[:, [0, 3, 0]])
+    table = read_table(tmp_path / "e.npy")
+    assert repeated_values(table, np.zeros(3, bool)) == ["columns 0 and 2 are equal"]
 
 
 def test_single_row_to_test_is_refused() -> None:

@@ -83,6 +83,9 @@ def test_mp3_with_tags_between_and_rubbish_before_is_read(tmp_path: Path) -> Non
     path = tmp_path / "tagged.mp3"
     path.write_bytes(headed + id3v1 + headed + id3v1)
     assert len(read_waveform(path, RATE)) == 2 * RATE
+    plain = mp3(tmp_path / "p.mp3", headed=False)
+    path.write_bytes(plain + bytes(100_000))  # padding at the end
+    assert len(read_waveform(path, RATE)) / RATE == pytest.approx(1.08, abs=0.01)
     path.write_bytes(b"\0" * 333 + mp3(tmp_path / "p.mp3", headed=False))
     assert len(read_waveform(path, RATE)) / RATE == pytest.approx(1.08, abs=0.01)
 
@@ -151,6 +154,7 @@ def test_noise_is_no_audio_whatever_its_suffix(tmp_path: Path) -> None:
             "text, not audio: '<!DOCTYPE html><html>404",
         ),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "a pointer of Git LFS"),
+        ("<?xml version='1.0'?>".encode("utf-16"), "text, not audio: \"<?xml version='1.0'?>\""),
         (bytes(5000), "zeros, not audio"),
         (b"\x93NUMPY\x01\x00", "no known kind of audio"),
     ],
@@ -193,6 +197,18 @@ def test_a_constant_is_silence_and_an_offset_is_not(tmp_path: Path) -> None:
         read_waveform(tmp_path / "a.wav", RATE)
     soundfile.write(tmp_path / "a.wav", tone(level=0.01) + 0.25, RATE, subtype="FLOAT")
     assert len(read_waveform(tmp_path / "a.wav", RATE)) == RATE // 2
+
+
+def test_channels_that_cancel_each_other_are_said(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(), -tone()], axis=1), RATE)
+    with pytest.raises(AudioError, match="silent: its channels cancel each other"):
+        read_waveform(tmp_path / "a.wav", RATE)
+
+
+def test_the_kinds_of_wav_that_are_larger_than_4_gb_are_read(tmp_path: Path) -> None:
+    for container in ("RF64", "W64"):
+        soundfile.write(tmp_path / "a.wav", tone(), RATE, format=container)
+        assert len(read_waveform(tmp_path / "a.wav", RATE)) == RATE // 2
 
 
 def test_headerless_audio_is_what_its_name_says() -> None:
