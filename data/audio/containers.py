@@ -30,7 +30,7 @@ IN_WORDS = {
 
 # No magic: any bytes are samples. So what the name says holds.
 _HEADERLESS = frozenset(("g722",))
-# Third byte of an MPEG frame: four bits, not 1111, for its bit rate, two, not 11, for its sample rate.
+# Third byte of an MPEG frame: four bits, not 1111, of bit rate and two, not 11, of sample rate.
 _MPEG_RATES = bytes(byte for byte in range(0xF0) if byte >> 2 & 3 != 3)
 _MAGIC = (
     ("wav", re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL)),
