@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+import pipelines.headless  # noqa: F401  # before anything imports Matplotlib
 from pipelines.commands import train as commands
 from pipelines.commands import use as model_commands
 from pipelines.commands.ablate import ablate

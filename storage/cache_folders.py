@@ -91,6 +91,8 @@ def _temporary_folder() -> str:
         except OSError as error:
             obstacle = error
             continue
+        if parent is not None:
+            os.environ["TMPDIR"] = folder  # others need temporary files, too
         atexit.register(_remove, folder, os.getpid())
         return folder
     _say(f"no folder can be written, not even a temporary one: {obstacle}")

@@ -71,13 +71,14 @@ def container_of(head: bytes, by_name: str | None = None) -> str | None:
     return next((kind for kind, magic in _MAGIC if magic.match(head)), None)
 
 
-def tag_length(content: bytes) -> int:
+def tag_length(content: bytes, start: int = 0) -> int:
     """Count the bytes of the tags that an MPEG stream, or a part of one, begins with.
 
     Args:
-        content: begins where a tag may; the tags themselves may reach beyond its end.
+        content: of a file, or its beginning; tags may reach beyond the end.
+        start: where a tag may begin.
     """
-    position = 0
+    position = start
     while True:
         if content[position : position + 3] == b"ID3" and len(content) >= position + 10:
             # Four digits to base 128.
@@ -86,7 +87,7 @@ def tag_length(content: bytes) -> int:
         elif content[position : position + 3] == b"TAG":
             position += 128
         else:
-            return position
+            return position - start
 
 
 def describe_unknown(head: bytes) -> str:

@@ -6,6 +6,7 @@ Decoders read the first and stop. A player goes on.
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -41,6 +42,26 @@ _MANY_ZEROS = 1024
 _FRAMES_IN_A_ROW = 3
 
 
+class AudioFile(io.FileIO):
+    """A file in which a decoder, misled by damage, may seek where nothing is.
+
+    Its own exceptions a decoder prints, and goes on.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move as the file does, but never out of it."""
+        end = os.fstat(self.fileno()).st_size
+        return super().seek(min(max(0, (0, self.tell(), end)[whence] + offset), end))
+
+
+class _Part(io.BytesIO):
+    """Bytes in memory, in which a decoder may do the same."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        end = len(self.getbuffer())
+        return super().seek(min(max(0, (0, self.tell(), end)[whence] + offset), end))
+
+
 def joined_files(file: IO[bytes], container: str) -> list[IO[bytes]]:
     """Find the files that one file was joined of.
 
@@ -64,14 +85,6 @@ def joined_files(file: IO[bytes], container: str) -> list[IO[bytes]]:
         return [file]
     content = file.read()
     return [_Part(content[start:end]) for start, end in parts]
-
-
-class _Part(io.BytesIO):
-    """Bytes in memory, in which a decoder misled by damage may seek where nothing is."""
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = (0, self.tell(), len(self.getbuffer()))[whence]
-        return super().seek(max(0, base + offset))
 
 
 def _between(starts: list[int]) -> list[tuple[int, int | None]]:
@@ -156,7 +169,7 @@ def _next_stream(content: bytes, start: int, stop: int) -> int | None:
     """Find the first of several frames in a row, `start` or later and before `stop`."""
     if start >= stop:
         return None
-    for match in _FRAME.finditer(content, start + tag_length(content[start:stop]), stop):
+    for match in _FRAME.finditer(content, start + tag_length(content, start), stop):
         position = match.start()
         for _ in range(_FRAMES_IN_A_ROW):
             length = _frame_length(content[position : position + 4])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import soxr
 
 from data.audio.decoding import DecodingError, FloatArray, decode_audio
+from data.audio.parts import AudioFile
 
 _SOUNDFILE_SUFFIXES = frozenset(
     (
@@ -156,7 +157,7 @@ def _decode(path: Path) -> list[tuple[FloatArray, int]]:
     try:
         if path.stat().st_size == 0:
             raise DecodingError("empty file")
-        with path.open("rb", buffering=0) as file:
+        with AudioFile(path) as file:
             by_name = "mp3" if suffix == ".mp3" else _PYAV_FORMATS.get(suffix)
             return decode_audio(file, by_name)
     except DecodingError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,10 @@ def test_recipe_in_another_encoding_is_named(
     error = capsys.readouterr().err
     assert f"recipe {path}: is not in UTF-8" in error
     assert error.count("\n") == 1
+
+
+def test_backend_of_a_notebook_is_not_loaded() -> None:
+    environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
+    command = [sys.executable, "-m", "pipelines.cli", "--help"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr

@@ -113,6 +113,22 @@ def test_a_full_disk_is_named(
     assert error.count("\n") == 1
 
 
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no shared memory")
+def test_without_a_temporary_folder_shared_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+
+    def make(prefix: str, dir: str | None) -> str:
+        if dir is None:
+            raise FileNotFoundError("No usable temporary directory found")
+        return f"{dir}/{prefix}made"
+
+    monkeypatch.setattr(cache_folders.tempfile, "mkdtemp", make)
+    cache_folders._temporary_folder.cache_clear()
+    assert cache_folders._temporary_folder() == "/dev/shm/parallel-wavenet-made"
+    assert os.environ.pop("TMPDIR") == "/dev/shm/parallel-wavenet-made"
+    cache_folders._temporary_folder.cache_clear()
+
+
 def test_without_a_home_matplotlib_gets_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

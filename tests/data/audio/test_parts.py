@@ -12,6 +12,7 @@ import soundfile
 
 from data import AudioError, read_waveform
 from data.audio.containers import container_of
+from data.audio.parts import AudioFile
 from tests.data.audio.test_read import encode, level_at_440_hz, tone
 
 RATE = 16000
@@ -209,6 +210,15 @@ def test_the_kinds_of_wav_that_are_larger_than_4_gb_are_read(tmp_path: Path) -> 
     for container in ("RF64", "W64"):
         soundfile.write(tmp_path / "a.wav", tone(), RATE, format=container)
         assert len(read_waveform(tmp_path / "a.wav", RATE)) == RATE // 2
+
+
+@pytest.mark.parametrize("offset", [-1, 2**62, 2**63 - 1])
+def test_a_decoder_misled_by_damage_seeks_nowhere(tmp_path: Path, offset: int) -> None:
+    (tmp_path / "a").write_bytes(b"abcd")
+    with AudioFile(tmp_path / "a") as file:
+        assert file.seek(1) == 1
+        assert file.seek(offset) == (0 if offset < 0 else 4)
+        assert file.seek(-offset if offset < 2**63 else 0, 2) in (0, 4)
 
 
 def test_headerless_audio_is_what_its_name_says() -> None:
