@@ -103,7 +103,7 @@ def _parse_rows(path: Path, columns: tuple[str, ...], rows: list[tuple[int, list
             )
         if (np.abs(values[i]) >= _LARGEST_INTEGER).any():
             for cell in filter(_INTEGER.fullmatch, cells):
-                check_size(f"{path}: line {line}", int(cell))
+                check_size(f"{path}: line {line}", int(cell.strip().lstrip("+-0") or "0"))
     return values
 
 

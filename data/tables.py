@@ -140,7 +140,7 @@ def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
     found = []
     num_rows = len(table.values)
     first_of: dict[bytes, int] = {}
-    for column in np.flatnonzero(~discrete):
+    for column in np.flatnonzero(~discrete).tolist():
         same = first_of.setdefault(table.values[:, column].tobytes(), column)
         if same != column:
             found.append(f"columns {table.columns[same]} and {table.columns[column]} are equal")

@@ -93,7 +93,7 @@ def _between(starts: list[int]) -> list[tuple[int, int | None]]:
 
 def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
     """Follow the sizes that the files say of themselves."""
-    starts = []
+    starts: list[int] = []
     position = 0
     while True:
         file.seek(position)
