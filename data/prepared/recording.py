@@ -15,7 +15,6 @@ from dsp.mel import MelConfig, log_mel
 from dsp.pitch import PitchConfig, with_pitch
 from storage.arrays import write_array
 
-
 READER_VERSION = 2
 """Counts up when files are read that were refused before."""
 
