@@ -33,7 +33,7 @@ def test_types_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(type: wav or flac, default: wav)" in shown
     assert "(type: number)" in shown
     assert "(type: true or false, default: False)" in shown
-    assert "(type: 32-true, bf16-mixed or 16-mixed, default: 32-true)" in shown
+    assert "(type: auto, 32-true, bf16-mixed or 16-mixed, default: 32-true)" in shown
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
