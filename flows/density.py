@@ -35,7 +35,7 @@ class StandardLogistic(nn.Module):
         return -z.abs() - 2 * F.softplus(-z.abs())
 
     def sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a tensor with the shape, dtype and device of `like`; up to 37.4 in absolute value."""
+        """Draw a tensor with the shape, dtype and device of `like`; between -37.5 and 37.5."""
         # In float32 one uniform number in 2^24 is 0, and none is nearer to 1 than 2^-24. Here the
         # middle of one of 2^53 equal cells is drawn: both tails are alike.
         uniform = torch.empty_like(like, dtype=torch.float64).uniform_(generator=generator)
