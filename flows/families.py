@@ -158,19 +158,18 @@ def family_config(
 def build_family(config: FamilyConfig) -> Transform:
     """Build the transform of a configuration, over vectors (B, num_features)."""
     sizes = (config.num_features, config.num_layers)
-    context = config.context_features
+    context, limit = config.context_features, config.log_scale_limit
     match config.family:
         case "nice":
             return nice(*sizes, config.hidden, context)
         case "realnvp":
-            return realnvp(*sizes, config.hidden, context, log_scale_limit=config.log_scale_limit)
+            return realnvp(*sizes, config.hidden, context, log_scale_limit=limit)
         case "iaf":
             return iaf_stack(*sizes, config.hidden, context)
         case "gaussianization":
             return gaussianization(*sizes, config.num_components)
         case _:  # maf and maf_mixture
-            bounds = (config.num_components, context, config.log_scale_limit)
-            return maf_stack(*sizes, config.hidden, *bounds)
+            return maf_stack(*sizes, config.hidden, config.num_components, context, limit)
 
 
 def nice(
