@@ -10,8 +10,8 @@ from torch.distributions import Normal
 
 from data import log_mel
 from distill import divergence, gaussian_kl
-from distill.divergence import has_closed_form
-from pipelines.pretrained import FOLDER, pretrained_names
+from distill.losses.divergence import has_closed_form
+from pipelines.models import FOLDER, pretrained_names
 from pipelines.workspace import load_model, mel_of
 from student import Student
 from teacher import Teacher
