@@ -3,16 +3,17 @@
 from data.audio import (
     AUDIO_SUFFIXES,
     AudioError,
-    find_audio_files,
     from_int16,
     read_waveform,
     to_int16,
 )
+from data.audio_search import Found, find_audio_files, search_audio
 from data.audio_writing import write_blocks, write_pcm, write_waveform
 from data.corpora import CORPORA, Corpus, fetch, speech_files
 from data.debian import CorpusError
 from data.features import FeatureMismatch, MelConfig, log_mel
 from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
+from data.outputs import mark_output
 from data.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
 from data.prepare import PrepareConfig, prepare, prepare_part
 from data.pulses import residual_energy
@@ -35,6 +36,7 @@ __all__ = [
     "CorpusError",
     "DataError",
     "FeatureMismatch",
+    "Found",
     "Manifest",
     "MelConfig",
     "PitchConfig",
@@ -55,12 +57,14 @@ __all__ = [
     "find_audio_files",
     "from_int16",
     "log_mel",
+    "mark_output",
     "pitch_rows",
     "prepare",
     "prepare_part",
     "read_table",
     "read_waveform",
     "residual_energy",
+    "search_audio",
     "speaker_of",
     "speakers_of",
     "speech_files",

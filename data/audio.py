@@ -17,6 +17,7 @@ import soxr
 _SOUNDFILE_SUFFIXES = frozenset(
     (
         ".wav",
+        ".wave",
         ".flac",
         ".ogg",
         ".oga",
@@ -24,6 +25,7 @@ _SOUNDFILE_SUFFIXES = frozenset(
         ".mp3",
         ".aiff",
         ".aif",
+        ".aifc",
         ".au",
         ".caf",
         ".w64",
@@ -35,11 +37,17 @@ _SOUNDFILE_SUFFIXES = frozenset(
 _PYAV_FORMATS = {
     ".g722": "g722",
     ".m4a": "mov",
+    ".m4b": "mov",
     ".mp4": "mov",
+    ".3gp": "mov",
+    ".3g2": "mov",
     ".aac": "aac",
     ".wma": "asf",
     ".webm": "matroska",
     ".mka": "matroska",
+    ".mp2": "mp3",
+    ".mpga": "mp3",
+    ".wv": "wv",
     ".ac3": "ac3",
     ".amr": "amr",
 }
@@ -128,33 +136,6 @@ def from_int16(samples: npt.NDArray[np.int16]) -> FloatArray:
     return samples.astype(np.float32) / np.float32(_INT16_SCALE)
 
 
-def find_audio_files(root: Path) -> list[Path]:
-    """List the audio files under a folder, hidden ones apart.
-
-    Links to folders are not followed, so that a loop of links cannot trap the search; links to
-    files are.
-
-    Args:
-        root: the folder.
-    Returns:
-        Paths under `root`, in the order of their names relative to it.
-    Raises:
-        AudioError: if `root` is not a folder.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise AudioError(root, "no such folder")
-    found = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
-        ]
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
-
-
 def _decode(path: Path) -> tuple[FloatArray, int]:
     """Samples (T,), averaged over channels, and rate in Hz as they are in the file."""
     suffix = path.suffix.lower()
@@ -175,7 +156,7 @@ def _decode(path: Path) -> tuple[FloatArray, int]:
 
 
 def _decode_soundfile(path: Path) -> tuple[FloatArray, int]:
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(os.fsencode(path)) as file:  # names need not be UTF-8
         return _joined(path, _soundfile_blocks(file)), int(file.samplerate)
 
 

@@ -4,7 +4,8 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -15,11 +16,13 @@ from pipelines.density.command import density
 from pipelines.density.interpolate import interpolate_rows
 from pipelines.evaluation.command import evaluate
 from pipelines.export import export
+from pipelines.generate import InputsFailedError
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.processes import rank
 from pipelines.recipe import find_recipe
 from pipelines.report.command import report
 from pipelines.signals import Stopped, Terminated, termination_as_interrupt
+from pipelines.standard_streams import open_standard_streams
 from pipelines.training import TrainingError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -53,7 +56,7 @@ def build_parser() -> ArgumentParser:
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
-        summary = (function.__doc__ or "").splitlines()[0]
+        summary = (function.__doc__ or name).splitlines()[0]  # PYTHONOPTIMIZE=2 leaves none
         command = ArgumentParser(description=summary, exit_on_error=False)
         command.add_function_arguments(
             function, as_group=False, as_positional=name in WITH_POSITIONAL
@@ -68,14 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; default: from the process.
     Returns:
-        0; 2 after a mistake, which is told in one line on standard error; 128 and its number after
-        a signal.
+        0; 1 if some inputs could not be used and the others are done; 2 after a mistake, which is
+        told in one line on standard error; 128 and its number after a signal.
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     try:
         with termination_as_interrupt():
-            parsed = parser.instantiate(parser.parse_args(_with_recipe(_with_flags(words))))
+            parsed = parser.instantiate(
+                parser.parse_args(_with_recipe(_with_flags(_with_paths(words))))
+            )
             options = dict(vars(parsed[parsed.command]))
             COMMANDS[parsed.command](**options)
     except BrokenPipeError:
@@ -83,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
         print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
         if rank() == 0:
             print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
@@ -95,11 +101,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _with_paths(words: list[str]) -> list[str]:
+    """Refuse empty paths, which would stand for the folder at hand; expand `--NAME=~/...`.
+
+    Shells expand ~ at the beginning of a word alone.
+    """
+    names = {f"--{parameter.name}" for parameter in _parameters(words) if "Path" in str(parameter)}
+    resolved = []
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in names and not (value if equals else after):
+            raise ValueError(f"{name} is empty, expected a path")
+        is_home = name in names and value.startswith("~/")
+        resolved.append(f"{name}={Path(value).expanduser()}" if is_home else word)
+    return resolved
+
+
+def _parameters(words: list[str]) -> Iterable[inspect.Parameter]:
+    """Parameters of the command that is asked for, if there is one."""
+    command = COMMANDS.get(words[0]) if words else None
+    return inspect.signature(command).parameters.values() if command else ()
+
+
 def _with_flags(words: list[str]) -> list[str]:
     """Let `--flag` alone say true where a command takes a boolean."""
-    command = COMMANDS.get(words[0]) if words else None
-    parameters = inspect.signature(command).parameters.values() if command else ()
-    flags = {f"--{parameter.name}" for parameter in parameters if parameter.annotation is bool}
+    flags = {f"--{p.name}" for p in _parameters(words) if p.annotation is bool}
     following = [*words[1:], ""]
     return [
         f"{word}=true" if word in flags and after not in ("true", "false") else word

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from data import read_table
 from flows.families import family_config
+from flows.folder_lock import folder_lock
 from pipelines.density.estimate import estimate, likelihood_table
 from pipelines.density.fit import FitConfig
+from pipelines.density.folder import check_folder, default_folder, table_origin
 from pipelines.density.rows import Rows
 from pipelines.workspace import pick_device
 
@@ -40,7 +42,8 @@ def density(
             toy:checkerboard, toy:spirals.
         family: nice, realnvp, maf, maf_mixture, iaf or gaussianization.
         out: folder for the model, result.json, metrics.jsonl and, of two columns, density.png;
-            default: exp/density/TABLE-FAMILY.
+            default: exp/density/TABLE-FAMILY. A model of the same table is replaced there, what
+            else is there is not.
         key: which array of an .npz that holds several.
         dequantize: add uniform noise from [0, 1) to columns of integers.
         num_layers: layers of the flow; default: the family's.
@@ -86,6 +89,9 @@ def density(
     rows = Rows.from_table(
         data, dequantize=dequantize, seed=seed, val_percent=val_percent, test_percent=test_percent
     )
-    folder = out or Path("exp/density") / f"{Path(table.replace(':', '-')).stem}-{family}"
-    print(likelihood_table(estimate(data, rows, sizes, config, folder, place)))
+    folder = out or default_folder(table, key, family)
+    with folder_lock(folder):
+        check_folder(folder, table, key)
+        origin = table_origin(table, key)
+        print(likelihood_table(estimate(data, rows, sizes, config, folder, place, origin)))
     print(f"model: {folder}")

@@ -9,7 +9,8 @@ import torch
 
 from data import read_table
 from flows.atomic import atomic_write
-from flows.pretrained import CONFIG_FILE, ArtefactError
+from flows.overwriting import refuse_overwriting
+from flows.pretrained import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
 from pipelines.density.model import DensityModel
 from pipelines.workspace import pick_device
 
@@ -47,6 +48,7 @@ def interpolate_rows(
     Raises:
         ValueError: if the model or the table cannot be used, or there is no such row.
     """
+    refuse_overwriting([Path(table), model / CONFIG_FILE, model / WEIGHTS_FILE], [out])
     density = DensityModel.from_pretrained(model, pick_device(device))
     contents = read_table(table, key, seed)
     num_rows, num_columns = contents.values.shape

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from data import AudioError, find_audio_files, read_waveform, write_waveform
+from data import AudioError, read_waveform, write_waveform
 
 RATE = 16000
 
@@ -272,17 +272,3 @@ def test_written_file_is_readable_by_others(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_waveform(tmp_path / "a.wav", tone(), RATE)
     assert (tmp_path / "a.wav").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_search_is_sorted_recursive_and_survives_loops(tmp_path: Path) -> None:
-    for name in ("b.wav", "a/2.FLAC", "a/1.g722", "a/notes.txt", ".hidden/x.wav", "a/.y.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    found = [path.relative_to(tmp_path).as_posix() for path in find_audio_files(tmp_path)]
-    assert found == ["a/1.g722", "a/2.FLAC", "b.wav"]
-
-
-def test_search_of_a_missing_folder_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="nowhere: no such folder"):
-        find_audio_files(tmp_path / "nowhere")

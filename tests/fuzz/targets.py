@@ -38,7 +38,7 @@ from flows import ArtefactError, FamilyConfig
 from pipelines.checkpoints import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
-from pipelines.generate import InputError, _read_frames
+from pipelines.inputs import InputError, read_saved_frames
 from pipelines.recipe import find_recipe
 from pipelines.workspace import load_model, mel_of, pitch_of
 from tests.fuzz.mutations import as_text, damaged, forged
@@ -242,14 +242,14 @@ TARGETS = (
         "mel",
         lambda _: damaged(_NPY),
         _named("a.npy"),
-        lambda path: _read_frames(path, _MEL, NO_PITCH),
+        lambda path: read_saved_frames(path, _MEL, NO_PITCH),
         (InputError,),
     ),
     Target(
         "pitch",
         lambda _: damaged(_NPY),
         _named("a.npy"),
-        lambda path: _read_frames(path, MelConfig(num_mels=2), PitchConfig(kind="yin")),
+        lambda path: read_saved_frames(path, MelConfig(num_mels=2), PitchConfig(kind="yin")),
         (InputError,),
     ),
     Target("table npy", lambda _: damaged(_NPY), _named("a.npy"), read_table, (TableError,)),
