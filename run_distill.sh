@@ -35,7 +35,7 @@ EOF
 }
 
 overrides=()
-source "$(dirname "${BASH_SOURCE[0]}")/pipelines/stages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/pipelines/stages.sh"
 parse_options "$@"
 [[ "$teacher_seconds" =~ ^[0-9]*\.?[0-9]+$ && "$teacher_seconds" =~ [1-9] ]] ||
   fail "teacher_seconds is '$teacher_seconds', expected a number above 0"

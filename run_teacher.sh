@@ -32,7 +32,7 @@ EOF
 }
 
 overrides=()
-source "$(dirname "${BASH_SOURCE[0]}")/pipelines/stages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/pipelines/stages.sh"
 parse_options "$@"
 
 if in_stages 0; then

@@ -140,7 +140,8 @@ def _decode(path: Path) -> tuple[FloatArray, int]:
     """Samples (T,), averaged over channels, and rate in Hz as they are in the file."""
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
-        raise AudioError(path, f"{suffix or 'no'} suffix is not that of an audio file")
+        found = f"{suffix} suffix is not" if suffix else "no suffix, expected"
+        raise AudioError(path, f"{found} that of an audio file")
     if path.stat().st_size == 0:
         raise AudioError(path, "empty file")
     try:

@@ -55,7 +55,7 @@ def search_audio(root: Path, other_suffixes: frozenset[str] = frozenset()) -> Fo
     """
     root = Path(root)
     if not root.is_dir():
-        raise AudioError(root, "no such folder")
+        raise AudioError(root, "not a folder" if root.exists() else "no such folder")
     wanted = AUDIO_SUFFIXES | other_suffixes
     files: list[Path] = []
     left_out: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """The command line: `parallel-wavenet COMMAND`."""
 
 import inspect
-import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from pipelines.processes import rank
 from pipelines.recipe import find_recipe
 from pipelines.report.command import report
 from pipelines.signals import Stopped, Terminated, termination_as_interrupt
-from pipelines.standard_streams import open_standard_streams
+from pipelines.standard_streams import drop_unwritable_output, open_standard_streams
 from pipelines.training import TrainingError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             options = dict(vars(parsed[parsed.command]))
             COMMANDS[parsed.command](**options)
+            sys.stdout.flush()  # or a full disk, or a reader who has left, would go unnoticed
     except BrokenPipeError:
-        os.close(sys.stdout.fileno())
         return 141
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
         print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
@@ -97,7 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         resumes = "; the same command resumes" if words and words[0] in WITH_RECIPE else ""
         print(f"parallel-wavenet: interrupted{resumes}", file=sys.stderr)
-        return 143 if isinstance(interrupt, Terminated) else 130
+        received = interrupt.received if isinstance(interrupt, Terminated) else signal.SIGINT
+        return 128 + received
+    finally:
+        drop_unwritable_output()
     return 0
 
 

@@ -1,5 +1,6 @@
 """Waveforms from a trained model: from recordings by way of their mel, or from saved mels."""
 
+import errno
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,10 @@ LARGEST_SHIFT = 24
 """Semitones, either way."""
 
 STANDARD_OUTPUT = Path("-")
+
+# Of the disk, or of whoever reads the stream; other errors, as a name that is too long, are of one
+# file alone.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +167,9 @@ def generate(
     written: list[Generated] = []
     failed: dict[Path, str] = {}
 
-    def note(source: Path, error: ValueError) -> None:
-        if not input.is_dir():
+    def note(source: Path, error: ValueError | OSError) -> None:
+        is_everyones = isinstance(error, OSError) and error.errno in _DISK_ERRORS
+        if not input.is_dir() or is_everyones:
             raise error
         failed[source] = str(error)
         tqdm.write(f"not generated: {error}", file=sys.stderr)
@@ -182,7 +188,7 @@ def generate(
                 is_held = True
             try:
                 written.append(vocoder.write(source, features, names[source], targets[source]))
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 note(source, error)
     if failed:
         raise InputsFailedError(written, failed, len(found.files))

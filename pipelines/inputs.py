@@ -70,7 +70,7 @@ def read_frames(
     Raises:
         ValueError: names the file and what is wrong with it.
     """
-    if source.suffix == ".npy":
+    if source.suffix.lower() == ".npy":
         frames = read_saved_frames(source, config, pitch)
     else:
         waveform = read_waveform(source, config.sample_rate)
@@ -87,6 +87,8 @@ def read_frames(
 
 def read_saved_frames(source: Path, config: MelConfig, pitch: PitchConfig) -> np.ndarray:
     """Read the frames of a `.npy` file, as `read_frames`."""
+    if source.exists() and not source.is_file():  # a pipe would be waited for
+        raise InputError(f"{source}: not a file")
     try:
         frames = open_array(source)
     except ArrayError as error:

@@ -28,6 +28,13 @@ def model_folder(model: Path) -> Path:
     names = pretrained_names()
     if str(model) in names and not any((model / name).exists() for name in MODEL_FILES):
         return FOLDER / model
+    inside = [
+        model / name for name in ("student", "teacher") if (model / name / CONFIG_FILE).exists()
+    ]
+    if inside and not (model / CONFIG_FILE).exists():
+        raise ArtefactError(f"{model}: holds no {CONFIG_FILE}; did you mean {inside[0]}?")
+    if model.is_file():
+        raise ArtefactError(f"{model}: is a file, expected the folder of a model")
     if model.exists():
         return model
     raise ArtefactError(

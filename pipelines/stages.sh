@@ -4,7 +4,7 @@
 : "${recipe:?}" "${stage:?}" "${stop_stage:?}"
 
 # The program's own folder. Paths given by the user are relative to the folder he or she is in.
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 
 say() { printf '%s  %s\n' "$(date '+%H:%M:%S')" "$*"; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 2; }

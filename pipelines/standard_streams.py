@@ -28,6 +28,14 @@ def open_standard_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def drop_unwritable_output() -> None:
+    """Forget what standard output does not take, which Python would try once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def is_open(stream: TextIO) -> bool:
     """Tell whether a stream is one the process was started with."""
     return getattr(stream, "name", "") != os.devnull
