@@ -1,28 +1,28 @@
 """Corpora, audio files, log-mel features and training segments; tables of numbers."""
 
-from data.audio import (
+from data.audio.outputs import mark_output
+from data.audio.read import (
     AUDIO_SUFFIXES,
     AudioError,
     from_int16,
     read_waveform,
     to_int16,
 )
-from data.audio_search import Found, find_audio_files, search_audio
-from data.audio_writing import write_blocks, write_pcm, write_waveform
-from data.corpora import CORPORA, Corpus, fetch, speech_files
-from data.debian import CorpusError
-from data.features import FeatureMismatch, MelConfig, log_mel
-from data.manifest import DataError, Manifest, Skipped, Statistics, Utterance
-from data.outputs import mark_output
-from data.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
-from data.prepare import PrepareConfig, prepare, prepare_part
-from data.pulses import residual_energy
-from data.segments import Batch, SegmentSampler, UtteranceSet, dither
-from data.speakers import speaker_of, speakers_of, with_speaker
-from data.split import SPLITS, Split, assign_splits, split_of
-from data.synthetic import synthesise
+from data.audio.search import Found, find_audio_files, search_audio
+from data.audio.write import write_blocks, write_pcm, write_waveform
+from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
+from data.corpora.debian import CorpusError
+from data.corpora.synthetic import synthesise
+from data.prepared.manifest import DataError, Manifest, Skipped, Statistics, Utterance
+from data.prepared.prepare import PrepareConfig, prepare, prepare_part
+from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
+from data.prepared.speakers import speaker_of, speakers_of, with_speaker
+from data.prepared.split import SPLITS, Split, assign_splits, split_of
 from data.tables import Table, TableError, discrete_columns, read_table, split_rows
 from data.toys import TOYS
+from dsp.mel import FeatureMismatch, MelConfig, log_mel
+from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
+from dsp.pulses import residual_energy
 
 __all__ = [
     "AUDIO_SUFFIXES",

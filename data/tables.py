@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data.arrays import ArrayError, archive_keys, load_archived, open_array
-from data.split import Split, check_shares
+from data.prepared.split import Split, check_shares
 from data.toys import TOYS
+from storage.arrays import ArrayError, archive_keys, load_archived, open_array
 
 Array = npt.NDArray[np.float64]
 

@@ -4,10 +4,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import get_args
 
-from distill.adversarial import AdversarialConfig
-from distill.divergence import Estimator
-from distill.perceptual import PerceptualConfig
-from distill.spectral import SpectralConfig
+from distill.losses.adversarial import AdversarialConfig
+from distill.losses.divergence import Estimator
+from distill.losses.perceptual import PerceptualConfig
+from distill.losses.spectral import SpectralConfig
 from student import StudentConfig
 from teacher import TeacherConfig
 

@@ -5,18 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from distill.adversarial import Adversary
 from distill.config import DistillationConfig
-from distill.contrastive import contrastive_kl
-from distill.crepe import CrepeFeatures
-from distill.divergence import divergence
-from distill.envelope import envelope_points
-from distill.forward_kl import forward_kl
-from distill.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
-from distill.pitch import pitch_loss
-from distill.spectral import multi_resolution_stft, power_distance, stft_power_loss
-from distill.voice import filters_distance, source_spectra
-from flows.autocast import full_precision
+from distill.losses.adversarial import Adversary
+from distill.losses.contrastive import contrastive_kl
+from distill.losses.crepe import CrepeFeatures
+from distill.losses.divergence import divergence
+from distill.losses.forward_kl import forward_kl
+from distill.losses.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
+from distill.losses.pitch import pitch_loss
+from distill.losses.spectral import multi_resolution_stft, power_distance, stft_power_loss
+from distill.losses.voice import filters_distance, source_spectra
+from dsp.envelope import envelope_points
+from flows.precision import full_precision
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
 

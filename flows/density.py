@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows.transform import Transform, check_continuous, sum_over_event
+from flows.transforms.base import Transform, check_continuous, sum_over_event
 
 
 class StandardNormal(nn.Module):

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flows.autoregressive import iaf, maf
-from flows.config import nearest_name
-from flows.coupling import Coupling, alternating_mask, half_mask, network_sizes
-from flows.elementwise import identity_params
 from flows.gaussianization import gaussianization
-from flows.made import Made
-from flows.mixing import Permutation
-from flows.mixture import MixtureCdf
-from flows.networks import Mlp
-from flows.rescale import DiagonalScale
-from flows.transform import Compose, Transform
-from flows.transformers import Additive, BoundedAffine, ScaleShift, Transformer
+from flows.networks.made import Made
+from flows.networks.mlp import Mlp
+from flows.transforms.actnorm import DiagonalScale
+from flows.transforms.autoregressive import iaf, maf
+from flows.transforms.base import Compose, Transform
+from flows.transforms.coupling import Coupling, alternating_mask, half_mask, network_sizes
+from flows.transforms.elementwise import identity_params
+from flows.transforms.mixing import Permutation
+from flows.transforms.mixture import MixtureCdf
+from flows.transforms.transformers import Additive, BoundedAffine, ScaleShift, Transformer
+from storage.configuration import nearest_name
 
 
 @dataclass(frozen=True)

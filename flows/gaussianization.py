@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from flows.density import Flow, StandardNormal
-from flows.elementwise import Elementwise
-from flows.mixing import Rotation
-from flows.mixture import MixtureCdf
-from flows.transform import Compose, check_features
-from flows.transformers import LOG_SCALE_FLOOR
+from flows.transforms.base import Compose, check_features
+from flows.transforms.elementwise import Elementwise
+from flows.transforms.mixing import Rotation
+from flows.transforms.mixture import MixtureCdf
+from flows.transforms.transformers import LOG_SCALE_FLOOR
 
 
 class GaussianizationLayer(Compose):

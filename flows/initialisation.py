@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from flows.transform import Compose, Transform
+from flows.transforms.base import Compose, Transform
 
 
 @runtime_checkable

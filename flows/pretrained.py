@@ -13,8 +13,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from flows.atomic import atomic_write
-from flows.weight_norm import fold_weight_norm, folded_state
+from flows.networks.weight_norm import fold_weight_norm, folded_state
+from storage.atomic import atomic_write
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

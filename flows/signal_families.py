@@ -6,14 +6,14 @@ The networks see past and future, at the rate of the frames.
 
 from torch import Tensor
 
-from flows.coupling import Coupling, alternating_mask, half_mask, network_sizes
-from flows.fold import Fold
-from flows.mixing import InvertibleConv1x1
-from flows.networks import NonCausalWaveNet
-from flows.rescale import DiagonalScale
-from flows.transform import Compose, Inverse, Transform
-from flows.transformers import Additive, BoundedAffine, Transformer
-from flows.wavenet_config import WaveNetConfig
+from flows.networks.mlp import NonCausalWaveNet
+from flows.networks.wavenet_config import WaveNetConfig
+from flows.transforms.actnorm import DiagonalScale
+from flows.transforms.base import Compose, Inverse, Transform
+from flows.transforms.coupling import Coupling, alternating_mask, half_mask, network_sizes
+from flows.transforms.fold import Fold
+from flows.transforms.mixing import InvertibleConv1x1
+from flows.transforms.transformers import Additive, BoundedAffine, Transformer
 
 
 def glow_signal(

@@ -9,21 +9,22 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from flows.config import nearest_name
-from pipelines import commands, model_commands
-from pipelines.ablation import ablate
-from pipelines.density.command import density
-from pipelines.density.interpolate import interpolate_rows
-from pipelines.evaluation.command import evaluate
-from pipelines.export import export
-from pipelines.generate import InputsFailedError
+from pipelines.commands import train as commands
+from pipelines.commands import use as model_commands
+from pipelines.commands.ablate import ablate
+from pipelines.commands.density import density
+from pipelines.commands.evaluate import evaluate
+from pipelines.commands.export import export
+from pipelines.commands.interpolate_rows import interpolate_rows
+from pipelines.commands.report import report
+from pipelines.generation.waveforms import InputsFailedError
 from pipelines.plain_yaml import use_plain_yaml
-from pipelines.processes import rank
 from pipelines.recipe import find_recipe
-from pipelines.report.command import report
-from pipelines.signals import Stopped, Terminated, termination_as_interrupt
 from pipelines.standard_streams import drop_unwritable_output, open_standard_streams
-from pipelines.training import TrainingError
+from pipelines.training.loop import TrainingError
+from pipelines.training.processes import rank
+from pipelines.training.signals import Stopped, Terminated, termination_as_interrupt
+from storage.configuration import nearest_name
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": commands.prepare,

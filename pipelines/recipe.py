@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from data import PrepareConfig
+from data.prepared.segments import LARGEST_GAIN_DB
 from distill import DistillationConfig
-from flows.config import nearest_name
+from storage.configuration import nearest_name
 from student import StudentConfig
 from teacher import TeacherConfig
 
@@ -22,6 +23,8 @@ class TrainingConfig:
         max_steps: optimiser steps.
         batch_size: segments per step.
         segment_frames: mel frames per segment.
+        gain_db: largest random change of a segment's level, either way, so that the model has heard
+            louder and quieter speech than the corpus has.
         learning_rate: Adam's peak learning rate.
         warmup_steps: steps of linear warm-up.
         adam_beta2: decay of Adam's second moment; a shorter memory recovers sooner from the rare
@@ -41,6 +44,7 @@ class TrainingConfig:
     max_steps: int = 100_000
     batch_size: int = 8
     segment_frames: int = 32
+    gain_db: float = 0.0
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     adam_beta2: float = 0.999
@@ -68,6 +72,8 @@ class TrainingConfig:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
         if self.warmup_steps < 0:
             raise ValueError(f"training.warmup_steps is {self.warmup_steps}, expected >= 0")
+        if not 0 <= self.gain_db <= LARGEST_GAIN_DB:
+            raise ValueError(f"training.gain_db is {self.gain_db}, expected 0 to {LARGEST_GAIN_DB}")
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")

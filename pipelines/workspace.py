@@ -19,13 +19,13 @@ from data import (
     dither,
     speakers_of,
 )
-from data.decode import decode
-from flows.config import from_dict
 from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
-from pipelines.measures import Utterance
-from pipelines.pretrained import model_folder
-from pipelines.processes import local_rank
+from pipelines.heldout import Utterance
+from pipelines.models import model_folder
 from pipelines.recipe import Recipe
+from pipelines.training.processes import local_rank
+from storage.configuration import from_dict
+from storage.decoding import decode
 from student import Student
 from teacher import Teacher
 

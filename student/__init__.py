@@ -1,12 +1,12 @@
 """The student: a composition of inverse autoregressive flows that samples in parallel."""
 
 from student.config import StudentConfig
-from student.excitation import ExcitationConfig, ExcitedContext
 from student.export import StreamingStudent, WholeStudent
 from student.model import Student
-from student.pitch import MeasuredVoice, Pitch
 from student.sample import StudentSample
-from student.voice import Envelope
+from student.voice.excitation import ExcitationConfig, ExcitedContext
+from student.voice.pitch_predictor import MeasuredVoice, Pitch
+from student.voice.source import Envelope
 
 __all__ = [
     "Envelope",

@@ -11,7 +11,7 @@ from flows import (
     WaveNetConfig,
     check_conditioning,
 )
-from student.excitation import ExcitationConfig
+from student.voice.excitation import ExcitationConfig
 
 LONGEST_FRAME = 1024
 """Samples of a frame, at most: its covariance has as many rows, and as many columns."""
@@ -31,7 +31,7 @@ class StudentConfig:
         conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
             how many there are.
         pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
-            each frame's end; the pipeline sets it from `data.pitch`.
+            each frame's end; the pipeline sets it from `dsp.pitch`.
         num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.

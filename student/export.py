@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from flows import Inverse, Past, fold_weight_norm
-from student.excitation import ExcitationState, ExcitedContext, Phase
 from student.model import Student
-from student.spectral_filter import SpectralFilter, SpectralVoice
-from student.voice import VoiceState
+from student.voice.excitation import ExcitationState, ExcitedContext, Phase
+from student.voice.source import VoiceState
+from student.voice.spectral_filter import SpectralFilter, SpectralVoice
 
 
 class WholeStudent(nn.Module):

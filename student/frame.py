@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flows.autocast import full_precision
+from flows.precision import full_precision
 
 
 def sample_by_sample(

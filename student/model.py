@@ -17,15 +17,13 @@ from flows import (
     Pretrained,
     unbound_log_scale,
 )
-from flows.autocast import each_in_full_precision
-from flows.config import from_dict
 from flows.density import check_temperature
-from flows.threads import each_on_one_thread
+from flows.engines.threads import each_on_one_thread
+from flows.precision import each_in_full_precision
+from storage.configuration import from_dict
 from student.config import BASES, StudentConfig
-from student.excitation import ExcitedContext
 from student.frame import sample_by_sample
 from student.parts import compose, make_context, make_parts
-from student.pitch import MeasuredVoice
 from student.rendering import (
     FRAMES_AT_ONCE,
     Renderer,
@@ -35,7 +33,9 @@ from student.rendering import (
     student_engine,
 )
 from student.sample import StudentSample
-from student.voice import Envelope
+from student.voice.excitation import ExcitedContext
+from student.voice.pitch_predictor import MeasuredVoice
+from student.voice.source import Envelope
 
 
 class Student(Pretrained):

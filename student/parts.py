@@ -21,7 +21,7 @@ from flows import (
     rows_in_words,
 )
 from student.config import StudentConfig
-from student.excitation import ExcitedContext
+from student.voice.excitation import ExcitedContext
 
 
 class Parts(NamedTuple):

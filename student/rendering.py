@@ -16,10 +16,10 @@ from flows import (
     StandardNormal,
     choose_engine,
 )
-from flows.autocast import autocast_as_now, full_precision
-from flows.engines import multiplies_in_pairs, without
-from flows.fused import WIDEST, FusedStack
-from flows.threads import pytorch_threads
+from flows.engines.choose import multiplies_in_pairs, without
+from flows.engines.threads import pytorch_threads
+from flows.engines.triton import WIDEST, FusedStack
+from flows.precision import autocast_as_now, full_precision
 from student.config import StudentConfig
 from student.parts import Parts
 

@@ -1,5 +1,7 @@
 """The teacher: a WaveNet as a masked autoregressive flow."""
 
-from teacher.model import Teacher, TeacherConfig
+from teacher.config import TeacherConfig
+from teacher.model import Teacher
+from teacher.prediction import Prediction
 
-__all__ = ["Teacher", "TeacherConfig"]
+__all__ = ["Prediction", "Teacher", "TeacherConfig"]

@@ -1,94 +1,51 @@
 """A mel-conditioned WaveNet with exact, parallel likelihood."""
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from dsp.recursive_filter import recursive_filter
 from flows import (
-    LOG_SCALE_FLOOR,
-    Affine,
     Autoregressive,
+    Compose,
     Engine,
     Flow,
+    Fold,
     FrameContext,
+    Inverse,
+    PredictionErrorFilter,
     Pretrained,
+    StandardNormal,
+    Transform,
     Transformer,
     WaveNet,
-    WaveNetConfig,
-    check_conditioning,
     choose_engine,
     discretised_log_prob,
     draw_chunks,
     maf,
     rows_in_words,
 )
-from flows.autocast import full_precision
-from flows.config import from_dict
 from flows.density import check_temperature
+from flows.precision import full_precision
+from storage.configuration import from_dict
+from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+from teacher.prediction import Prediction
+
+PartT = TypeVar("PartT", bound=Transform)
 
 INT16_STEPS = 32768.0
 """Steps of 16-bit audio in a unit."""
 
+DE_EMPHASIS = 0.85
+"""Pole of the noise on the past: 22 dB less at half the sampling rate than at 0 Hz, as LPCNet's."""
 
-@dataclass(frozen=True, kw_only=True)
-class TeacherConfig:
-    """Size of a teacher.
-
-    Args:
-        num_mels: bands of the log-mel conditioning.
-        conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
-            how many there are.
-        pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
-            each frame's end; the pipeline sets it from `data.pitch`.
-        num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
-        hop_length: samples per mel frame.
-        context_channels: width of the context network.
-        context_margin: mel frames seen before and after each frame.
-        wavenet: size of the causal network.
-        log_scale_floor: lower bound of the log standard deviation, of every component in a mixture,
-            nats.
-        distribution: of each sample given those before it: "gaussian", or "mixture" of logistics.
-        num_components: logistics in the mixture.
-        discretised: train a mixture by the probability of 16-bit steps instead of the density.
-    """
-
-    num_mels: int = 80
-    conditioning: Literal["mel", "none"] = "mel"
-    pitch: bool = False
-    num_speakers: int = 0
-    hop_length: int = 256
-    context_channels: int = 64
-    context_margin: int = 2
-    wavenet: WaveNetConfig = field(default_factory=WaveNetConfig)
-    log_scale_floor: float = LOG_SCALE_FLOOR
-    distribution: Literal["gaussian", "mixture"] = "gaussian"
-    num_components: int = 10
-    discretised: bool = False
-
-    def __post_init__(self) -> None:
-        check_conditioning("teacher", self.conditioning, self.pitch, self.num_speakers)
-        for name in ("num_mels", "hop_length", "context_channels", "num_components"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"teacher.{name} is {getattr(self, name)}, expected at least 1")
-        if self.distribution not in ("gaussian", "mixture"):
-            raise ValueError(
-                f"teacher.distribution is {self.distribution!r}, expected 'gaussian' or 'mixture'"
-            )
-        if self.discretised and self.distribution != "mixture":
-            raise ValueError(
-                f"teacher.discretised needs teacher.distribution 'mixture', got "
-                f"{self.distribution!r}"
-            )
-
-    @property
-    def num_features(self) -> int:
-        """Rows of a conditioning frame."""
-        return self.num_mels + 2 * self.pitch + self.num_speakers
+PIECE_SAMPLES = 4096
+"""Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -100,10 +57,23 @@ class Teacher(Pretrained):
     As a flow it is a MAF: the likelihood of a whole waveform is one parallel pass, a sample is
     drawn step by step.
 
+    A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
+    samples. The waveform passes a linear predictor (`flows.PredictionErrorFilter`), its errors are
+    folded into frames, and the network predicts a frame from the frames before it:
+
+    .. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
+              p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
+
+    Within a frame the errors are independent given the earlier frames, and the predictor carries
+    the dependence between neighbouring samples. The predictor is stable whatever its coefficients
+    are, and the network's output is bounded, so that free running cannot run away.
+
     References:
         WaveNet (van den Oord et al., 2016). arXiv:1609.03499
         Parallel WaveNet (van den Oord et al., 2018), sec. 2. arXiv:1711.10433
         ClariNet (Ping et al., 2019), sec. 3.1. arXiv:1807.07281
+        LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846
+        Bunched LPCNet2 (Park et al., 2022): several samples a step. arXiv:2203.14416
     """
 
     kind = "teacher"
@@ -128,16 +98,46 @@ class Teacher(Pretrained):
         wavenet = WaveNet(
             config.wavenet,
             transformer.num_params,
+            num_channels=config.frame_length,
             context_channels=config.context_channels,
             locations=self.distribution.locations,
         )
-        self.flow = Flow(self.distribution.base, maf(wavenet, transformer))
+        self.flow = Flow(self.distribution.base, self._transform(maf(wavenet, transformer)))
+
+    def _transform(self, autoregressive: Autoregressive) -> Transform:
+        """Put predictor and fold around the autoregressive flow."""
+        config = self.config
+        parts: list[Transform] = [autoregressive]
+        if config.frame_length > 1:
+            fold = Fold(config.frame_length)
+            parts = [fold, autoregressive, Inverse(fold)]
+        if config.filter_order:
+            channels = config.context_channels
+            parts.insert(0, PredictionErrorFilter(config.filter_order, 1, channels))
+        return parts[0] if len(parts) == 1 else Compose(parts)
+
+    def _part(self, kind: type[PartT]) -> PartT | None:
+        """Return the first of the flow's transforms that is of a kind, if there is one."""
+        whole = self.flow.transform
+        parts = whole.transforms if isinstance(whole, Compose) else [whole]
+        return next((part for part in parts if isinstance(part, kind)), None)
 
     @property
     def autoregressive(self) -> Autoregressive:
-        """The flow's only transform."""
-        assert isinstance(self.flow.transform, Autoregressive)
-        return self.flow.transform
+        """The transform that the causal network belongs to."""
+        found = self._part(Autoregressive)
+        assert found is not None
+        return found
+
+    @property
+    def error_filter(self) -> PredictionErrorFilter | None:
+        """The linear predictor before the network, if there is one."""
+        return self._part(PredictionErrorFilter)
+
+    @property
+    def fold(self) -> Fold | None:
+        """What makes frames of samples, if the network reads frames."""
+        return self._part(Fold)
 
     @property
     def wavenet(self) -> WaveNet:
@@ -159,12 +159,16 @@ class Teacher(Pretrained):
             waveform_std: standard deviation of the samples.
         """
         self.context.set_statistics(mel_mean, mel_std)
+        if self.error_filter is not None:
+            self.error_filter.set_level(waveform_std)
+            waveform_std = 1.0
         self.wavenet.set_statistics(waveform_std, self.distribution.initial_params(waveform_std))
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that the distribution of a sample depends on."""
-        return self.wavenet.receptive_field
+        """Past samples that the distribution of a sample depends on, at most."""
+        length = self.config.frame_length
+        return self.wavenet.receptive_field * length + length - 1 + self.config.filter_order
 
     def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return the exact log-density of whole waveforms.
@@ -205,8 +209,70 @@ class Teacher(Pretrained):
         floor = self.distribution.transformer.log_scale_floor
         return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
 
+    def training_log_probs(
+        self, waveform: Tensor, log_mel: Tensor, past_noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        r"""Return what training maximises: `log_prob` under a noisy past, and the predictor's own.
+
+        The linear predictor by itself is a density, too: its errors are white noise of level 1. The
+        network could make up for any gain; this keeps the level at 1, which the network and the
+        noise on its past rely on.
+
+        .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
+
+        The noise is added to the waveform that the predictor and the network read, not to the
+        samples that they predict. So they learn to come back from a past that is a little wrong.
+
+        Args:
+            waveform: as in `log_prob`.
+            log_mel: as in `log_prob`.
+            past_noise: shape (B, 1, T); None for none. See `noise_like`.
+        Returns:
+            log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
+            of the predictor alone, shape (B,), or None without one.
+        References:
+            LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
+            clean signal less the prediction from the noisy one. arXiv:1810.11846
+        """
+        if self.config.discretised:
+            return self.discretised_log_prob(waveform, log_mel), None
+        frames = self._frames(waveform, log_mel)
+        past = waveform if past_noise is None else waveform + past_noise
+        log_det = waveform.new_zeros(waveform.shape[0])
+        residual = waveform
+        if self.error_filter is not None:
+            shift, log_gain = self.error_filter.shift_and_log_scale(past, frames)
+            residual, past = waveform * log_gain.exp() + shift, past * log_gain.exp() + shift
+            log_det = log_gain.flatten(1).sum(1)
+        residual = self._folded(residual)
+        params = self.wavenet(self._folded(past), frames)
+        z, log_scales = self.transformer(residual, params)
+        of_base = (self.flow.base.log_prob(z) + log_scales).flatten(1).sum(1)
+        if self.error_filter is None:
+            return of_base + log_det, None
+        of_white_noise = StandardNormal().log_prob(residual).flatten(1).sum(1)
+        return of_base + log_det, of_white_noise + log_det
+
+    def noise_like(self, waveform: Tensor, white: Tensor) -> Tensor:
+        """Give white noise the local level of a waveform, and a spectrum that falls as speech's.
+
+        Args:
+            waveform: shape (B, 1, T), T a multiple of hop_length.
+            white: noise of deviation 1, or less, shape (B, 1, T).
+        Returns:
+            noise, shape (B, 1, T): in each conditioning frame `white` times the RMS of the
+            waveform, with less above some kilohertz than below.
+        """
+        levels = waveform.unflatten(-1, (-1, self.config.hop_length)).square().mean(-1).sqrt()
+        scaled = white * levels.repeat_interleave(self.config.hop_length, -1)
+        scaled = scaled * math.sqrt(1 - DE_EMPHASIS**2)
+        taps = scaled.new_full((scaled.shape[0], 1, 1), DE_EMPHASIS)
+        return recursive_filter(scaled[:, 0], taps)[:, None]
+
     def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return what `distribution` reads: parameters of every sample given those before it.
+
+        Those of a teacher with a predictor belong to its error: `prediction` is of the samples.
 
         Args:
             waveform: shape (B, 1, T).
@@ -214,7 +280,26 @@ class Teacher(Pretrained):
         Returns:
             parameters, shape (B, P, 1, T); differentiable in the waveform.
         """
-        return self.wavenet(waveform, self._frames(waveform, log_mel))
+        frames = self._frames(waveform, log_mel)
+        return self._params(self._residual(waveform, frames)[0], frames)
+
+    def prediction(self, waveform: Tensor, log_mel: Tensor) -> Prediction:
+        """Return the distribution of every sample given those before it.
+
+        Args:
+            waveform: shape (B, 1, T).
+            log_mel: as in `log_prob`.
+        Returns:
+            the distributions, differentiable in the waveform.
+        """
+        frames = self._frames(waveform, log_mel)
+        params = self._params(self._residual(waveform, frames)[0], frames)
+        if self.error_filter is None:
+            nothing = torch.zeros_like(waveform)
+            return Prediction(self.distribution, params, nothing, nothing)
+        return Prediction(
+            self.distribution, params, *self.error_filter.shift_and_log_scale(waveform, frames)
+        )
 
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return location and bounded log-scale of every sample given those before it.
@@ -227,12 +312,7 @@ class Teacher(Pretrained):
         Raises:
             ValueError: if the teacher is no Gaussian.
         """
-        if not isinstance(self.transformer, Affine):
-            raise ValueError(
-                f"teacher.distribution is {self.config.distribution!r}: only a 'gaussian' has one "
-                "location and log-scale per sample"
-            )
-        return self.transformer.split(self.predict_params(waveform, log_mel))
+        return self.prediction(waveform, log_mel).location_and_log_scale()
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
         """Choose how to sample; see `flows.choose_engine`."""
@@ -282,7 +362,28 @@ class Teacher(Pretrained):
             # The inverse of a mixture's CDF is iterative; a component's is not.
             choice = torch.empty_like(like).uniform_(generator=generator)
         noise = self.flow.base.sample(like, generator) * temperature
-        yield from draw_chunks(self.autoregressive, noise, frames, choice, engine)
+        step = self.config.frame_length
+        chunk = self.config.hop_length * max(1, PIECE_SAMPLES // self.config.hop_length) // step
+        choice = None if choice is None else self._folded(choice)
+        pieces = draw_chunks(
+            self.autoregressive, self._folded(noise), frames, choice, engine, chunk
+        )
+        yield from self._synthesised(pieces, frames)
+
+    def _synthesised(self, pieces: Iterable[Tensor], frames: Tensor) -> Iterator[Tensor]:
+        """Turn drawn frames of prediction errors (B, r, n) into waveforms (B, 1, n r)."""
+        before: Tensor | None = None
+        first = 0  # conditioning frame of a piece
+        for piece in pieces:
+            waveform = piece if self.fold is None else self.fold.inverse(piece)[0]
+            if self.error_filter is not None:
+                stop = first + waveform.shape[-1] // self.config.hop_length
+                before = waveform[..., :0] if before is None else before
+                within = frames[..., first:stop]
+                waveform = self.error_filter.inverse_piece(waveform, within, before)
+                before = torch.cat([before, waveform], -1)[..., -self.config.filter_order :]
+                first = stop
+            yield waveform
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -293,8 +394,24 @@ class Teacher(Pretrained):
         """Build an untrained teacher from what `config_dict` returned."""
         return cls(from_dict(TeacherConfig, config))
 
+    def _residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the network reads, shape (B, r, T / r), and its log-determinant, (B,)."""
+        log_det = waveform.new_zeros(waveform.shape[0])
+        if self.error_filter is not None:
+            waveform, log_det = self.error_filter(waveform, frames)
+        return self._folded(waveform), log_det
+
+    def _folded(self, signal: Tensor) -> Tensor:
+        return signal if self.fold is None else self.fold(signal)[0]
+
+    def _params(self, residual: Tensor, frames: Tensor) -> Tensor:
+        """Return the network's parameters, shape (B, P, 1, T), for what it reads."""
+        params: Tensor = self.wavenet(residual, frames)
+        return params.transpose(2, 3).flatten(2)[:, :, None]
+
     def _frames(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         samples, hop = waveform.shape[-1], self.config.hop_length
         if samples % hop:
             raise ValueError(f"waveform has {samples} samples, expected a multiple of {hop}")
-        return self.context(log_mel, samples // hop)
+        with full_precision(log_mel):  # coefficients of the predictor come of it
+            return self.context(log_mel, samples // hop)

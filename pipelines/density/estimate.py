@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from data import Table
-from flows.atomic import atomic_write
 from flows.families import FamilyConfig
 from pipelines.density.baselines import gaussian_log_prob, num_gaussian_params
 from pipelines.density.fit import Epoch, FitConfig, Likelihood, fit, log_prob, start_model
-from pipelines.density.pictures import picture_2d
+from pipelines.density.plots import picture_2d
 from pipelines.density.rows import Rows
 from pipelines.workspace import commit
+from storage.atomic import atomic_write
 
 RESULT_FILE = "result.json"
 METRICS_FILE = "metrics.jsonl"

@@ -15,8 +15,8 @@ from flows.families import FamilyConfig
 from flows.initialisation import initialise
 from pipelines.density.model import DensityModel
 from pipelines.density.rows import Rows
-from pipelines.ema import Average
-from pipelines.training import TrainingError
+from pipelines.training.ema import Average
+from pipelines.training.loop import TrainingError
 
 CHUNK_ROWS = 1024
 """Rows scored at once."""

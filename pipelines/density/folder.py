@@ -6,8 +6,8 @@ from typing import Any
 
 from data.tables import TOY_PREFIX
 from flows.pretrained import CONFIG_FILE, ArtefactError, read_description
-from pipelines.checkpoints import FOLDER as CHECKPOINTS
 from pipelines.density.model import DensityModel
+from pipelines.training.checkpoints import FOLDER as CHECKPOINTS
 
 ROOT = Path("exp/density")
 

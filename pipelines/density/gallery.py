@@ -12,7 +12,7 @@ from flows.families import FAMILIES, family_config
 from pipelines.density.estimate import estimate
 from pipelines.density.fit import FitConfig, log_prob
 from pipelines.density.model import DensityModel
-from pipelines.density.pictures import extent_of, save_figure, show_density
+from pipelines.density.plots import extent_of, save_figure, show_density
 from pipelines.density.rows import Rows
 
 NUM_POINTS = 3000

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from flows import Flow, Pretrained, StandardNormal
-from flows.config import from_dict
 from flows.families import FamilyConfig, build_family
-from flows.transform import check_vector
+from flows.transforms.base import check_vector
+from storage.configuration import from_dict
 
 
 class DensityModel(Pretrained):

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from flows import Compose, DiagonalScale, Flow, LinearLU, StandardNormal
-from flows.atomic import atomic_write
 from flows.families import build_family, family_config
 from pipelines.density.known import KNOWN, KnownDensity
 from pipelines.workspace import commit
+from storage.atomic import atomic_write
 
 GAUSSIAN = "full Gaussian"
 

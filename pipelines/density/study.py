@@ -15,7 +15,6 @@ from jsonargparse import auto_cli
 from tqdm import tqdm
 
 from data import read_table
-from flows.atomic import atomic_write
 from flows.families import FamilyConfig, family_config
 from flows.pretrained import read_description
 from pipelines.density.baselines import gaussian_log_prob, num_gaussian_params
@@ -25,6 +24,7 @@ from pipelines.density.mixture import MixtureConfig, fit_mixture_of_gaussians
 from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table
 from pipelines.workspace import commit
+from storage.atomic import atomic_write
 
 GAUSSIAN, MIXTURE = "full Gaussian", "mixture of 20 Gaussians"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.debian import DebianPackage, unpack_package
-from flows.atomic import atomic_write
+from data.corpora.debian import DebianPackage, unpack_package
 from pipelines.density.mixture import MissingExtraError
+from storage.atomic import atomic_write
 
 FASHION_MNIST = DebianPackage(
     name="dataset-fashion-mnist",

@@ -19,14 +19,14 @@ from tqdm import tqdm
 
 from data import read_table
 from flows import Flow, StandardNormal
-from flows.atomic import atomic_write
 from flows.families import build_family, family_config
 from pipelines.density.fit import FitConfig, parameter_groups
 from pipelines.density.mixture import MissingExtraError
 from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table
-from pipelines.ema import Average
+from pipelines.training.ema import Average
 from pipelines.workspace import commit
+from storage.atomic import atomic_write
 
 
 @dataclass

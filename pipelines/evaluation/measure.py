@@ -18,7 +18,7 @@ from pipelines.evaluation.distances import (
 )
 from pipelines.evaluation.packages import DistillMos, estoi, pesq_wb, pitch_track
 from pipelines.evaluation.systems import Drawn
-from pipelines.measures import Utterance, log_mel_distance
+from pipelines.heldout import Utterance, log_mel_distance
 from teacher import Teacher
 
 
@@ -63,6 +63,7 @@ MEASURES = (
     ),
     Measure(key="kl_nats", label="KL to the teacher", unit="nats/sample", digits=3),
     Measure(key="level_ratio", label="Level over the recording's", better="one"),
+    Measure(key="peak", label="Peak", unit="of full scale", better="neither"),
     Measure(key="silence_dbfs", label="Level in silence", unit="dBFS", better="neither", digits=1),
 )
 
@@ -119,6 +120,7 @@ class Measurer:
             "spectral_convergence": float(convergence),
             "log_magnitude": float(log_magnitude),
             "level_ratio": level_ratio(*pair),
+            "peak": drawn.peak,
             "silence_dbfs": silence_floor(*pair, self.mel.hop_length),
         }
         values |= self._log_mel(drawn, recording, utterance)

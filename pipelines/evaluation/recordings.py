@@ -23,8 +23,8 @@ from data import (
     with_pitch,
     with_speaker,
 )
-from pipelines.inputs import InputError
-from pipelines.measures import Utterance
+from pipelines.generation.inputs import InputError
+from pipelines.heldout import Utterance
 from pipelines.workspace import held_out
 
 

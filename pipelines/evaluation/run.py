@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from data import MelConfig, write_waveform
 from pipelines.evaluation.bootstrap import CONFIDENCE, bootstrap_mean
+from pipelines.evaluation.evaluated_models import Models
 from pipelines.evaluation.measure import MEASURES, Measurer, Value
-from pipelines.evaluation.models import Models
 from pipelines.evaluation.recordings import Recordings
 from pipelines.evaluation.systems import (
     GriffinLim,
@@ -20,10 +20,15 @@ from pipelines.evaluation.systems import (
     TeacherSystem,
     World,
 )
-from pipelines.measures import baseline_nll, bits_per_sample
+from pipelines.heldout import baseline_nll, bits_per_sample
 
 SystemName = Literal["recording", "griffin-lim", "world", "teacher", "student"]
-DEFAULT_SYSTEMS: tuple[SystemName, ...] = ("recording", "griffin-lim", "world", "student")
+
+
+def default_systems(models: Models) -> list[SystemName]:
+    """Name what is compared where nobody says: everything there is."""
+    teacher: list[SystemName] = [] if models.teacher is None else ["teacher"]
+    return ["recording", "griffin-lim", "world", *teacher, "student"]
 
 
 def make_systems(

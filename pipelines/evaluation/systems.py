@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from data import MelConfig, from_int16, to_int16
 from distill import divergence
+from dsp.griffin_lim import griffin_lim
 from pipelines.evaluation.packages import world_resynthesis
-from pipelines.griffin_lim import griffin_lim
-from pipelines.measures import Utterance, shuffled_frames
+from pipelines.heldout import Utterance, shuffled_frames
 from student import Student
 from teacher import Teacher
 
@@ -27,11 +27,14 @@ class Drawn:
         waveform: shape (1, 1, T) on the CPU, rounded to 16 bits.
         kl_nats: KL(student || teacher), nats per sample; of a student alone.
         from_shuffled: a student's sample from the same frames in random order, as `waveform`.
+        peak: largest absolute value before `waveform` was cut to [-1, 1]; None where nothing can
+            leave it.
     """
 
     waveform: Tensor
     kl_nats: float | None = None
     from_shuffled: Tensor | None = None
+    peak: float | None = None
 
 
 class System(Protocol):
@@ -101,7 +104,8 @@ class TeacherSystem:
             for piece in self.teacher.stream(utterance.log_mel, generator=generator):
                 pieces.append(piece)
                 bar.update(piece.shape[-1])
-        return Drawn(waveform=sixteen_bit(torch.cat(pieces, -1)))
+        sample = torch.cat(pieces, -1)
+        return Drawn(waveform=sixteen_bit(sample), peak=_peak(sample))
 
 
 class StudentSystem:
@@ -131,9 +135,14 @@ class StudentSystem:
         )
         return Drawn(
             waveform=sixteen_bit(sample.waveform),
+            peak=_peak(sample.waveform),
             kl_nats=kl,
             from_shuffled=sixteen_bit(shuffled),
         )
+
+
+def _peak(waveform: Tensor) -> float:
+    return float(waveform.abs().max())
 
 
 def sixteen_bit(waveform: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import soundfile
 
 from data import MelConfig
-from flows.config import from_dict
 from flows.pretrained import CONFIG_FILE, read_description
-from pipelines.evaluation.command import AUDIO_FOLDER, EVALUATION_FILE
-from pipelines.training_log import METRICS_FILE
+from pipelines.commands.evaluate import AUDIO_FOLDER, EVALUATION_FILE
+from pipelines.training.log import METRICS_FILE
+from storage.configuration import from_dict
 
 SYSTEM_ORDER = ("recording", "griffin-lim", "world", "teacher", "student")
 """Order in which systems are shown; others follow by name."""

@@ -11,10 +11,10 @@ import matplotlib.image
 import torch
 
 from data import MelConfig, log_mel, mark_output, write_waveform
-from flows.atomic import atomic_write
 from pipelines.pictures import spectrogram_image
 from pipelines.report.content import Content, ListenedUtterance
 from pipelines.report.view import view
+from storage.atomic import atomic_write
 
 INDEX_FILE = "index.html"
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from data import Manifest, PrepareConfig, prepare, synthesise
+from data import Manifest, PrepareConfig, synthesise
+from data.prepared.prepare import prepare
 
 CONFIG = PrepareConfig(corpus="mine")
 

@@ -28,9 +28,9 @@ from data import (
     with_pitch,
     yin,
 )
-from data import pitch as pitch_module
-from data.features import FeatureMismatch
-from data.utterance import Task
+from data.prepared.recording import Task
+from dsp import pitch as pitch_module
+from dsp.mel import FeatureMismatch
 from tests.data.conftest import CONFIG, run
 
 MEL = MelConfig()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.checkpoints import list_checkpoints
+from pipelines.training.checkpoints import list_checkpoints
 from tests.faults.process import Command, Ended, FaultError
 from tests.faults.workshop import (
     PHASES,

@@ -14,9 +14,9 @@ from pathlib import Path
 import soundfile
 
 from data import DataError, Manifest, synthesise
-from data.arrays import check_digest, open_array
-from flows.folder_lock import LOCK_FILE
-from pipelines.checkpoints import list_checkpoints, read_checkpoint
+from pipelines.training.checkpoints import list_checkpoints, read_checkpoint
+from storage.arrays import check_digest, open_array
+from storage.folder_lock import LOCK_FILE
 from tests.faults.process import Command, Ended, FaultError
 from tests.pipelines.conftest import RECIPE
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.threads import pytorch_threads
+from flows.engines.threads import pytorch_threads
 
 
 @pytest.fixture

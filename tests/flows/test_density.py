@@ -17,8 +17,8 @@ from flows import (
     iaf,
     maf,
 )
-from flows.wavenet import WaveNet
-from flows.wavenet_config import WaveNetConfig
+from flows.networks.wavenet import WaveNet
+from flows.networks.wavenet_config import WaveNetConfig
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from flows import (
     nice,
     realnvp,
 )
-from flows.config import from_dict
+from storage.configuration import from_dict
 
 SIZES = {"num_layers": 2, "hidden": (16,)}
 

@@ -27,20 +27,25 @@ from data import (
     MelConfig,
     PitchConfig,
     PrepareConfig,
-    prepare,
     read_waveform,
 )
-from data.arrays import ArrayError, open_array
-from data.journal import Journal
-from data.synthetic import speech_like, synthesise
+from data.corpora.synthetic import speech_like, synthesise
+from data.prepared.journal import Journal
+from data.prepared.prepare import prepare
 from data.tables import TableError, read_table
 from flows import ArtefactError, FamilyConfig
-from pipelines.checkpoints import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
-from pipelines.inputs import InputError, read_saved_frames
+from pipelines.generation.inputs import InputError, read_saved_frames
 from pipelines.recipe import find_recipe
+from pipelines.training.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    write_checkpoint,
+)
 from pipelines.workspace import load_model, mel_of, pitch_of
+from storage.arrays import ArrayError, open_array
 from tests.fuzz.mutations import as_text, damaged, forged
 from tests.models import make_student, make_teacher
 from tests.pipelines.conftest import RECIPE

@@ -20,17 +20,23 @@ from pathlib import Path
 from tests.mutation.mutants import Mutant, count, mutate
 
 REPOSITORY = Path(__file__).parents[2]
-LOSSES = ("contrastive", "divergence", "forward_kl", "health", "kl", "monte_carlo", "objective")
+LOSSES = ("contrastive", "divergence", "forward_kl", "kl", "monte_carlo", "spectral")
 MODULES = (
-    *(f"flows/{path.name}" for path in sorted((REPOSITORY / "flows").glob("[a-z]*.py"))),
-    *(f"distill/{name}.py" for name in (*LOSSES, "spectral")),
+    *(
+        f"{path.relative_to(REPOSITORY)}"
+        for folder in ("flows", "flows/transforms", "flows/networks", "flows/engines")
+        for path in sorted((REPOSITORY / folder).glob("[a-z]*.py"))
+    ),
+    *(f"distill/{name}.py" for name in ("health", "objective")),
+    *(f"distill/losses/{name}.py" for name in LOSSES),
 )
-FILES = "tests/pipelines/test_checkpoints.py"
+FILES = "tests/pipelines/training/test_checkpoints.py"
 # Who notices, if the tests that name what the module defines do not.
 TESTS = {
     "flows": ("tests/flows", "tests/teacher", "tests/student", "tests/distill", FILES),
     "distill": ("tests/distill",),
 }
+TESTED = ("dsp", "flows", "teacher", "student", "distill", "data")
 SECONDS = 120  # of work for one run of the tests; who needs more has noticed
 # What every process needs and no mutant touches.
 IMPORTED_ONCE = ("hypothesis", "librosa", "numba", "pytest", "scipy.stats", "soundfile", "torch")
@@ -43,7 +49,7 @@ def own_tests(folder: Path, module: str) -> list[str]:
     pattern = re.compile(rf"\b({'|'.join(defined)})\b")
     mentions = {}
     for path in sorted((folder / "tests").rglob("test_*.py")):
-        if path.parent.name in ("flows", "teacher", "student", "distill", "data"):
+        if path.relative_to(folder).parts[1] in TESTED:
             mentions[f"{path.relative_to(folder)}"] = len(pattern.findall(path.read_text()))
     return sorted((name for name in mentions if mentions[name]), key=lambda name: -mentions[name])
 

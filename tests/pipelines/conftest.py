@@ -8,7 +8,8 @@ import pytest
 from data import PrepareConfig
 from distill import DistillationConfig, SpectralConfig
 from flows import WaveNetConfig
-from pipelines import Recipe, TrainingConfig, commands
+from pipelines import Recipe, TrainingConfig
+from pipelines.commands import train as commands
 from student import StudentConfig
 from teacher import TeacherConfig
 

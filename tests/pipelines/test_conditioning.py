@@ -8,10 +8,11 @@ import torch
 
 from data import DataError, PrepareConfig, synthesise
 from flows import ArtefactError
-from pipelines import Recipe, commands
-from pipelines.evaluation.command import evaluate
-from pipelines.generate import generate
-from pipelines.interpolate import interpolate
+from pipelines import Recipe
+from pipelines.commands import train as commands
+from pipelines.commands.evaluate import evaluate
+from pipelines.generation.interpolation import interpolate
+from pipelines.generation.waveforms import generate
 from pipelines.workspace import load_model
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig

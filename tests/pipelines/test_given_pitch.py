@@ -19,13 +19,14 @@ from data import (
 )
 from flows import ArtefactError
 from flows.pretrained import CONFIG_FILE
-from pipelines import Recipe, commands
-from pipelines.benchmark import benchmark
+from pipelines import Recipe
+from pipelines.benchmark.comparison import benchmark
 from pipelines.cli import main
-from pipelines.evaluation.command import evaluate
-from pipelines.export import METADATA_FILE, export
-from pipelines.generate import InputError, generate
-from pipelines.interpolate import interpolate
+from pipelines.commands import train as commands
+from pipelines.commands.evaluate import evaluate
+from pipelines.commands.export import METADATA_FILE, export
+from pipelines.generation.interpolation import interpolate
+from pipelines.generation.waveforms import InputError, generate
 from pipelines.workspace import load_model, pitch_of
 from student import ExcitationConfig
 from tests.models import HOP, MELS, STUDENT, make_student

@@ -14,9 +14,9 @@ import torch
 
 from data import AudioError, read_waveform, synthesise
 from flows import ArtefactError
-from pipelines import commands
 from pipelines.cli import main
-from pipelines.generate import InputError, generate
+from pipelines.commands import train as commands
+from pipelines.generation.waveforms import InputError, generate
 from student import Student
 from teacher import Teacher
 from tests.models import make_teacher
@@ -123,7 +123,7 @@ def test_audio_that_claims_more_than_there_is_takes_no_memory(tmp_path: Path) ->
 
 def test_audio_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = synthesise(tmp_path, num_utterances=1)
-    monkeypatch.setattr("data.audio._MAX_SAMPLES", 20000)
+    monkeypatch.setattr("data.audio.read._MAX_SAMPLES", 20000)
     with pytest.raises(AudioError, match="more than 20000 samples: cut it into shorter files"):
         read_waveform(path, 16000)
 

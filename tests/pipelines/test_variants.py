@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import Recipe, commands
-from pipelines.benchmark import benchmark
-from pipelines.evaluation.command import evaluate
-from pipelines.generate import generate
-from pipelines.report.command import report
+from pipelines import Recipe
+from pipelines.benchmark.comparison import benchmark
+from pipelines.commands import train as commands
+from pipelines.commands.evaluate import evaluate
+from pipelines.commands.report import report
+from pipelines.generation.waveforms import generate
 from student import ExcitationConfig, Student
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from flows import CausalConvolution
 from student import StreamingStudent, StudentConfig, WholeStudent
-from student.spectral_filter import SpectralFilter
+from student.voice.spectral_filter import SpectralFilter
 from tests.models import (
     EXCITED_STUDENT,
     FILTERED_STUDENT,

@@ -21,7 +21,7 @@ from data import Manifest, SegmentSampler, log_mel
 from distill import SpectralConfig, multi_resolution_stft
 from flows import ChainWeights, Flow, Fold
 from pipelines.recipe import TrainingConfig
-from pipelines.schedule import learning_rate_at, seed_step
+from pipelines.training.schedule import learning_rate_at, seed_step
 from pipelines.workspace import held_out
 from student import Student, StudentConfig
 from student.parts import compose

@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flows.compiled.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from pipelines.evaluation.recordings import prepared_recordings
-from pipelines.measures import Utterance, teacher_nll
+from pipelines.heldout import Utterance, teacher_nll
 from pipelines.workspace import load_model
 from student import Student
 from teacher import Teacher

@@ -4,7 +4,7 @@ Run from the repository: python docs/results/speed/sizes.py [--rounds 5]
 
 Processor time does not count the waiting for a core that other programs hold: it compares on a busy
 machine, too. Weights are random. A share of the peak is of the best matrix product that was found
-in that precision, `pipelines.peak`.
+in that precision, `pipelines.benchmark.peak`.
 
 One stream of the teacher reads its weights for every sample, more than a core's own caches hold:
 how fast this core reads an array of that size bounds its rate, and is measured in the same rounds.
@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 from flows import WaveNetConfig, fold_weight_norm
-from flows.compiled.arrays import Network
-from flows.compiled.crew import LONGEST_BLOCK
-from flows.compiled.intrinsics import MULTIPLIES_PAIRS
-from flows.compiled.layout import lay_out_loop
-from pipelines.benchmark_systems import DTYPES, System, in_bfloat16
-from pipelines.flops import student_flops, teacher_flops
-from pipelines.peak import peak_gflops
+from flows.engines.cpu.arrays import Network
+from flows.engines.cpu.crew import LONGEST_BLOCK
+from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.layout import lay_out_loop
+from pipelines.benchmark.flops import student_flops, teacher_flops
+from pipelines.benchmark.peak import peak_gflops
+from pipelines.benchmark.samplers import DTYPES, System, in_bfloat16
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 

@@ -21,9 +21,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from distill import Distillation, DistillationConfig
 from flows import Past, WaveNet, WaveNetConfig
-from flows.gated import SQRT_HALF, skip_gain
-from flows.wavenet import FRAME_GAIN
-from pipelines.ema import Average
+from flows.networks.gated import SQRT_HALF, skip_gain
+from flows.networks.wavenet import FRAME_GAIN
+from pipelines.training.ema import Average
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
@@ -80,7 +80,7 @@ def student_loss() -> tuple[nn.Module, Callable[[], Tensor]]:
 
 
 def make_step(model: nn.Module, loss: Callable[[], Tensor], naive: bool) -> Callable[[], object]:
-    """One training step, as `pipelines.training` makes it, or as one writes it first."""
+    """One training step, as `pipelines.training.loop` makes it, or as one writes it first."""
     trained = [p for p in model.parameters() if p.requires_grad]
     adam = torch.optim.Adam(trained, lr=1e-4, foreach=False if naive else None, fused=not naive)
     averaged = Average(model, 0.9999)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from data import write_waveform
 from pipelines.report import collect, write_page
-from tests.pipelines.test_report import evaluate_into, make_run
+from tests.pipelines.report.test_page import evaluate_into, make_run
 
 SYSTEMS = ("recording", "griffin-lim", "teacher", "student")
 SECONDS = {"recording": 3.0, "griffin-lim": 3.0, "teacher": 1.0, "student": 3.0}

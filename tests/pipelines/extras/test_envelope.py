@@ -4,8 +4,8 @@ import numpy as np
 import pyworld
 import torch
 
-from distill.envelope import envelope_points, spectral_envelope
-from student.voice import pulse_train
+from dsp.envelope import envelope_points, spectral_envelope
+from student.voice.source import pulse_train
 
 RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
 

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from data import MelConfig
-from pipelines.benchmark_peers import peer_systems
-from pipelines.export import export
-from pipelines.flops import student_flops
+from pipelines.benchmark.flops import student_flops
+from pipelines.benchmark.peers import peer_systems
+from pipelines.commands.export import export
 from student import Student
 from tests.models import (
     FILTERED_STUDENT,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from data.synthetic import speech_like
+from data.corpora.synthetic import speech_like
 from pipelines.cli import main
 from pipelines.evaluation.distances import pitch_errors
 from pipelines.evaluation.measure import MEASURES

@@ -1,0 +1,1 @@
+"""Prepared features: made from recordings, described by a manifest, cut into training segments."""

@@ -1,0 +1,264 @@
+"""What a folder of prepared features holds, read back with every field checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from data.prepared.split import SPLITS, Split
+from dsp.mel import FeatureMismatch, MelConfig
+from dsp.pitch import NO_PITCH, PitchConfig
+from storage.atomic import atomic_write
+from storage.decoding import decode
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+REPORT_NAME = "report.txt"
+
+
+class DataError(ValueError):
+    """Prepared features that cannot be made or used; the message is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One prepared recording.
+
+    Args:
+        name: path relative to the corpus folder, with "/" and without suffix.
+        split: where it belongs.
+        num_frames: L; the waveform has L · hop_length samples.
+        num_clipped: samples that lay beyond [-1, 1] and were clipped.
+        waveform_sha256: of the file of samples; empty if an earlier version made it.
+        mel_sha256: of the file of frames; likewise.
+    Raises:
+        ValueError: if the name could lead out of the dump folder, or a count is impossible.
+    """
+
+    name: str
+    split: Split
+    num_frames: int
+    num_clipped: int = 0
+    waveform_sha256: str = ""
+    mel_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if self.num_frames < 1 or self.num_clipped < 0:
+            raise ValueError(
+                f"utterance {self.name!r} has num_frames={self.num_frames} and "
+                f"num_clipped={self.num_clipped}, expected >= 1 and >= 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A file left out, by name, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Over the training split.
+
+    Args:
+        waveform_std: standard deviation of the samples.
+        mel_mean: mean of each log-mel band, length num_mels.
+        mel_std: standard deviation of each log-mel band, length num_mels.
+    """
+
+    waveform_std: float
+    mel_mean: tuple[float, ...]
+    mel_std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What the manifest file records; `Manifest` adds where it lies.
+
+    Args:
+        version: of the layout of the dump folder.
+        corpus: name or folder, as the user gave it.
+        checksum: SHA-256 over the names and contents of the usable source files.
+        mel: the features' convention.
+        pitch: what lies below the bands; nothing if an earlier version made them.
+        min_seconds: shorter files were skipped.
+        val_percent: share of utterances held out for validation.
+        test_percent: share of utterances held out for the test.
+        statistics: of the training split.
+        utterances: in the order of their names.
+        skipped: files left out, in the order of their names.
+        gone: names of utterances whose recordings are no longer there; their features stay in the
+            folder, and are not used.
+    """
+
+    version: int
+    corpus: str
+    checksum: str
+    mel: MelConfig
+    min_seconds: float
+    val_percent: float
+    test_percent: float
+    statistics: Statistics
+    utterances: tuple[Utterance, ...]
+    skipped: tuple[Skipped, ...]
+    pitch: PitchConfig = NO_PITCH
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dump folder and its contents.
+
+    Args:
+        dump_dir: the folder, which may be moved.
+        contents: what is in it.
+    """
+
+    dump_dir: Path
+    contents: Contents
+
+    @classmethod
+    def load(cls, dump_dir: Path) -> Manifest:
+        """Read and check the manifest of a dump folder.
+
+        Args:
+            dump_dir: as given to `prepare`.
+        Returns:
+            The manifest; the features themselves are not opened.
+        Raises:
+            DataError: if there is none, it is not valid, or a name in it leads out of the folder.
+        """
+        path = Path(dump_dir) / MANIFEST_NAME
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            version = found.get("version") if isinstance(found, dict) else None
+            if version != FORMAT_VERSION:
+                raise ValueError(f"version is {version!r}, expected {FORMAT_VERSION}")
+            contents = decode(Contents, found, "manifest")
+            _check_bands(contents)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file; has the corpus been prepared?") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{path}: {error}") from error
+        return cls(Path(dump_dir), contents)
+
+    def save(self) -> None:
+        """Write the manifest and, for people, `report.txt`."""
+        text = json.dumps(asdict(self.contents), indent=1, ensure_ascii=False)
+        with atomic_write(self.dump_dir / REPORT_NAME) as file:
+            file.write(self.report().encode(errors="backslashreplace"))
+        with atomic_write(self.dump_dir / MANIFEST_NAME) as file:
+            # Of a name that is not UTF-8, the bytes that Python keeps as surrogates become JSON's
+            # escapes.
+            file.write(text.encode(errors="backslashreplace"))
+
+    @property
+    def mel(self) -> MelConfig:
+        """The features' convention."""
+        return self.contents.mel
+
+    @property
+    def pitch(self) -> PitchConfig:
+        """What lies below the bands."""
+        return self.contents.pitch
+
+    @property
+    def statistics(self) -> Statistics:
+        """Statistics of the training split."""
+        return self.contents.statistics
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The files left out."""
+        return self.contents.skipped
+
+    def check_pitch(self, wanted: PitchConfig) -> None:
+        """Refuse to give models what was not prepared.
+
+        Args:
+            wanted: what models are given; of kind "none" always is there.
+        Raises:
+            DataError: if there is no pitch, or it was measured otherwise.
+        """
+        try:
+            if wanted.num_rows:
+                wanted.check_same(self.pitch, str(self.dump_dir))
+        except FeatureMismatch as error:
+            raise DataError(f"{error}: run prepare again") from error
+
+    def utterances(self, split: Split | None = None) -> list[Utterance]:
+        """List the utterances of one split, or all, in the order of their names."""
+        return [u for u in self.contents.utterances if split is None or u.split == split]
+
+    def minutes(self, split: Split | None = None) -> float:
+        """Length of one split, or of all three, in minutes."""
+        num_frames = sum(utterance.num_frames for utterance in self.utterances(split))
+        return num_frames / self.mel.frames_per_second / 60
+
+    def waveform_path(self, name: str) -> Path:
+        """File of an utterance's samples: int16, shape (T,)."""
+        return waveform_path(self.dump_dir, name)
+
+    def mel_path(self, name: str) -> Path:
+        """File of an utterance's log-mel: float32, shape (num_mels + pitch.num_rows, L)."""
+        return mel_path(self.dump_dir, name)
+
+    def report(self) -> str:
+        """Say what was prepared and what was left out, one line each."""
+        lines = [f"corpus {self.contents.corpus}, sha256 {self.contents.checksum}"]
+        for split in SPLITS:
+            count = len(self.utterances(split))
+            lines.append(f"{split}: {count} utterances, {self.minutes(split):.2f} min")
+        lines.append(f"skipped: {len(self.skipped)}")
+        lines += [f"  {skip.name}: {skip.reason}" for skip in self.skipped]
+        if self.contents.gone:
+            lines.append(f"gone: {len(self.contents.gone)}; their features are kept, but not used")
+            lines += [f"  {name}" for name in self.contents.gone]
+        clipped = [utterance for utterance in self.utterances() if utterance.num_clipped]
+        lines.append(f"clipped: {len(clipped)}")
+        lines += [f"  {utterance.name}: {utterance.num_clipped} samples" for utterance in clipped]
+        return "\n".join(lines) + "\n"
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless a name, joined to a folder, stays inside it."""
+    path = PurePosixPath(name)
+    is_plain = name == str(path) != "." and "\0" not in name
+    if not is_plain or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"utterance name is {name!r}, expected a relative path without '..'")
+
+
+def refuse_foreign(dump_dir: Path) -> None:
+    """Raise DataError if preparing in a folder would replace files that are not of features."""
+    if any(dump_dir.glob("journal*.jsonl")):
+        return
+    try:
+        found = json.loads((dump_dir / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict) and "utterances" in found and "mel" in found:
+        return
+    for path in (dump_dir / MANIFEST_NAME, dump_dir / REPORT_NAME):
+        if path.exists():
+            raise DataError(f"{path}: is not of prepared features: choose another folder for them")
+
+
+def waveform_path(dump_dir: Path, name: str) -> Path:
+    """File of an utterance's samples in a dump folder."""
+    return dump_dir / "waveforms" / f"{name}.npy"
+
+
+def mel_path(dump_dir: Path, name: str) -> Path:
+    """File of an utterance's log-mel in a dump folder."""
+    return dump_dir / "mels" / f"{name}.npy"
+
+
+def _check_bands(contents: Contents) -> None:
+    for name in ("mel_mean", "mel_std"):
+        found, expected = len(getattr(contents.statistics, name)), contents.mel.num_mels
+        if found != expected:
+            raise ValueError(f"manifest.statistics.{name} has {found} bands, expected {expected}")

@@ -1,0 +1,71 @@
+"""A student's sample, scored by its teacher: the divergence of each step's two distributions."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from distill.losses.kl import gaussian_kl, log_scale_regulariser
+from distill.losses.monte_carlo import monte_carlo_kl
+from flows import Affine, StandardNormal
+from student import StudentSample
+from teacher import Teacher
+
+Estimator = Literal["auto", "closed_form", "monte_carlo"]
+
+
+def has_closed_form(sample: StudentSample, teacher: Teacher) -> bool:
+    """Tell whether both distributions are Gaussian."""
+    return isinstance(sample.base, StandardNormal) and isinstance(teacher.transformer, Affine)
+
+
+def divergence(
+    sample: StudentSample,
+    teacher: Teacher,
+    log_mel: Tensor,
+    estimator: Estimator = "auto",
+    num_draws: int = 16,
+    generator: torch.Generator | None = None,
+    start: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Compare what student and teacher say of each sample, given the earlier ones.
+
+    One pass of the teacher over the student's sample. In fp32 whatever the precision of the
+    networks: scales are small, and squared.
+
+    Args:
+        sample: drawn by the student, T samples.
+        teacher: scores it; gradients flow through its input.
+        log_mel: conditioning of the teacher.
+        estimator: "closed_form", "monte_carlo", or "auto": the closed form where there is one.
+        num_draws: draws of each sample for Monte Carlo.
+        generator: their source, on the sample's device; default: the same draws in every call.
+        start: leave out so many samples at the beginning.
+    Returns:
+        KL(student || teacher) in nats and squared difference of log deviations, both of shape
+        (B, 1, T - start).
+    Raises:
+        ValueError: if there is no closed form and it is asked for.
+    """
+    closed = has_closed_form(sample, teacher)
+    if estimator == "closed_form" and not closed:
+        raise ValueError(
+            f"no KL in closed form between a student of base {type(sample.base).__name__} and a "
+            f"teacher of distribution {teacher.config.distribution!r}: use 'monte_carlo'"
+        )
+    params = teacher.predict_params(sample.waveform, log_mel)[..., start:].float()
+    q = (sample.loc[..., start:].float(), sample.log_scale[..., start:].float())
+    if closed and estimator != "monte_carlo":
+        assert isinstance(teacher.transformer, Affine)
+        p = teacher.transformer.split(params)
+        return gaussian_kl(*q, *p), log_scale_regulariser(q[1], p[1])
+    if generator is None:
+        generator = torch.Generator(params.device).manual_seed(0)
+    noise = sample.base.sample(params.new_empty(*q[0].shape, num_draws), generator)
+    distribution = teacher.distribution
+    kl = monte_carlo_kl(
+        *q, noise, sample.base, lambda x: distribution.log_prob(x, params[..., None])
+    )
+    log_std_q = q[1] + math.log(sample.base.std)
+    return kl, log_scale_regulariser(log_std_q, distribution.log_std(params))

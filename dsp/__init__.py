@@ -1,0 +1,1 @@
+"""Signal processing as functions of tensors: mel, pitch, envelope, filters."""

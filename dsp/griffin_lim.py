@@ -1,0 +1,48 @@
+"""Griffin-Lim from a log-mel spectrogram: the vocoder everyone has."""
+
+import librosa
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.mel import MelConfig
+
+
+def griffin_lim(
+    log_mel: NDArray[np.float32], config: MelConfig, num_iterations: int = 32, seed: int = 0
+) -> NDArray[np.float32]:
+    """Invert a log-mel spectrogram by non-negative least squares and phase iteration.
+
+    Args:
+        log_mel: shape (num_mels, L), in the given convention.
+        config: the mel convention.
+        num_iterations: of the fast Griffin-Lim algorithm.
+        seed: of the initial phase.
+    Returns:
+        waveform, shape (L * hop_length,).
+    References:
+        Griffin & Lim, 1984; Perraudin et al., 2013 (momentum 0.99), as in librosa.
+    """
+    mel = np.exp(log_mel) if config.log_base == "e" else 10.0**log_mel
+    magnitude = librosa.feature.inverse.mel_to_stft(
+        mel,
+        sr=config.sample_rate,
+        n_fft=config.n_fft,
+        power=config.power,
+        fmin=config.fmin_hz,
+        fmax=config.fmax_hz,
+        norm=None if config.filterbank_norm == "none" else config.filterbank_norm,
+    )
+    # Frame l of the convention is centred half a hop into its samples, so a transform that is not
+    # centred lines up once the convention's own padding is taken off again.
+    padding = (config.n_fft - config.hop_length) // 2
+    waveform = librosa.griffinlim(
+        magnitude,
+        n_iter=num_iterations,
+        hop_length=config.hop_length,
+        win_length=config.win_length,
+        n_fft=config.n_fft,
+        center=False,
+        random_state=seed,
+    )
+    length = log_mel.shape[1] * config.hop_length
+    return waveform[padding : padding + length].astype(np.float32)

@@ -1,0 +1,139 @@
+"""All-pole filtering with coefficients that change over time: compiled and differentiable."""
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+@numba.njit(cache=True, nogil=True)
+def _filter_rows(
+    signal: np.ndarray, coefficients: np.ndarray, out: np.ndarray
+) -> None:  # pragma: no cover
+    """Write out_t = signal_t + sum_k a_k out_{t-k}; rows (N, T), coefficients (N, L, K).
+
+    `out` has shape (N, K + T): its first K columns hold the output before the signal.
+    """
+    rows, samples = signal.shape
+    frames, order = coefficients.shape[1:]
+    span = samples // frames
+    for row in range(rows):
+        for t in range(samples):
+            taps = coefficients[row, t // span]
+            total = 0.0
+            for k in range(order):
+                total += taps[k] * out[row, order + t - 1 - k]
+            out[row, order + t] = signal[row, t] + total
+
+
+@numba.njit(cache=True, nogil=True)
+def _filter_rows_backward(
+    grad: np.ndarray,
+    coefficients: np.ndarray,
+    filtered: np.ndarray,
+    grad_signal: np.ndarray,
+    grad_coefficients: np.ndarray,
+) -> None:  # pragma: no cover
+    """Adjoint of `_filter_rows`: the same recursion backwards in time, scattering its past."""
+    rows, samples = grad.shape
+    frames, order = coefficients.shape[1:]
+    span = samples // frames
+    for row in range(rows):
+        grad_signal[row] = grad[row]
+        for t in range(samples - 1, -1, -1):
+            frame = t // span
+            value = grad_signal[row, t]
+            for k in range(min(order, t)):
+                grad_signal[row, t - 1 - k] += coefficients[row, frame, k] * value
+                grad_coefficients[row, frame, k] += value * filtered[row, t - 1 - k]
+
+
+class _RecursiveFilter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, coefficients: Tensor) -> Tensor:
+        filtered = _filtered(signal, coefficients, coefficients.new_zeros(signal.shape[0], 0))
+        ctx.save_for_backward(filtered, coefficients)
+        return filtered.to(signal)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        filtered, coefficients = ctx.saved_tensors
+        taps = _to_numpy(coefficients)
+        grad_signal = np.empty_like(filtered.numpy())
+        grad_coefficients = np.zeros_like(taps)
+        _filter_rows_backward(
+            _to_numpy(grad), taps, filtered.numpy(), grad_signal, grad_coefficients
+        )
+        return (
+            torch.from_numpy(grad_signal).to(grad),
+            torch.from_numpy(grad_coefficients).to(coefficients),
+        )
+
+
+def _filtered(signal: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
+    """Filter rows (N, T) on the CPU, where `before` (N, at most K) ends with the last output."""
+    order = coefficients.shape[2]
+    rows = _to_numpy(signal)
+    out = np.zeros((rows.shape[0], order + rows.shape[1]), rows.dtype)
+    recent = _to_numpy(before)[:, max(0, before.shape[1] - order) :]
+    out[:, order - recent.shape[1] : order] = recent
+    _filter_rows(rows, _to_numpy(coefficients), out)
+    return torch.from_numpy(np.ascontiguousarray(out[:, order:]))
+
+
+@torch.no_grad()
+def continue_filter(signal: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
+    """Filter the next piece of a signal; no gradient is recorded.
+
+    Args:
+        signal: the piece, shape (N, T).
+        coefficients: as in `recursive_filter`, of this piece's frames.
+        before: output before this piece, shape (N, n), the newest last; samples before those are
+            taken as 0.
+    Returns:
+        y, shape (N, T): joined, the pieces equal one call over the whole signal.
+    """
+    return _filtered(signal, coefficients, before).to(signal)
+
+
+def recursive_filter(signal: Tensor, coefficients: Tensor) -> Tensor:
+    r"""Filter a signal recursively, from silence.
+
+    .. math:: y_t = x_t + \sum_{k=1}^{K} a_k(l_t)\, y_{t-k}, \qquad y_{<0} = 0
+
+    A compiled loop over time on the CPU (tensors elsewhere are copied there and back), O(T K) both
+    ways; its gradient is the same recursion backwards in time. Differentiable once.
+
+    Args:
+        signal: x, shape (N, T).
+        coefficients: a_1 .. a_K for each frame, shape (N, L, K), with T a multiple of L.
+    Returns:
+        y, shape (N, T).
+    Raises:
+        ValueError: if the shapes do not fit each other.
+    References:
+        Differentiable all-pole filters for time-varying audio systems (Yu et al., 2024).
+        arXiv:2404.07970
+
+    >>> recursive_filter(torch.tensor([[1.0, 0, 0, 0]]), torch.tensor([[[0.5]]]))
+    tensor([[1.0000, 0.5000, 0.2500, 0.1250]])
+    """
+    rows, samples = signal.shape
+    if coefficients.dim() != 3 or coefficients.shape[0] != rows or not coefficients.shape[1]:
+        raise ValueError(
+            f"coefficients have shape {tuple(coefficients.shape)}, expected ({rows}, L, K)"
+        )
+    if samples % coefficients.shape[1]:
+        raise ValueError(
+            f"{samples} samples are not a whole multiple of {coefficients.shape[1]} frames"
+        )
+    filtered: Tensor = _RecursiveFilter.apply(signal, coefficients)
+    return filtered
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())

@@ -1,0 +1,210 @@
+"""Chains of inverse autoregressive steps over a signal that comes frame by frame."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flows.engines.cpu.arrays import ContextWeights, Network
+from flows.engines.cpu.layout import lay_out_context, lay_out_pass
+from flows.engines.cpu.panels import in_panels
+from flows.engines.cpu.parallel_pass import Segment, run_segment, start_segment
+from flows.networks.conditioning import check_frames
+from flows.networks.wavenet import WaveNet
+from flows.transforms.base import check_signal
+from flows.transforms.mixing import Rotation
+from flows.transforms.transformers import Affine
+
+CHUNK, CHUNK_OF_FRAMES = 128, 32
+"""Steps that go through the layers together, at most: what a layer reads and writes stays in the
+second-level cache, and its weights are read as seldom as that allows. Of folded signals, which have
+few steps, the threads would wait for more."""
+
+FEW_CHUNKS = 8
+"""Of fewer the threads would wait for whole ones: they go in halves."""
+
+
+class Step(NamedTuple):
+    """What one of the steps multiplies by."""
+
+    network: Network
+    context: ContextWeights
+    mixing: np.ndarray
+    """Of what comes out of it: a matrix in panels, or none."""
+
+
+class ChainWeights:
+    """What a chain of steps multiplies by, laid out for compiled code.
+
+    It is laid out when it is first needed, and again when it has changed since: by an optimiser,
+    for one, or by loading another state. A change through `Tensor.data` goes unnoticed, because
+    PyTorch does not count it.
+
+    Args:
+        networks: conditional networks of equal width in float32 on the CPU, noise side first.
+        transformer: of every step.
+        rotations: after each step but the last; none for no mixing.
+    """
+
+    def __init__(
+        self, networks: Sequence[WaveNet], transformer: Affine, rotations: Sequence[Rotation] = ()
+    ) -> None:
+        self.networks = list(networks)
+        self.rotations = list(rotations)
+        self._floor = transformer.log_scale_floor
+        self._version: list[tuple[int, int]] | None = None
+        self._laid_out: dict[bool, list[Step]] = {}
+
+    @torch.no_grad()
+    def laid_out(self, in_pairs: bool = False) -> list[Step]:
+        """Return the steps, the layers' matrices in float32 or in pairs of bfloat16 numbers."""
+        version = self._versions()
+        if version is None or version != self._version:
+            self._laid_out, self._version = {}, version
+        if in_pairs not in self._laid_out:
+            channels = self.networks[0].num_channels
+            mixing = [rotation.matrix().T[None] for rotation in self.rotations]
+            mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
+            self._laid_out[in_pairs] = [
+                Step(
+                    lay_out_pass(net, self._floor, in_pairs),
+                    lay_out_context(net),
+                    in_panels(matrix),
+                )
+                for net, matrix in zip(self.networks, mixing, strict=True)
+            ]
+        return self._laid_out[in_pairs]
+
+    def _versions(self) -> list[tuple[int, int]] | None:
+        """Where each weight is, and how often it was changed there; None if that is not known."""
+        modules = [*self.networks, *self.rotations]
+        weights = [w for m in modules for w in (*m.parameters(), *m.buffers())]
+        if any(weight.is_inference() for weight in weights):
+            return None
+        return [(weight.data_ptr(), weight._version) for weight in weights]
+
+
+class CompiledChain:
+    r"""A chain of affine inverse autoregressive steps in compiled code, frame by frame.
+
+    .. math:: x^{(k)}_t = Q_k (x^{(k-1)}_t\, e^{s_k} + \mu_k), \qquad
+              s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c
+
+    The layers of all networks are dealt out to the threads in consecutive, equal parts; chunks
+    pass from one thread to the next as on an assembly line. The rotation Q is the identity after
+    the last step, and where there is none.
+
+    Args:
+        weights: of the steps; as they are when the chain is made.
+        num_streams: signals in a batch, B.
+        in_pairs: the layers multiply in bfloat16.
+    """
+
+    def __init__(self, weights: ChainWeights, num_streams: int, in_pairs: bool = False) -> None:
+        self._networks = networks = weights.networks
+        self._steps = weights.laid_out(in_pairs)
+        channels = networks[0].num_channels
+        self._chunk = CHUNK if channels == 1 else CHUNK_OF_FRAMES
+        self._time = 0
+        total = sum(network.config.num_layers for network in networks)
+        threads = min(torch.get_num_threads(), total)
+        self._pool = ThreadPoolExecutor(max(1, threads - 1))  # the caller has a stage, too
+        cuts = [total * i // threads for i in range(threads + 1)]
+        self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]
+        start = 0  # of a network's layers among all
+        for k, (network, *_) in enumerate(self._steps):
+            stop = start + network.dilations.size
+            for stage, low, high in zip(self._stages, cuts, cuts[1:], strict=False):
+                first, last = max(low, start) - start, min(high, stop) - start
+                if first < last:
+                    segment = start_segment(
+                        network, first, last, num_streams, channels, self._chunk
+                    )
+                    stage.append((k, segment))
+            start = stop
+
+    @torch.no_grad()
+    def __call__(self, z: Tensor, context: Tensor) -> Tensor:
+        """Continue the signal.
+
+        Args:
+            z: what the first step reads, shape (B, C, T).
+            context: frames, shape (B, H, L) with T a multiple of L.
+        Returns:
+            what the last step writes, shape (B, C, T).
+        """
+        check_signal(z, self._networks[0].num_channels, "z")
+        check_frames(context, z, self._networks[0].context_channels)
+        x = z.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+        frames = context.transpose(1, 2).to(x).contiguous()
+        line = _Line(self._steps, frames.numpy(), x.numpy(), self._time, self._chunk)
+        *others, last = self._stages
+        queues: list[SimpleQueue] = [SimpleQueue() for _ in others]
+        inboxes: list[SimpleQueue | None] = [None, *queues]
+        runs = [
+            self._pool.submit(line.run, stage, inbox, outbox)
+            for stage, inbox, outbox in zip(others, inboxes, queues, strict=False)
+        ]
+        try:
+            line.run(last, inboxes[-1], None)
+        finally:
+            for run in runs:
+                run.result()  # raises what that stage failed of
+        self._time += z.shape[-1]
+        return x.transpose(1, 2)
+
+
+class _Line:
+    """Chunks on their way through the stages."""
+
+    def __init__(
+        self,
+        steps: list[Step],
+        frames: np.ndarray,
+        x: np.ndarray,
+        time: int,
+        chunk: int,
+    ) -> None:
+        self._steps = steps
+        self._frames = frames  # (B, L, H)
+        self._x = x  # (B, T, C)
+        self._time = time
+        self._length = chunk if x.shape[1] >= FEW_CHUNKS * chunk else chunk // 2
+
+    def run(
+        self,
+        stage: list[tuple[int, Segment]],
+        inbox: SimpleQueue | None,
+        outbox: SimpleQueue | None,
+    ) -> None:
+        """Take every chunk through one stage, from the stage before to the one after."""
+        num_streams, num_samples, _ = self._x.shape
+        span = num_samples // self._frames.shape[1]
+        width = self._steps[0].network.row_scale.size
+        rows: np.ndarray | None
+        start = 0
+        try:
+            while start < num_samples:
+                # The rings hold whole chunks: none goes beyond a multiple of their length.
+                time = self._time + start
+                length = min(num_samples - start, self._length - time % self._length)
+                if inbox is None:
+                    rows = np.empty((num_streams, length, width), np.float32)
+                else:
+                    rows = inbox.get()
+                if rows is None:
+                    raise RuntimeError("the stage before has failed")
+                for k, segment in stage:
+                    run_segment(
+                        *self._steps[k], segment, self._frames, span, time, self._x, start, rows
+                    )
+                if outbox is not None:
+                    outbox.put(rows)
+                start += length
+        finally:
+            if outbox is not None:
+                outbox.put(None)

@@ -1,0 +1,79 @@
+"""The compiled step of `flows.PitchPrediction`: lags chosen from the past, and a prediction."""
+
+import numba
+import numpy as np
+
+from flows.engines.cpu.arrays import Frames, Network, Streams
+from flows.engines.cpu.intrinsics import whole_vectors
+from flows.engines.cpu.kernels import CONTRACT
+
+KERNELS = "373d72780188"  # digest, see flows.engines.cpu
+
+LEAST_ENERGY = 10.0  # that of flows.networks.pitch_prediction
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def _choose_taps(
+    history: np.ndarray, biases: np.ndarray, sharpness: np.ndarray, taps: np.ndarray
+) -> None:  # pragma: no cover
+    """Weigh the lags of one stream by its past; `taps` begins with the longest lag."""
+    whole_vectors()
+    longest, num_lags = history.size // 2, taps.size
+    for k in range(num_lags):
+        taps[k] = np.float32(0.0)
+    for j in range(longest):  # the last `longest` samples, times those a lag before them
+        value = history[longest + j]
+        for k in range(num_lags):
+            taps[k] += value * history[j + k]
+    energy, earlier = 0.0, 0.0
+    for j in range(longest):
+        energy += np.float64(history[longest + j]) ** 2
+        earlier += np.float64(history[j]) ** 2
+    highest = -np.inf
+    for k in range(num_lags):
+        similarity = taps[k] / np.sqrt(max(earlier, 0.0) * energy + LEAST_ENERGY)
+        taps[k] = similarity
+        highest = max(highest, sharpness[0] * similarity + biases[k])
+        earlier += np.float64(history[longest + k]) ** 2 - np.float64(history[k]) ** 2
+    total, periodicity = 0.0, 0.0
+    for k in range(num_lags):
+        similarity = np.float64(taps[k])
+        weight = np.exp(np.float64(sharpness[0] * taps[k] + biases[k]) - highest)
+        total += weight
+        periodicity += weight * similarity
+        taps[k] = weight
+    periodicity /= total
+    logit = sharpness[1] * periodicity + sharpness[2] + biases[num_lags]
+    scale = 1.0 / (total * (1.0 + np.exp(-logit)))
+    for k in range(num_lags):
+        taps[k] = np.float32(taps[k] * scale)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+def predict_pitch(
+    network: Network, streams: Streams, frames: Frames, frame: int, time: int
+) -> None:  # pragma: no cover
+    """Read the last frame of every stream, predict the next, and write the network's inputs."""
+    whole_vectors()
+    num_streams, channels = streams.previous.shape
+    longest, num_lags, update = network.lags[0], network.lags[1], network.lags[2]
+    error_gain = np.float32(network.error_gain)
+    kept = 2 * longest - channels
+    for b in range(num_streams):
+        history, taps = streams.history[b], streams.taps[b]
+        for j in range(kept):
+            history[j] = history[j + channels]
+        for c in range(channels):
+            value = streams.previous[b, c]
+            history[kept + c] = value
+            streams.inputs[b, c] = value
+            streams.inputs[b, 2 * channels + c] = error_gain * (value - streams.prediction[b, c])
+            streams.prediction[b, c] = np.float32(0.0)
+        if time * channels % update == 0:
+            _choose_taps(history, frames.lag_biases[b, frame], network.sharpness, taps)
+        for k in range(num_lags):
+            tap = taps[k]
+            for c in range(channels):
+                streams.prediction[b, c] += tap * history[longest + k + c]
+        for c in range(channels):
+            streams.inputs[b, channels + c] = streams.prediction[b, c]

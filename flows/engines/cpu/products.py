@@ -1,0 +1,267 @@
+"""Instructions for small matrix products, in float32 and in pairs of bfloat16 numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from flows.engines.cpu.intrinsics import LANES, MULTIPLIES_PAIRS, instruction
+
+
+class _BFloat16(ir.Type):
+    """A bfloat16 number, which llvmlite does not know."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat16)
+
+
+def is_of_pairs(array: types.Array) -> bool:
+    """Say whether an array type is of pairs of bfloat16 numbers: of integers of 32 bits.
+
+    Raises:
+        TypingError: if it is, and the processor has no instructions for them.
+    """
+    pairs: bool = array.dtype == types.int32
+    if pairs and not MULTIPLIES_PAIRS:
+        raise TypingError("this processor does not multiply pairs of bfloat16 numbers")
+    return pairs
+
+
+class _Products:
+    """Instructions for products of vectors with numbers of a row, added to sums.
+
+    Where the row and the vectors are of integers, each holds a pair of bfloat16 numbers that stand
+    one after the other along the depth of the product.
+    """
+
+    def __init__(self, builder: Any, in_pairs: bool) -> None:
+        self._builder, self._in_pairs = builder, in_pairs
+        self.vector = ir.VectorType(ir.FloatType(), LANES)
+        self.zero = ir.Constant(self.vector, None)
+        self._entry = ir.VectorType(ir.IntType(32), LANES) if in_pairs else self.vector
+        self._pairs = ir.VectorType(_BFloat16(), 2 * LANES)
+        name, kind = f"llvm.fma.v{LANES}f32", ir.FunctionType(self.vector, [self.vector] * 3)
+        if in_pairs:
+            name = "llvm.x86.avx512bf16.dpbf16ps.512"
+            kind = ir.FunctionType(self.vector, [self.vector, self._pairs, self._pairs])
+        self._instruction = cgutils.get_or_insert_function(builder.module, kind, name)
+
+    def sums_at(self, data: Any, at: Any, num_vectors: int) -> list[Any]:
+        """Point to consecutive vectors of sums, from an element of them onwards."""
+        return [self._pointer(data, at, v, self.vector) for v in range(num_vectors)]
+
+    def columns(self, data: Any, at: Any, num_vectors: int) -> list[Any]:
+        """Load consecutive vectors of a matrix, from an element of it onwards."""
+        pointers = [self._pointer(data, at, v, self._entry) for v in range(num_vectors)]
+        return [self._builder.load(pointer, align=4) for pointer in pointers]
+
+    def everywhere(self, data: Any, at: Any) -> Any:
+        """Load a number of the row into all lanes."""
+        builder, undefined = self._builder, ir.Constant(self._entry, ir.Undefined)
+        first = builder.insert_element(
+            undefined, builder.load(builder.gep(data, [at])), ir.IntType(32)(0)
+        )
+        return builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        )
+
+    def add(self, value: Any, column: Any, total: Any) -> None:
+        """Add a product to a sum, which is in memory or, once optimised, in a register."""
+        builder, before = self._builder, self._builder.load(total)
+        factors = [value, column]
+        if self._in_pairs:
+            pairs = [builder.bitcast(factor, self._pairs) for factor in factors]
+            after = builder.call(self._instruction, [before, *pairs])
+        else:
+            after = builder.call(self._instruction, [*factors, before])
+        builder.store(after, total)
+
+    def _pointer(self, data: Any, at: Any, v: int, kind: Any) -> Any:
+        place = self._builder.gep(data, [self._builder.add(at, ir.IntType(64)(v * LANES))])
+        return self._builder.bitcast(place, kind.as_pointer())
+
+
+def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
+    """Make the innermost product: rows of x times a panel, some vectors of a matrix's columns.
+
+    numba cannot be told in Python to keep sums in registers; these are the instructions for it.
+    """
+
+    @intrinsic
+    def tile(
+        typing_context: Any,
+        out: Any,
+        out_at: Any,
+        x: Any,
+        x_at: Any,
+        w: Any,
+        w_at: Any,
+        depth: Any,
+        apart: Any,
+    ) -> Any:
+        """Add sum_k x[r, k] w[k, :] to out[r, :]; each array is read from an element onwards.
+
+        The sum begins with out[r, :] or, if it is taken `apart`, with zero.
+        """
+        index = types.intp
+        signature = types.void(out, index, x, index, w, index, index, types.boolean)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def array(i: int) -> Any:
+                return context.make_array(signature.args[i])(context, builder, arguments[i])
+
+            def starts(block: Any, at: Any) -> list[Any]:
+                width, found = builder.extract_value(block.shape, 1), [at]
+                for _ in range(num_rows - 1):
+                    found.append(builder.add(found[-1], width))
+                return found
+
+            make = _Products(builder, is_of_pairs(w))
+            to, source, weights = array(0), array(2), array(4)
+            _, out_at, _, x_at, _, w_at, depth, apart = arguments
+            targets = [
+                target
+                for start in starts(to, out_at)
+                for target in make.sums_at(to.data, start, num_vectors)
+            ]
+            sums = [cgutils.alloca_once(builder, make.vector) for _ in targets]
+            for target, total in zip(targets, sums, strict=True):
+                before = builder.load(target, align=4)
+                builder.store(builder.select(apart, make.zero, before), total)
+            x_starts = starts(source, x_at)
+            with cgutils.for_range(builder, depth) as loop:
+                k = loop.index
+                w_row = builder.add(w_at, builder.mul(k, k.type(num_vectors * LANES)))
+                columns = make.columns(weights.data, w_row, num_vectors)
+                for row, start in enumerate(x_starts):
+                    value = make.everywhere(source.data, builder.add(start, k))
+                    for v, column in enumerate(columns):
+                        make.add(value, column, sums[row * num_vectors + v])
+            for target, total in zip(targets, sums, strict=True):
+                whole = builder.fadd(builder.load(target, align=4), builder.load(total))
+                whole = builder.select(apart, whole, builder.load(total))
+                builder.store(whole, target, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Callable[..., Any]:
+    """Make products of one row with panels, all at once: none waits for another's sums.
+
+    Args:
+        num_vectors: of a panel.
+        plan: for each sum: number of the output it is added to, of the panel, and of the part of
+            the row that it is over. The first sum of an output begins with what stands there, as
+            in `tile_product`; others are taken apart.
+    """
+    parts = 1 + max(part for _, _, part in plan)
+
+    @intrinsic
+    def products(
+        typing_context: Any,
+        outs: Any,
+        out_ats: Any,
+        x: Any,
+        x_at: Any,
+        w: Any,
+        w_ats: Any,
+        depth: Any,
+    ) -> Any:
+        """Add products of equal parts of x[:depth]; arrays are read from an element onwards."""
+        signature = types.void(outs, out_ats, x, types.intp, w, w_ats, types.intp)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def each(i: int) -> list[Any]:
+                return cgutils.unpack_tuple(builder, arguments[i], len(signature.args[i]))
+
+            def data_of(kind: Any, value: Any) -> Any:
+                return context.make_array(kind)(context, builder, value).data
+
+            make = _Products(builder, is_of_pairs(x))
+            outputs = [data_of(outs.dtype, value) for value in each(0)]
+            panels = [data_of(w.dtype, value) for value in each(4)]
+            out_ats, w_ats = each(1), each(5)
+            x_data, x_at, depth = data_of(x, arguments[2]), arguments[3], arguments[6]
+            span = builder.sdiv(depth, depth.type(parts))
+            targets = [
+                make.sums_at(data, at, num_vectors)
+                for data, at in zip(outputs, out_ats, strict=True)
+            ]
+            sums: list[list[Any]] = []  # of the plan, each a few vectors
+            of_output: list[list[list[Any]]] = [[] for _ in targets]
+            for out, _, _ in plan:
+                totals = [cgutils.alloca_once(builder, make.vector) for _ in targets[out]]
+                for target, total in zip(targets[out], totals, strict=True):
+                    begun = make.zero if of_output[out] else builder.load(target, align=4)
+                    builder.store(begun, total)
+                sums.append(totals)
+                of_output[out].append(totals)
+            with cgutils.for_range(builder, span) as loop:
+                for part in range(parts):
+                    i = builder.add(loop.index, builder.mul(span, span.type(part)))
+                    value = make.everywhere(x_data, builder.add(x_at, i))
+                    below = builder.mul(i, i.type(num_vectors * LANES))
+                    for (_, panel, over), totals in zip(plan, sums, strict=True):
+                        if over == part:
+                            at = builder.add(w_ats[panel], below)
+                            columns = make.columns(panels[panel], at, num_vectors)
+                            for column, total in zip(columns, totals, strict=True):
+                                make.add(value, column, total)
+            for row, of_row in zip(targets, of_output, strict=True):
+                for v, target in enumerate(row):
+                    whole, *others = [builder.load(totals[v]) for totals in of_row]
+                    for other in others:
+                        whole = builder.fadd(whole, other)
+                    builder.store(whole, target, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return products
+
+
+@instruction
+def holds_pairs(typing_context: Any, array: Any) -> Any:
+    """Say whether an array is of pairs of bfloat16 numbers: known when code is compiled."""
+    pairs = is_of_pairs(array)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.IntType(1)(int(pairs))
+
+    return types.boolean(array), generate
+
+
+@instruction
+def round_vector(typing_context: Any, x: Any, x_at: Any, out: Any, out_at: Any) -> Any:
+    """Round a vector of numbers to pairs of bfloat16, where `out` is of integers; else do nothing.
+
+    A vector begins at an element of each array. A number rounds to the nearest, NaN to NaN.
+    """
+    to_pairs = is_of_pairs(out)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if to_pairs:
+            source, to = (
+                context.make_array(signature.args[i])(context, builder, arguments[i]).data
+                for i in (0, 2)
+            )
+            vector, rounded = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), _BFloat16()))
+            source = builder.bitcast(builder.gep(source, [arguments[1]]), vector.as_pointer())
+            to = builder.bitcast(builder.gep(to, [arguments[3]]), rounded.as_pointer())
+            builder.store(builder.fptrunc(builder.load(source, align=4), rounded), to, align=4)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, out, types.intp), generate

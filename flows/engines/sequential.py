@@ -1,0 +1,115 @@
+"""Sequential sampling from a WaveNet, in compiled code or on a GPU where that applies.
+
+The reference is one PyTorch step per sample: any device, any precision (`flows.engines.cached`).
+What it computes in float32 on a CPU, `flows.engines.cpu.sample_loop` computes without leaving
+compiled code.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from flows.engines.cached import cached_chunks
+from flows.engines.choose import Engine, EngineError, choose_engine, multiplies_in_pairs
+from flows.engines.cpu.crew import LONGEST_BLOCK, Chunk, hire
+from flows.engines.cuda_graph import graph_chunks
+from flows.engines.threads import each_on_one_thread, num_threads
+from flows.engines.triton.loop import loop_obstacle, persistent_chunks
+from flows.networks.conditioning import check_frames
+from flows.networks.wavenet import WaveNet
+from flows.precision import each_in_full_precision
+from flows.transforms.autoregressive import Autoregressive
+from flows.transforms.base import check_continuous, check_signal
+from flows.transforms.mixture import MixtureCdf
+from flows.transforms.transformers import Affine
+
+
+def draw_chunks(
+    flow: Autoregressive,
+    noise: Tensor,
+    context: Tensor | None = None,
+    choice: Tensor | None = None,
+    engine: Engine = "auto",
+    chunk: int = 4096,
+) -> Iterator[Tensor]:
+    r"""Draw signals from a WaveNet's predictions, piece by piece, without recording gradients.
+
+    .. math:: x_t = \mu_k + s_k\,\epsilon_t, \qquad (\mu_k, s_k) \text{ from } x_{<t} \text{ and } c
+
+    For an affine transformer this is `Autoregressive.inverse`. For a mixture of logistics `choice`
+    picks the component k, which spares the iterative inverse of the mixture's CDF.
+
+    Args:
+        flow: a WaveNet with an `Affine` or `MixtureCdf` transformer.
+        noise: standard normal, or logistic for a mixture, shape (B, C, T).
+        context: frames, shape (B, H, L) with T a multiple of L.
+        choice: for a mixture: uniform in [0, 1), shape (B, C, T).
+        engine: see `choose_engine`. They agree to float rounding, which the signal feeds back.
+        chunk: samples in a piece, about: the compiled loop rounds to whole frames.
+    Yields:
+        x, shape (B, C, n) each, in the order of time.
+    Raises:
+        ValueError: if a shape does not fit, or the engine does not apply.
+    """
+    wavenet, transformer = flow.conditioner, flow.transformer
+    if (
+        not isinstance(wavenet, WaveNet)
+        or not isinstance(transformer, Affine | MixtureCdf)
+        or type(transformer) not in (Affine, MixtureCdf)  # what derives from them is another map
+    ):
+        raise ValueError(
+            "expected a WaveNet with an Affine or MixtureCdf transformer, got "
+            f"{type(wavenet).__name__} with {type(transformer).__name__}"
+        )
+    check_continuous(noise, "noise")
+    check_signal(noise, wavenet.num_channels, "noise")
+    check_frames(context, noise, wavenet.context_channels)
+    if context is not None:
+        context = context.to(noise.dtype)  # whatever autocast has made of it
+    if isinstance(transformer, MixtureCdf) != (choice is not None):
+        raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
+    chosen = choose_engine(noise, engine, sequential=True)[0]
+    if chosen == "persistent" and (obstacle := loop_obstacle(wavenet)) is not None:
+        raise EngineError(obstacle)
+    if chosen == "compiled":
+        floor = transformer.log_scale_floor
+        how = (chunk, num_threads(), multiplies_in_pairs())
+        chunks = _compiled_chunks(wavenet, floor, noise, context, choice, *how)
+        yield from each_on_one_thread(chunks)
+    else:
+        ways = {"graph": graph_chunks, "persistent": persistent_chunks}
+        draw = ways.get(chosen, cached_chunks)
+        chunks = draw(wavenet, transformer, noise, context, choice, chunk)
+        # A step gains nothing by rounding, which would reach its parameters.
+        yield from each_in_full_precision(chunks, noise)
+
+
+@torch.no_grad()
+def _compiled_chunks(
+    wavenet: WaveNet,
+    log_scale_floor: float,
+    noise: Tensor,
+    context: Tensor | None,
+    choice: Tensor | None,
+    chunk: int,
+    threads: int,
+    in_pairs: bool,
+) -> Iterator[Tensor]:
+    batch, _, samples = noise.shape
+    span, block = samples, LONGEST_BLOCK
+    if context is not None:
+        span = samples // context.shape[-1]
+        chunk, block = span * max(1, chunk // span), math.gcd(span, LONGEST_BLOCK)
+    choices = noise[..., :0] if choice is None else choice
+    with ThreadPoolExecutor(threads) as pool:
+        faster = hire(wavenet, log_scale_floor, batch, samples, block, threads, pool, in_pairs)
+        for start in range(0, samples, chunk):
+            now, first = slice(start, start + chunk), start // span
+            within = None if context is None else context[..., first : first + chunk // span]
+            x = torch.empty_like(noise[..., now], memory_format=torch.contiguous_format)
+            piece = Chunk(noise[..., now].contiguous(), choices[..., now].contiguous(), x)
+            faster.draw(piece, within, start, span)
+            yield x

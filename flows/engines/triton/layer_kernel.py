@@ -1,0 +1,136 @@
+"""One gated residual layer in one pass: what `ResidualLayer` computes, in Triton.
+
+A program computes all channels of a block of samples, so that what the convolution gives reaches
+the gate, and the gate the 1x1 convolution, without a way through memory. Channels are rows, samples
+columns; rows are padded with zero weights to a power of two.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def read_rows(
+    h: tl.tensor,
+    past: tl.tensor,
+    row: tl.tensor,
+    time: tl.tensor,
+    num_samples: int,
+    history: int,
+    width: tl.constexpr,
+    has_past: tl.constexpr,
+) -> tl.tensor:
+    """Load h at rows and times: from the past where a time is negative, zero where there is none.
+
+    Args:
+        h: first sample of a signal, rows of `num_samples`.
+        past: first of what came before it, rows of `history`.
+        row: channels, a vector; zero is read for those from `width` on.
+        time: samples, a vector.
+    """
+    known = (row < width)[:, None]
+    within = (time >= 0) & (time < num_samples)
+    x = tl.load(h + row[:, None] * num_samples + time[None], mask=known & within[None], other=0.0)
+    if has_past:
+        before = known & (time < 0)[None]
+        at = row[:, None] * history + (history + time)[None]
+        x += tl.load(past + at, mask=before, other=0.0)
+    return x
+
+
+@triton.jit
+def gated_layer(
+    h: tl.tensor,
+    past: tl.tensor,
+    context: tl.tensor,
+    gate_weight: tl.tensor,
+    gate_bias: tl.tensor,
+    out_weight: tl.tensor,
+    out_bias: tl.tensor,
+    residual: tl.tensor,
+    total: tl.tensor,
+    num_samples: int,
+    history: int,
+    look_ahead: int,
+    dilation: int,
+    frame_length: int,
+    context_batch_stride: int,
+    context_row_stride: int,
+    width: tl.constexpr,
+    skips: tl.constexpr,
+    taps: tl.constexpr,
+    rows: tl.constexpr,
+    skip_rows: tl.constexpr,
+    depth: tl.constexpr,
+    block: tl.constexpr,
+    has_past: tl.constexpr,
+    has_context: tl.constexpr,
+    add_to_total: tl.constexpr,
+    residual_gain: tl.constexpr,
+    precision: tl.constexpr,
+    widen: tl.constexpr,
+) -> None:
+    """Compute a block of samples of one signal; programs run over blocks, then over the batch.
+
+    Args:
+        h: the layer's input, (B, width, num_samples).
+        past: what came before it, (B, width, history), if `has_past`; otherwise silence did.
+        context: of the gates, (B, 2 width, L), frames of `frame_length`, if `has_context`.
+        gate_weight: (taps, 2 rows, rows), filter above gate.
+        gate_bias: (2 rows,), in float32.
+        out_weight: (rows + skip_rows, rows), residual above skip.
+        out_bias: (rows + skip_rows,), in float32.
+        residual: gets the next layer's input, (B, width, num_samples).
+        total: gets the skip output, or has it added: (B, skips, num_samples).
+        look_ahead: samples that the last tap reads ahead.
+        rows: `width` rounded up to a power of two; `skip_rows` likewise, or 0.
+        depth: rows multiplied at once, a divisor of `rows` and `skip_rows`.
+        block: samples of a program.
+        precision: of the products of float32 numbers, "ieee" or "tf32".
+        widen: multiply in float32 whatever the numbers are. That changes no product of bfloat16
+            numbers; Triton's interpreter (3.7) multiplies these as if their bits were integers.
+    """
+    batch = tl.program_id(1).to(tl.int64)
+    time = tl.program_id(0) * block + tl.arange(0, block)
+    row = tl.arange(0, rows)
+    number = tl.float32 if widen else h.dtype.element_ty
+    h += batch * width * num_samples
+    past += batch * width * history
+    filter = tl.zeros((rows, block), tl.float32) + tl.load(gate_bias + row)[:, None]
+    gate = tl.zeros((rows, block), tl.float32) + tl.load(gate_bias + rows + row)[:, None]
+    for tap in range(taps):
+        at = time + tap * dilation - (history - look_ahead)
+        for start in range(0, rows, depth):
+            column = start + tl.arange(0, depth)
+            x = read_rows(h, past, column, at, num_samples, history, width, has_past).to(number)
+            w = gate_weight + (2 * tap * rows + row[:, None]) * rows + column[None]
+            filter = tl.dot(tl.load(w).to(number), x, filter, input_precision=precision)
+            w += rows * rows
+            gate = tl.dot(tl.load(w).to(number), x, gate, input_precision=precision)
+    if has_context:
+        frame = context + batch * context_batch_stride + (time // frame_length)[None]
+        first = frame + row[:, None] * context_row_stride
+        second = first + width * context_row_stride
+        used = (row < width)[:, None] & (time < num_samples)[None]
+        filter += tl.load(first, mask=used, other=0.0).to(tl.float32)
+        gate += tl.load(second, mask=used, other=0.0).to(tl.float32)
+    # tanh(f) = 2 sigmoid(2 f) - 1, to the rounding of a number near 1.
+    gated = ((2.0 * tl.sigmoid(2.0 * filter) - 1.0) * tl.sigmoid(gate)).to(h.dtype.element_ty)
+    gated = gated.to(number)
+    for start in range(0, rows, depth):
+        part = start + tl.arange(0, depth)
+        w = tl.load(out_weight + part[:, None] * rows + row[None]).to(number)
+        out = tl.dot(w, gated, input_precision=precision) + tl.load(out_bias + part)[:, None]
+        y = read_rows(h, past, part, time, num_samples, history, width, False).to(tl.float32)
+        y = ((y + out) * residual_gain).to(residual.dtype.element_ty)
+        here = residual + batch * width * num_samples + part[:, None] * num_samples + time[None]
+        tl.store(here, y, mask=(part < width)[:, None] & (time < num_samples)[None])
+    for start in range(0, skip_rows, depth):
+        part = start + tl.arange(0, depth)
+        w = tl.load(out_weight + (rows + part[:, None]) * rows + row[None]).to(number)
+        out = tl.dot(w, gated, input_precision=precision) + tl.load(out_bias + rows + part)[:, None]
+        here = total + batch * skips * num_samples + part[:, None] * num_samples + time[None]
+        known = (part < skips)[:, None] & (time < num_samples)[None]
+        if add_to_total:
+            out += tl.load(here, mask=known, other=0.0)
+        tl.store(here, out, mask=known)

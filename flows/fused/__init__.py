@@ -1,9 +1,0 @@
-"""Triton kernels for networks on a GPU that learn nothing: a gated layer, a loop over samples.
-
-`flows.fused.kernel` and `loop_kernel` need triton, which comes with PyTorch's builds for CUDA;
-nothing imports them before there is something to compute.
-"""
-
-from flows.fused.stack import WIDEST, FusedStack, fused_name, fused_obstacle
-
-__all__ = ["WIDEST", "FusedStack", "fused_name", "fused_obstacle"]

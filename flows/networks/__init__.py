@@ -1,0 +1,1 @@
+"""The networks that supply the parameters of transforms."""

@@ -1,0 +1,237 @@
+"""The gated residual layer of every WaveNet here, and its cached evaluation sample by sample."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from flows.networks.weight_norm import normalised_conv
+from flows.streaming_state import Past
+
+SQRT_HALF = math.sqrt(0.5)
+
+Stack = Callable[[Tensor, Tensor | None, Past | None], Tensor]
+"""`residual_stack` with its layers given."""
+
+
+class ResidualLayer(nn.Module):
+    r"""One gated layer: dilated convolution, context, gate, residual and skip.
+
+    .. math:: g = \tanh(W_f * h + V_f c) \odot \sigma(W_g * h + V_g c)
+
+    Filter and gate are one convolution, residual and skip one 1x1 convolution.
+
+    Args:
+        channels: width R of the residual path and of each gate half.
+        skip_channels: width S of the skip output; may be 0.
+        kernel_size: taps of the dilated convolution.
+        dilation: samples from one tap to the next.
+        causal: the last tap reads the current sample; otherwise the middle one does, and the layer
+            sees as far ahead as back.
+    References:
+        WaveNet (van den Oord et al., 2016), eq. 3. arXiv:1609.03499
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        skip_channels: int,
+        kernel_size: int,
+        dilation: int,
+        causal: bool = True,
+    ) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.history = (kernel_size - 1) * dilation
+        self.look_ahead = 0 if causal else self.history // 2
+        self.recompute = False  # see `recompute_layers`
+        self.gate = normalised_conv(channels, 2 * channels, kernel_size, dilation=dilation)
+        self.out = normalised_conv(channels, channels + skip_channels, 1)
+
+    def forward(
+        self, h: Tensor, context: Tensor | None, past: Past | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output.
+
+        `past` is that of a signal in chunks, for causal layers.
+        """
+        window = self._window(h, past, time=2)
+        out = self.out(gated_units(self.gate(window), context, dim=1))
+        residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
+        return (h + residual) * SQRT_HALF, skip
+
+    def forward_rows(
+        self, h: Tensor, context: Tensor | None, past: Past | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute what `forward` does, in rows of channels.
+
+        Args:
+            h: shape (B, T, R).
+            context: of the gates, shape (B, L, 2R).
+        Returns:
+            the next residual, shape (B, T, R), and the skip output, shape (B, T, S).
+        """
+        window = self._window(h, past, time=1)
+        # PyTorch knows rows of channels as a layout of images; these have a height of 1.
+        gates = F.conv2d(
+            window.transpose(1, 2).unsqueeze(2),
+            self.gate.weight.unsqueeze(2),
+            self.gate.bias,
+            dilation=(1, self.dilation),
+        )
+        gated = gated_units(gates.squeeze(2).transpose(1, 2), context, dim=2)
+        out = F.linear(gated, *as_matrix(self.out))
+        residual, skip = out.split([h.shape[2], out.shape[2] - h.shape[2]], dim=2)
+        return (h + residual) * SQRT_HALF, skip
+
+    def _window(self, h: Tensor, past: Past | None, time: int) -> Tensor:
+        """Put around a signal, whose dimension `time` is, what its convolution reads beyond it."""
+        if past is not None:
+            assert not self.look_ahead
+            return past.before(h, self.history, time)
+        ends = (self.history - self.look_ahead, self.look_ahead)
+        return F.pad(h, ends if time == 2 else (0, 0, *ends))
+
+    def start(self, silent: Tensor) -> "LayerCache":
+        """Return the cache of a causal layer before the first sample.
+
+        Args:
+            silent: what the layer is taken to have read before, shape (B, R).
+        """
+        assert not self.look_ahead
+        out_weight, out_bias = as_matrix(self.out)
+        return LayerCache(
+            gate_weight=self.gate.weight.permute(2, 1, 0).flatten(0, 1).contiguous(),
+            out_weight=out_weight.T.contiguous(),
+            out_bias=out_bias,
+            taps=tuple(range(0, self.history, self.dilation)),
+            past=deque([silent] * self.history, maxlen=self.history),
+        )
+
+
+def gated_units(gates: Tensor, context: Tensor | None, dim: int) -> Tensor:
+    r"""Compute tanh(f + c_f) sigmoid(g + c_g).
+
+    Args:
+        gates: f, then g, shape (B, 2R, T), or (B, T, 2R) in rows.
+        context: c_f, then c_g, shape (B, 2R, L), or (B, L, 2R) in rows, for T / L samples each.
+        dim: of the channels, 1 or 2.
+    Returns:
+        shape (B, R, T), or (B, T, R) in rows.
+    """
+    if context is not None:
+        # One frame serves T/L samples: broadcast instead of repeating it in memory.
+        time = 3 - dim
+        framed = gates.unflatten(time, (context.shape[time], -1)) + context.unsqueeze(time + 1)
+        gates = framed.flatten(time, time + 1)
+    tanh, sigmoid = gates.chunk(2, dim=dim)
+    return torch.tanh(tanh) * torch.sigmoid(sigmoid)
+
+
+def prefers_rows(h: Tensor) -> bool:
+    """Tell whether a signal's layers are faster in rows of channels.
+
+    oneDNN's bfloat16 convolutions reorder a signal (B, R, T) before and after; in 32 bits that is
+    as fast as rows are, and elsewhere it has not been measured.
+    """
+    return h.device.type == "cpu" and h.dtype == torch.bfloat16
+
+
+def residual_stack(
+    layers: nn.ModuleList, h: Tensor, gates: Tensor | None, past: Past | None = None
+) -> Tensor:
+    """Chain gated layers.
+
+    Args:
+        layers: `ResidualLayer`s of equal width.
+        h: what the first one reads, shape (B, R, T).
+        gates: context of each layer, shape (B, num_layers, 2R, L).
+        past: of a signal in chunks.
+    Returns:
+        the sum of the skip outputs (B, S, T), scaled to the variance of one, or the last residual
+        (B, R, T) where the layers have none.
+    """
+    in_rows = prefers_rows(h)
+    if in_rows:
+        h = h.transpose(1, 2).contiguous()
+        gates = None if gates is None else gates.transpose(2, 3).contiguous()
+    total: Tensor | None = None
+    for i, layer in enumerate(layers):
+        assert isinstance(layer, ResidualLayer)
+        context = None if gates is None else gates[:, i]
+        run = layer.forward_rows if in_rows else layer
+        if layer.recompute and past is None and torch.is_grad_enabled():
+            h, skip = checkpoint(run, h, context, use_reentrant=False, preserve_rng_state=False)
+        else:
+            h, skip = run(h, context, past)
+        total = skip if total is None else total + skip
+    out = h if total is None or not total.numel() else total * skip_gain(len(layers))
+    return out.transpose(1, 2) if in_rows else out
+
+
+def recompute_layers(module: nn.Module) -> None:
+    """Let every gated layer keep its input alone for the backward pass, and compute the rest again.
+
+    Gradients stay what they are; a step takes another forward pass, in a fraction of the memory.
+
+    References:
+        Training deep nets with sublinear memory cost (Chen et al., 2016). arXiv:1604.06174
+    """
+    for layer in module.modules():
+        if isinstance(layer, ResidualLayer):
+            layer.recompute = True
+
+
+def skip_gain(num_layers: int) -> float:
+    """Return the factor that gives the sum of that many skip outputs the variance of one."""
+    return 1.0 / math.sqrt(num_layers)
+
+
+class Recent(Protocol):
+    """The last inputs of a layer, a fixed number of them, as a full deque holds them."""
+
+    def __getitem__(self, age: int, /) -> Tensor:
+        """Return an input (B, R); 0 is the oldest."""
+
+    def append(self, h: Tensor, /) -> Any:
+        """Put an input at the end, and drop the oldest."""
+
+
+@dataclass
+class LayerCache:
+    """One layer's weights laid out for a single step, and the inputs it still needs."""
+
+    gate_weight: Tensor  # (kernel * R, 2R)
+    out_weight: Tensor  # (R, R + S)
+    out_bias: Tensor
+    taps: tuple[int, ...]  # positions in `past` that the kernel reads, oldest first
+    past: Recent  # the last (kernel - 1) * dilation inputs
+
+    def step(self, h: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance by one sample.
+
+        Args:
+            h: the layer's input, shape (B, R).
+            bias: of the gates, context included, shape (B, 2R).
+        Returns:
+            the next residual (B, R) and the skip output (B, S), equal to `ResidualLayer.forward`'s.
+        """
+        width = h.shape[1]
+        window = torch.cat([*(self.past[tap] for tap in self.taps), h], 1)
+        self.past.append(h)
+        gates = torch.addmm(bias, window, self.gate_weight)
+        gated = torch.tanh(gates[:, :width]) * torch.sigmoid(gates[:, width:])
+        out = torch.addmm(self.out_bias, gated, self.out_weight)
+        return (h + out[:, :width]) * SQRT_HALF, out[:, width:]
+
+
+def as_matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Read a 1x1 convolution as the weight and bias of a matrix product."""
+    assert conv.bias is not None
+    return conv.weight[..., 0], conv.bias

@@ -1,0 +1,222 @@
+"""Long-term prediction: voiced speech repeats itself one pitch period later."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flows.streaming_state import Past, with_past
+
+CORRELATION_GAIN, BIAS_GAIN = 10.0, 5.0
+"""Factors on learnt parameters, which Adam moves by about the learning rate a step."""
+
+LEAST_ENERGY = 10.0
+"""Added to the product of two windows' energies; a signal near level 1 has thousands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitchPredictionConfig:
+    """Which lags a long-term predictor knows, in samples.
+
+    Args:
+        longest_lag: longest pitch period; also the length of the window that is compared with the
+            signal that many samples earlier. 0 for no long-term predictor.
+        shortest_lag: shortest pitch period.
+        update: samples after which lags are chosen anew.
+    """
+
+    longest_lag: int = 0
+    shortest_lag: int = 32
+    update: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.longest_lag <= 65536:
+            raise ValueError(f"pitch.longest_lag is {self.longest_lag}, expected 0 to 65536")
+        if self.longest_lag and not 1 <= self.shortest_lag <= self.longest_lag:
+            raise ValueError(
+                f"pitch.shortest_lag is {self.shortest_lag}, expected 1 to pitch.longest_lag "
+                f"{self.longest_lag}"
+            )
+        if self.update < 1:
+            raise ValueError(f"pitch.update is {self.update}, expected at least 1")
+
+    @property
+    def num_lags(self) -> int:
+        """Lags that are weighed against each other."""
+        return self.longest_lag - self.shortest_lag + 1
+
+    @property
+    def history(self) -> int:
+        """Samples before an update that a choice of lags reads."""
+        return 2 * self.longest_lag
+
+
+@dataclass
+class PitchCache:
+    """What prediction remembers between steps."""
+
+    predictor: "PitchPrediction"
+    biases: Tensor  # (B, updates or 1, num_lags + 1)
+    recent: Tensor  # the last samples, (B, history)
+    current: Tensor  # prediction of the frame to come, (B, C)
+    taps: Tensor  # of the current update, (B, num_lags)
+    time: int = 0  # frames read
+
+    def step(self, previous: Tensor, frame: int) -> Tensor:
+        """Read the frame before, shape (B, C), predict the next; return the last error, (B, C)."""
+        error = previous - self.current
+        config, channels = self.predictor.config, previous.shape[1]
+        self.recent = torch.cat([self.recent[:, channels:], previous], 1)
+        update, within = divmod(self.time * channels, config.update)
+        if within == 0:
+            bias = self.biases[:, min(update, self.biases.shape[1] - 1)]
+            self.taps = self.predictor.choose_taps(self.recent, bias)
+        self.time += 1
+        reach = self.recent[:, -config.longest_lag :]
+        windows = reach[:, : config.num_lags - 1 + channels].unfold(1, config.num_lags, 1)
+        self.current = (windows @ self.taps.flip(-1)[..., None])[..., 0]
+        return error
+
+
+class PitchPrediction(nn.Module):
+    r"""Predict each sample from the signal about one pitch period earlier.
+
+    .. math:: p_t = \gamma \sum_P w(P)\, x_{t-P}, \qquad
+              w = \operatorname{softmax}_P\big(\alpha\,\rho(P) + b(P, c)\big), \qquad
+              \gamma = \sigma\Big(\beta \sum_P w(P)\,\rho(P) + b_0(c)\Big)
+
+    The lag comes from the past alone: rho(P) is the normalised correlation of the last
+    `longest_lag` samples with those P samples before them. The context adds a bias to each lag,
+    and one to the gain. A sample is predicted from samples `shortest_lag` or more before it, so
+    that a whole frame of up to as many samples is predicted from the frames before it.
+
+    The signal has its consecutive samples in its channels, as `flows.Fold` puts them.
+
+    Args:
+        config: lags.
+        num_channels: samples in a frame, C.
+        context_channels: channels of the context frames; 0 for biases that are the same always.
+    References:
+        Attal & Schroeder, Predictive coding of speech signals and subjective error criteria, 1979:
+        long-term prediction.
+        FARGAN (Valin et al., 2024): the signal one pitch period ago as a network's input.
+        arXiv:2405.21069
+    """
+
+    def __init__(
+        self, config: PitchPredictionConfig, num_channels: int, context_channels: int
+    ) -> None:
+        super().__init__()
+        if config.shortest_lag < num_channels or config.update % num_channels:
+            raise ValueError(
+                f"pitch.shortest_lag {config.shortest_lag} and pitch.update {config.update} do not "
+                f"fit frames of {num_channels} samples: expected at least one frame, and whole "
+                "frames"
+            )
+        self.config = config
+        self.num_channels = num_channels
+        self.sharpness = nn.Parameter(torch.tensor([1.5, 0.2, -0.1]))  # alpha, beta, b_0
+        self.bias = nn.Parameter(torch.zeros(config.num_lags + 1, 1))
+        self.projection = (
+            nn.Conv1d(context_channels, config.num_lags + 1, 1, bias=False)
+            if context_channels
+            else None
+        )
+        if self.projection is not None:
+            nn.init.zeros_(self.projection.weight)
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames before the predicted one that a prediction can read."""
+        samples = self.config.history + self.config.update - self.num_channels
+        return -(-samples // self.num_channels)
+
+    def biases(self, batch: int, context: Tensor | None) -> Tensor:
+        """Biases of lags and of the gain, frame by frame: (B, L, num_lags + 1)."""
+        raw = self.bias[None].expand(batch, -1, 1)
+        if self.projection is not None:
+            assert context is not None
+            raw = raw + self.projection(context)
+        return BIAS_GAIN * raw.transpose(1, 2)
+
+    def choose_taps(self, before: Tensor, bias: Tensor) -> Tensor:
+        """Weigh the lags by the signal before.
+
+        Args:
+            before: samples before an update, the newest last, shape (..., history).
+            bias: shape (..., num_lags + 1).
+        Returns:
+            gamma w(P), shortest lag first, shape (..., num_lags).
+        """
+        longest, shortest = self.config.longest_lag, self.config.shortest_lag
+        window = before[..., longest:]
+        points = 1 << (2 * longest - 1).bit_length()
+        spectrum = torch.fft.rfft(window, points).conj() * torch.fft.rfft(before, points)
+        # At position k stands lag longest - k.
+        correlation = torch.fft.irfft(spectrum, points)[..., : longest - shortest + 1]
+        sums = F.pad(before.square().cumsum(-1), (1, 0))
+        energies = (sums[..., longest:] - sums[..., :-longest]).clamp(min=0)
+        energy, energies = energies[..., -1:], energies[..., : longest - shortest + 1]
+        similarity = correlation * torch.rsqrt(energies * energy + LEAST_ENERGY)
+        similarity = similarity.flip(-1)
+        alpha, beta, offset = CORRELATION_GAIN * self.sharpness
+        weights = torch.softmax(alpha * similarity + bias[..., :-1], -1)
+        periodicity = (weights * similarity).sum(-1, keepdim=True)
+        return weights * torch.sigmoid(beta * periodicity + offset + bias[..., -1:])
+
+    def forward(self, x: Tensor, context: Tensor | None, past: Past | None = None) -> Tensor:
+        """Predict all frames at once.
+
+        Args:
+            x: signal, shape (B, C, T).
+            context: frames, shape (B, H, L); each of them serves whole updates.
+            past: of a signal in chunks of whole updates.
+        Returns:
+            predictions, shape (B, C, T).
+        Raises:
+            ValueError: if there are no whole updates in a frame of the context.
+        """
+        longest, update = self.config.longest_lag, self.config.update
+        whole = x if x.shape[2] * self.num_channels % update == 0 else self._padded(x)
+        num_updates = whole.shape[2] * self.num_channels // update
+        steps = -(-self.config.history // self.num_channels)
+        signal = with_past(whole, steps, past).transpose(1, 2).flatten(1)
+        signal = signal[:, steps * self.num_channels - self.config.history :]
+        before = signal[:, :-update].unfold(1, self.config.history, update)
+        biases = self.biases(x.shape[0], context)
+        self._check_updates(biases.shape[1], num_updates)
+        taps = self.choose_taps(before, biases.repeat_interleave(num_updates // biases.shape[1], 1))
+        # A block of `update` samples has its taps: a product of spectra, long enough not to wrap
+        # what is kept.
+        length = update + self.config.num_lags - 1
+        blocks = signal[:, longest:][:, : whole.shape[2] * self.num_channels + self.config.num_lags]
+        blocks = blocks.unfold(1, length, update)[:, :num_updates]
+        spectrum = torch.fft.rfft(blocks, length) * torch.fft.rfft(taps, length)
+        predicted = torch.fft.irfft(spectrum, length)[..., self.config.num_lags - 1 :].flatten(1)
+        return predicted.unflatten(1, (-1, self.num_channels)).transpose(1, 2)[..., : x.shape[2]]
+
+    def start(self, like: Tensor, context: Tensor | None) -> PitchCache:
+        """Return the cache before the first frame of a signal shaped `like`, (B, C, T)."""
+        biases = self.biases(like.shape[0], context)
+        num_updates = -(-like.shape[2] * self.num_channels // self.config.update)
+        self._check_updates(biases.shape[1], num_updates)
+        return PitchCache(
+            predictor=self,
+            biases=biases.repeat_interleave(num_updates // biases.shape[1], 1),
+            recent=like.new_zeros(like.shape[0], self.config.history),
+            current=torch.zeros_like(like[..., 0]),
+            taps=like.new_zeros(like.shape[0], self.config.num_lags),
+        )
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Fill the last update up."""
+        short = -x.shape[2] % (self.config.update // self.num_channels)
+        return F.pad(x, (0, short))
+
+    def _check_updates(self, num_frames: int, num_updates: int) -> None:
+        if num_updates % num_frames:
+            raise ValueError(
+                f"{num_updates} updates of {self.config.update} samples do not divide among "
+                f"{num_frames} context frames"
+            )

@@ -1,0 +1,1 @@
+"""Bijections that know their own log-determinants, and the scalar functions they are made of."""

@@ -1,0 +1,203 @@
+"""Convolutional flows: a causal filter with a non-zero diagonal, and its exact inverse."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsp.recursive_filter import recursive_filter
+from flows.networks.conditioning import check_frames
+from flows.precision import full_precision
+from flows.streaming_state import Past, with_past
+from flows.transforms.base import Transform, check_signal, sum_over_event
+
+
+def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
+    r"""Turn a causal cepstrum into the filter it belongs to.
+
+    .. math:: 1 + \sum_k h_k e^{-i \omega k} = \exp \sum_k c_k e^{-i \omega k}, \qquad
+              n\,h_n = \sum_{k=1}^{n} k\, c_k\, h_{n-k}, \quad h_0 = 1
+
+    The exponential has no zeros outside the unit circle: the filter has minimum phase and a stable
+    inverse, up to what is cut off after the last tap. The first K taps and the first K cepstral
+    coefficients determine each other, so that every filter can be expressed.
+
+    Args:
+        cepstrum: c_1 .. c_K, shape (..., K).
+        points: of the transform; default: 8 K.
+    Returns:
+        h_1 .. h_K, shape (..., K), exact up to the transform's aliasing: what of the response comes
+        later than its points.
+    References:
+        Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
+        sequences.
+
+    >>> taps = taps_from_cepstrum(torch.tensor([0.5, -0.125, 0.0417]))  # log(1 + z/2)
+    >>> torch.allclose(taps, torch.tensor([0.5, 0.0, 0.0]), atol=1e-3)
+    True
+    """
+    order = cepstrum.shape[-1]
+    points = points or 8 * order
+    spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
+    # PyTorch's exponential of complex numbers takes seven times as long.
+    exponential = torch.polar(spectrum.real.exp(), spectrum.imag)
+    response: Tensor = torch.fft.irfft(exponential, n=points)
+    return response[..., 1 : order + 1]
+
+
+def cepstra_of(raw: Tensor) -> Tensor:
+    r"""Return c_1 .. c_K of parameters (..., K + 1): a log-gain and :math:`k\,c_k`."""
+    # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
+    return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
+
+
+class CausalConvolution(Transform):
+    r"""Filter each channel by its own past: a linear predictor's residual, with a gain.
+
+    .. math:: z_t = e^{g}\Big(x_t + \sum_{k=1}^{K} h_k\, x_{t-k}\Big), \qquad
+              \log|\det J| = \sum_t g
+
+    The Jacobian is a lower triangular Toeplitz matrix with a constant diagonal. `forward` is one
+    convolution; `inverse` is the synthesis filter, a compiled recursion of T K multiplications.
+    Maximum likelihood under white noise is linear prediction.
+
+    The taps h are parametrised by their cepstrum, which starts at zero: where the response has
+    died away by the last tap, the inverse is stable. With a context, gain and cepstrum follow it
+    from frame to frame: the log-spectrum of the filter is linear in the context.
+
+    Args:
+        order: taps beside the diagonal, K.
+        num_channels: channels of the signal, each with its own filter.
+        context_channels: channels H of a context (B, H, L), where each frame serves T / L samples;
+            0 for one filter for all time.
+    References:
+        MintNet (Song et al., 2019), sec. 3.1: masked convolutions with a positive diagonal.
+        arXiv:1907.07945
+        Linear prediction of speech (Markel & Gray, 1976).
+    """
+
+    def __init__(self, order: int, num_channels: int = 1, context_channels: int = 0) -> None:
+        super().__init__()
+        if order < 1 or num_channels < 1:
+            raise ValueError(
+                f"CausalConvolution needs order and num_channels of at least 1, got {order} and "
+                f"{num_channels}"
+            )
+        self.order = order
+        self.num_channels = num_channels
+        self.context_channels = context_channels
+        size = num_channels * (1 + order)  # of each channel: the gain, then the cepstrum
+        self.bias = nn.Parameter(torch.zeros(size, 1))
+        self.projection = (
+            nn.Conv1d(context_channels, size, 1, bias=False) if context_channels else None
+        )
+        if self.projection is not None:
+            nn.init.zeros_(self.projection.weight)
+
+    def filters(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute each frame's filter.
+
+        Args:
+            x: the signal to be filtered, shape (B, C, T).
+            context: frames, shape (B, H, L), or None without a context.
+        Returns:
+            log-gains (B, C, L) and taps (B, C, L, K), nearest sample first; L = 1 without context.
+        Raises:
+            ValueError: if a shape does not fit.
+        """
+        log_gain, cepstrum = self.cepstra(x, context)
+        return log_gain, taps_from_cepstrum(cepstrum)
+
+    def cepstra(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute what each frame's filter is made from; arguments as `filters`'.
+
+        Returns:
+            log-gains (B, C, L) and cepstra c_1 .. c_K (B, C, L, K).
+        """
+        self.check(x, context)
+        raw = self.raw_parameters(x, context)
+        raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
+        return raw[..., 0], cepstra_of(raw)
+
+    def check(self, x: Tensor, context: Tensor | None) -> None:
+        """Raise ValueError unless signal and context have the shapes that `filters` takes."""
+        check_signal(x, self.num_channels)
+        check_frames(context, x, self.context_channels)
+
+    def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Compute gain and k c_k of each channel, shape (B, C (1 + K), L)."""
+        if self.projection is None or context is None:
+            return self.bias[None].expand(x.shape[0], -1, 1)
+        # An error of a tap is multiplied by a sample that may be far larger than the residual.
+        with full_precision(x):
+            raw: Tensor = self.projection(context.to(x.dtype)) + self.bias
+        return raw
+
+    def shift_and_log_scale(
+        self, x: Tensor, context: Tensor | None, past: Past | None = None
+    ) -> tuple[Tensor, Tensor]:
+        r"""Read the filter as an autoregressive step, :math:`z_t = x_t e^{g} + \mu(x_{<t})`.
+
+        Args:
+            x: signal, shape (B, C, T).
+            context: as in `filters`.
+            past: of a signal in chunks.
+        Returns:
+            shift and log-scale, shape (B, C, T) each.
+        """
+        log_gain, taps = self.filters(x, context)
+        frames = taps.shape[2]
+        span = x.shape[2] // frames
+        # Each frame, with the past its filter reads, is a group of one grouped convolution.
+        reach = span + self.order - 1
+        blocks = with_past(x, self.order, past)[..., :-1].unfold(-1, reach, span)
+        with full_precision(x):
+            filtered = F.conv1d(
+                blocks.reshape(1, -1, reach),
+                taps.flip(-1).reshape(-1, 1, self.order),
+                groups=x.shape[0] * self.num_channels * frames,
+            )
+        filtered = filtered.view(*x.shape[:2], frames, span)
+        shift = (filtered * log_gain.exp()[..., None]).flatten(2)
+        return shift, log_gain.repeat_interleave(span, -1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Filter a signal (B, C, T): the residual of linear prediction, over its scale."""
+        shift, log_scale = self.shift_and_log_scale(x, context)
+        return x * log_scale.exp() + shift, sum_over_event(log_scale)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Filter noise (B, C, T) recursively.
+
+        Raises:
+            ValueError: also when the synthesis filter is unstable and its output not finite.
+        """
+        log_gain, taps = self.filters(z, context)
+        span = z.shape[2] // taps.shape[2]
+        driven = (z.unflatten(2, (-1, span)) * (-log_gain).exp()[..., None]).flatten(2)
+        x = recursive_filter(driven.flatten(0, 1), -taps.flatten(0, 1)).view_as(z)
+        if not torch.isfinite(x).all():
+            raise ValueError(
+                f"the inverse of a filter of order {self.order} is unstable on {z.shape[2]} "
+                "samples: its output is not finite"
+            )
+        return x, -sum_over_event(log_gain) * span
+
+
+class ContextFilter(CausalConvolution):
+    r"""A `CausalConvolution` whose parameters are the context itself, beside a bias.
+
+    For a filter that another network has made up: a frame of the context is a log-gain and, of k
+    from 1 to K, the parameters :math:`k\, c_k`.
+
+    Args:
+        order: taps beside the diagonal, K; the context has K + 1 channels.
+    """
+
+    def __init__(self, order: int) -> None:
+        super().__init__(order)
+        self.context_channels = order + 1
+
+    def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Add the bias to the context (B, 1 + K, L)."""
+        assert context is not None
+        return context.to(x.dtype) + self.bias

@@ -1,0 +1,1 @@
+"""Sampling speed of teacher, student and other vocoders."""

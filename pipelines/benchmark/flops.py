@@ -1,0 +1,41 @@
+"""Arithmetic of the networks: what a sample costs whoever computes it."""
+
+from flows import WaveNetConfig
+from student import StudentConfig
+from teacher import Teacher
+
+
+def wavenet_flops(config: WaveNetConfig, num_params: int, num_channels: int = 1) -> int:
+    """Count a network's floating-point operations for one sample, two for each weight it uses.
+
+    Matrix products alone: neither gates nor what runs at frame rate are counted.
+
+    Args:
+        config: size of the network.
+        num_params: parameters per scalar of the signal.
+        num_channels: channels of the signal.
+    """
+    width, skips = config.residual_channels, config.skip_channels
+    head = skips or width
+    inputs = 3 if config.predicts else 1
+    layer = config.kernel_size * width * 2 * width + width * (width + skips)
+    taps = config.prediction_order or (config.pitch.num_lags if config.pitch.longest_lag else 0)
+    ends = num_channels * (inputs * width + num_params * head + taps)
+    return 2 * (config.num_layers * layer + head * head + ends)
+
+
+def teacher_flops(teacher: Teacher) -> int:
+    """Count a teacher's operations for one sample, cached."""
+    config = teacher.config
+    frame = wavenet_flops(config.wavenet, teacher.transformer.num_params, config.frame_length)
+    return round(frame / config.frame_length) + 2 * config.filter_order
+
+
+def student_flops(config: StudentConfig) -> int:
+    """Count a student's operations for one sample, to a whole number."""
+    length = config.frame_length
+    networks = sum(
+        wavenet_flops(size, num_params=2, num_channels=length) for size in config.wavenets
+    )
+    rotations = 2 * length**2 * (len(config.flow_layers) - 1) if length > 1 else 0
+    return round((networks + rotations) / length) + 2 * config.filter_order

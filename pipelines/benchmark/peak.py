@@ -1,0 +1,30 @@
+"""How fast a machine multiplies matrices: what a system's share of the peak is a share of."""
+
+import torch
+
+from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.peak import product_rate
+from flows.engines.threads import pytorch_threads
+from pipelines.benchmark.timing import seconds_of
+
+SIZE, TRIES = 1024, 10
+
+
+def peak_gflops(threads: int, device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Measure the best rate of matrix products, in 1e9 floating-point operations a second.
+
+    That of PyTorch's product of large matrices or, if it is greater, of compiled code's small ones
+    on a CPU: PyTorch's library does not use every processor's whole vectors.
+
+    Args:
+        threads: of a CPU.
+        device: where the matrices are.
+        dtype: of the matrices, float32 or bfloat16.
+    """
+    a, b = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(2))
+    with pytorch_threads(threads):
+        seconds = min(seconds_of(lambda: a @ b, device) for _ in range(TRIES))
+    rates = [2 * SIZE**3 / seconds]
+    if device.type == "cpu" and (dtype == torch.float32 or MULTIPLIES_PAIRS):
+        rates.append(product_rate(threads, dtype == torch.bfloat16))
+    return max(rates) / 1e9

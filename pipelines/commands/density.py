@@ -1,0 +1,97 @@
+"""The command `parallel-wavenet density`."""
+
+from pathlib import Path
+
+from data import read_table
+from flows.families import family_config
+from pipelines.density.estimate import estimate, likelihood_table
+from pipelines.density.fit import FitConfig
+from pipelines.density.folder import check_folder, default_folder, table_origin
+from pipelines.density.rows import Rows
+from pipelines.workspace import pick_device
+from storage.folder_lock import folder_lock
+
+MAX_IAF_COLUMNS = 32
+
+
+def density(
+    table: str,
+    family: str = "maf",
+    out: Path | None = None,
+    key: str | None = None,
+    dequantize: bool = False,
+    num_layers: int | None = None,
+    hidden: tuple[int, ...] | None = None,
+    num_components: int | None = None,
+    max_epochs: int = FitConfig.max_epochs,
+    patience: int = FitConfig.patience,
+    batch_size: int = FitConfig.batch_size,
+    learning_rate: float = FitConfig.learning_rate,
+    weight_decay: float = FitConfig.weight_decay,
+    gradient_clip: float = FitConfig.gradient_clip,
+    ema_decay: float = FitConfig.ema_decay,
+    val_percent: float = 10,
+    test_percent: float = 10,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Fit a flow to a table of numbers; print its held-out log-likelihood and save it.
+
+    Args:
+        table: .npy, .npz or .csv file, one row an example; or toy:moons, toy:rings,
+            toy:checkerboard, toy:spirals.
+        family: nice, realnvp, maf, maf_mixture, iaf or gaussianization.
+        out: folder for the model, result.json, metrics.jsonl and, of two columns, density.png;
+            default: exp/density/TABLE-FAMILY. A model of the same table is replaced there, what
+            else is there is not.
+        key: which array of an .npz that holds several.
+        dequantize: add uniform noise from [0, 1) to columns of integers.
+        num_layers: layers of the flow; default: the family's.
+        hidden: widths of the hidden layers, as [128,128]; default: the family's.
+        num_components: logistics per mixture; default: the family's.
+        max_epochs: passes over the training rows, at most.
+        patience: epochs without a better validation after which the fit ends.
+        batch_size: rows per step.
+        learning_rate: Adam's.
+        weight_decay: decoupled from the gradient, per unit of learning rate.
+        gradient_clip: largest gradient norm.
+        ema_decay: decay of the averaged weights, which are validated and kept.
+        val_percent: share of rows held out to stop by.
+        test_percent: share of rows held out for the result.
+        seed: of the division, the weights, the batches and the noise.
+        device: "cpu", "cuda" or "auto"; networks this small seldom gain from a GPU.
+    """
+    config = FitConfig(
+        max_epochs=max_epochs,
+        patience=patience,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        gradient_clip=gradient_clip,
+        ema_decay=ema_decay,
+        seed=seed,
+    )
+    place = pick_device(device)
+    data = read_table(table, key, seed)
+    num_columns = len(data.columns)
+    sizes = family_config(
+        family,
+        num_columns,
+        num_layers=num_layers,
+        hidden=hidden,
+        num_components=num_components,
+    )
+    if family == "iaf" and num_columns > MAX_IAF_COLUMNS:
+        raise ValueError(
+            f"{table}: has {num_columns} columns, but the likelihood of an iaf takes one network "
+            f"pass for each: expected at most {MAX_IAF_COLUMNS}, or --family maf"
+        )
+    rows = Rows.from_table(
+        data, dequantize=dequantize, seed=seed, val_percent=val_percent, test_percent=test_percent
+    )
+    folder = out or default_folder(table, key, family)
+    with folder_lock(folder):
+        check_folder(folder, table, key)
+        origin = table_origin(table, key)
+        print(likelihood_table(estimate(data, rows, sizes, config, folder, place, origin)))
+    print(f"model: {folder}")

@@ -1,0 +1,139 @@
+"""The command `parallel-wavenet evaluate`."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from data import mark_output
+from pipelines.evaluation.evaluated_models import load_models
+from pipelines.evaluation.measure import Measurer
+from pipelines.evaluation.packages import missing_notice, missing_packages
+from pipelines.evaluation.plot import evaluation_plot
+from pipelines.evaluation.recordings import Recordings, cut, prepared_recordings, recordings_in
+from pipelines.evaluation.run import (
+    SystemName,
+    audio_file,
+    default_systems,
+    make_systems,
+    run_evaluation,
+)
+from pipelines.evaluation.table import evaluation_table
+from pipelines.generation.inputs import check_max_seconds
+from pipelines.workspace import pick_device
+from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
+
+EVALUATION_FILE = "evaluation.json"
+AUDIO_FOLDER = "audio"
+
+T = TypeVar("T")
+
+
+def evaluate(
+    teacher: Path | None = None,
+    student: list[Path] | Path | None = None,
+    dump: Path | None = None,
+    input: Path | None = None,
+    split: Literal["val", "test"] = "test",
+    systems: list[SystemName] | SystemName | None = None,
+    limit: int | None = None,
+    every: int = 1,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    device: str = "auto",
+    speaker: str | None = None,
+) -> None:
+    """Compare recordings, Griffin-Lim, WORLD, teacher and students on held-out utterances.
+
+    Args:
+        teacher: folder of a teacher; gives every system's likelihood, and the students' KL to it.
+        student: folder of a student; several as [A,B].
+        dump: prepared data.
+        input: a folder of audio files that took no part in training, instead of --dump.
+        split: of the prepared data, "val" or "test".
+        systems: any of recording, griffin-lim, world, teacher, student, several as [A,B];
+            default: all.
+        limit: at most so many utterances, the first by name.
+        every: of the split, every N-th utterance by name, N: some of each joined corpus.
+        max_seconds: cut utterances to this length.
+        seed: of noise, phases and bootstrap.
+        out: folder that gets evaluation.json, evaluation.md, evaluation.png and the audio of every
+            system.
+        device: "auto", "cpu" or "cuda".
+        speaker: who is taken to speak in --input, for models that are told.
+    """
+    if (dump is None) == (input is None):
+        given = "neither" if dump is None else "both"
+        raise ValueError(f"expected either --dump or --input, got {given}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}, expected at least 1")
+    if every < 1 or (every > 1 and dump is None):
+        raise ValueError(f"every is {every}, expected at least 1, and 1 with --input")
+    check_max_seconds(max_seconds)
+    place = pick_device(device)
+    models = load_models(teacher, _listed(student), place)
+    if dump is not None:
+        recordings = prepared_recordings(
+            dump, models.mel, split, limit, place, models.speakers, models.pitch, every
+        )
+    elif models.mel is not None and input is not None:
+        recordings = recordings_in(
+            input, models.mel, limit, place, models.speakers, speaker, models.pitch
+        )
+    else:
+        raise ValueError("--input needs a --teacher or a --student for its mel convention")
+    for name, reason in recordings.skipped.items():
+        print(f"skipped: {name}: {reason}")
+    if max_seconds is not None:
+        shorter = [cut(u, max_seconds, recordings.mel) for u in recordings.utterances]
+        recordings = dataclasses.replace(recordings, utterances=shorter)
+    missing = missing_packages()
+    wanted: list[SystemName] = _listed(systems) or default_systems(models)
+    compared = make_systems(wanted, models, recordings.mel, missing)
+    if out is not None:
+        _claim(out, compared, recordings)
+    result = run_evaluation(
+        compared,
+        recordings,
+        Measurer(recordings.mel, models.teacher, missing, place),
+        seed=seed,
+        audio=out / AUDIO_FOLDER if out else None,
+    )
+    result |= {
+        "max_seconds": max_seconds,
+        "models": {name: str(folder) for name, folder in models.folders.items()},
+        "left_out": {"packages": missing, "files": recordings.skipped},
+    }
+    table = evaluation_table(result)
+    print(table)
+    if missing:
+        print(missing_notice(missing))
+    if out is not None:
+        _write(out / EVALUATION_FILE, json.dumps(result, indent=2).encode() + b"\n")
+        _write(out / "evaluation.md", table.encode() + b"\n")
+        _write(out / "evaluation.png", evaluation_plot(result))
+
+
+def _listed(value: list[T] | T | None) -> list[T]:
+    """Take one for a list of one."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _claim(out: Path, systems: Iterable[str], recordings: Recordings) -> None:
+    """Make the folder, unless an evaluation in it would write over what it reads."""
+    audio = out / AUDIO_FOLDER
+    names = [utterance.name for utterance in recordings.utterances]
+    targets = [audio_file(audio, system, name) for system in systems for name in names]
+    refuse_overwriting(recordings.files, targets)
+    for folder in (out, audio):
+        mark_output(folder)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)

@@ -1,0 +1,140 @@
+"""A student as one file that other programs run: ONNX, or PyTorch's own pt2."""
+
+import dataclasses
+import importlib.util
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as fx_config
+
+from data import NO_PITCH, MelConfig, PitchConfig
+from flows.pretrained import ArtefactError
+from pipelines.models import model_files
+from pipelines.workspace import load_model, mel_of, pitch_of
+from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
+from student import StreamingStudent, Student, StudentConfig, WholeStudent
+
+Format = Literal["onnx", "pt2"]
+METADATA_FILE = "metadata.json"
+"""What torch.export.load calls a pt2 file's metadata."""
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+_TRACED_FRAMES = 3  # any length that is none of the model's own sizes
+
+
+class ExportError(ValueError):
+    """A model that cannot be exported as asked."""
+
+
+def export(model: Path, format: Format, out: Path, stream: bool = False) -> None:
+    """Export a student to a file that other programs run (docs/export.md).
+
+    Args:
+        model: folder of a student.
+        format: "onnx", or "pt2" for torch.export.load.
+        out: the file.
+        stream: take and return the state of a stream, for waveforms chunk by chunk.
+    Raises:
+        ExportError: if the folder holds another model, or a package is missing.
+    """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if format == "onnx" and missing:
+        raise ExportError(f"not installed: {', '.join(missing)}; ./setup.sh --extras export")
+    refuse_overwriting(model_files(model), [out])
+    student = load_model(model)
+    if not isinstance(student, Student):
+        raise ArtefactError(f"{model}: expected a student, got a {student.kind}")
+    mel, config = mel_of(student, model), student.config
+    network = StreamingStudent(student) if stream else WholeStudent(student)
+    described = metadata(config, mel, network, pitch_of(student, model))
+    program = trace(network, config)
+    write = write_onnx if format == "onnx" else write_pt2
+    with atomic_write(out) as file:
+        file.write(write(program, described))
+    print(out)
+
+
+def metadata(
+    config: StudentConfig,
+    mel: MelConfig,
+    network: WholeStudent | StreamingStudent,
+    pitch: PitchConfig = NO_PITCH,
+) -> dict[str, str]:
+    """Describe the file to who runs it, in strings.
+
+    Returns:
+        `mel`, the log-mel convention, as JSON, and `pitch`, likewise, if it is given; `noise`,
+        "gaussian" (standard normal) or "logistic" (standard logistic); `sample_rate` in Hz and
+        `hop_length`; for a stream, `context_margin` in frames and `state_size`.
+    """
+    found: dict[str, Any] = {
+        "mel": json.dumps(dataclasses.asdict(mel)),
+        "noise": config.base,
+        "sample_rate": mel.sample_rate,
+        "hop_length": mel.hop_length,
+    }
+    if pitch.num_rows:
+        found["pitch"] = json.dumps(dataclasses.asdict(pitch))
+    if isinstance(network, StreamingStudent):
+        found |= {"context_margin": config.context_margin, "state_size": network.state_size}
+    return {name: str(value) for name, value in found.items()}
+
+
+def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> ExportedProgram:
+    """Trace a student for any number of frames, and of utterances if it has no excitation.
+
+    With a filter or an excitation there are at least two frames.
+    """
+    arguments, shapes = _traced(network, config)
+    # Otherwise tracing takes a dimension for larger than one, as that of its example is.
+    with torch.no_grad(), cast(Any, fx_config).patch(backed_size_oblivious=True):
+        return torch.export.export(network, arguments, dynamic_shapes=shapes)
+
+
+def write_pt2(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
+    """Serialise for torch.export.load, the metadata as JSON in the extra file METADATA_FILE."""
+    buffer = io.BytesIO()
+    extra_files = {METADATA_FILE: json.dumps(described)}
+    torch.export.save(program, buffer, extra_files=extra_files)
+    return buffer.getvalue()
+
+
+def write_onnx(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
+    """Serialise as ONNX, the metadata as the model's; outputs `waveform` and `next_state`."""
+    names = ["waveform", "next_state"][: len(program.graph_signature.user_outputs)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names of axes that are said to be equal, twice
+        converted = torch.onnx.export(program, dynamo=True, output_names=names, verbose=False)
+    assert converted is not None
+    converted.model.metadata_props.update(described)
+    serialised: bytes = converted.model_proto.SerializeToString()
+    return serialised
+
+
+def _traced(
+    network: WholeStudent | StreamingStudent, config: StudentConfig
+) -> tuple[tuple[Tensor, ...], tuple[dict[int, Any], ...]]:
+    """Arguments to trace with, and which of their dimensions may change."""
+    # What a filter does to a single frame, tracing takes for another function; what an excitation
+    # does to a single utterance, likewise.
+    excited = config.excitation.kind != "none"
+    frames = Dim("frames", min=2 if config.filter_order or excited else 1)
+    size, batch = (1, Dim.STATIC) if excited else (2, Dim("batch", min=1))
+    noise = torch.randn(size, 1, _TRACED_FRAMES * config.hop_length)
+    shape = {0: batch, 2: config.hop_length * frames}
+    if isinstance(network, WholeStudent):
+        log_mel = torch.randn(size, config.num_features, _TRACED_FRAMES)
+        return (noise, log_mel), (shape, {0: batch, 2: frames})
+    assert isinstance(network, StreamingStudent)
+    around = 2 * config.context_margin
+    log_mel = torch.randn(size, config.num_features, _TRACED_FRAMES + around)
+    state = torch.randn(size, network.state_size)
+    shapes = (shape, {0: batch, 2: frames + around if around else frames}, {0: batch})
+    return (noise, log_mel, state), shapes

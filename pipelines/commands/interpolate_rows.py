@@ -1,0 +1,92 @@
+"""The command `parallel-wavenet interpolate-rows`: between two rows, through the latent space."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from data import read_table
+from flows.pretrained import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
+from pipelines.density.model import DensityModel
+from pipelines.workspace import pick_device
+from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
+
+CELL_CENTRE = 0.5
+"""Where in its cell [k, k + 1) an integer is encoded."""
+
+
+def interpolate_rows(
+    model: Path,
+    table: str,
+    first: int,
+    second: int,
+    out: Path,
+    num_steps: int = 9,
+    path: Literal["linear", "spherical"] = "spherical",
+    key: str | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Encode two rows of a table, walk from one latent to the other, and decode every point.
+
+    Columns that the model was fitted to with noise come out as integers again.
+
+    Args:
+        model: folder of a density.
+        table: as for the command density; its columns are the model's.
+        first: number of the row at the start of the path, from 0.
+        second: number of the row at its end.
+        out: CSV file to write, a line a point.
+        num_steps: points, both ends included.
+        path: "linear" or "spherical" in the latent space.
+        key: which array of an .npz that holds several.
+        seed: of a toy's rows.
+        device: "cpu", "cuda" or "auto".
+    Raises:
+        ValueError: if the model or the table cannot be used, or there is no such row.
+    """
+    refuse_overwriting([Path(table), model / CONFIG_FILE, model / WEIGHTS_FILE], [out])
+    density = DensityModel.from_pretrained(model, pick_device(device))
+    contents = read_table(table, key, seed)
+    num_rows, num_columns = contents.values.shape
+    if num_columns != density.config.num_features:
+        raise ValueError(
+            f"{table}: has {num_columns} columns, but {model} was fitted to "
+            f"{density.config.num_features}"
+        )
+    for row in (first, second):
+        if not 0 <= row < num_rows:
+            raise ValueError(f"{table}: row {row}, expected 0 to {num_rows - 1}")
+    names = _dequantised_columns(density.metadata, model)
+    is_discrete = torch.tensor([name in names for name in contents.columns])
+    ends = torch.from_numpy(contents.values[[first, second]]) + CELL_CENTRE * is_discrete
+    with torch.no_grad():
+        start, end = ends.to(density.mean.device).split(1)
+        points = density.interpolate(start, end, num_steps, path)[:, 0].cpu()
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(contents.columns)
+    discrete = is_discrete.tolist()
+    for point in points.tolist():
+        cells = zip(point, discrete, strict=True)
+        writer.writerow(int(value // 1) if is_integer else value for value, is_integer in cells)
+    with atomic_write(out) as file:
+        file.write(text.getvalue().encode())
+    print(f"{num_steps} points from row {first} to row {second}: {out}")
+
+
+def _dequantised_columns(metadata: dict[str, Any], folder: Path) -> list[str]:
+    try:
+        names = metadata["table"]["dequantised"]
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(
+            f"{folder / CONFIG_FILE}: metadata.table.dequantised is missing"
+        ) from error
+    if not isinstance(names, list):
+        raise ArtefactError(
+            f"{folder / CONFIG_FILE}: metadata.table.dequantised is {names!r}, expected a list"
+        )
+    return names

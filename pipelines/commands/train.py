@@ -1,0 +1,238 @@
+"""The commands behind `parallel-wavenet` that follow a recipe, one function each."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import data
+from data import Manifest, SegmentSampler
+from distill import initialise_context
+from flows import folded_state, load_folded_state
+from pipelines.models import model_folder
+from pipelines.recipe import Recipe, TrainingConfig
+from pipelines.training.loop import train
+from pipelines.training.processes import rank, world_size
+from pipelines.training.state import differences
+from pipelines.training.tasks import StudentTask, TeacherTask
+from pipelines.workspace import (
+    for_validation,
+    mel_of,
+    pick_device,
+    pitch_of,
+    provenance,
+    speakers_in,
+    speakers_known,
+)
+from student import Envelope, Student
+from teacher import Teacher
+
+
+def prepare(
+    recipe: Recipe,
+    corpus: Path | None = None,
+    corpora: Path = Path("corpora"),
+    dump: Path | None = None,
+    part: int | None = None,
+    num_parts: int = 1,
+) -> None:
+    """Fetch a corpus, compute its features and split it; resumes and skips what is done.
+
+    Args:
+        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
+        corpus: folder of audio files to use instead of the recipe's corpus.
+        corpora: where named corpora are kept.
+        dump: where features go; default: dump/NAME.
+        part: do only this share of the recordings, from 0; when all are done, run without.
+        num_parts: how many shares there are, for as many processes or machines.
+    """
+    config = recipe.data
+    if corpus is not None:
+        # A folder that is there goes before a corpus of its name, as `data.fetch` wants it written.
+        is_named = str(corpus) in data.CORPORA and corpus.is_dir()
+        config = dataclasses.replace(config, corpus=f"./{corpus}" if is_named else str(corpus))
+    folder = data.fetch(config.corpus, corpora)
+    if part is not None:
+        num_made = data.prepare_part(folder, dump or _dump_of(recipe), config, part, num_parts)
+        print(f"part {part} of {num_parts}: {num_made} recordings made")
+        return
+    print(data.prepare(folder, dump or _dump_of(recipe), config).report(), end="")
+
+
+def train_teacher(
+    recipe: Recipe, dump: Path | None = None, exp: Path | None = None, device: str = "auto"
+) -> None:
+    """Train a teacher by maximum likelihood; resumes an interrupted run.
+
+    Args:
+        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
+        dump: prepared data; default: dump/NAME.
+        exp: results; the model goes to its folder `teacher`; default: exp/NAME.
+        device: "auto", "cpu" or "cuda".
+    """
+    dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
+    manifest = _manifest(recipe, dump)
+    config = recipe.teacher_training
+    place = pick_device(device)
+    torch.manual_seed(recipe.seed)
+    speakers = speakers_in(recipe, manifest)
+    model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
+    _set_statistics(model, manifest)
+    count, pitch = config.validation_utterances, recipe.data.pitch
+    validation = for_validation(manifest, count, place, speakers, pitch)
+    task = TeacherTask(model, validation, recipe.data.mel, recipe.seed)
+    train(
+        task,
+        _sampler(recipe, manifest, config),
+        config,
+        exp / "teacher",
+        provenance(recipe, manifest),
+        device=place.type,
+        sample_rate=recipe.data.mel.sample_rate,
+    )
+    if rank() == 0:
+        print(f"teacher: {exp / 'teacher'}")
+
+
+def distill(
+    recipe: Recipe,
+    dump: Path | None = None,
+    teacher: Path | None = None,
+    initial: Path | None = None,
+    exp: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Distil a student from a teacher; resumes an interrupted run.
+
+    Args:
+        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
+        dump: prepared data; default: dump/NAME.
+        teacher: folder or name of the trained teacher; default: EXP/teacher.
+        initial: folder or name of a trained student to start from; default: a fresh one.
+        exp: results; the model goes to its folder `student`; default: exp/NAME.
+        device: "auto", "cpu" or "cuda".
+    """
+    dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
+    manifest = _manifest(recipe, dump)
+    config = recipe.student_training
+    place = pick_device(device)
+    train(
+        student_task(recipe, dump, teacher or exp / "teacher", place, initial),
+        _sampler(recipe, manifest, config),
+        config,
+        exp / "student",
+        provenance(recipe, manifest),
+        device=place.type,
+        sample_rate=recipe.data.mel.sample_rate,
+    )
+    if rank() == 0:
+        print(f"student: {exp / 'student'}")
+
+
+def student_task(
+    recipe: Recipe,
+    dump: Path,
+    teacher: Path,
+    place: torch.device,
+    initial: Path | None = None,
+) -> StudentTask:
+    """Build a student and what it is trained and measured by.
+
+    Args:
+        recipe: sizes, objective and seed.
+        dump: prepared data.
+        teacher: folder of the trained teacher.
+        place: where the teacher and the held-out utterances go.
+        initial: folder of a trained student to start from; without one it is untrained.
+    Raises:
+        ValueError: if the teacher, the initial student or the data do not fit the recipe.
+    """
+    manifest = _manifest(recipe, dump)
+    teacher_model = Teacher.from_pretrained(model_folder(teacher), place)
+    mel_of(teacher_model, teacher).check_same(manifest.mel, str(dump))
+    torch.manual_seed(recipe.seed)
+    speakers = speakers_in(recipe, manifest)
+    known = speakers_known(teacher_model, teacher)
+    if known != speakers:
+        raise ValueError(f"{teacher}: is told of {_named(known)}, but {dump} of {_named(speakers)}")
+    recipe.data.pitch.check_same(pitch_of(teacher_model, teacher), str(teacher))
+    model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
+    _set_statistics(model, manifest)
+    if initial is not None:
+        _load_student(initial, model)
+    elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
+        print("the teacher's context network does not fit: the student's starts afresh")
+    count = recipe.student_training.validation_utterances
+    return StudentTask(
+        model,
+        teacher_model,
+        recipe.distillation,
+        for_validation(manifest, count, place, speakers, recipe.data.pitch),
+        recipe.data.mel,
+        recipe.seed,
+    )
+
+
+def _load_student(folder: Path, model: Student) -> None:
+    """Give a student in its training form the weights of a trained one of the same sizes."""
+    trained = Student.from_pretrained(model_folder(folder))
+    changes = list(differences(trained.config_dict(), model.config_dict()))
+    if changes:
+        raise ValueError(f"{folder}: is not the recipe's student: {'; '.join(changes)}")
+    load_folded_state(model, folded_state(trained))
+
+
+def _manifest(recipe: Recipe, dump: Path) -> Manifest:
+    manifest = Manifest.load(dump)
+    recipe.data.mel.check_same(manifest.mel, str(dump))
+    manifest.check_pitch(recipe.data.pitch)
+    return manifest
+
+
+def _given(recipe: Recipe, speakers: Sequence[str]) -> dict[str, Any]:
+    """Sizes of a model's conditioning that the data decide."""
+    return {"pitch": recipe.data.pitch.num_rows > 0, "num_speakers": len(speakers)}
+
+
+def _set_statistics(model: Teacher | Student, manifest: Manifest) -> None:
+    found, config = manifest.statistics, model.config
+    # The pitch is taken in octaves from the middle of its range; voicing and speakers as they are.
+    pitch = [manifest.pitch.middle, 0.0] if config.pitch else []
+    mean = torch.tensor([*found.mel_mean, *pitch, *[0.0] * config.num_speakers])
+    std = torch.tensor([*found.mel_std, *[1.0] * (config.num_features - config.num_mels)])
+    if isinstance(model, Teacher):
+        model.set_statistics(mean, std, found.waveform_std)
+        return
+    mel = manifest.mel
+    envelope = Envelope(mel.band_hz, mel.harmonic_scale, mel.harmonic_offset)
+    model.set_statistics(mean, std, found.waveform_std, envelope)
+
+
+def _named(speakers: Sequence[str]) -> str:
+    return f"the speakers {', '.join(speakers)}" if speakers else "no speakers"
+
+
+def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> SegmentSampler:
+    return SegmentSampler(
+        manifest,
+        "train",
+        batch_size=config.batch_size,
+        segment_frames=config.segment_frames,
+        margin_frames=recipe.teacher.context_margin,
+        gain_db=config.gain_db,
+        seed=recipe.seed,
+        part=rank(),
+        num_parts=world_size(),
+        speakers=speakers_in(recipe, manifest),
+        pitch=recipe.data.pitch,
+    )
+
+
+def _dump_of(recipe: Recipe) -> Path:
+    return Path("dump") / recipe.name
+
+
+def _exp_of(recipe: Recipe) -> Path:
+    return Path("exp") / recipe.name

@@ -1,0 +1,1 @@
+"""Waveforms from trained models."""

@@ -1,0 +1,81 @@
+"""Between two recordings, through a model's latent space."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tqdm import tqdm
+
+from data import log_mel, mark_output, read_waveform, with_pitch, with_speaker, write_waveform
+from pipelines.generation.inputs import check_max_seconds
+from pipelines.models import model_files
+from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
+from storage.overwriting import refuse_overwriting
+
+
+def interpolate(
+    model: Path,
+    first: Path,
+    second: Path,
+    out: Path,
+    *,
+    num_steps: int = 5,
+    path: Literal["linear", "spherical"] = "spherical",
+    max_seconds: float | None = None,
+    device: str = "auto",
+    speaker: str | None = None,
+) -> list[Path]:
+    """Encode two recordings, walk from one latent to the other, and decode every point.
+
+    The conditioning goes linearly from the first recording's log-mel to the second's. A teacher
+    encodes in parallel and decodes step by step, a student the other way round.
+
+    Args:
+        model: folder of a teacher or a student.
+        first: recording at the start of the path.
+        second: recording at its end; the longer one is cut to the length of the shorter.
+        out: folder that gets one WAV file per point.
+        num_steps: points, both ends included.
+        path: "linear" or "spherical" in the latent space.
+        max_seconds: use so much of the recordings at most; default: all.
+        device: "auto", "cpu" or "cuda".
+        speaker: who speaks, for a model that is told.
+    Returns:
+        the files written, in order.
+    Raises:
+        OverwriteError: if a file that is read would be written over.
+        ValueError: if the model or a recording cannot be used.
+    """
+    check_max_seconds(max_seconds)
+    targets = [out / f"{i:02d}.wav" for i in range(num_steps)]
+    refuse_overwriting([first, second, *model_files(model)], targets)
+    network = load_model(model, pick_device(device))
+    mel, speakers = mel_of(network, model), speakers_known(network, model)
+    pitch = pitch_of(network, model)
+    recordings = [read_waveform(file, mel.sample_rate) for file in (first, second)]
+    shortest = min(len(recording) for recording in recordings)
+    if max_seconds is not None:
+        shortest = min(shortest, round(max_seconds * mel.sample_rate))
+    samples = shortest - shortest % mel.hop_length
+    if samples == 0:
+        raise ValueError(
+            f"{first} and {second}: {shortest} samples in common, expected at least a frame of "
+            f"{mel.hop_length}"
+        )
+    parameter = next(network.parameters())
+    start, end = (torch.from_numpy(r[:samples])[None, None].to(parameter) for r in recordings)
+    with torch.no_grad():
+        told = (
+            with_pitch(log_mel(waveform, mel), waveform, mel, pitch) for waveform in (start, end)
+        )
+        start_context, end_context = (
+            network.context(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
+            for frames in told
+        )
+        points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)
+    mark_output(out)
+    for target, point in zip(targets, points, strict=True):
+        num_clipped = write_waveform(target, point[0, 0].cpu().numpy(), mel.sample_rate)
+        if num_clipped:
+            tqdm.write(f"warning: {target}: {num_clipped} of {samples} samples were clipped")
+    return targets

@@ -1,0 +1,156 @@
+"""Checkpoints: everything a run resumes from, in files that prove themselves whole."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from storage.atomic import atomic_write
+
+FOLDER = "checkpoints"
+FORMAT_VERSION = 1
+_NAME = re.compile(r"step_(\d{8,})-([0-9a-f]{16})\.safetensors")
+_VALUES = "values"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is not what was written; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of training.
+
+    Args:
+        step: finished steps.
+        tensors: by name.
+        values: everything else, as JSON values.
+    """
+
+    step: int
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `step_STEP-DIGEST.safetensors`, whole or not at all.
+
+    The name holds the beginning of the content's SHA-256, so that damage shows; equal states give
+    equal bytes.
+
+    Args:
+        folder: made if needed.
+        checkpoint: what to write.
+    Returns:
+        The file.
+    """
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in sorted(checkpoint.tensors.items())
+    }
+    values = {"format": FORMAT_VERSION, "step": checkpoint.step, **checkpoint.values}
+    # One key only: safetensors writes several in no fixed order.
+    content = save(tensors, {_VALUES: json.dumps(values, sort_keys=True, allow_nan=False)})
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    path = folder / f"step_{checkpoint.step:08d}-{digest}.safetensors"
+    with atomic_write(path) as file:
+        file.write(content)
+    return path
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint back, every byte checked; nothing in it is ever executed.
+
+    Args:
+        path: a file that `write_checkpoint` wrote.
+    Returns:
+        What was written, on the CPU.
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another format.
+    """
+    name = _NAME.fullmatch(path.name)
+    if name is None:
+        raise CheckpointError(f"{path}: name is not step_STEP-DIGEST.safetensors")
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(name[2]):
+            raise CheckpointError(f"{path}: damaged, its sha256 begins with {digest[:16]}")
+        with safe_open(path, "pt") as content:
+            values = json.loads((content.metadata() or {}).get(_VALUES, ""))
+            tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: cannot be read: {_first_line(error)}") from error
+    found = values.pop("format", None) if isinstance(values, dict) else None
+    if found != FORMAT_VERSION or values.pop("step", None) != int(name[1]):
+        raise CheckpointError(
+            f"{path}: format is {found!r}, expected {FORMAT_VERSION} and the step of its name"
+        )
+    return Checkpoint(int(name[1]), tensors, values)
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """List a folder's checkpoints, the newest first, whole or not."""
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.glob("step_*.safetensors"))
+    return [path for _, path in sorted(((int(m[1]), p) for m, p in named if m is not None))[::-1]]
+
+
+def step_of(path: Path) -> int:
+    """Read the step from a checkpoint's name."""
+    name = _NAME.fullmatch(path.name)
+    assert name is not None
+    return int(name[1])
+
+
+def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """Find the newest checkpoint that is whole; damaged ones on the way are set aside.
+
+    Args:
+        folder: where `write_checkpoint` wrote.
+        say: is told of every damaged one, which gets the suffix `.damaged`.
+    Returns:
+        The file, or None if there never was one.
+    Raises:
+        CheckpointError: if there are checkpoints, but none is whole.
+    """
+    damaged: CheckpointError | None = None
+    for path in list_checkpoints(folder):
+        try:
+            read_checkpoint(path)
+        except CheckpointError as error:
+            damaged = error
+            say(f"warning: {error}; going back to the checkpoint before")
+            path.rename(path.with_name(f"{path.name}.damaged"))
+        else:
+            return path
+    if damaged is not None:
+        raise CheckpointError(
+            f"{damaged}, and so is every other checkpoint: remove {folder} to start again"
+        )
+    return None
+
+
+def prune_checkpoints(folder: Path, num_kept: int, best_step: int | None) -> None:
+    """Delete all but the newest checkpoints and that of the best step.
+
+    Args:
+        folder: where `write_checkpoint` wrote.
+        num_kept: how many of the newest to keep.
+        best_step: step of one more to keep, if there is a best.
+    """
+    for path in list_checkpoints(folder)[num_kept:]:
+        if step_of(path) != best_step:
+            path.unlink(missing_ok=True)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

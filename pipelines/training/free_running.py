@@ -1,0 +1,105 @@
+"""What a teacher draws when it reads its own samples, which no likelihood tells."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data import MelConfig
+from pipelines.evaluation.distances import level_ratio, silence_floor
+from pipelines.heldout import Utterance, log_mel_distance
+from teacher import Teacher
+
+HEALTHY_LEVELS = (0.7, 1.4)
+"""RMS of what a teacher draws, over the recording's, between which nobody is warned."""
+
+HIGHEST_PEAK = 1.5
+"""Largest sample, over full scale, without a warning."""
+
+LOUDEST_SILENCE_DBFS = -50.0
+"""Level where the recording is silent, without a warning."""
+
+FARTHEST_LOG_MEL = 0.8
+"""Log-mel distance to the recording without a warning: noise of the right envelope has 1."""
+
+
+@dataclass(frozen=True)
+class FreeRunning:
+    """What a teacher drew of held-out utterances.
+
+    Args:
+        values: by name: `level_ratio` (mean), `lowest_level_ratio`, `highest_level_ratio`, `peak`,
+            `log_mel_distance`, and `silence_dbfs` where a recording has silence.
+        warnings: a sentence for each value that is out of bounds.
+        audio: what was drawn, shape (1, T), utterance by utterance.
+    """
+
+    values: dict[str, float]
+    warnings: tuple[str, ...]
+    audio: tuple[Tensor, ...]
+
+
+@torch.no_grad()
+def free_running(
+    teacher: Teacher, utterances: Sequence[Utterance], mel: MelConfig, seed: int
+) -> FreeRunning:
+    """Draw utterances from their log-mel and compare them with the recordings.
+
+    Args:
+        teacher: what to draw from.
+        utterances: held-out recordings, at least one.
+        mel: convention of the log-mel distance.
+        seed: of the noise; utterance i is drawn with seed + i.
+    """
+    levels, peaks, distances, silences, audio = [], [], [], [], []
+    for i, utterance in enumerate(utterances):
+        generator = torch.Generator(utterance.log_mel.device).manual_seed(seed + i)
+        sample = teacher.sample(utterance.log_mel, generator=generator)
+        levels.append(level_ratio(sample, utterance.waveform))
+        peaks.append(float(sample.abs().max()))
+        # A runaway may have left what a log-mel is computed of.
+        within = sample.nan_to_num().clamp(-10, 10)
+        distances.append(float(log_mel_distance(within, utterance.waveform, mel)))
+        silence = silence_floor(within.cpu(), utterance.waveform.cpu(), mel.hop_length)
+        silences += [] if silence is None else [silence]
+        audio.append(within[0].cpu())
+    values = {
+        "level_ratio": sum(levels) / len(levels),
+        "lowest_level_ratio": min(levels),
+        "highest_level_ratio": max(levels),
+        "peak": max(peaks),
+        "log_mel_distance": sum(distances) / len(distances),
+    }
+    if silences:
+        values["silence_dbfs"] = sum(silences) / len(silences)
+    return FreeRunning(values, tuple(_alarms(values)), tuple(audio))
+
+
+def _alarms(values: dict[str, float]) -> list[str]:
+    alarms = []
+    lowest, highest = values["lowest_level_ratio"], values["highest_level_ratio"]
+    least, most = HEALTHY_LEVELS
+    if not (math.isfinite(highest) and highest <= most and values["peak"] <= HIGHEST_PEAK):
+        alarms.append(
+            f"running free, the teacher draws up to {highest:.2f} times the recording's level, "
+            f"with peaks of {values['peak']:.2f}: it runs away (up to {most} and {HIGHEST_PEAK} is "
+            "healthy); more past_noise, or more steps"
+        )
+    if lowest < least:
+        alarms.append(
+            f"running free, the teacher draws {lowest:.2f} times the recording's level: it fades "
+            f"({least} or more is healthy)"
+        )
+    if values["log_mel_distance"] > FARTHEST_LOG_MEL:
+        alarms.append(
+            f"running free, the teacher's log-mel is {values['log_mel_distance']:.2f} from the "
+            f"recording's: noise rather than speech (up to {FARTHEST_LOG_MEL} is healthy)"
+        )
+    if values.get("silence_dbfs", -math.inf) > LOUDEST_SILENCE_DBFS:
+        alarms.append(
+            f"running free, the teacher fills silence with {values['silence_dbfs']:.0f} dBFS: it "
+            f"hisses (up to {LOUDEST_SILENCE_DBFS:.0f} is healthy)"
+        )
+    return alarms

@@ -1,0 +1,245 @@
+"""The two things that are trained, as the training loop sees them."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data import Batch, MelConfig, log_mel, residual_energy, yin
+from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
+from flows import Pretrained
+from pipelines.heldout import (
+    Utterance,
+    bits_per_sample,
+    floor_share,
+    student_following,
+    teacher_bits,
+    teacher_nll,
+)
+from pipelines.pictures import spectrogram_image
+from pipelines.training.free_running import free_running
+from pipelines.training.log import Validation
+from pipelines.training.loop import Task
+from pipelines.training.processes import sum_over_processes, world_size
+from student import ExcitationConfig, MeasuredVoice, Student
+from teacher import Teacher
+
+PREDICTOR_WEIGHT = 0.1
+"""Weight of the linear predictor's own likelihood; the network's decides all but its gain."""
+
+FREE_RUNNING_UTTERANCES = 3
+"""Held-out utterances, at most, that a validation draws from a teacher."""
+
+MONTE_CARLO = 1
+"""Sets the seeds of Monte-Carlo draws apart: the sample's own noise must not come back in them."""
+
+
+class TeacherTask(Task):
+    """Maximum likelihood on recordings.
+
+    Args:
+        model: the teacher in training.
+        held_out: validation utterances.
+        mel: mel convention.
+        seed: of the noise on the past; that of a row of a step's batch depends on (seed, step, row)
+            alone.
+    """
+
+    name = "teacher"
+
+    def __init__(
+        self, model: Teacher, held_out: list[Utterance], mel: MelConfig, seed: int
+    ) -> None:
+        super().__init__()
+        self.model: Teacher = model
+        self.held_out = held_out
+        self.mel = mel
+        self.seed = seed
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Mean negative log-likelihood of the batch, nats per sample."""
+        noise = self._past_noise(batch, step) if self.model.config.past_noise else None
+        log_prob, of_predictor = self.model.training_log_probs(batch.waveform, batch.log_mel, noise)
+        nll = -log_prob.mean() / batch.waveform.shape[-1]
+        if of_predictor is None:
+            return {"loss": nll}
+        predictor_nll = -of_predictor.mean() / batch.waveform.shape[-1]
+        return {
+            "loss": nll + PREDICTOR_WEIGHT * predictor_nll,
+            "nll": nll,
+            "predictor_nll": predictor_nll,
+        }
+
+    def _past_noise(self, batch: Batch, step: int) -> Tensor:
+        """Draw noise of another level for every clip, from none to the largest."""
+        drawn = []
+        for row in range(batch.first_row, batch.first_row + batch.waveform.shape[0]):
+            generator = torch.Generator().manual_seed(_seed_of(self.seed, step, row))
+            level = self.model.config.past_noise * torch.rand(1, generator=generator)
+            drawn.append(level * torch.randn(batch.waveform.shape[1:], generator=generator))
+        return self.model.noise_like(batch.waveform, torch.stack(drawn).to(batch.waveform))
+
+    def validate(self, model: Pretrained) -> Validation:
+        """Exact likelihood of held-out utterances, and what the teacher draws of some of them."""
+        assert isinstance(model, Teacher)
+        nats = teacher_nll(model, self.held_out)
+        scalars = {
+            "nll_nats": nats,
+            "nll_bits": bits_per_sample(nats),
+            "floor_share": floor_share(model, self.held_out[0]),
+        }
+        score = nats
+        if model.config.discretised:
+            score = scalars["discretised_bits"] = teacher_bits(model, self.held_out)
+        heard = self.held_out[:FREE_RUNNING_UTTERANCES]
+        drawn = free_running(model, heard, self.mel, self.seed)
+        audio = {}
+        for i, (utterance, sample) in enumerate(zip(heard, drawn.audio, strict=True)):
+            audio[f"teacher_{i}"] = sample
+            audio[f"recording_{i}"] = utterance.waveform[0].cpu()
+        pictures = [
+            spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
+            for frames in (
+                heard[0].log_mel[:, : self.mel.num_mels],
+                log_mel(drawn.audio[0][None], self.mel),
+            )
+        ]
+        return Validation(
+            score,
+            scalars | {f"free_running/{name}": value for name, value in drawn.values.items()},
+            drawn.warnings,
+            audio=audio,
+            images={"recording_above_teacher": np.concatenate(pictures)},
+        )
+
+
+class StudentTask(Task):
+    """Distillation: the student's samples, scored by the frozen teacher.
+
+    Args:
+        model: the student in training.
+        teacher: frozen.
+        config: weights of the objective.
+        held_out: validation utterances.
+        mel: mel convention.
+        seed: of the training noise; that of a row of a step's batch depends on (seed, step, row)
+            alone.
+    """
+
+    name = "student"
+
+    def __init__(
+        self,
+        model: Student,
+        teacher: Teacher,
+        config: DistillationConfig,
+        held_out: list[Utterance],
+        mel: MelConfig,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model: Student = model
+        total = sum_over_processes if world_size() > 1 else None
+        features = partial(log_mel, config=mel)
+        measure_voice = partial(_measure_voice, mel=mel, excitation=model.config.excitation)
+        self.objective = Distillation(
+            model, teacher, config, mel.sample_rate, total, features, measure_voice
+        )
+        self.adversary = Adversary(config.adversarial) if config.adversarial_weight else None
+        self.held_out = held_out
+        self.mel = mel
+        self.seed = seed
+
+    @property
+    def companions(self) -> dict[str, nn.Module]:
+        """The discriminators, if any."""
+        return {} if self.adversary is None else {"adversary": self.adversary}
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Draw samples for the batch's conditioning and score them."""
+        config, excited = self.objective.config, self.model.config.excitation.kind != "none"
+        if excited and step < config.excitation_steps:
+            terms = self.objective.score_excitation(batch.log_mel, batch.waveform)
+            rest = at_rest(self.model) + (at_rest(self.adversary) if self.adversary else 0.0)
+            return terms | {"loss": terms["loss"] + rest}
+        noise = _noise(self.model, batch.waveform, self.seed, step, batch.first_row)
+        draws = torch.Generator(batch.waveform.device)
+        draws.manual_seed(_seed_of(self.seed, step, batch.first_row, MONTE_CARLO))
+        adversary = self.adversary
+        if adversary is not None and step < config.adversarial.first_step:
+            adversary = None
+        terms = dict(self.objective(noise, batch.log_mel, batch.waveform, draws, adversary))
+        if self.adversary is not adversary:
+            assert self.adversary is not None
+            terms["loss"] = terms["loss"] + at_rest(self.adversary)
+        return terms
+
+    def validate(self, model: Pretrained) -> Validation:
+        """Objective, health and following of the conditioning on held-out utterances."""
+        assert isinstance(model, Student)
+        training = self.objective
+        objective = Distillation(
+            model,
+            training.teacher,
+            training.config,
+            training.sample_rate,
+            log_mel=training.log_mel,
+            measure_voice=training.measure_voice,
+        )
+        objective.eval()
+        batch = _equal_lengths(self.held_out, self.mel.hop_length)
+        noise = _noise(model, batch.waveform, self.seed, -1)
+        with torch.no_grad():
+            terms = objective(noise, batch.log_mel, batch.waveform)
+        health = check_health(objective, noise, batch.log_mel, batch.waveform)
+        scalars = {name: float(value) for name, value in terms.items()}
+        scalars |= student_following(model, self.held_out, self.mel, self.seed)
+        example = self.held_out[0]
+        generator = torch.Generator(example.waveform.device).manual_seed(self.seed)
+        sample = model.sample(example.log_mel, generator=generator)
+        pictures = [
+            spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
+            for frames in (example.log_mel[:, : self.mel.num_mels], log_mel(sample, self.mel))
+        ]
+        # A sample that deceives the discriminators may well have a higher loss in the other terms.
+        return Validation(
+            scalars["loss"] if self.adversary is None else None,
+            scalars | {f"health/{name}": value for name, value in health.values.items()},
+            health.warnings,
+            audio={"student": sample[0].cpu(), "recording": example.waveform[0].cpu()},
+            images={"recording_above_student": np.concatenate(pictures)},
+        )
+
+
+def _measure_voice(waveform: Tensor, mel: MelConfig, excitation: ExcitationConfig) -> MeasuredVoice:
+    """Measure pitch, voicing and pulses of waveforms (B, 1, T)."""
+    hz, voiced = yin(
+        waveform, mel.sample_rate, mel.hop_length, excitation.fmin_hz, excitation.fmax_hz
+    )
+    return MeasuredVoice(hz, voiced, residual_energy(waveform))
+
+
+def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int = 0) -> Tensor:
+    """The student's noise, of each row dependent on (seed, step, row) alone."""
+    drawn = []
+    for row in range(first_row, first_row + like.shape[0]):
+        generator = torch.Generator().manual_seed(_seed_of(seed, step, row))
+        empty = torch.empty(1, *like.shape[1:], dtype=like.dtype)
+        drawn.append(student.flow.base.sample(empty, generator))
+    return torch.cat(drawn).to(like.device)
+
+
+def _seed_of(seed: int, step: int, *row: int) -> int:
+    return int(np.random.SeedSequence([seed, step + 1, *row]).generate_state(1, np.uint64)[0])
+
+
+def _equal_lengths(utterances: list[Utterance], hop: int) -> Utterance:
+    """Stack the utterances' middles as one batch, as long as the shortest."""
+    frames = min(u.log_mel.shape[-1] for u in utterances)
+    waveforms, mels = [], []
+    for u in utterances:
+        first = (u.log_mel.shape[-1] - frames) // 2
+        waveforms.append(u.waveform[..., first * hop : (first + frames) * hop])
+        mels.append(u.log_mel[..., first : first + frames])
+    return Utterance("batch", torch.cat(waveforms), torch.cat(mels))

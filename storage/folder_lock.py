@@ -1,0 +1,59 @@
+"""One run at a time on one folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from storage.atomic import remove_temporaries
+
+LOCK_FILE = ".lock"
+
+
+class FolderInUseError(ValueError):
+    """Another run holds the folder; the message names both."""
+
+
+@contextmanager
+def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
+    """Keep every other run out of a folder, which is made if needed, until the block ends.
+
+    The operating system releases the lock when its holder dies, however it dies. With the lock
+    come the remains of files that killed runs did not finish: they are removed.
+
+    Args:
+        folder: what the run writes to.
+        part: name of the share of the work that the run does; runs with other shares are let in.
+    Raises:
+        FolderInUseError: at once, if another run holds the folder, or that part of it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        if part:
+            held.enter_context(_locked(folder, LOCK_FILE, fcntl.LOCK_SH))
+            held.enter_context(_locked(folder, f"{LOCK_FILE}-{part}", fcntl.LOCK_EX))
+        else:
+            held.enter_context(_locked(folder, LOCK_FILE, fcntl.LOCK_EX))
+        remove_temporaries(folder)
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, name: str, kind: int) -> Iterator[None]:
+    # The file stays: removing it would let two runs lock two files of the same name.
+    with open(folder / name, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read(200).strip() or "not known which"
+            raise FolderInUseError(f"{folder}: in use by another run ({holder})") from None
+        if kind == fcntl.LOCK_EX:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+        yield

@@ -1,0 +1,1 @@
+"""The voiced part of a student: pitch, excitation, filters and the source of pulses."""

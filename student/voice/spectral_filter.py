@@ -1,0 +1,144 @@
+"""Filters that follow the context, in real matrix products alone: for formats without an FFT."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flows import CausalConvolution, Past, cepstra_of
+from flows.streaming_state import with_past
+from student.voice.source import Voice
+
+
+class CepstralTaps(nn.Module):
+    """`flows.taps_from_cepstrum`, a column a frame.
+
+    Args:
+        order: taps, K.
+        points: of the transform.
+        like: a tensor with the dtype and device wanted.
+    """
+
+    to_spectrum: Tensor
+    to_taps: Tensor
+
+    def __init__(self, order: int, points: int, like: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("to_spectrum", _analysis(1, order, points)[..., None].to(like))
+        self.register_buffer("to_taps", _synthesis(1, order, points)[..., None].to(like))
+
+    def forward(self, cepstrum: Tensor) -> Tensor:
+        """Map cepstra (B, L, K) to taps (B, K, L), nearest sample first."""
+        # A column a frame, (B, ..., L): convolutions are traced for any number of them.
+        spectrum = F.conv1d(cepstrum.transpose(1, 2).contiguous(), self.to_spectrum)
+        log_magnitude, phase = spectrum.chunk(2, 1)
+        magnitude = log_magnitude.exp()
+        response = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+        return F.conv1d(response, self.to_taps)
+
+
+class SpectralVoice(Voice):
+    """`Voice` with its filter in real matrix products.
+
+    Args:
+        voice: whose layers it takes over.
+    """
+
+    def __init__(self, voice: Voice) -> None:
+        super().__init__(
+            voice.channels,
+            voice.num_features,
+            voice.hop_length,
+            voice.lowest,
+            voice.order,
+            voice.second.out_channels,
+            voice.filters_per_frame,
+            voice.breath_order,
+        )
+        self.first, self.second, self.heads = voice.first, voice.second, voice.heads
+        self.highpass_taps = voice.highpass_taps
+        self.from_cepstra = CepstralTaps(voice.order, voice.points, voice.second.weight)
+
+    def taps(self, raw: Tensor) -> Tensor:
+        """As `Voice.taps`."""
+        rest = self.from_cepstra(cepstra_of(raw)).transpose(1, 2)
+        return torch.cat([torch.ones_like(raw[..., :1]), rest], -1) * raw[..., :1].exp()
+
+    def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Voice.convolve`."""
+        windows = blocks.unfold(-1, taps.shape[-1], 1)
+        pairs = torch.stack([taps[:, :-1], taps[:, 1:]], -1).flip(2)
+        before, after = (windows @ pairs).unbind(-1)
+        return before, after
+
+    def highpass(self, extended: Tensor) -> Tensor:
+        """As `Voice.highpass`."""
+        return F.conv1d(extended[:, None], self.highpass_taps.flip(0)[None, None])[:, 0]
+
+
+class SpectralFilter(nn.Module):
+    """`CausalConvolution.forward`, with the discrete Fourier transforms as matrices.
+
+    A format for export knows neither complex numbers nor convolutions with as many groups as there
+    are frames. Each frame, with the past its filter reads, is filtered by way of its spectrum.
+
+    Args:
+        filter: of one channel, with a context.
+        span: samples per frame.
+    """
+
+    of_taps: Tensor
+    of_block: Tensor
+    to_block: Tensor
+
+    def __init__(self, filter: CausalConvolution, span: int) -> None:
+        super().__init__()
+        self.filter = filter
+        self.span = span
+        order = filter.order
+        self.reach = span + order - 1
+        points = 1 << (self.reach - 1).bit_length()
+        self.taps = CepstralTaps(order, 8 * order, filter.bias)
+        matrices = {
+            "of_taps": _analysis(0, order, points).flip(1),  # nearest sample last
+            "of_block": _analysis(0, self.reach, points),
+            "to_block": _synthesis(0, span, points),
+        }
+        for name, matrix in matrices.items():
+            self.register_buffer(name, matrix[..., None].to(filter.bias))
+
+    def forward(self, x: Tensor, frames: Tensor, past: Past | None = None) -> Tensor:
+        """Filter a signal (B, 1, L * span) under hidden frames (B, H, L)."""
+        log_gain, cepstrum = self.filter.cepstra(x, frames)
+        real, imaginary = F.conv1d(self.taps(cepstrum[:, 0]), self.of_taps).chunk(2, 1)
+        before = with_past(x, self.filter.order, past)[..., :-1]
+        blocks = before.unfold(-1, self.reach, self.span)[:, 0].transpose(1, 2).contiguous()
+        block_real, block_imaginary = F.conv1d(blocks, self.of_block).chunk(2, 1)
+        products = [
+            block_real * real + block_imaginary * imaginary,
+            block_imaginary * real - block_real * imaginary,
+        ]
+        columns = x.view(x.shape[0], frames.shape[-1], self.span).transpose(1, 2).contiguous()
+        filtered = columns + F.conv1d(torch.cat(products, 1), self.to_block)
+        return (filtered * log_gain.exp()).transpose(1, 2).contiguous().view_as(x)
+
+
+def _angles(first: int, length: int, points: int) -> Tensor:
+    """2 pi n w / points for n from `first` and all frequencies w, (length, points / 2 + 1)."""
+    steps = torch.outer(torch.arange(first, first + length), torch.arange(points // 2 + 1))
+    return (steps % points).double() * (2 * math.pi / points)  # reduced while it is exact
+
+
+def _analysis(first: int, length: int, points: int) -> Tensor:
+    """From a sequence n = first, ... to its spectrum, real and imaginary halves."""
+    angles = _angles(first, length, points)
+    return torch.cat([angles.cos(), -angles.sin()], 1).T.contiguous()
+
+
+def _synthesis(first: int, length: int, points: int) -> Tensor:
+    """From the two halves of a real sequence's spectrum to n = first, ..."""
+    angles = _angles(first, length, points)
+    weight = torch.full((points // 2 + 1,), 2.0 / points, dtype=angles.dtype)
+    weight[[0, -1]] = 1.0 / points
+    return torch.cat([angles.cos() * weight, -angles.sin() * weight], 1)

@@ -1,0 +1,116 @@
+"""Size of a teacher, as values."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from flows import LOG_SCALE_FLOOR, WaveNetConfig, check_conditioning
+
+LARGEST_ORDER = 4096
+"""Most past samples of a linear predictor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """Size of a teacher.
+
+    Args:
+        num_mels: bands of the log-mel conditioning.
+        conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
+            how many there are.
+        pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
+            each frame's end; the pipeline sets it from `data.pitch`.
+        num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
+        hop_length: samples per mel frame.
+        context_channels: width of the context network.
+        context_margin: mel frames seen before and after each frame.
+        wavenet: size of the causal network.
+        log_scale_floor: lower bound of the log standard deviation, of every component in a mixture,
+            nats.
+        distribution: of each sample given those before it: "gaussian", or "mixture" of logistics.
+        num_components: logistics in the mixture.
+        discretised: train a mixture by the probability of 16-bit steps instead of the density.
+        frame_length: samples r that the network predicts at once, each from the frames before; 1
+            for the papers' WaveNet. A divisor of hop_length.
+        filter_order: past samples of the linear predictor whose error the network models, with
+            coefficients and gain from the context; 0 for none, as in the papers.
+        past_noise: in training, largest level of the noise on the past that predictor and network
+            read, over the waveform's own. A network that has learnt from a perfect past alone goes
+            astray when it reads its own samples.
+    """
+
+    num_mels: int = 80
+    conditioning: Literal["mel", "none"] = "mel"
+    pitch: bool = False
+    num_speakers: int = 0
+    hop_length: int = 256
+    context_channels: int = 64
+    context_margin: int = 2
+    wavenet: WaveNetConfig = field(default_factory=WaveNetConfig)
+    log_scale_floor: float = LOG_SCALE_FLOOR
+    distribution: Literal["gaussian", "mixture"] = "gaussian"
+    num_components: int = 10
+    discretised: bool = False
+    frame_length: int = 1
+    filter_order: int = 0
+    past_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_conditioning("teacher", self.conditioning, self.pitch, self.num_speakers)
+        for name in ("num_mels", "hop_length", "context_channels", "num_components"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"teacher.{name} is {getattr(self, name)}, expected at least 1")
+        if self.distribution not in ("gaussian", "mixture"):
+            raise ValueError(
+                f"teacher.distribution is {self.distribution!r}, expected 'gaussian' or 'mixture'"
+            )
+        if self.discretised and self.distribution != "mixture":
+            raise ValueError(
+                f"teacher.discretised needs teacher.distribution 'mixture', got "
+                f"{self.distribution!r}"
+            )
+        self._check_frames()
+
+    def _check_frames(self) -> None:
+        if self.frame_length < 1 or self.hop_length % self.frame_length:
+            raise ValueError(
+                f"teacher.frame_length is {self.frame_length}, expected a divisor of "
+                f"teacher.hop_length {self.hop_length}"
+            )
+        if not 0 <= self.filter_order <= LARGEST_ORDER:
+            raise ValueError(
+                f"teacher.filter_order is {self.filter_order}, expected 0 to {LARGEST_ORDER}"
+            )
+        if self.frame_length > 1 and self.wavenet.prediction_order:
+            raise ValueError(
+                f"teacher.wavenet.prediction_order is {self.wavenet.prediction_order}, expected 0 "
+                "where teacher.frame_length is above 1: filter_order predicts within a frame, too"
+            )
+        pitch = self.wavenet.pitch
+        if pitch.longest_lag and (
+            pitch.shortest_lag < self.frame_length
+            or pitch.update % self.frame_length
+            or self.hop_length % pitch.update
+        ):
+            raise ValueError(
+                f"teacher.wavenet.pitch has shortest_lag {pitch.shortest_lag} and update "
+                f"{pitch.update}, expected at least teacher.frame_length {self.frame_length}, and "
+                f"a multiple of it that divides teacher.hop_length {self.hop_length}"
+            )
+        if not 0 <= self.past_noise < math.inf:
+            raise ValueError(f"teacher.past_noise is {self.past_noise}, expected at least 0")
+        if self.past_noise and self.discretised:
+            raise ValueError(
+                f"teacher.past_noise is {self.past_noise}, expected 0 where teacher.discretised is "
+                "true"
+            )
+        if self.discretised and self.filter_order:
+            raise ValueError(
+                f"teacher.discretised is true, expected false where teacher.filter_order is above "
+                f"0, got {self.filter_order}"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Rows of a conditioning frame."""
+        return self.num_mels + 2 * self.pitch + self.num_speakers

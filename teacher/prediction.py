@@ -1,0 +1,85 @@
+"""What a teacher says of every sample of a waveform, given the samples before it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flows import Affine
+from teacher.distributions import SampleDistribution
+
+
+@dataclass(frozen=True)
+class Prediction:
+    r"""The conditional distribution of each sample, p(x_t | x_<t, c).
+
+    The network's distribution is that of the residual e, which a linear predictor makes of the
+    waveform; without one, e is the waveform itself.
+
+    .. math:: e_t = x_t\, e^{g_t} + \mu_t(x_{<t}), \qquad
+              \log p(x_t \mid x_{<t}) = \log p_e(e_t) + g_t
+
+    Args:
+        distribution: of the residual.
+        params: its parameters, shape (B, P, 1, T).
+        shift: mu, the linear predictor's part, shape (B, 1, T).
+        log_gain: g in nats, shape (B, 1, T).
+    """
+
+    distribution: SampleDistribution
+    params: Tensor
+    shift: Tensor
+    log_gain: Tensor
+
+    def __getitem__(self, times: slice) -> "Prediction":
+        """Return the prediction of some of the samples."""
+        return Prediction(
+            self.distribution,
+            self.params[..., times],
+            self.shift[..., times],
+            self.log_gain[..., times],
+        )
+
+    def float(self) -> "Prediction":
+        """Return the prediction in float32."""
+        parts = (self.params, self.shift, self.log_gain)
+        return Prediction(self.distribution, *(part.float() for part in parts))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return the log-density of other values of the samples, each given the same past.
+
+        Args:
+            x: shape (B, 1, T), or (B, 1, T, S) for S values of each sample.
+        Returns:
+            nats, shape of x.
+        """
+        params, shift, log_gain = self.params, self.shift, self.log_gain
+        if x.dim() == 4:
+            params, shift, log_gain = params[..., None], shift[..., None], log_gain[..., None]
+        residual = x * log_gain.exp() + shift
+        return self.distribution.log_prob(residual, params) + log_gain
+
+    @property
+    def log_std(self) -> Tensor:
+        """Log standard deviation of each sample in nats, shape (B, 1, T)."""
+        return self.distribution.log_std(self.params) - self.log_gain
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether each sample has one location and one log-scale."""
+        return isinstance(self.distribution.transformer, Affine)
+
+    def location_and_log_scale(self) -> tuple[Tensor, Tensor]:
+        """Return mean and log standard deviation of Gaussian samples, shape (B, 1, T) each.
+
+        Raises:
+            ValueError: if the distribution is a mixture.
+        """
+        transformer = self.distribution.transformer
+        if not isinstance(transformer, Affine):
+            raise ValueError(
+                "teacher.distribution is 'mixture': only a 'gaussian' has one location and "
+                "log-scale per sample"
+            )
+        location, log_scale = transformer.split(self.params)
+        return (location - self.shift) * torch.exp(-self.log_gain), log_scale - self.log_gain

@@ -1,0 +1,160 @@
+"""The pure functions of the objective, against independent computations."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from distill import (
+    SpectralConfig,
+    contrastive_kl,
+    gaussian_kl,
+    log_scale_regulariser,
+    multi_resolution_stft,
+    power_distance,
+    stft_power_loss,
+)
+from distill.losses.spectral import stft_magnitude
+
+
+def test_kl_is_that_of_torch_distributions() -> None:
+    torch.manual_seed(0)
+    loc_q, s_q, loc_p, s_p = torch.randn(4, 50, dtype=torch.float64)
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(loc_q, s_q.exp()), torch.distributions.Normal(loc_p, s_p.exp())
+    )
+    torch.testing.assert_close(gaussian_kl(loc_q, s_q, loc_p, s_p), expected)
+
+
+def test_kl_is_zero_only_for_equal_distributions() -> None:
+    loc, log_scale = torch.randn(2, 20, dtype=torch.float64)
+    assert gaussian_kl(loc, log_scale, loc, log_scale).abs().max() < 1e-12
+    assert (gaussian_kl(loc, log_scale, loc + 0.1, log_scale) > 0).all()
+    assert (gaussian_kl(loc, log_scale, loc, log_scale + 0.1) > 0).all()
+
+
+def test_kl_penalises_a_wide_student_more_than_a_narrow_one() -> None:
+    # Reverse KL is mode-seeking: q wider than p costs more than q narrower by the same factor.
+    zero = torch.zeros(1)
+    assert gaussian_kl(zero, zero + 1, zero, zero) > gaussian_kl(zero, zero - 1, zero, zero)
+
+
+def test_kl_stays_finite_at_the_floor() -> None:
+    loc, log_scale = torch.zeros(1), torch.full((1,), -7.0)
+    for other in (-20.0, 0.0):
+        s_q = torch.full((1,), other, requires_grad=True)
+        kl = gaussian_kl(loc, s_q, loc, log_scale)
+        kl.backward()
+        assert torch.isfinite(kl).all()
+        assert torch.isfinite(s_q.grad).all()  # type: ignore[arg-type]
+
+
+def test_regulariser_is_the_squared_difference() -> None:
+    assert float(log_scale_regulariser(torch.tensor(1.0), torch.tensor(-2.0))) == 9.0
+
+
+@pytest.mark.parametrize(("fft", "hop", "win"), [(64, 16, 64), (128, 20, 60)])
+def test_stft_is_hann_windowed(fft: int, hop: int, win: int) -> None:
+    # A public implementation forgot the window.
+    x = np.random.default_rng(0).standard_normal(400)
+    window = np.zeros(fft)
+    left = (fft - win) // 2
+    window[left : left + win] = scipy.signal.get_window("hann", win)
+    padded = np.pad(x, fft // 2)
+    frames = [
+        np.abs(np.fft.rfft(window * padded[i : i + fft]))
+        for i in range(0, len(padded) - fft + 1, hop)
+    ]
+    found = stft_magnitude(torch.from_numpy(x)[None, None], fft, hop, win)[0]
+    torch.testing.assert_close(found, torch.from_numpy(np.stack(frames, 1)), rtol=1e-6, atol=4e-4)
+
+
+SMALL = SpectralConfig(fft_sizes=(64, 128), hop_lengths=(16, 32), win_lengths=(64, 100))
+
+
+def test_spectral_distance_is_zero_for_equals_and_grows_with_distance() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 512)
+    assert all(float(term) < 1e-5 for term in multi_resolution_stft(x, x, SMALL))
+    near = multi_resolution_stft(x + 0.01 * torch.randn_like(x), x, SMALL)
+    far = multi_resolution_stft(x + 0.1 * torch.randn_like(x), x, SMALL)
+    assert all(0 < a < b for a, b in zip(near, far, strict=True))
+
+
+def test_spectral_distance_ignores_the_sign_but_not_the_level() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 1, 512)
+    assert all(float(term) < 1e-5 for term in multi_resolution_stft(-x, x, SMALL))
+    convergence, log_magnitude = multi_resolution_stft(0.5 * x, x, SMALL)
+    assert float(convergence) == pytest.approx(0.5, rel=1e-3)
+    assert float(log_magnitude) == pytest.approx(np.log(2), rel=1e-2)
+
+
+def test_power_distance_measures_the_level_without_bias() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 20_000)
+    assert float(power_distance(x, x, SMALL)) == 0
+    assert float(power_distance(0.5 * x, x, SMALL)) == pytest.approx(2 * np.log(2), rel=1e-3)
+    # Against other noise of the same level, the level itself is the best gain.
+    gains = [0.7, 0.85, 1.0, 1.15, 1.3]
+    other = torch.randn_like(x)
+    distances = [float(power_distance(gain * other, x, SMALL)) for gain in gains]
+    assert gains[int(np.argmin(distances))] == 1.0
+    single_bins = [float(multi_resolution_stft(gain * other, x, SMALL)[0]) for gain in gains]
+    assert gains[int(np.argmin(single_bins))] < 1.0
+
+
+def test_spectral_gradient_is_finite_in_silence() -> None:
+    x = torch.zeros(1, 1, 512, requires_grad=True)
+    convergence, log_magnitude = multi_resolution_stft(x, torch.randn(1, 1, 512), SMALL)
+    (convergence + log_magnitude).backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
+def test_spectral_errors_quote_the_values() -> None:
+    with pytest.raises(ValueError, match="one value per resolution"):
+        SpectralConfig(fft_sizes=(64,), hop_lengths=(16, 16), win_lengths=(64,))
+    with pytest.raises(ValueError, match="fft 64, hop 16, win 65"):
+        SpectralConfig(fft_sizes=(64,), hop_lengths=(16,), win_lengths=(65,))
+    with pytest.raises(ValueError, match="not equal"):
+        multi_resolution_stft(torch.zeros(1, 1, 512), torch.zeros(1, 1, 256), SMALL)
+
+
+def test_stft_power_loss_is_the_relative_squared_distance_of_power() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 2048, dtype=torch.float64)
+    assert float(stft_power_loss(x, x, SMALL)) == 0
+    # Half the amplitude is a quarter of the power, three quarters away.
+    assert float(stft_power_loss(0.5 * x, x, SMALL)) == pytest.approx(0.75**2)
+    assert float(stft_power_loss(-x, x, SMALL)) == pytest.approx(0)
+
+
+def test_stft_power_loss_means_the_same_at_any_level() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 1, 1, 2048, dtype=torch.float64)
+    expected = float(stft_power_loss(x, y, SMALL))
+    assert float(stft_power_loss(0.1 * x, 0.1 * y, SMALL)) == pytest.approx(expected)
+
+
+def test_stft_power_loss_of_silence_is_finite() -> None:
+    x = torch.randn(1, 1, 512, requires_grad=True)
+    loss = stft_power_loss(0.001 * x, torch.zeros(1, 1, 512), SMALL)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
+
+
+def test_contrastive_kl_rewards_being_unlike_another_context() -> None:
+    right, wrong = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 0.5], requires_grad=True)
+    found = contrastive_kl(right, wrong, gamma=0.3, limit=10.0)
+    torch.testing.assert_close(found, torch.tensor([1.0 - 1.2, 2.0 - 0.15]))
+    (gradient,) = torch.autograd.grad(found.sum(), wrong)
+    torch.testing.assert_close(gradient, torch.full((2,), -0.3))
+
+
+def test_contrastive_kl_stops_rewarding_beyond_its_limit() -> None:
+    wrong = torch.tensor([5000.0], requires_grad=True)
+    found = contrastive_kl(torch.tensor([1.0]), wrong, gamma=0.3, limit=10.0)
+    assert float(found.detach()) == pytest.approx(-2.0)
+    assert float(torch.autograd.grad(found.sum(), wrong)[0]) == 0

@@ -1,0 +1,151 @@
+"""What a recording is made of, and how far filters are from it."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from distill.losses.voice import (
+    SourceSpectra,
+    filters_distance,
+    periodic_share,
+    source_spectra,
+)
+from dsp.envelope import envelope_points
+from student.voice.filters import SourceFilters
+from student.voice.source import pulse_train
+
+RATE, HOP, FRAMES, EACH, LOWEST = 16000, 256, 40, 2, 60.0
+HZ = 170.0
+VOICED = torch.ones(1, FRAMES, dtype=torch.bool)
+INSIDE = slice(4, -4)
+
+
+def pulses(hz: Tensor) -> Tensor:
+    """A pulse train at the pitch of each sample, (1, 1, T)."""
+    train = pulse_train((hz / RATE).cumsum(0), hz, RATE)
+    return 0.1 * train[None, None].float()
+
+
+def steady(hz: float = HZ) -> Tensor:
+    return torch.full((FRAMES * HOP,), hz, dtype=torch.float64)
+
+
+def noise(deviation: float = 0.1) -> Tensor:
+    drawn = torch.randn(1, 1, FRAMES * HOP, generator=torch.Generator().manual_seed(1))
+    return deviation * drawn
+
+
+def track(hz: float = HZ) -> Tensor:
+    return torch.full((1, FRAMES), hz)
+
+
+def share(waveform: Tensor, hz: Tensor) -> Tensor:
+    """Median over bands and frames away from the ends."""
+    return periodic_share(waveform, hz, RATE, LOWEST)[:, INSIDE].median()
+
+
+@pytest.mark.parametrize("off", [1.0, 1.01])
+def test_what_is_periodic_counts_and_what_is_not_does_not(off: float) -> None:
+    assert share(pulses(steady()), track(off * HZ)) > 0.9
+    assert share(noise(), track()) < 0.3
+    assert share(pulses(steady()) + noise(), track(off * HZ)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_glide_is_periodic() -> None:
+    hz = torch.linspace(150.0, 250.0, FRAMES * HOP, dtype=torch.float64)  # in 0.6 s
+    ends = hz[HOP - 1 :: HOP].float()[None]
+    assert share(pulses(hz), ends) > 0.8
+
+
+def spectra(waveform: Tensor, voiced: Tensor = VOICED) -> SourceSpectra:
+    return source_spectra(waveform, track(), voiced, EACH, RATE, LOWEST)
+
+
+def inside(values: Tensor) -> Tensor:
+    return values[:, INSIDE.start * EACH : INSIDE.stop * EACH]
+
+
+def flat(level: float, order: int) -> Tensor:
+    """Parameters of filters that do nothing but this gain, in nats of power."""
+    raw = torch.zeros(1, FRAMES * EACH, order + 1)
+    raw[..., 0] = level / 2
+    return raw
+
+
+def filters(voice: float, breath: float, noise: float) -> SourceFilters:
+    return SourceFilters(flat(voice, 30), flat(breath, 10), flat(noise, 10))
+
+
+def distance(found: SourceFilters, wanted: SourceSpectra) -> float:
+    return float(filters_distance(found, wanted, INSIDE.start * EACH, RATE))
+
+
+LEVEL = math.log(0.01)  # of pulses and noise at a deviation of 0.1
+
+
+def test_a_voice_is_periodic_and_noise_is_not() -> None:
+    of_pulses, of_noise = spectra(pulses(steady())), spectra(noise())
+    assert of_pulses.voice.shape == (1, FRAMES * EACH, envelope_points(RATE, LOWEST) // 2 + 1)
+    assert float(inside(of_pulses.voice).median()) == pytest.approx(LEVEL, abs=0.05)
+    assert float(inside(of_pulses.breath).median()) < LEVEL - 5
+    assert float(inside(of_noise.breath).median()) == pytest.approx(LEVEL, abs=1.0)
+    assert inside(of_noise.voice).median() < inside(of_noise.breath).median()
+
+
+def test_where_nothing_is_voiced_all_is_noise() -> None:
+    voiced = VOICED.clone()
+    voiced[:, 20:] = False
+    found = spectra(noise(), voiced)
+    # In the middle of the frame that the voice fades in.
+    assert found.voiced[0].tolist() == [True] * (20 * EACH + 1) + [False] * (20 * EACH - 1)
+    assert float(found.noise[:, 22 * EACH : -8].median()) == pytest.approx(LEVEL, abs=0.15)
+
+
+def test_the_distance_is_of_log_powers() -> None:
+    wanted = SourceSpectra(*(torch.full((1, FRAMES * EACH, 513), x) for x in (1.0, -2.0, 0.5)),
+                           VOICED.repeat_interleave(EACH, 1))  # fmt: skip
+    assert distance(filters(1.0, -2.0, 9.0), wanted) == pytest.approx(0.0, abs=1e-5)
+    assert distance(filters(1.8, -2.0, 0.0), wanted) == pytest.approx(0.4, abs=1e-5)
+    assert distance(filters(1.0, -3.0, 0.0), wanted) == pytest.approx(0.5, abs=1e-5)
+    unvoiced = wanted._replace(voiced=~wanted.voiced)
+    assert distance(filters(8.0, 8.0, 0.75), unvoiced) == pytest.approx(0.25, abs=1e-5)
+
+
+def test_low_frequencies_weigh_more() -> None:
+    low, high = torch.zeros(1, FRAMES * EACH, 513), torch.zeros(1, FRAMES * EACH, 513)
+    low[..., :64] = high[..., -64:] = 1.0
+    nothing, voiced = torch.zeros_like(low), VOICED.repeat_interleave(EACH, 1)
+    found = filters(0.0, 0.0, 0.0)
+    far, near = (
+        distance(found, SourceSpectra(part, nothing, nothing, voiced)) for part in (low, high)
+    )
+    assert far > 4 * near > 0
+
+
+def test_the_ends_of_a_clip_do_not_count() -> None:
+    wanted = spectra(pulses(steady()))
+    spoilt = wanted._replace(voice=wanted.voice.clone())
+    spoilt.voice[:, : INSIDE.start * EACH] = 50.0
+    spoilt.voice[:, INSIDE.stop * EACH :] = 50.0
+    found = filters(LEVEL, LEVEL, LEVEL)
+    assert distance(found, spoilt) == distance(found, wanted)
+
+
+def test_filters_without_one_for_noise_are_compared_as_they_are() -> None:
+    wanted = spectra(pulses(steady()))
+    voice_alone = filters(LEVEL, 0.0, 0.0)._replace(
+        breath=torch.zeros(1, FRAMES * EACH, 0), noise=torch.zeros(1, FRAMES * EACH, 0)
+    )
+    assert distance(voice_alone, wanted) < 0.1
+
+
+def test_a_silent_voice_learns() -> None:
+    # The distance of whole samples gives almost nothing to do where noise has the power already.
+    gain = torch.tensor(-4.0, requires_grad=True)
+    found = filters(LEVEL, LEVEL, LEVEL)
+    found = found._replace(voice=found.voice + torch.cat([gain[None], torch.zeros(30)]))
+    filters_distance(found, spectra(pulses(steady())), INSIDE.start * EACH, RATE).backward()
+    assert gain.grad is not None
+    assert float(gain.grad) == pytest.approx(-1.0, abs=0.05)  # half of 2 nats of power for one

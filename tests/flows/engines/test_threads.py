@@ -1,0 +1,41 @@
+"""Threads of compiled code, and PyTorch's."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from flows.engines.threads import each_on_one_thread, num_threads, pytorch_threads
+
+
+@pytest.fixture(autouse=True)
+def four_threads() -> Iterator[None]:
+    with pytorch_threads(4):
+        yield
+
+
+def test_there_are_not_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
+    assert num_threads() == 3
+    torch.set_num_threads(2)
+    assert num_threads() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert num_threads() == 1
+
+
+def test_pytorch_keeps_to_one_thread_for_a_while() -> None:
+    with pytorch_threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 4
+    with pytest.raises(ZeroDivisionError), pytorch_threads(1):
+        _ = 1 / 0
+    assert torch.get_num_threads() == 4
+
+
+def test_what_comes_piece_by_piece_is_made_on_one_thread() -> None:
+    within = (torch.get_num_threads() for _ in range(2))
+    for threads in each_on_one_thread(within):
+        assert (threads, torch.get_num_threads()) == (1, 4)
+    assert torch.get_num_threads() == 4

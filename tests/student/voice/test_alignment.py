@@ -1,0 +1,78 @@
+"""Moving an excitation's pulses to where a recording has them."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from data import residual_energy
+from student.voice.alignment import aligned_cycles
+
+RATE, HOP, FRAMES = 16000, 256, 40
+
+
+def running_phase(hz: float, first: float = 0.0) -> Tensor:
+    time = torch.arange(1, FRAMES * HOP + 1).double() / RATE
+    return (first + hz * time).unflatten(0, (FRAMES, HOP))[None]
+
+
+def pulses_at_whole(cycles: Tensor) -> Tensor:
+    """One sample of energy a period, where the phase becomes whole."""
+    count = cycles.flatten(1).floor()
+    return (count.diff(dim=1, prepend=count[:, :1]) > 0).double()
+
+
+def distance(cycles: Tensor, other: Tensor) -> Tensor:
+    """Least distance between phases, in cycles."""
+    apart = cycles - other
+    return (apart - apart.round()).abs()
+
+
+@pytest.mark.parametrize("hz", [80.0, 211.0])
+@pytest.mark.parametrize("off", [1.0, 1.01])
+def test_the_phase_goes_where_the_energy_is(hz: float, off: float) -> None:
+    recording, guess = running_phase(hz, 0.37), running_phase(off * hz)
+    voiced = torch.ones(1, FRAMES, dtype=torch.bool)
+    found = aligned_cycles(guess, voiced, pulses_at_whole(recording), RATE)
+    inside = slice(3, -3)  # the window of a frame at an edge holds one side alone
+    assert float(distance(found, recording)[:, inside].max()) < 0.5 * hz / RATE + 0.02
+    assert float(distance(guess, recording)[:, inside].max()) > 0.2
+
+
+def test_a_phase_that_is_right_stays() -> None:
+    recording = running_phase(100.0)
+    voiced = torch.ones(1, FRAMES, dtype=torch.bool)
+    found = aligned_cycles(recording, voiced, pulses_at_whole(recording), RATE)
+    assert float((found - recording).abs().max()) < 0.01
+
+
+def test_where_a_voice_sets_in_and_fades_the_shift_stands_still() -> None:
+    recording, guess = running_phase(100.0, 0.4), running_phase(100.0)
+    voiced = torch.zeros(1, FRAMES, dtype=torch.bool)
+    voiced[:, 10:20] = True
+    energy = pulses_at_whole(recording)
+    energy[:, : 9 * HOP] = torch.rand(9 * HOP, generator=torch.Generator().manual_seed(1)).double()
+    shift = aligned_cycles(guess, voiced, energy, RATE) - guess
+    around = shift[:, 10:21]  # from the end of frame 9 to that of frame 20
+    assert float(around.diff(dim=-1).abs().max()) < 1e-3
+    assert float(distance(around, torch.tensor(0.4)).max()) < 0.05
+
+
+def test_residual_energy_peaks_at_the_pulses_of_a_filtered_train() -> None:
+    pulses = pulses_at_whole(running_phase(120.0)).flatten()
+    x = torch.zeros(pulses.shape[0] + 2, dtype=torch.float64)
+    for t, pulse in enumerate(pulses.tolist()):  # a resonance at 700 Hz
+        x[t + 2] = pulse + 1.85 * x[t + 1] - 0.93 * x[t]
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    waveform = (x + 1e-3 * noise)[None, None, 2:]
+    energy = residual_energy(waveform)
+    assert energy.shape == (1, pulses.shape[0])
+    assert float(energy[0][pulses > 0].sum() / energy.sum()) > 0.9
+    # Of the waveform itself a small part lies there.
+    assert float(waveform[0, 0][pulses > 0].square().sum() / waveform.square().sum()) < 0.1
+
+
+@pytest.mark.parametrize("samples", [1, 100, 128, 1000])
+def test_residual_energy_of_any_length_and_of_silence(samples: int) -> None:
+    assert torch.equal(
+        residual_energy(torch.zeros(2, 1, samples)), torch.zeros(2, samples).double()
+    )
