@@ -20,7 +20,7 @@ from pipelines.commands.report import report
 from pipelines.generation.waveforms import InputsFailedError
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.recipe import find_recipe
-from pipelines.standard_streams import drop_unwritable_output, open_standard_streams
+from pipelines.standard_streams import drop_unwritable_output, open_standard_streams, tell
 from pipelines.training.loop import TrainingError
 from pipelines.training.processes import rank
 from pipelines.training.signals import Stopped, Terminated, termination_as_interrupt
@@ -89,15 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 141
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
-        print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
+        tell(f"parallel-wavenet: {_one_line(error, words)}")
         return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
         if rank() == 0:
-            print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
+            tell(f"parallel-wavenet: {stopped}; the same command resumes")
         return 128 + stopped.received
     except KeyboardInterrupt as interrupt:
         resumes = "; the same command resumes" if words and words[0] in WITH_RECIPE else ""
-        print(f"parallel-wavenet: interrupted{resumes}", file=sys.stderr)
+        tell(f"parallel-wavenet: interrupted{resumes}")
         received = interrupt.received if isinstance(interrupt, Terminated) else signal.SIGINT
         return 128 + received
     finally:

@@ -29,11 +29,18 @@ def open_standard_streams() -> None:
 
 
 def drop_unwritable_output() -> None:
-    """Forget what standard output does not take, which Python would try once more at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Forget what the streams do not take, which Python would try once more at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def tell(message: str) -> None:
+    """Print a line on standard error, if it takes any."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def is_open(stream: TextIO) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 MARKER_FILE = ".made-by-parallel-wavenet"
@@ -26,5 +27,5 @@ def mark_output(folder: Path) -> None:
 
 
 def is_output(folder: Path) -> bool:
-    """Tell whether a folder is marked."""
-    return (folder / MARKER_FILE).exists()
+    """Tell whether a folder is marked; one that cannot be looked into is not."""
+    return os.path.exists(folder / MARKER_FILE)
