@@ -92,6 +92,14 @@ def test_a_mistake_is_told_before_anything_is_done(program: Path, words: str, me
     assert message in lines[0]
 
 
+def test_a_link_to_a_script_finds_the_program(program: Path) -> None:
+    user = program.parent / "user"
+    (user / "teach").symlink_to(program / "run_teacher.sh")
+    code, lines = run(user, "teach", "--recipe", "tiny", "--exp", "e", cwd=user)
+    assert code == 0
+    assert any(f"--dump {program}/dump/tiny --exp e" in line for line in lines)
+
+
 def test_an_empty_value_is_no_default(program: Path) -> None:
     code, lines = run(program, "run_distill.sh", "--corpus", "", cwd=program)
     assert (code, lines) == (2, ["run_distill.sh: --corpus is empty"])

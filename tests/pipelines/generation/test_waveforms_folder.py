@@ -1,13 +1,15 @@
 """A folder of inputs: bad ones, done ones, strange names and strange options."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data import synthesise
+from data import NO_PITCH, MelConfig, synthesise
 from data.audio.outputs import MARKER_FILE
 from pipelines.cli import main
+from pipelines.generation.inputs import InputError, read_frames
 from pipelines.generation.waveforms import InputsFailedError, generate
 
 
@@ -46,6 +48,12 @@ def test_bad_inputs_alone_leave_no_folder(trained: Path, speech: Path, tmp_path:
         generate(trained / "student", speech, tmp_path / "out", device="cpu")
     assert [path.name for path in caught.value.failed] == ["clip_000.wav", "shape.npy"]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npy")
+    with pytest.raises(InputError, match=r"pipe\.npy: not a file"):
+        read_frames(tmp_path / "pipe.npy", MelConfig(), NO_PITCH)
 
 
 def test_what_is_there_is_skipped_when_asked(
