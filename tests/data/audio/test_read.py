@@ -88,6 +88,19 @@ def test_m4a_is_decoded_and_resampled(tmp_path: Path) -> None:
     assert level_at_440_hz(waveform) == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [("a.mp2", "mp2", "mp2"), ("a.wv", "wavpack", "wv"), ("a.3gp", "aac", "3gp")],
+)
+def test_less_common_containers_are_decoded(
+    tmp_path: Path, name: str, codec: str, container: str
+) -> None:
+    encode(tmp_path / name, codec, container)
+    waveform = read_waveform(tmp_path / name, RATE)
+    assert abs(len(waveform) - RATE) < 0.1 * RATE
+    assert level_at_440_hz(waveform) == pytest.approx(0.5, abs=0.03)
+
+
 def test_eight_channels_are_averaged(tmp_path: Path) -> None:
     # PyAV reads beyond the planes of such a frame and crashes; found by tests/fuzz.
     with av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as output:
