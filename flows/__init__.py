@@ -1,5 +1,6 @@
 """The shared flow core: transforms, their composition, densities and the causal network."""
 
+import storage.cache_folders  # noqa: F401  # before anything imports numba
 from flows.density import Flow, StandardLogistic, StandardNormal
 from flows.engines.choose import Engine, EngineError, choose_engine
 from flows.engines.cpu.chain import ChainWeights, CompiledChain

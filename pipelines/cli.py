@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+import pipelines.headless  # noqa: F401  # before anything imports Matplotlib
 from pipelines.commands import train as commands
 from pipelines.commands import use as model_commands
 from pipelines.commands.ablate import ablate
@@ -18,6 +19,7 @@ from pipelines.commands.export import export
 from pipelines.commands.interpolate_rows import interpolate_rows
 from pipelines.commands.report import report
 from pipelines.generation.waveforms import InputsFailedError
+from pipelines.help import PlainHelp
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.recipe import find_recipe
 from pipelines.standard_streams import drop_unwritable_output, open_standard_streams, tell
@@ -54,11 +56,14 @@ def build_parser() -> ArgumentParser:
         prog="parallel-wavenet",
         description="Train a WaveNet teacher and distil a parallel student from it.",
         exit_on_error=False,
+        formatter_class=PlainHelp,
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or name).splitlines()[0]  # PYTHONOPTIMIZE=2 leaves none
-        command = ArgumentParser(description=summary, exit_on_error=False)
+        command = ArgumentParser(
+            description=summary, exit_on_error=False, formatter_class=PlainHelp
+        )
         command.add_function_arguments(
             function, as_group=False, as_positional=name in WITH_POSITIONAL
         )
@@ -154,6 +159,13 @@ def _with_recipe(words: list[str]) -> list[str]:
     return resolved
 
 
+def _positionals(command: str) -> list[str]:
+    """Parameters of a command that are given by their place."""
+    parameters = inspect.signature(COMMANDS[command]).parameters.values()
+    required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    return required if command in WITH_POSITIONAL else []
+
+
 def _one_line(error: Exception, words: Sequence[str]) -> str:
     """Say what is wrong in one line, with the nearest valid name for an unknown one."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -162,6 +174,8 @@ def _one_line(error: Exception, words: Sequence[str]) -> str:
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
     if unknown and words and words[0] in COMMANDS:
         name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
+        if name in _positionals(words[0]):
+            return f"{name} goes without its name: parallel-wavenet {words[0]} {name.upper()}"
         command = ArgumentParser(exit_on_error=False)
         command.add_function_arguments(COMMANDS[words[0]], as_group=False)
         known = [key for action in command._actions for key in [action.dest] if key]

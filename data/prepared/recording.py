@@ -15,6 +15,9 @@ from dsp.mel import MelConfig, log_mel
 from dsp.pitch import PitchConfig, with_pitch
 from storage.arrays import write_array
 
+READER_VERSION = 2
+"""Counts up when files are read that were refused before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -48,6 +51,10 @@ class Task:
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
         return f"{_stamp(source)} {digest[:16]}"
 
+    def refused_key(self) -> str:
+        """Tell states of a source that could not be read apart: another version may read it."""
+        return f"{self.key()} reader {READER_VERSION}"
+
     def outputs(self) -> str:
         """Tell states of the prepared files apart."""
         paths = (waveform_path(self.dump_dir, self.name), mel_path(self.dump_dir, self.name))
@@ -60,7 +67,7 @@ class Record:
 
     Args:
         name: of the utterance.
-        key: `Task.key` at the time.
+        key: `Task.key` at the time; `Task.refused_key` of one with a problem.
         outputs: `Task.outputs` afterwards.
         problem: why the utterance was skipped; empty if it was not.
         failed: why each source up to the one that was used, or the last, could not be; empty in
@@ -88,7 +95,7 @@ class Record:
 
     def is_current(self, task: Task) -> bool:
         """Whether doing the task again would change nothing."""
-        if self.key != task.key():
+        if self.key != (task.refused_key() if self.problem else task.key()):
             return False
         # Journals of earlier versions hold no digests.
         return bool(self.problem) or (bool(self.mel_sha256) and self.outputs == task.outputs())
@@ -113,7 +120,9 @@ def make_utterance(task: Task) -> Record:
         except AudioError as error:
             failed.append(error.reason)
     else:
-        return Record(name=task.name, key=key, problem=failed[0], failed=tuple(failed))
+        return Record(
+            name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
+        )
     num_frames = len(waveform) // task.mel.hop_length
     samples, num_clipped = to_int16(waveform)
     # Of the stored samples, so that the two files agree to the last bit.
