@@ -8,7 +8,7 @@ stop_stage=7   # last stage to run
 exp=""         # results; default: exp/NAME
 dump=""        # features; default: dump/NAME
 corpus=""      # folder of audio files to use instead of the recipe's corpus
-corpora=corpora
+corpora=""     # where named corpora are kept; default: corpora
 device=auto
 teacher_seconds=1 # audio the teacher generates: it takes seconds for each
 
@@ -18,7 +18,8 @@ usage: ./run_distill.sh [options] [--recipe.KEY VALUE ...]
 
 Stages: 0 set-up, 1 corpus and features, 2 teacher (if there is none), 3 distil the student,
 4 generate held-out utterances, 5 evaluate, 6 compare sampling speed, 7 listening page and summary.
-What is done already is skipped; an interrupted stage resumes.
+What is done already is skipped; an interrupted stage resumes. Paths are relative to the folder you
+are in; exp/, dump/ and corpora/ of the defaults lie beside this script.
 
   --recipe NAME|FILE  values of the run (now: $recipe)
   --stage N           first stage (now: $stage)
@@ -26,7 +27,7 @@ What is done already is skipped; an interrupted stage resumes.
   --exp DIR           results (now: ${exp:-exp/NAME})
   --dump DIR          features (now: ${dump:-dump/NAME})
   --corpus DIR        folder of audio files instead of the recipe's corpus
-  --corpora DIR       where named corpora are kept (now: $corpora)
+  --corpora DIR       where named corpora are kept (now: ${corpora:-corpora})
   --device NAME       auto, cpu or cuda (now: $device)
   --teacher_seconds S audio the teacher generates (now: $teacher_seconds)
   --recipe.KEY VALUE  change one value of the recipe, e.g. --recipe.seed 2
@@ -34,12 +35,14 @@ EOF
 }
 
 overrides=()
-source "$(dirname "${BASH_SOURCE[0]}")/pipelines/stages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/pipelines/stages.sh"
 parse_options "$@"
+[[ "$teacher_seconds" =~ ^[0-9]*\.?[0-9]+$ && "$teacher_seconds" =~ [1-9] ]] ||
+  fail "teacher_seconds is '$teacher_seconds', expected a number above 0"
 
 if in_stages 0; then
   say "stage 0: set-up"
-  ./setup.sh
+  "$root/setup.sh"
 fi
 if in_stages 1; then
   say "stage 1: corpus and features"
@@ -47,7 +50,7 @@ if in_stages 1; then
 fi
 if in_stages 2; then
   say "stage 2: teacher"
-  ./run_teacher.sh --stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" --device "$device" "${overrides[@]}"
+  "$root/run_teacher.sh" --stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" --device "$device" "${overrides[@]}"
 fi
 if in_stages 3; then
   say "stage 3: distil the student"

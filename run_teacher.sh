@@ -8,7 +8,7 @@ stop_stage=3   # last stage to run
 exp=""         # results; default: exp/NAME
 dump=""        # features; default: dump/NAME
 corpus=""      # folder of audio files to use instead of the recipe's corpus
-corpora=corpora
+corpora=""     # where named corpora are kept; default: corpora
 device=auto
 
 usage() {
@@ -16,7 +16,8 @@ usage() {
 usage: ./run_teacher.sh [options] [--recipe.KEY VALUE ...]
 
 Stages: 0 set-up, 1 corpus and features, 2 train the teacher, 3 held-out likelihood.
-What is done already is skipped; an interrupted stage resumes.
+What is done already is skipped; an interrupted stage resumes. Paths are relative to the folder you
+are in; exp/, dump/ and corpora/ of the defaults lie beside this script.
 
   --recipe NAME|FILE  values of the run (now: $recipe)
   --stage N           first stage (now: $stage)
@@ -24,19 +25,19 @@ What is done already is skipped; an interrupted stage resumes.
   --exp DIR           results (now: ${exp:-exp/NAME})
   --dump DIR          features (now: ${dump:-dump/NAME})
   --corpus DIR        folder of audio files instead of the recipe's corpus
-  --corpora DIR       where named corpora are kept (now: $corpora)
+  --corpora DIR       where named corpora are kept (now: ${corpora:-corpora})
   --device NAME       auto, cpu or cuda (now: $device)
   --recipe.KEY VALUE  change one value of the recipe, e.g. --recipe.seed 2
 EOF
 }
 
 overrides=()
-source "$(dirname "${BASH_SOURCE[0]}")/pipelines/stages.sh"
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/pipelines/stages.sh"
 parse_options "$@"
 
 if in_stages 0; then
   say "stage 0: set-up"
-  ./setup.sh
+  "$root/setup.sh"
 fi
 if in_stages 1; then
   say "stage 1: corpus and features"

@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 # What was installed before stays: extras add up.
 stamp=.venv/installed

@@ -1,13 +1,14 @@
 """Corpora, audio files, log-mel features and training segments; tables of numbers."""
 
+from data.audio.outputs import mark_output
 from data.audio.read import (
     AUDIO_SUFFIXES,
     AudioError,
-    find_audio_files,
     from_int16,
     read_waveform,
     to_int16,
 )
+from data.audio.search import Found, find_audio_files, search_audio
 from data.audio.write import write_blocks, write_pcm, write_waveform
 from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
 from data.corpora.debian import CorpusError
@@ -44,6 +45,7 @@ __all__ = [
     "CorpusError",
     "DataError",
     "FeatureMismatch",
+    "Found",
     "Manifest",
     "MelConfig",
     "PitchConfig",
@@ -64,6 +66,7 @@ __all__ = [
     "find_audio_files",
     "from_int16",
     "log_mel",
+    "mark_output",
     "pitch_rows",
     "prepare",
     "prepare_part",
@@ -71,6 +74,7 @@ __all__ = [
     "read_waveform",
     "repeated_values",
     "residual_energy",
+    "search_audio",
     "speaker_of",
     "speakers_of",
     "speech_files",

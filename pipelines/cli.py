@@ -1,10 +1,11 @@
 """The command line: `parallel-wavenet COMMAND`."""
 
 import inspect
-import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -17,9 +18,11 @@ from pipelines.commands.evaluate import evaluate
 from pipelines.commands.export import export
 from pipelines.commands.interpolate_rows import interpolate_rows
 from pipelines.commands.report import report
+from pipelines.generation.waveforms import InputsFailedError
 from pipelines.help import PlainHelp
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.recipe import find_recipe
+from pipelines.standard_streams import drop_unwritable_output, open_standard_streams, tell
 from pipelines.training.loop import TrainingError
 from pipelines.training.processes import rank
 from pipelines.training.signals import Stopped, Terminated, termination_as_interrupt
@@ -57,7 +60,7 @@ def build_parser() -> ArgumentParser:
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
-        summary = (function.__doc__ or "").splitlines()[0]
+        summary = (function.__doc__ or name).splitlines()[0]  # PYTHONOPTIMIZE=2 leaves none
         command = ArgumentParser(
             description=summary, exit_on_error=False, formatter_class=PlainHelp
         )
@@ -74,38 +77,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; default: from the process.
     Returns:
-        0; 2 after a mistake, which is told in one line on standard error; 128 and its number after
-        a signal.
+        0; 1 if some inputs could not be used and the others are done; 2 after a mistake, which is
+        told in one line on standard error; 128 and its number after a signal.
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     try:
         with termination_as_interrupt():
-            parsed = parser.instantiate(parser.parse_args(_with_recipe(_with_flags(words))))
+            parsed = parser.instantiate(
+                parser.parse_args(_with_recipe(_with_flags(_with_paths(words))))
+            )
             options = dict(vars(parsed[parsed.command]))
             COMMANDS[parsed.command](**options)
+            sys.stdout.flush()  # or a full disk, or a reader who has left, would go unnoticed
     except BrokenPipeError:
-        os.close(sys.stdout.fileno())
         return 141
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
-        print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
-        return 2
+        tell(f"parallel-wavenet: {_one_line(error, words)}")
+        return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
         if rank() == 0:
-            print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
+            tell(f"parallel-wavenet: {stopped}; the same command resumes")
         return 128 + stopped.received
     except KeyboardInterrupt as interrupt:
         resumes = "; the same command resumes" if words and words[0] in WITH_RECIPE else ""
-        print(f"parallel-wavenet: interrupted{resumes}", file=sys.stderr)
-        return 143 if isinstance(interrupt, Terminated) else 130
+        tell(f"parallel-wavenet: interrupted{resumes}")
+        received = interrupt.received if isinstance(interrupt, Terminated) else signal.SIGINT
+        return 128 + received
+    finally:
+        drop_unwritable_output()
     return 0
+
+
+def _with_paths(words: list[str]) -> list[str]:
+    """Refuse empty paths, which would stand for the folder at hand; expand `--NAME=~/...`.
+
+    Shells expand ~ at the beginning of a word alone.
+    """
+    names = {f"--{parameter.name}" for parameter in _parameters(words) if "Path" in str(parameter)}
+    resolved = []
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in names and not (value if equals else after):
+            raise ValueError(f"{name} is empty, expected a path")
+        is_home = name in names and value.startswith("~/")
+        resolved.append(f"{name}={Path(value).expanduser()}" if is_home else word)
+    return resolved
+
+
+def _parameters(words: list[str]) -> Iterable[inspect.Parameter]:
+    """Parameters of the command that is asked for, if there is one."""
+    command = COMMANDS.get(words[0]) if words else None
+    return inspect.signature(command).parameters.values() if command else ()
 
 
 def _with_flags(words: list[str]) -> list[str]:
     """Let `--flag` alone say true where a command takes a boolean."""
-    command = COMMANDS.get(words[0]) if words else None
-    parameters = inspect.signature(command).parameters.values() if command else ()
-    flags = {f"--{parameter.name}" for parameter in parameters if parameter.annotation is bool}
+    flags = {f"--{p.name}" for p in _parameters(words) if p.annotation is bool}
     following = [*words[1:], ""]
     return [
         f"{word}=true" if word in flags and after not in ("true", "false") else word

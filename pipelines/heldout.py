@@ -69,14 +69,16 @@ def baseline_nll(
         frame_length: samples per frame of both baselines.
         log_scale_floor: the teacher's.
     Returns:
-        `frame_energy` and `oracle_lpc`.
+        `frame_energy` and `oracle_lpc`; nothing if no utterance lasts a frame.
     """
     frames: dict[str, list[Tensor]] = {"frame_energy": [], "oracle_lpc": []}
     for utterance in utterances:
         waveform = utterance.waveform[0, 0].cpu()
+        if len(waveform) < frame_length:
+            continue
         frames["frame_energy"].append(frame_energy_nll(waveform, frame_length, log_scale_floor))
         frames["oracle_lpc"].append(oracle_lpc_nll(waveform, frame_length, log_scale_floor))
-    return {name: float(torch.cat(values).mean()) for name, values in frames.items()}
+    return {name: float(torch.cat(values).mean()) for name, values in frames.items() if values}
 
 
 def log_mel_distance(first: Tensor, second: Tensor, config: MelConfig) -> Tensor:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from flows import ArtefactError
+from flows.pretrained import CONFIG_FILE, WEIGHTS_FILE
 
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 FOLDER = Path(__file__).parents[1] / "pretrained"
 
 
@@ -16,17 +18,30 @@ def model_folder(model: Path) -> Path:
     """Find a model's folder.
 
     Args:
-        model: a folder, or the name of a pretrained model; a folder of that name goes first.
+        model: a folder that holds a model, or the name of a pretrained model; a folder of that name
+            goes first, if there is a model in it.
     Returns:
         the folder.
     Raises:
         ArtefactError: if there is neither.
     """
+    names = pretrained_names()
+    if str(model) in names and not any((model / name).exists() for name in MODEL_FILES):
+        return FOLDER / model
+    inside = [
+        model / name for name in ("student", "teacher") if (model / name / CONFIG_FILE).exists()
+    ]
+    if inside and not (model / CONFIG_FILE).exists():
+        raise ArtefactError(f"{model}: holds no {CONFIG_FILE}; did you mean {inside[0]}?")
+    if model.is_file():
+        raise ArtefactError(f"{model}: is a file, expected the folder of a model")
     if model.exists():
         return model
-    names = pretrained_names()
-    if str(model) in names:
-        return FOLDER / model
     raise ArtefactError(
         f"{model}: no such folder; the pretrained models are {', '.join(names) or 'none'}"
     )
+
+
+def model_files(model: Path) -> list[Path]:
+    """List the files of a model, which is given as to `model_folder`."""
+    return [model_folder(model) / name for name in MODEL_FILES]

@@ -3,40 +3,56 @@
 # (recipe, stage, stop_stage, exp, dump, corpus, corpora, device, ...) hold the options.
 : "${recipe:?}" "${stage:?}" "${stop_stage:?}"
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+# The program's own folder. Paths given by the user are relative to the folder he or she is in.
+root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 
 say() { printf '%s  %s\n' "$(date '+%H:%M:%S')" "$*"; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 2; }
 
-# Set the variable named by each --option VALUE; collect --recipe.KEY VALUE in `overrides`.
+# need OPTION [VALUE]: refuse a value that is missing, empty or the next option.
+need() {
+  [ $# -ge 2 ] || fail "$1 needs a value"
+  [ -n "$2" ] || fail "$1 is empty"
+  [[ "$2" != --* ]] || fail "$1 needs a value, found $2"
+}
+
+# Set the variable named by an option.
+set_option() {
+  local name=${1#--}
+  [[ "$name" =~ ^[a-z_]+$ ]] && declare -p "$name" >/dev/null 2>&1 &&
+    [[ " recipe stage stop_stage exp dump corpus corpora device teacher_seconds " == *" $name "* ]] ||
+    fail "unknown option $1; see --help"
+  need "$@"
+  printf -v "$name" '%s' "${2/#\~\//$HOME/}" # shells expand no ~ in --exp=~/x
+}
+
+# Set the variables named by --option VALUE and --option=VALUE; collect --recipe.KEY in `overrides`.
 parse_options() {
-  local name
   while [ $# -gt 0 ]; do
     case "$1" in
       -h | --help) usage; exit 0 ;;
-      --recipe.*)
-        [ $# -ge 2 ] || fail "$1 needs a value"
-        overrides+=("$1" "$2"); shift 2 ;;
-      --*)
-        name=${1#--}
-        [[ "$name" =~ ^[a-z_]+$ ]] && declare -p "$name" >/dev/null 2>&1 &&
-          [[ " recipe stage stop_stage exp dump corpus corpora device teacher_seconds " == *" $name "* ]] ||
-          fail "unknown option $1; see --help"
-        [ $# -ge 2 ] || fail "$1 needs a value"
-        printf -v "$name" '%s' "$2"; shift 2 ;;
+      --recipe.*=*) overrides+=("$1"); shift ;;
+      --recipe.*) need "${@:1:2}"; overrides+=("$1" "$2"); shift 2 ;;
+      --*=*) set_option "${1%%=*}" "${1#*=}"; shift ;;
+      --*) set_option "${@:1:2}"; shift 2 ;;
       *) fail "unexpected word '$1'; see --help" ;;
     esac
   done
-  local number
+  local number name
   for number in "$stage" "$stop_stage"; do
     [[ "$number" =~ ^[0-9]+$ ]] || fail "stage '$number' is not a number"
   done
+  [ "$stage" -le "$stop_stage" ] || fail "stage $stage comes after the last one, $stop_stage"
   name=$(basename "$recipe" .yaml)
-  exp=${exp:-exp/$name}
-  dump=${dump:-dump/$name}
+  exp=${exp:-$(own "exp/$name")}
+  dump=${dump:-$(own "dump/$name")}
+  corpora=${corpora:-$(own corpora)}
   # shellcheck disable=SC2034 # used by the scripts
   recipe_options=(--recipe "$recipe" "${overrides[@]}")
 }
+
+# own FOLDER: name a folder of the program's own from where the user is.
+own() { if [ "$PWD" -ef "$root" ]; then echo "$1"; else echo "$root/$1"; fi; }
 
 in_stages() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ]; }
 
@@ -46,5 +62,5 @@ logged() {
   local log="$exp/logs/$1.log"
   shift
   mkdir -p "$exp/logs"
-  .venv/bin/parallel-wavenet "$@" 2>&1 | tee -ia "$log"
+  "$root/.venv/bin/parallel-wavenet" "$@" 2>&1 | tee -ia "$log"
 }

@@ -23,12 +23,11 @@ def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
     """Keep every other run out of a folder, which is made if needed, until the block ends.
 
     The operating system releases the lock when its holder dies, however it dies. With the lock
-    come the remains of files that a killed run did not finish: they are removed.
+    come the remains of files that killed runs did not finish: they are removed.
 
     Args:
         folder: what the run writes to.
-        part: name of the share of the work that the run does; runs with other shares are let in,
-            and unfinished files, which may be theirs, are left.
+        part: name of the share of the work that the run does; runs with other shares are let in.
     Raises:
         FolderInUseError: at once, if another run holds the folder, or that part of it.
     """
@@ -39,7 +38,7 @@ def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
             held.enter_context(_locked(folder, f"{LOCK_FILE}-{part}", fcntl.LOCK_EX))
         else:
             held.enter_context(_locked(folder, LOCK_FILE, fcntl.LOCK_EX))
-            remove_temporaries(folder)
+        remove_temporaries(folder)
         yield
 
 

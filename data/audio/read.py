@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from data.audio.parts import AudioFile
 _SOUNDFILE_SUFFIXES = frozenset(
     (
         ".wav",
+        ".wave",
         ".flac",
         ".ogg",
         ".oga",
@@ -23,6 +23,7 @@ _SOUNDFILE_SUFFIXES = frozenset(
         ".mp3",
         ".aiff",
         ".aif",
+        ".aifc",
         ".au",
         ".caf",
         ".w64",
@@ -33,11 +34,17 @@ _SOUNDFILE_SUFFIXES = frozenset(
 _PYAV_FORMATS = {
     ".g722": "g722",
     ".m4a": "mov",
+    ".m4b": "mov",
     ".mp4": "mov",
+    ".3gp": "mov",
+    ".3g2": "mov",
     ".aac": "aac",
     ".wma": "asf",
     ".webm": "matroska",
     ".mka": "matroska",
+    ".mp2": "mp3",
+    ".mpga": "mp3",
+    ".wv": "wv",
     ".ac3": "ac3",
     ".amr": "amr",
 }
@@ -122,38 +129,12 @@ def from_int16(samples: npt.NDArray[np.int16]) -> FloatArray:
     return samples.astype(np.float32) / np.float32(_INT16_SCALE)
 
 
-def find_audio_files(root: Path) -> list[Path]:
-    """List the audio files under a folder, hidden ones apart.
-
-    Links to folders are not followed, so that a loop of links cannot trap the search; links to
-    files are.
-
-    Args:
-        root: the folder.
-    Returns:
-        Paths under `root`, in the order of their names relative to it.
-    Raises:
-        AudioError: if `root` is not a folder.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise AudioError(root, "no such folder")
-    found = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
-        ]
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
-
-
 def _decode(path: Path) -> list[tuple[FloatArray, int]]:
     """Samples (T,), averaged over channels, and rate in Hz, of each part as it is in the file."""
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
-        raise AudioError(path, f"{suffix or 'no'} suffix is not that of an audio file")
+        found = f"{suffix} suffix is not" if suffix else "no suffix, expected"
+        raise AudioError(path, f"{found} that of an audio file")
     try:
         if path.stat().st_size == 0:
             raise DecodingError("empty file")

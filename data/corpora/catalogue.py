@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from data.audio.read import find_audio_files
+from data.audio.search import Found, search_audio
 from data.corpora.debian import CorpusError, DebianPackage, unpack_package
 from data.corpora.synthetic import synthesise
 
@@ -224,18 +224,30 @@ def fetch(name_or_dir: str, root: Path = Path("corpora")) -> Path:
 
 
 def speech_files(corpus_or_dir: str, folder: Path) -> list[Path]:
-    """List a corpus's recordings of speech.
+    """List a corpus's recordings of speech; see `search_speech`."""
+    return search_speech(corpus_or_dir, folder).files
+
+
+def search_speech(corpus_or_dir: str, folder: Path) -> Found:
+    """Search a corpus for recordings of speech.
 
     Args:
         corpus_or_dir: as given to `fetch`.
         folder: as returned by `fetch`.
     Returns:
         Audio files under `folder` in the order of their names, without those that the corpus
-        excludes.
+        excludes, and what else is left out.
     """
     names = joined_names(corpus_or_dir)
     if names:
-        return [path for name in names for path in speech_files(name, fetch(name, folder))]
+        folders = [fetch(name, folder) for name in names]
+        parts = [search_speech(name, part) for name, part in zip(names, folders, strict=True)]
+        left_out = {
+            (part.relative_to(folder) / path).as_posix(): reason
+            for part, found in zip(folders, parts, strict=True)
+            for path, reason in found.left_out.items()
+        }
+        return Found([path for found in parts for path in found.files], left_out)
     corpus = CORPORA.get(corpus_or_dir)
     excluded = corpus.excluded if corpus else ()
 
@@ -243,7 +255,8 @@ def speech_files(corpus_or_dir: str, folder: Path) -> list[Path]:
         name = path.relative_to(folder).with_suffix("").as_posix()
         return not any(fnmatch(name, pattern) for pattern in excluded)
 
-    return [path for path in find_audio_files(folder) if is_speech(path)]
+    found = search_audio(folder)
+    return Found([path for path in found.files if is_speech(path)], found.left_out)
 
 
 def joined_names(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from data.prepared.manifest import mel_path, waveform_path
+from data.prepared.manifest import waveform_path
 from data.prepared.recording import Record, Task
 from storage.atomic import atomic_write
 from storage.decoding import decode
@@ -31,7 +31,8 @@ class Journal:
         for path in [dump_dir / "journal.jsonl", *self._parts()]:
             if not path.exists():
                 continue
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            # Not splitlines(): names may hold what it takes for the end of a line, such as U+2028.
+            for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     record = decode(Record, json.loads(line), "record")
                 except (ValueError, RecursionError):
@@ -46,20 +47,31 @@ class Journal:
         """Take note of a record at once."""
         self.records[record.name] = record
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "a", encoding="utf-8") as file:
+        with open(self._path, "ab") as file:
             file.write(_line(record))
 
-    def forget_all_but(self, names: Iterable[str]) -> None:
-        """Drop the other utterances and delete their outputs: their sources are gone."""
-        for name in self.records.keys() - set(names):
-            del self.records[name]
-            waveform_path(self._dump_dir, name).unlink(missing_ok=True)
-            mel_path(self._dump_dir, name).unlink(missing_ok=True)
+    def gone(self, names: Iterable[str]) -> list[str]:
+        """List the other utterances, whose sources are gone, as far as their outputs are there.
+
+        The rest are forgotten. Outputs stay: a disk that is not there today may be tomorrow.
+
+        Args:
+            names: of the utterances whose sources are there.
+        Returns:
+            names, sorted.
+        """
+        kept = []
+        for name in sorted(self.records.keys() - set(names)):
+            if waveform_path(self._dump_dir, name).exists():
+                kept.append(name)
+            else:
+                del self.records[name]
+        return kept
 
     def compact(self) -> None:
         """Rewrite the file with one line for each utterance, those of all parts."""
         with atomic_write(self._path) as file:
-            file.writelines(_line(record).encode() for _, record in sorted(self.records.items()))
+            file.writelines(_line(record) for _, record in sorted(self.records.items()))
         for path in self._parts():
             path.unlink()
 
@@ -67,5 +79,7 @@ class Journal:
         return sorted(self._dump_dir.glob("journal-*.jsonl"))
 
 
-def _line(record: Record) -> str:
-    return json.dumps(asdict(record), ensure_ascii=False) + "\n"
+def _line(record: Record) -> bytes:
+    # Of a name that is not UTF-8, the bytes that Python keeps as surrogates become JSON's escapes.
+    text = json.dumps(asdict(record), ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")

@@ -14,6 +14,7 @@ from storage.decoding import decode
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+REPORT_NAME = "report.txt"
 
 
 class DataError(ValueError):
@@ -90,6 +91,8 @@ class Contents:
         statistics: of the training split.
         utterances: in the order of their names.
         skipped: files left out, in the order of their names.
+        gone: names of utterances whose recordings are no longer there; their features stay in the
+            folder, and are not used.
     """
 
     version: int
@@ -103,6 +106,7 @@ class Contents:
     utterances: tuple[Utterance, ...]
     skipped: tuple[Skipped, ...]
     pitch: PitchConfig = NO_PITCH
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,12 @@ class Manifest:
     def save(self) -> None:
         """Write the manifest and, for people, `report.txt`."""
         text = json.dumps(asdict(self.contents), indent=1, ensure_ascii=False)
-        with atomic_write(self.dump_dir / "report.txt") as file:
-            file.write(self.report().encode())
+        with atomic_write(self.dump_dir / REPORT_NAME) as file:
+            file.write(self.report().encode(errors="backslashreplace"))
         with atomic_write(self.dump_dir / MANIFEST_NAME) as file:
-            file.write(text.encode())
+            # Of a name that is not UTF-8, the bytes that Python keeps as surrogates become JSON's
+            # escapes.
+            file.write(text.encode(errors="backslashreplace"))
 
     @property
     def mel(self) -> MelConfig:
@@ -209,6 +215,9 @@ class Manifest:
             lines.append(f"{split}: {count} utterances, {self.minutes(split):.2f} min")
         lines.append(f"skipped: {len(self.skipped)}")
         lines += [f"  {skip.name}: {skip.reason}" for skip in self.skipped]
+        if self.contents.gone:
+            lines.append(f"gone: {len(self.contents.gone)}; their features are kept, but not used")
+            lines += [f"  {name}" for name in self.contents.gone]
         clipped = [utterance for utterance in self.utterances() if utterance.num_clipped]
         lines.append(f"clipped: {len(clipped)}")
         lines += [f"  {utterance.name}: {utterance.num_clipped} samples" for utterance in clipped]
@@ -221,6 +230,21 @@ def check_name(name: str) -> None:
     is_plain = name == str(path) != "." and "\0" not in name
     if not is_plain or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"utterance name is {name!r}, expected a relative path without '..'")
+
+
+def refuse_foreign(dump_dir: Path) -> None:
+    """Raise DataError if preparing in a folder would replace files that are not of features."""
+    if any(dump_dir.glob("journal*.jsonl")):
+        return
+    try:
+        found = json.loads((dump_dir / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict) and "utterances" in found and "mel" in found:
+        return
+    for path in (dump_dir / MANIFEST_NAME, dump_dir / REPORT_NAME):
+        if path.exists():
+            raise DataError(f"{path}: is not of prepared features: choose another folder for them")
 
 
 def waveform_path(dump_dir: Path, name: str) -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from data.corpora.catalogue import speech_files
+from data.audio.outputs import mark_output
+from data.corpora.catalogue import search_speech
 from data.prepared.journal import Journal
 from data.prepared.manifest import (
     FORMAT_VERSION,
@@ -20,6 +21,7 @@ from data.prepared.manifest import (
     Manifest,
     Skipped,
     Utterance,
+    refuse_foreign,
 )
 from data.prepared.parallel import choose_num_workers, parallel_map
 from data.prepared.recording import Record, Task, make_utterance
@@ -56,6 +58,8 @@ class PrepareConfig:
     num_workers: int = 0
 
     def __post_init__(self) -> None:
+        if not self.corpus:
+            raise ValueError("corpus is '', expected a name or a folder")
         check_shares(self.val_percent, self.test_percent)
         if not self.min_seconds >= 0:
             raise ValueError(f"min_seconds is {self.min_seconds!r}, expected >= 0")
@@ -77,8 +81,8 @@ def prepare(
     incomplete frame is dropped) and `dump_dir/mels/NAME.npy` (float32, num_mels × L, and below the
     bands the rows of `config.pitch`), computed from the stored waveform. A file is done again when
     its size or time of change, the settings or the outputs are not what `dump_dir/journal.jsonl`
-    says; outputs whose source is gone are deleted. Unusable files are skipped and listed with their
-    reasons in the manifest and in `dump_dir/report.txt`.
+    says. Outputs whose source is gone stay, and are no longer used. Unusable files are skipped and
+    listed with their reasons in the manifest and in `dump_dir/report.txt`.
 
     Args:
         corpus_folder: as returned by `fetch`.
@@ -93,11 +97,12 @@ def prepare(
         FolderInUseError: if another run is writing to `dump_dir`.
     """
     corpus_folder, dump_dir = Path(corpus_folder), Path(dump_dir)
-    tasks, skipped = _tasks(corpus_folder, dump_dir, config)
+    tasks, left_out = _tasks(corpus_folder, dump_dir, config)
     try:
+        _open_folder(dump_dir)
         with folder_lock(dump_dir):
-            records, is_changed = _bring_up_to_date(tasks, dump_dir, config.num_workers, progress)
-            return _describe(corpus_folder, dump_dir, config, tasks, records, skipped, is_changed)
+            done = _bring_up_to_date(tasks, dump_dir, config.num_workers, progress)
+            return _describe(corpus_folder, dump_dir, config, tasks, left_out, done)
     except OSError as error:
         raise DataError(f"{dump_dir}: {error}") from error
 
@@ -134,6 +139,7 @@ def prepare_part(
     name = f"{part}-of-{num_parts}"
     tasks, _ = _tasks(Path(corpus_folder), Path(dump_dir), config)
     try:
+        _open_folder(Path(dump_dir))
         with folder_lock(Path(dump_dir), name):
             journal = Journal(Path(dump_dir), name)
             return _make_pending(
@@ -143,39 +149,60 @@ def prepare_part(
         raise DataError(f"{dump_dir}: {error}") from error
 
 
+def _open_folder(dump_dir: Path) -> None:
+    refuse_foreign(dump_dir)
+    mark_output(dump_dir)
+
+
 def _tasks(
     corpus_folder: Path, dump_dir: Path, config: PrepareConfig
-) -> tuple[list[Task], list[Skipped]]:
-    """One task per name, and the files whose name is taken, as a.flac beside a.wav."""
-    tasks: dict[str, Task] = {}
-    duplicates = []
-    for source in speech_files(config.corpus, corpus_folder):
-        file_name = source.relative_to(corpus_folder)
-        name = file_name.with_suffix("").as_posix()
-        if name in tasks:
-            reason = f"same name as {tasks[name].source.name}"
-            duplicates.append(Skipped(name=file_name.as_posix(), reason=reason))
-        else:
-            tasks[name] = Task(
-                name=name,
-                source=source,
-                dump_dir=dump_dir,
-                mel=config.mel,
-                pitch=config.pitch,
-                min_seconds=config.min_seconds,
-            )
-    return list(tasks.values()), duplicates
+) -> tuple[list[Task], dict[str, str]]:
+    """One task per name, whatever the suffix, and what the search left out."""
+    found = search_speech(config.corpus, corpus_folder)
+    sources: dict[str, list[Path]] = {}
+    for path in found.files:
+        name = path.relative_to(corpus_folder).with_suffix("").as_posix()
+        sources.setdefault(name, []).append(path)
+    make_task = partial(
+        Task,
+        dump_dir=dump_dir,
+        mel=config.mel,
+        pitch=config.pitch,
+        min_seconds=config.min_seconds,
+    )
+    tasks = [make_task(name=name, sources=tuple(paths)) for name, paths in sources.items()]
+    return tasks, found.left_out
+
+
+@dataclass(frozen=True)
+class _Done:
+    """Where a dump folder stands.
+
+    Args:
+        records: one for each task.
+        gone: names of utterances that have features, but no source any more.
+        is_changed: whether there was anything to do.
+    """
+
+    records: list[Record]
+    gone: list[str]
+    is_changed: bool
 
 
 def _bring_up_to_date(
     tasks: Sequence[Task], dump_dir: Path, num_workers: int, progress: bool
-) -> tuple[list[Record], bool]:
-    """Do what is not done; the record of each task, and whether there was anything to do."""
+) -> _Done:
+    """Do what is not done."""
     journal = Journal(dump_dir)
-    journal.forget_all_but(task.name for task in tasks)
+    gone = journal.gone(task.name for task in tasks)
+    if gone and not tasks:
+        raise DataError(
+            f"{dump_dir}: the corpus has no audio any more, as if its disk were not there; the "
+            f"features of {len(gone)} recordings are kept"
+        )
     num_made = _make_pending(tasks, journal, dump_dir, num_workers, progress)
     journal.compact()
-    return [journal.records[task.name] for task in tasks], num_made > 0
+    return _Done([journal.records[task.name] for task in tasks], gone, num_made > 0)
 
 
 def _make_pending(
@@ -199,18 +226,16 @@ def _describe(
     dump_dir: Path,
     config: PrepareConfig,
     tasks: Sequence[Task],
-    records: Sequence[Record],
-    duplicates: Sequence[Skipped],
-    is_changed: bool,
+    left_out: Mapping[str, str],
+    done: _Done,
 ) -> Manifest:
     """Make the manifest, or find the one that is there still true."""
-    usable = sorted((r for r in records if not r.problem), key=lambda record: record.name)
-    skipped = [
-        Skipped(name=task.source.relative_to(corpus_folder).as_posix(), reason=record.problem)
-        for task, record in zip(tasks, records, strict=True)
-        if record.problem
-    ]
-    skipped = sorted([*skipped, *duplicates], key=lambda skip: skip.name)
+    usable = sorted((r for r in done.records if not r.problem), key=lambda record: record.name)
+    reasons = dict(left_out)
+    for task, record in zip(tasks, done.records, strict=True):
+        for source, reason in _unused(task, record):
+            reasons[source.relative_to(corpus_folder).as_posix()] = reason
+    skipped = [Skipped(name=name, reason=reasons[name]) for name in sorted(reasons)]
     hint = (
         f" ({len(skipped)} skipped, as {skipped[0].name}: {skipped[0].reason})" if skipped else ""
     )
@@ -221,11 +246,12 @@ def _describe(
     except ValueError as error:
         raise DataError(f"{corpus_folder}: {error}{hint}") from error
     listing = "".join(f"{record.sha256}  {record.name}\n" for record in usable)
+    checksum = hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
     contents = partial(
         Contents,
         version=FORMAT_VERSION,
         corpus=config.corpus,
-        checksum=hashlib.sha256(listing.encode()).hexdigest(),
+        checksum=checksum,
         mel=config.mel,
         pitch=config.pitch,
         min_seconds=float(config.min_seconds),
@@ -243,8 +269,9 @@ def _describe(
             for record in usable
         ),
         skipped=tuple(skipped),
+        gone=tuple(done.gone),
     )
-    if not is_changed:
+    if not done.is_changed:
         previous = _load_if_valid(dump_dir)
         if previous and previous.contents == contents(statistics=previous.statistics):
             return previous
@@ -254,6 +281,14 @@ def _describe(
     )
     manifest.save()
     return manifest
+
+
+def _unused(task: Task, record: Record) -> Iterator[tuple[Path, str]]:
+    """Files of an utterance that are not used, and why."""
+    failed = record.failed or ((record.problem,) if record.problem else ())
+    yield from zip(task.sources, failed, strict=False)
+    for source in task.sources[len(failed) + 1 :]:
+        yield source, f"same name as {task.sources[len(failed)].name}"
 
 
 def _load_if_valid(dump_dir: Path) -> Manifest | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from data.audio.read import AudioError, from_int16, read_waveform, to_int16
+from data.audio.read import AudioError, FloatArray, from_int16, read_waveform, to_int16
 from data.prepared.manifest import FORMAT_VERSION, check_name, mel_path, waveform_path
 from dsp.mel import MelConfig, log_mel
 from dsp.pitch import PitchConfig, with_pitch
@@ -25,7 +25,8 @@ class Task:
 
     Args:
         name: of the utterance: path relative to the corpus folder, without suffix.
-        source: the recording.
+        sources: the recording, and other files of the same name but for the suffix, to be used
+            instead, the first that can be, if it cannot.
         dump_dir: where the features go.
         mel: the convention.
         pitch: what lies below the bands.
@@ -33,19 +34,22 @@ class Task:
     """
 
     name: str
-    source: Path
+    sources: tuple[Path, ...]
     dump_dir: Path
     mel: MelConfig
     pitch: PitchConfig
     min_seconds: float
 
     def key(self) -> str:
-        """Tell states of the source and of the settings apart, without reading the source."""
-        settings = [FORMAT_VERSION, str(self.source), self.min_seconds, asdict(self.mel)]
-        if self.pitch.num_rows:  # without, the key is that of earlier versions
+        """Tell states of the sources and of the settings apart, without reading the sources."""
+        source, *others = self.sources
+        # Where there is one source and no pitch, the key is that of earlier versions.
+        settings = [FORMAT_VERSION, str(source), self.min_seconds, asdict(self.mel)]
+        if self.pitch.num_rows:
             settings.append(asdict(self.pitch))
+        settings += [[str(path), _stamp(path)] for path in others]
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-        return f"{_stamp(self.source)} {digest[:16]}"
+        return f"{_stamp(source)} {digest[:16]}"
 
     def refused_key(self) -> str:
         """Tell states of a source that could not be read apart: another version may read it."""
@@ -59,14 +63,16 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one file.
+    """What became of one utterance.
 
     Args:
         name: of the utterance.
         key: `Task.key` at the time; `Task.refused_key` of one with a problem.
         outputs: `Task.outputs` afterwards.
-        problem: why the file was skipped; empty if it was not.
-        sha256: of the source file.
+        problem: why the utterance was skipped; empty if it was not.
+        failed: why each source up to the one that was used, or the last, could not be; empty in
+            journals of earlier versions.
+        sha256: of the source file that was used.
         waveform_sha256: of the file of samples.
         mel_sha256: of the file of frames.
         num_frames: L.
@@ -82,6 +88,7 @@ class Record:
     mel_sha256: str = ""
     num_frames: int = 0
     num_clipped: int = 0
+    failed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -95,26 +102,29 @@ class Record:
 
 
 def make_utterance(task: Task) -> Record:
-    """Read, quantise, analyse and store one recording.
+    """Read, quantise, analyse and store one utterance.
 
     Args:
         task: what to do.
     Returns:
-        What became of it; an unusable file is a record with a `problem`, not an exception.
+        What became of it; one without a usable file is a record with a `problem`, not an exception.
     Raises:
         OSError: if the outputs cannot be written.
     """
     key = task.key()
-    try:
-        waveform = read_waveform(task.source, task.mel.sample_rate, min_seconds=task.min_seconds)
-        num_frames = len(waveform) // task.mel.hop_length
-        if num_frames == 0:
-            raise AudioError(
-                task.source, f"shorter than one frame of {task.mel.hop_length} samples"
-            )
-    except AudioError as error:
-        return Record(name=task.name, key=task.refused_key(), problem=error.reason)
-    samples, num_clipped = to_int16(waveform[: num_frames * task.mel.hop_length])
+    failed: list[str] = []
+    for source in task.sources:
+        try:
+            waveform = _read_whole_frames(source, task)
+            break
+        except AudioError as error:
+            failed.append(error.reason)
+    else:
+        return Record(
+            name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
+        )
+    num_frames = len(waveform) // task.mel.hop_length
+    samples, num_clipped = to_int16(waveform)
     # Of the stored samples, so that the two files agree to the last bit.
     exact = torch.from_numpy(from_int16(samples))[None, None]
     frames = with_pitch(log_mel(exact, task.mel), exact, task.mel, task.pitch)[0]
@@ -126,10 +136,20 @@ def make_utterance(task: Task) -> Record:
         outputs=task.outputs(),
         waveform_sha256=waveform_sha256,
         mel_sha256=mel_sha256,
-        sha256=hashlib.sha256(task.source.read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
         num_frames=num_frames,
         num_clipped=num_clipped,
+        failed=tuple(failed),
     )
+
+
+def _read_whole_frames(source: Path, task: Task) -> FloatArray:
+    """Read a recording up to the end of its last whole frame."""
+    waveform = read_waveform(source, task.mel.sample_rate, min_seconds=task.min_seconds)
+    hop = task.mel.hop_length
+    if len(waveform) < hop:
+        raise AudioError(source, f"shorter than one frame of {hop} samples")
+    return waveform[: len(waveform) // hop * hop]
 
 
 def _stamp(path: Path) -> str:

@@ -79,4 +79,6 @@ def check_shares(val_percent: float, test_percent: float) -> None:
 def _hash(name: str) -> int:
     # Some file systems hand back accented names decomposed.
     normalised = unicodedata.normalize("NFC", name)
-    return int.from_bytes(hashlib.sha256(normalised.encode()).digest()[:8], "big")
+    return int.from_bytes(
+        hashlib.sha256(normalised.encode(errors="surrogateescape")).digest()[:8], "big"
+    )

@@ -8,8 +8,10 @@ from data import HAS_HEADER, discrete_columns, read_table, repeated_values
 from flows.families import family_config
 from pipelines.density.estimate import estimate, likelihood_table
 from pipelines.density.fit import FitConfig
+from pipelines.density.folder import check_folder, default_folder, table_origin
 from pipelines.density.rows import Rows
 from pipelines.workspace import pick_device
+from storage.folder_lock import folder_lock
 
 MAX_IAF_COLUMNS = 32
 
@@ -43,7 +45,8 @@ def density(
             toy:checkerboard, toy:spirals.
         family: nice, realnvp, maf, maf_mixture, iaf or gaussianization.
         out: folder for the model, result.json, metrics.jsonl and, of two columns, density.png;
-            default: exp/density/TABLE-FAMILY.
+            default: exp/density/TABLE-FAMILY. A model of the same table is replaced there, what
+            else is there is not.
         key: which array of an .npz that holds several.
         header: whether a first line of names is in a .csv file; "auto": if it has no number.
         dequantize: add uniform noise from [0, 1) to columns of integers.
@@ -95,6 +98,9 @@ def density(
             f"warning: {table}: {sentence}; a flow gains nats by a spike there: compare with care",
             file=sys.stderr,
         )
-    folder = out or Path("exp/density") / f"{Path(table.replace(':', '-')).stem}-{family}"
-    print(likelihood_table(estimate(data, rows, sizes, config, folder, place)))
+    folder = out or default_folder(table, key, family)
+    with folder_lock(folder):
+        check_folder(folder, table, key)
+        origin = table_origin(table, key)
+        print(likelihood_table(estimate(data, rows, sizes, config, folder, place, origin)))
     print(f"model: {folder}")

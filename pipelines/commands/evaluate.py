@@ -2,18 +2,28 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from data import mark_output
 from pipelines.evaluation.evaluated_models import load_models
 from pipelines.evaluation.measure import Measurer
 from pipelines.evaluation.packages import missing_notice, missing_packages
 from pipelines.evaluation.plot import evaluation_plot
-from pipelines.evaluation.recordings import cut, prepared_recordings, recordings_in
-from pipelines.evaluation.run import SystemName, default_systems, make_systems, run_evaluation
+from pipelines.evaluation.recordings import Recordings, cut, prepared_recordings, recordings_in
+from pipelines.evaluation.run import (
+    SystemName,
+    audio_file,
+    default_systems,
+    make_systems,
+    run_evaluation,
+)
 from pipelines.evaluation.table import evaluation_table
+from pipelines.generation.inputs import check_max_seconds
 from pipelines.workspace import pick_device
 from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
 
 EVALUATION_FILE = "evaluation.json"
 AUDIO_FOLDER = "audio"
@@ -62,8 +72,7 @@ def evaluate(
         raise ValueError(f"limit is {limit}, expected at least 1")
     if every < 1 or (every > 1 and dump is None):
         raise ValueError(f"every is {every}, expected at least 1, and 1 with --input")
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"max_seconds is {max_seconds}, expected more than 0")
+    check_max_seconds(max_seconds)
     place = pick_device(device)
     models = load_models(teacher, _listed(student), place)
     if dump is not None:
@@ -83,8 +92,11 @@ def evaluate(
         recordings = dataclasses.replace(recordings, utterances=shorter)
     missing = missing_packages()
     wanted: list[SystemName] = _listed(systems) or default_systems(models)
+    compared = make_systems(wanted, models, recordings.mel, missing)
+    if out is not None:
+        _claim(out, compared, recordings)
     result = run_evaluation(
-        make_systems(wanted, models, recordings.mel, missing),
+        compared,
         recordings,
         Measurer(recordings.mel, models.teacher, missing, place),
         seed=seed,
@@ -110,6 +122,16 @@ def _listed(value: list[T] | T | None) -> list[T]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def _claim(out: Path, systems: Iterable[str], recordings: Recordings) -> None:
+    """Make the folder, unless an evaluation in it would write over what it reads."""
+    audio = out / AUDIO_FOLDER
+    names = [utterance.name for utterance in recordings.utterances]
+    targets = [audio_file(audio, system, name) for system in systems for name in names]
+    refuse_overwriting(recordings.files, targets)
+    for folder in (out, audio):
+        mark_output(folder)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -16,8 +16,10 @@ from torch.fx.experimental import _config as fx_config
 
 from data import NO_PITCH, MelConfig, PitchConfig
 from flows.pretrained import ArtefactError
+from pipelines.models import model_files
 from pipelines.workspace import load_model, mel_of, pitch_of
 from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
 from student import StreamingStudent, Student, StudentConfig, WholeStudent
 
 Format = Literal["onnx", "pt2"]
@@ -45,6 +47,7 @@ def export(model: Path, format: Format, out: Path, stream: bool = False) -> None
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if format == "onnx" and missing:
         raise ExportError(f"not installed: {', '.join(missing)}; ./setup.sh --extras export")
+    refuse_overwriting(model_files(model), [out])
     student = load_model(model)
     if not isinstance(student, Student):
         raise ArtefactError(f"{model}: expected a student, got a {student.kind}")

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import torch
 
 from data import HAS_HEADER, read_table
-from flows.pretrained import CONFIG_FILE, ArtefactError
+from flows.pretrained import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
 from pipelines.density.model import DensityModel
 from pipelines.workspace import pick_device
 from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
 
 CELL_CENTRE = 0.5
 """Where in its cell [k, k + 1) an integer is encoded."""
@@ -49,6 +50,7 @@ def interpolate_rows(
     Raises:
         ValueError: if the model or the table cannot be used, or there is no such row.
     """
+    refuse_overwriting([Path(table), model / CONFIG_FILE, model / WEIGHTS_FILE], [out])
     density = DensityModel.from_pretrained(model, pick_device(device))
     contents = read_table(table, key, seed, HAS_HEADER[header])
     num_rows, num_columns = contents.values.shape

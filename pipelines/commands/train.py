@@ -50,7 +50,9 @@ def prepare(
     """
     config = recipe.data
     if corpus is not None:
-        config = dataclasses.replace(config, corpus=str(corpus))
+        # A folder that is there goes before a corpus of its name, as `data.fetch` wants it written.
+        is_named = str(corpus) in data.CORPORA and corpus.is_dir()
+        config = dataclasses.replace(config, corpus=f"./{corpus}" if is_named else str(corpus))
     folder = data.fetch(config.corpus, corpora)
     if part is not None:
         num_made = data.prepare_part(folder, dump or _dump_of(recipe), config, part, num_parts)

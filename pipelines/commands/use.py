@@ -11,9 +11,14 @@ from pipelines.benchmark import comparison as benchmarking
 from pipelines.benchmark.scaling import scaling_picture
 from pipelines.generation import interpolation as interpolating
 from pipelines.generation import waveforms as generating
+from pipelines.models import model_files
 from pipelines.precision import PrecisionName
 from pipelines.report.summary import summary_of
 from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
+
+EXCERPT_SECONDS = 1.0
+"""Shorter recordings are no good to listen to, where there are longer ones."""
 
 
 def generate(
@@ -30,6 +35,7 @@ def generate(
     stream: bool = False,
     speaker: str | None = None,
     pitch_shift: float = 0.0,
+    skip_existing: bool = False,
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
@@ -50,24 +56,32 @@ def generate(
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: who speaks, for a model that is told.
         pitch_shift: semitones added to the pitch, for a model that is given it.
+        skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
     """
-    written = generating.generate(
-        model,
-        input,
-        out,
-        format=format,
-        seed=seed,
-        temperature=temperature,
-        max_seconds=max_seconds,
-        device=device,
-        engine=engine,
-        precision=precision,
-        stream=stream,
-        speaker=speaker,
-        pitch_shift=pitch_shift,
-    )
-    for item in written if out != generating.STANDARD_OUTPUT else ():
-        print(f"{item.path}  {item.seconds:.2f} s")
+    written: list[generating.Generated] = []
+    try:
+        written = generating.generate(
+            model,
+            input,
+            out,
+            format=format,
+            seed=seed,
+            temperature=temperature,
+            max_seconds=max_seconds,
+            device=device,
+            engine=engine,
+            precision=precision,
+            stream=stream,
+            speaker=speaker,
+            pitch_shift=pitch_shift,
+            skip_existing=skip_existing,
+        )
+    except generating.InputsFailedError as error:
+        written = error.written
+        raise
+    finally:
+        for item in written if out != generating.STANDARD_OUTPUT else ():
+            print(f"{item.path}  {item.seconds:.2f} s")
 
 
 def interpolate(
@@ -135,6 +149,8 @@ def benchmark(
         device: "auto", "cpu" or "cuda".
         seed: of conditioning and noise.
     """
+    outputs = [] if out is None else [out, out.with_suffix(".png")]
+    refuse_overwriting([*model_files(teacher), *model_files(student)], outputs)
     result = benchmarking.benchmark(
         teacher,
         student,
@@ -158,7 +174,7 @@ def excerpts(
     out: Path,
     split: Literal["val", "test"] = "test",
     limit: int = 4,
-    min_seconds: float = 1.0,
+    min_seconds: float | None = None,
 ) -> None:
     """Write held-out recordings as WAV files, to listen to and to generate from.
 
@@ -167,18 +183,36 @@ def excerpts(
         out: folder that gets one file per recording.
         split: "val" or "test".
         limit: at most so many, the first by name.
-        min_seconds: leave out shorter ones.
+        min_seconds: leave out shorter ones; default: those under a second, but if that leaves none,
+            the longest are taken.
     """
+    if limit < 1:
+        raise ValueError(f"limit is {limit}, expected at least 1")
     manifest = Manifest.load(dump)
-    shortest = min_seconds * manifest.mel.frames_per_second
     chosen = UtteranceSet(manifest, split)
-    long_enough = [i for i, u in enumerate(chosen.utterances) if u.num_frames >= shortest]
-    if not long_enough:
-        raise data.DataError(f"{dump}: no {split} utterance of at least {min_seconds} s")
-    for i in long_enough[:limit]:
-        path = out / f"{chosen.utterances[i].name}.wav"
+    taken = _long_enough(chosen, split, min_seconds)[:limit]
+    paths = [out / f"{chosen.utterances[i].name}.wav" for i in taken]
+    corpus = Path(manifest.contents.corpus)
+    refuse_overwriting(data.find_audio_files(corpus) if corpus.is_dir() else [], paths)
+    data.mark_output(out)
+    for i, path in zip(taken, paths, strict=True):
         data.write_waveform(path, chosen.load(i)[0][0].numpy(), manifest.mel.sample_rate)
         print(path)
+
+
+def _long_enough(chosen: UtteranceSet, split: str, min_seconds: float | None) -> list[int]:
+    """Indices of the utterances that are long enough, or of all, the longest first."""
+    wanted = EXCERPT_SECONDS if min_seconds is None else min_seconds
+    rate = chosen.manifest.mel.frames_per_second
+    lengths = [utterance.num_frames / rate for utterance in chosen.utterances]
+    found = [i for i, seconds in enumerate(lengths) if seconds >= wanted]
+    if found:
+        return found
+    message = f"no {split} utterance of at least {wanted} s, the longest has {max(lengths):.2f} s"
+    if min_seconds is not None:
+        raise data.DataError(f"{chosen.manifest.dump_dir}: {message}")
+    print(f"{message}: the longest are taken")
+    return sorted(range(len(lengths)), key=lambda i: -lengths[i])
 
 
 def summarise(exp: Path) -> None:
@@ -189,7 +223,7 @@ def summarise(exp: Path) -> None:
     """
     text = summary_of(exp)
     with atomic_write(exp / "summary.md") as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
     print(text, end="")
 
 

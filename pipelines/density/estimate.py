@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def estimate(
     config: FitConfig,
     folder: Path,
     device: torch.device | str = "cpu",
+    origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Fit a flow, score it beside a Gaussian on the test rows, and write the model folder.
 
@@ -41,6 +43,7 @@ def estimate(
         folder: gets `config.json`, `model.safetensors`, `result.json`, `metrics.jsonl` and, of two
             columns, `density.png`.
         device: where to compute.
+        origin: what else is to be stored of the table, see `table_origin`.
     Returns:
         JSON values, as written to `result.json`: `table`; `models`, each with `test_nats`,
         `standard_error` and `num_params`; and how the fit went.
@@ -55,7 +58,7 @@ def estimate(
     fitted = Likelihood.of(log_prob(model, rows.test))
     num_params = sum(p.numel() for p in model.parameters())
     result = {
-        "table": _describe(table, rows),
+        "table": _describe(table, rows) | dict(origin or {}),
         "models": {
             "full Gaussian": _entry(gaussian, num_gaussian_params(num_columns)),
             family.family: _entry(fitted, num_params),

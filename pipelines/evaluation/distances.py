@@ -89,9 +89,10 @@ def pitch_errors(sample_hz: Array, recording_hz: Array) -> dict[str, float | Non
     }
 
 
-def level_ratio(sample: Tensor, recording: Tensor) -> float:
-    """RMS of the sample over that of the recording."""
-    return float((sample.double().square().mean() / recording.double().square().mean()).sqrt())
+def level_ratio(sample: Tensor, recording: Tensor) -> float | None:
+    """RMS of the sample over that of the recording; None if that is digital silence."""
+    wanted = recording.double().square().mean()
+    return float((sample.double().square().mean() / wanted).sqrt()) if wanted else None
 
 
 def silence_floor(sample: Tensor, recording: Tensor, hop_length: int) -> float | None:

@@ -75,7 +75,8 @@ def estoi(sample: Array, recording: Array, sample_rate: int) -> float | None:
         warnings.simplefilter("error", RuntimeWarning)
         try:
             return float(pystoi.stoi(recording, sample, sample_rate, extended=True))
-        except RuntimeWarning:  # "Not enough STFT frames"; it would return 1e-5
+        # "Not enough STFT frames", for which it would return 1e-5; without any frame it fails.
+        except (RuntimeWarning, ValueError, IndexError):
             return None
 
 

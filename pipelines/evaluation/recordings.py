@@ -15,15 +15,15 @@ from data import (
     PitchConfig,
     Split,
     dither,
-    find_audio_files,
     from_int16,
     log_mel,
     read_waveform,
+    search_audio,
     to_int16,
     with_pitch,
     with_speaker,
 )
-from pipelines.generation.waveforms import InputError
+from pipelines.generation.inputs import InputError
 from pipelines.heldout import Utterance
 from pipelines.workspace import held_out
 
@@ -37,12 +37,14 @@ class Recordings:
         mel: their convention.
         source: where they come from, in words.
         skipped: files left out, and why.
+        files: those that were read; none of prepared data.
     """
 
     utterances: list[Utterance]
     mel: MelConfig
     source: str
     skipped: dict[str, str]
+    files: tuple[Path, ...] = ()
 
 
 def prepared_recordings(
@@ -108,8 +110,9 @@ def recordings_in(
         DataError: if the speaker is not one of `speakers`.
     """
     utterances: dict[str, Utterance] = {}
-    skipped: dict[str, str] = {}
-    for path in find_audio_files(folder):
+    found = search_audio(folder)
+    skipped = {str(folder / name): reason for name, reason in found.left_out.items()}
+    for path in found.files:
         if limit is not None and len(utterances) == limit:
             break
         try:
@@ -136,6 +139,7 @@ def recordings_in(
         mel=mel,
         source=f"folder {folder}",
         skipped=skipped,
+        files=tuple(found.files),
     )
 
 

@@ -67,6 +67,11 @@ def make_systems(
     return systems
 
 
+def audio_file(audio: Path, system: str, utterance: str) -> Path:
+    """File of a system's waveform of an utterance."""
+    return audio / system / f"{utterance}.wav"
+
+
 def run_evaluation(
     systems: dict[str, System],
     recordings: Recordings,
@@ -96,7 +101,7 @@ def run_evaluation(
             drawn = system.draw(utterance, seed + i)
             values[name].append(measurer.measure(drawn, recording, utterance, i))
             if audio is not None:
-                path = audio / name / f"{utterance.name}.wav"
+                path = audio_file(audio, name, utterance.name)
                 write_waveform(path, drawn.waveform, mel.sample_rate)
         own = {name: {k: v.value for k, v in found[-1].items()} for name, found in values.items()}
         seconds = utterance.waveform.numel() / mel.sample_rate

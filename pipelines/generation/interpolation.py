@@ -6,8 +6,11 @@ from typing import Literal
 import torch
 from tqdm import tqdm
 
-from data import log_mel, read_waveform, with_pitch, with_speaker, write_waveform
+from data import log_mel, mark_output, read_waveform, with_pitch, with_speaker, write_waveform
+from pipelines.generation.inputs import check_max_seconds
+from pipelines.models import model_files
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
+from storage.overwriting import refuse_overwriting
 
 
 def interpolate(
@@ -40,8 +43,12 @@ def interpolate(
     Returns:
         the files written, in order.
     Raises:
+        OverwriteError: if a file that is read would be written over.
         ValueError: if the model or a recording cannot be used.
     """
+    check_max_seconds(max_seconds)
+    targets = [out / f"{i:02d}.wav" for i in range(num_steps)]
+    refuse_overwriting([first, second, *model_files(model)], targets)
     network = load_model(model, pick_device(device))
     mel, speakers = mel_of(network, model), speakers_known(network, model)
     pitch = pitch_of(network, model)
@@ -66,11 +73,9 @@ def interpolate(
             for frames in told
         )
         points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)
-    written = []
-    for i, point in enumerate(points):
-        target = out / f"{i:02d}.wav"
+    mark_output(out)
+    for target, point in zip(targets, points, strict=True):
         num_clipped = write_waveform(target, point[0, 0].cpu().numpy(), mel.sample_rate)
         if num_clipped:
             tqdm.write(f"warning: {target}: {num_clipped} of {samples} samples were clipped")
-        written.append(target)
-    return written
+    return targets

@@ -1,6 +1,7 @@
 """What a listening page shows, gathered from the results of a run."""
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,10 +83,14 @@ def collect(exp: Path, limit: int = 8) -> Content:
     Args:
         exp: results of `run_distill.sh`; `evaluation/audio` and `samples` are looked through for
             waveforms, the first that has one of an utterance by a system gives it.
-        limit: at most so many utterances, the first by name of those of one second or more.
+        limit: at most so many utterances, the first by name of those of one second or more; if
+            there are none, of all.
     Raises:
-        ReportError: if there is no model or no audio, or a file cannot be read.
+        ReportError: if the limit is below 1, there is no model or no audio, or a file cannot be
+            read.
     """
+    if limit < 1:
+        raise ReportError(f"limit is {limit}, expected at least 1")
     models = {
         name: read_description(exp / name)
         for name in ("teacher", "student")
@@ -113,6 +118,7 @@ def _utterances(
     files = _audio_files([exp / "evaluation" / AUDIO_FOLDER, exp / "samples"])
     measures = {u["name"]: u["systems"] for u in (evaluation or {"utterances": []})["utterances"]}
     found: list[ListenedUtterance] = []
+    shorter: list[ListenedUtterance] = []
     for name in sorted({name for _, name in files}):
         if len(found) == limit:
             break
@@ -125,14 +131,14 @@ def _utterances(
             )
             for system in systems
         ]
-        if max(len(track.waveform) for track in tracks) >= MIN_SECONDS * sample_rate:
-            found.append(ListenedUtterance(name=name, tracks=tracks))
-    if not found:
+        is_long = max(len(track.waveform) for track in tracks) >= MIN_SECONDS * sample_rate
+        (found if is_long else shorter).append(ListenedUtterance(name=name, tracks=tracks))
+    if not found and not shorter:
         raise ReportError(
-            f"{exp}: no audio of {MIN_SECONDS:g} s or more in evaluation/{AUDIO_FOLDER} or "
-            f"samples; run evaluate with --out {exp / 'evaluation'}"
+            f"{exp}: no audio in evaluation/{AUDIO_FOLDER} or samples; run evaluate with --out "
+            f"{exp / 'evaluation'}"
         )
-    return found
+    return found or shorter[:limit]
 
 
 def _audio_files(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
@@ -148,7 +154,7 @@ def _audio_files(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
 def _read_audio(path: Path, sample_rate: int) -> npt.NDArray[np.float32]:
     """Read one of our own files: unlike a corpus's, it may be silent."""
     try:
-        waveform, found = soundfile.read(path, dtype="float32", always_2d=True)
+        waveform, found = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ReportError(f"{path}: cannot be read: {error.error_string}") from error
     if found != sample_rate or waveform.size == 0:

@@ -10,7 +10,7 @@ import jinja2
 import matplotlib.image
 import torch
 
-from data import MelConfig, log_mel, write_waveform
+from data import MelConfig, log_mel, mark_output, write_waveform
 from pipelines.pictures import spectrogram_image
 from pipelines.report.content import Content, ListenedUtterance
 from pipelines.report.view import view
@@ -31,6 +31,7 @@ def write_page(content: Content, out: Path) -> Path:
     Returns:
         the page, `index.html`, written last.
     """
+    mark_output(out)
     for i, utterance in enumerate(content.utterances):
         _write_audio(utterance, content.mel.sample_rate, out / "audio", i)
         _write_pictures(utterance, content.mel, out / "pictures", i)
@@ -40,7 +41,7 @@ def write_page(content: Content, out: Path) -> Path:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(_resource("page.html.j2").decode())
-    _write(out / INDEX_FILE, template.render(**view(content)).encode())
+    _write(out / INDEX_FILE, template.render(**view(content)).encode(errors="backslashreplace"))
     return out / INDEX_FILE
 
 

@@ -90,7 +90,7 @@ def train(
     Raises:
         TrainingError: after `MAX_CONSECUTIVE_SKIPS` steps in a row without a finite loss and
             gradient, if there is nothing whole to resume from, or another process is lost.
-        Stopped: after SIGINT or SIGTERM, when the state has been saved.
+        Stopped: after SIGINT, SIGTERM or SIGHUP, when the state has been saved.
         FolderInUseError: if another run is training in the folder.
     """
     with folder_lock(folder) if rank() == 0 else nullcontext(), stop_requests() as stop:

@@ -1,13 +1,14 @@
-"""Being asked to stop: SIGINT and SIGTERM."""
+"""Being asked to stop: SIGINT, SIGTERM, and SIGHUP where it is not ignored, as under nohup."""
 
+import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ECHO_SECONDS = 1.0
 
 
@@ -25,7 +26,15 @@ class Stopped(Exception):  # noqa: N818 - says what it is; not an error
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where the program stands, so that it cleans up behind itself."""
+    """SIGTERM or SIGHUP, raised where the program stands, so that it cleans up behind itself.
+
+    Args:
+        received: the signal.
+    """
+
+    def __init__(self, received: signal.Signals) -> None:
+        super().__init__(received)
+        self.received = received
 
 
 class StopRequest:
@@ -37,7 +46,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Take note of SIGINT and SIGTERM instead of being interrupted by them.
+    """Take note of signals to stop instead of being interrupted by them.
 
     A second signal acts as it would have before, unless it follows at once: a launcher of several
     processes passes on what they have got already. Outside the main thread, where Python delivers
@@ -49,6 +58,7 @@ def stop_requests() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def take_note(number: int, frame: FrameType | None) -> None:
+        _leave_terminal(number)
         now = time.monotonic()
         if request.received is None:
             request.received, request.time = signal.Signals(number), now
@@ -60,8 +70,8 @@ def stop_requests() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {each: signal.getsignal(each) for each in SIGNALS}
-    for each in SIGNALS:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, *_terminations())}
+    for each in before:
         signal.signal(each, take_note)
     try:
         yield request
@@ -72,16 +82,34 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` within the block, as SIGINT raises KeyboardInterrupt."""
+    """Let SIGTERM and SIGHUP raise `Terminated` within the block, as SIGINT KeyboardInterrupt."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        _leave_terminal(number)
+        raise Terminated(signal.Signals(number))
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {each: signal.signal(each, terminate) for each in _terminations()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _terminations() -> list[signal.Signals]:
+    """Signals that end a program that does not handle them."""
+    is_kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGTERM] if is_kept else [signal.SIGTERM, signal.SIGHUP]
+
+
+def _leave_terminal(number: int) -> None:
+    """After SIGHUP, write to a terminal no longer: it is gone, and each attempt an error."""
+    if number != signal.SIGHUP:
+        return
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

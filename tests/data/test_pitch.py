@@ -175,13 +175,13 @@ def test_prepared_frames_have_the_rows_of_the_stored_samples(corpus: Path) -> No
 def test_recordings_of_earlier_versions_are_not_done_again(corpus: Path) -> None:
     task = Task(
         name="clip_000",
-        source=corpus / "clip_000.wav",
+        sources=(corpus / "clip_000.wav",),
         dump_dir=corpus.parent / "dump",
         mel=MEL,
         pitch=PitchConfig(fmin_hz=50.0),
         min_seconds=0.3,
     )
-    settings = json.dumps([1, str(task.source), 0.3, asdict(MEL)])
+    settings = json.dumps([1, str(task.sources[0]), 0.3, asdict(MEL)])
     assert task.key().split()[1] == hashlib.sha256(settings.encode()).hexdigest()[:16]
     assert replace(task, pitch=PITCH).key() != task.key()
 

@@ -36,7 +36,7 @@ from data.tables import TableError, read_table
 from flows import ArtefactError, FamilyConfig
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
-from pipelines.generation.waveforms import InputError, _read_frames
+from pipelines.generation.inputs import InputError, read_saved_frames
 from pipelines.recipe import find_recipe
 from pipelines.training.checkpoints import (
     Checkpoint,
@@ -247,14 +247,14 @@ TARGETS = (
         "mel",
         lambda _: damaged(_NPY),
         _named("a.npy"),
-        lambda path: _read_frames(path, _MEL, NO_PITCH),
+        lambda path: read_saved_frames(path, _MEL, NO_PITCH),
         (InputError,),
     ),
     Target(
         "pitch",
         lambda _: damaged(_NPY),
         _named("a.npy"),
-        lambda path: _read_frames(path, MelConfig(num_mels=2), PitchConfig(kind="yin")),
+        lambda path: read_saved_frames(path, MelConfig(num_mels=2), PitchConfig(kind="yin")),
         (InputError,),
     ),
     Target("table npy", lambda _: damaged(_NPY), _named("a.npy"), read_table, (TableError,)),

@@ -11,7 +11,7 @@ import scipy.signal
 import scipy.stats
 import torch
 
-from data import FeatureMismatch, Manifest, MelConfig
+from data import DataError, FeatureMismatch, Manifest, MelConfig
 from dsp.griffin_lim import griffin_lim
 from flows import fold_weight_norm
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
@@ -234,6 +234,20 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
     text = summary_of(trained)
     for expected in ("oracle linear predictor", "Log-mel distance", "samples/s", ".wav"):
         assert expected in text
+
+
+def test_excerpts_of_short_recordings_are_the_longest(
+    dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(model_commands, "EXCERPT_SECONDS", 60.0)
+    model_commands.excerpts(dump, tmp_path / "out", limit=1)
+    assert "no test utterance of at least 60.0 s, the longest has 1." in capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 1
+    with pytest.raises(DataError, match=r"no test utterance of at least 30 s, the longest has"):
+        model_commands.excerpts(dump, tmp_path / "out", min_seconds=30)
+    for limit in (0, -1):
+        with pytest.raises(ValueError, match=f"limit is {limit}, expected at least 1"):
+            model_commands.excerpts(dump, tmp_path / "out", limit=limit)
 
 
 @pytest.mark.parametrize("name", recipe_names())

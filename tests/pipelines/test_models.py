@@ -39,10 +39,15 @@ def test_the_models_of_the_readme_are_there() -> None:
     assert {"frame-16k", "teacher-16k"} <= set(pretrained_names())
 
 
-def test_a_folder_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_a_model_goes_before_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert model_folder(Path("frame-16k")) == FOLDER / "frame-16k"
     (tmp_path / "frame-16k").mkdir()
+    (tmp_path / "frame-16k" / "notes.txt").touch()
+    assert model_folder(Path("frame-16k")) == FOLDER / "frame-16k"  # there is no model in it
+    (tmp_path / "frame-16k" / "config.json").touch()
     assert model_folder(Path("frame-16k")) == Path("frame-16k")
 
 

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 
 from distill import Distillation
 from pipelines import Recipe, find_recipe
+from pipelines.cli import main
 from pipelines.recipe import recipe_names
 from student import Student
 from teacher import Teacher
@@ -104,3 +105,20 @@ def test_a_recipe_whose_parts_do_not_go_together_is_refused() -> None:
 def test_another_distribution_needs_no_other_change_of_the_recipe() -> None:
     teacher = dataclasses.replace(RECIPE.teacher, distribution="mixture")
     assert dataclasses.replace(RECIPE, teacher=teacher).distillation.kl_estimator == "auto"
+
+
+def test_a_folder_that_bears_a_corpus_name_is_the_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data import Manifest, synthesise
+
+    monkeypatch.chdir(tmp_path)
+    synthesise(tmp_path / "allison", num_utterances=3, seconds=0.4)
+    assert main(["prepare", "--recipe", "tiny", "--corpus", "./allison", "--dump", "d"]) == 0
+    assert Manifest.load(tmp_path / "d").contents.corpus == "./allison"
+    assert not (tmp_path / "corpora").exists()
+
+
+def test_an_empty_corpus_is_not_the_folder_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--recipe", "tiny", "--recipe.data.corpus", ""]) == 2
+    assert "corpus is ''" in capsys.readouterr().err

@@ -1,14 +1,17 @@
 """One run at a time on one folder, and no remains of killed ones."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from storage.atomic import atomic_write
+from storage.atomic import atomic_write, remove_temporaries
 from storage.folder_lock import FolderInUseError, folder_lock
 
 
@@ -54,6 +57,45 @@ def test_a_killed_holder_leaves_the_folder_free_and_nothing_half_written(killed:
     (killed / "sub" / ".mine.tmp").touch()
     with folder_lock(killed):
         assert [path.name for path in (killed / "sub").iterdir()] == [".mine.tmp"]
+
+
+def test_a_file_that_a_living_process_writes_stays(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "inner" / "result") as file:
+        file.write(b"the whole")
+        with folder_lock(tmp_path), folder_lock(tmp_path / "inner", "0-of-2"):
+            (unfinished,) = (tmp_path / "inner").glob(".*.tmp")
+            assert unfinished.name.startswith(f".{os.getpid()}-")
+    assert (tmp_path / "inner" / "result").read_bytes() == b"the whole"
+
+
+def test_a_file_taken_for_abandoned_before_its_owner_locked_it_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removed = fcntl.flock, []
+
+    def remove_first(file: BinaryIO, kind: int) -> None:
+        if not removed:
+            removed.append(Path(file.name))
+            removed[0].unlink()
+        lock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with atomic_write(tmp_path / "result") as file:
+        file.write(b"the whole")
+    assert removed
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_without_locks_files_are_written_and_nothing_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: BinaryIO, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with atomic_write(tmp_path / "result"):
+        remove_temporaries(tmp_path)
+    assert (tmp_path / "result").exists()
 
 
 @pytest.mark.parametrize("sync_name", [True, False])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from data import DataError, Manifest, MelConfig, prepare_part, synthesise
+from data.audio.outputs import MARKER_FILE
 from data.prepared.parallel import choose_num_workers, parallel_map
 from data.prepared.prepare import prepare
 from storage.folder_lock import FolderInUseError, folder_lock
@@ -18,9 +19,9 @@ from tests.data.conftest import CONFIG, add_bad_files, run
 
 
 def stamps(manifest: Manifest) -> dict[str, int]:
-    """Time of change of every file of the dump folder but the journal and the lock."""
+    """Time of change of every file of the dump folder but the journal, the lock and the marker."""
     files = (path for path in manifest.dump_dir.rglob("*") if path.is_file())
-    others = ("journal.jsonl", ".lock")
+    others = ("journal.jsonl", ".lock", MARKER_FILE)
     return {path.name: path.stat().st_mtime_ns for path in files if path.name not in others}
 
 
@@ -104,12 +105,38 @@ def test_changed_shares_move_utterances_without_redoing_them(corpus: Path) -> No
     assert waveform.stat().st_mtime_ns == before
 
 
-def test_outputs_of_a_removed_source_are_removed(corpus: Path) -> None:
-    run(corpus)
-    (corpus / "digits/clip_000.wav").unlink()
+def test_outputs_of_a_removed_source_stay_and_are_told(corpus: Path) -> None:
+    first = run(corpus)
+    before = stamps(first)
+    moved = corpus.parent / "elsewhere.wav"
+    (corpus / "digits/clip_000.wav").rename(moved)
     manifest = run(corpus)
     assert len(manifest.utterances()) == 4
-    assert not manifest.waveform_path("digits/clip_000").exists()
+    assert manifest.waveform_path("digits/clip_000").exists()
+    assert "gone: 1; their features are kept" in manifest.report()
+    assert "  digits/clip_000\n" in manifest.report()
+    moved.rename(corpus / "digits/clip_000.wav")
+    assert run(corpus) == first
+    after = stamps(first)
+    assert all(after[name] == before[name] for name in before if name.endswith(".npy"))
+
+
+def test_features_outlive_a_corpus_that_is_not_there(corpus: Path) -> None:
+    first = run(corpus)
+    before = stamps(first)
+    corpus.rename(corpus.parent / "elsewhere")
+    corpus.mkdir()  # as a place to mount a disk that is not mounted
+    with pytest.raises(DataError, match=r"dump: the corpus has no audio any more.* 5 recordings"):
+        run(corpus)
+    assert stamps(first) == before
+    assert Manifest.load(first.dump_dir) == first
+
+
+def test_features_that_were_deleted_with_their_source_are_forgotten(corpus: Path) -> None:
+    first = run(corpus)
+    (corpus / "digits/clip_000.wav").unlink()
+    first.waveform_path("digits/clip_000").unlink()
+    assert run(corpus).contents.gone == ()
 
 
 def test_interrupted_run_goes_on_from_where_it_was(

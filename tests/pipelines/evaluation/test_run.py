@@ -212,6 +212,39 @@ def test_a_folder_of_audio_is_evaluated_and_bad_files_are_named(
     assert (tmp_path / "out" / "audio" / "student" / "sub" / "clip_000.wav").exists()
 
 
+def test_what_an_evaluation_left_in_the_folder_is_no_recording(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthesise(tmp_path, num_utterances=1, seconds=0.3)
+    for out in (tmp_path, tmp_path / "evaluation"):
+        for _ in range(2):
+            evaluate(student=trained / "student", input=tmp_path, out=out, device="cpu")
+        result = json.loads((out / "evaluation.json").read_text())
+        assert [u["name"] for u in result["utterances"]] == ["clip_000"]
+        assert "audio: made by this program" in capsys.readouterr().out
+
+
+def test_clips_of_a_frame_and_of_digital_silence_have_finite_measures(
+    trained: Path, tmp_path: Path
+) -> None:
+    write_waveform(tmp_path / "v" / "19 ms.wav", 0.1 * np.sin(np.arange(304)), 16000)
+    write_waveform(tmp_path / "v" / "late.wav", np.r_[np.zeros(800), np.full(800, 0.1)], 16000)
+    out = tmp_path / "out"
+    evaluate(
+        trained / "teacher",
+        trained / "student",
+        input=tmp_path / "v",
+        max_seconds=0.02,
+        out=out,
+        device="cpu",
+    )
+    result = json.loads((out / "evaluation.json").read_text(), parse_constant=pytest.fail)
+    for utterance in result["utterances"]:
+        for system, values in utterance["systems"].items():
+            assert all(np.isfinite(value) for value in values.values()), (system, values)
+    assert "level_ratio" not in result["utterances"][1]["systems"]["recording"]
+
+
 def test_files_that_differ_in_suffix_alone_stay_apart(trained: Path, tmp_path: Path) -> None:
     from pipelines.evaluation.recordings import recordings_in
 
@@ -239,7 +272,7 @@ def test_files_that_differ_in_suffix_alone_stay_apart(trained: Path, tmp_path: P
             ["--input", "EMPTY", "--every", "2"],
             "every is 2, expected at least 1, and 1 with --input",
         ),
-        (["--dump", "DUMP", "--max_seconds", "-1"], "max_seconds is -1.0, expected more than 0"),
+        (["--dump", "DUMP", "--max_seconds", "-1"], "max_seconds is -1.0, expected a finite"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

@@ -64,6 +64,7 @@ def test_what_is_too_short_or_silent_has_no_score(speech: Array) -> None:
     short = speech[: RATE // 10]
     assert pesq_wb(short, short, RATE) is None
     assert estoi(short, short, RATE) is None
+    assert estoi(speech[:304], speech[:304], RATE) is None  # no frame at all
     assert pesq_wb(np.zeros(RATE), np.zeros(RATE), RATE) is None
     assert DistillMos().rate(short, RATE) is None
 

@@ -148,6 +148,18 @@ def test_a_run_without_results_shows_what_it_has(trained: Path, tmp_path: Path) 
     assert sections == ["listen", "training", "recipe"]
 
 
+def test_short_utterances_are_shown_where_there_are_no_others(
+    trained: Path, tmp_path: Path
+) -> None:
+    exp = make_run(tmp_path / "mine", trained, ["a", "b"], ["teacher"])  # half a second each
+    assert [utterance.name for utterance in collect(exp, limit=1).utterances] == ["a"]
+    make_run(tmp_path / "other", trained, ["c"], ["student"])
+    (tmp_path / "other" / "samples" / "student").rename(exp / "samples" / "student")
+    assert [utterance.name for utterance in collect(exp).utterances] == ["c"]
+    with pytest.raises(ReportError, match="limit is 0, expected at least 1"):
+        collect(exp, limit=0)
+
+
 def test_what_is_missing_or_damaged_is_named(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"holds no teacher/config\.json"):
         collect(tmp_path)

@@ -1,4 +1,4 @@
-"""Stopping: by SIGINT and SIGTERM, from the command line and between steps."""
+"""Stopping: by SIGINT, SIGTERM and SIGHUP, from the command line and between steps."""
 
 import json
 import signal
@@ -21,15 +21,17 @@ from pipelines.training.signals import (
 )
 from tests.pipelines.conftest import RECIPE
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture(autouse=True)
 def handlers_are_restored() -> object:
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in SIGNALS]
     yield
-    assert before == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    assert before == [signal.getsignal(each) for each in SIGNALS]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_taken_note_of(number: signal.Signals) -> None:
     with stop_requests() as request:
         assert request.received is None
@@ -56,9 +58,21 @@ def test_a_second_signal_acts_unless_it_is_an_echo() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_termination_unwinds_like_an_interrupt() -> None:
-    with pytest.raises(Terminated), termination_as_interrupt():
-        signal.raise_signal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_unwinds_like_an_interrupt(number: signal.Signals) -> None:
+    with pytest.raises(Terminated) as caught, termination_as_interrupt():
+        signal.raise_signal(number)
+    assert caught.value.received == number
+
+
+def test_a_hangup_that_is_ignored_as_under_nohup_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with termination_as_interrupt(), stop_requests() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert request.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_another_thread_takes_no_signals() -> None:
@@ -82,7 +96,7 @@ def words(dump: Path, tmp_path: Path) -> list[str]:
     return ["train-teacher", "--recipe", str(recipe), *folders, "--device", "cpu"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_stopped_command_says_so_and_resumes(
     words: list[str],
     tmp_path: Path,

@@ -1,0 +1,68 @@
+"""Where a density goes: never in place of another table's model."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from data.tables import TOY_PREFIX
+from flows.pretrained import CONFIG_FILE, ArtefactError, read_description
+from pipelines.density.model import DensityModel
+from pipelines.training.checkpoints import FOLDER as CHECKPOINTS
+
+ROOT = Path("exp/density")
+
+
+def table_origin(table: str, key: str | None) -> dict[str, str]:
+    """Tell tables apart: JSON values, stored with a model.
+
+    Args:
+        table: as given to the command density.
+        key: likewise.
+    Returns:
+        `key`, and `path_sha256`, of the table's absolute path, or of a toy's name.
+    """
+    path = table if table.startswith(TOY_PREFIX) else str(Path(table).resolve())
+    digest = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()
+    return {"key": key or "", "path_sha256": digest}
+
+
+def default_folder(table: str, key: str | None, family: str) -> Path:
+    """Choose a folder by the names of table and family; another one if another table has that."""
+    words = [Path(table.replace(":", "-")).stem, *([key.replace("/", "-")] if key else []), family]
+    folder = ROOT / "-".join(words)
+    try:
+        check_folder(folder, table, key)
+    except ArtefactError:
+        return ROOT / "-".join([*words, table_origin(table, key)["path_sha256"][:8]])
+    return folder
+
+
+def check_folder(folder: Path, table: str, key: str | None) -> None:
+    """Refuse to put a density where something else is.
+
+    Args:
+        folder: where it is to go.
+        table: as given to the command density.
+        key: likewise.
+    Raises:
+        ArtefactError: if the folder holds another kind of model, one that is in training, one that
+            cannot be read, or the model of another table.
+    """
+    other = "choose another --out"
+    if (folder / CHECKPOINTS).exists():
+        raise ArtefactError(f"{folder}: holds {CHECKPOINTS} of a training run: {other}")
+    if not (folder / CONFIG_FILE).exists():
+        return
+    described = read_description(folder)
+    if described["kind"] != DensityModel.kind:
+        raise ArtefactError(f"{folder}: holds a {described['kind']}: {other}")
+    found: Any = described["metadata"].get("table")
+    origin = table_origin(table, key)
+    is_same = isinstance(found, dict) and (
+        all(found.get(name) == value for name, value in origin.items())
+        if "path_sha256" in found
+        else found.get("source") == table  # models of earlier versions
+    )
+    if not is_same:
+        source = found.get("source") if isinstance(found, dict) else "another table"
+        raise ArtefactError(f"{folder}: holds a density of {source}: {other}")

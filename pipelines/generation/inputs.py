@@ -1,0 +1,130 @@
+"""What waveforms are generated from: recordings and saved log-mels, as frames."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data import (
+    Found,
+    MelConfig,
+    PitchConfig,
+    check_pitch_rows,
+    pitch_rows,
+    read_waveform,
+    search_audio,
+    with_pitch,
+)
+from pipelines.generation.long_audio import log_mel_in_pieces
+from storage.arrays import ArrayError, open_array
+
+FRAMES_PER_PIECE = 1024
+"""Mel frames of a recording computed at once: 16 s at 16 kHz and a hop of 256."""
+
+
+class InputError(ValueError):
+    """An input that cannot be vocoded; the message names the file and what is wrong."""
+
+
+def find_inputs(input: Path) -> Found:
+    """List what is to be vocoded.
+
+    Args:
+        input: an audio file or a `.npy` file, or a folder of either.
+    Returns:
+        files, and what the search of the folder left out.
+    Raises:
+        InputError: if there is none, or two would give files of one name.
+    """
+    if not input.is_dir():
+        if not input.exists():
+            raise InputError(f"{input}: no such file or folder")
+        return Found([input], {})
+    found = search_audio(input, frozenset([".npy"]))
+    if not found.files:
+        hint = "".join(f" ({name}: {why})" for name, why in [*found.left_out.items()][:1])
+        raise InputError(f"{input}: no audio file and no .npy in this folder{hint}")
+    by_name = sorted(found.files, key=lambda source: source.with_suffix(""))
+    for first, second in pairwise(by_name):
+        if first.with_suffix("") == second.with_suffix(""):
+            raise InputError(f"{second}: would get the same name as {first}")
+    return found
+
+
+def read_frames(
+    source: Path, config: MelConfig, pitch: PitchConfig, *, pitch_shift: float = 0.0
+) -> np.ndarray:
+    """Read the frames of a recording or of a saved array.
+
+    Args:
+        source: an audio file, or a log-mel `.npy` of shape (num_mels, L), with the rows of `pitch`
+            below it.
+        config: the convention.
+        pitch: the pitch that the model is given.
+        pitch_shift: semitones added to the pitch.
+    Returns:
+        log-mel frames, and rows of pitch, float32, shape (rows, L).
+    Raises:
+        ValueError: names the file and what is wrong with it.
+    """
+    if source.suffix.lower() == ".npy":
+        frames = read_saved_frames(source, config, pitch)
+    else:
+        waveform = read_waveform(source, config.sample_rate)
+        short = -len(waveform) % config.hop_length
+        padded = np.pad(waveform, (0, short))
+        frames = log_mel_in_pieces(padded, config, frames_per_piece=FRAMES_PER_PIECE)
+        batch = torch.from_numpy(frames)[None], torch.from_numpy(padded)[None, None]
+        frames = with_pitch(*batch, config, pitch)[0].numpy()
+    if pitch.num_rows:
+        frames[config.num_mels] += pitch_shift / 12
+        _check_pitch(source, frames, config)
+    return frames
+
+
+def read_saved_frames(source: Path, config: MelConfig, pitch: PitchConfig) -> np.ndarray:
+    """Read the frames of a `.npy` file, as `read_frames`."""
+    if source.exists() and not source.is_file():  # a pipe would be waited for
+        raise InputError(f"{source}: not a file")
+    try:
+        frames = open_array(source)
+    except ArrayError as error:
+        raise InputError(str(error)) from error
+    if frames.dtype.kind != "f":
+        raise InputError(f"{source}: holds {frames.dtype}, expected floats")
+    num_rows = config.num_mels + pitch.num_rows
+    if frames.ndim != 2 or frames.shape[0] != num_rows or frames.shape[1] == 0:
+        below = " and below them two rows, pitch (log2 of Hz) and voicing (0 or 1)"
+        raise InputError(
+            f"{source}: has shape {frames.shape}, expected ({num_rows}, L): {config.num_mels} "
+            f"log-mel bands{below if pitch.num_rows else ''}"
+        )
+    if not np.isfinite(frames).all():
+        raise InputError(f"{source}: holds values that are not finite")
+    frames = frames.astype(np.float32)
+    if pitch.num_rows:
+        _check_pitch(source, frames, config)
+        rows = torch.from_numpy(frames[config.num_mels :])
+        rows.copy_(pitch_rows(rows[:1], rows[1:], pitch)[0])
+    return frames
+
+
+def _check_pitch(source: Path, frames: np.ndarray, config: MelConfig) -> None:
+    try:
+        check_pitch_rows(torch.from_numpy(frames[config.num_mels :]), config.sample_rate)
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def left_out_lines(left_out: Mapping[str, str]) -> Sequence[str]:
+    """Say what a search left out, a line each."""
+    return [f"left out: {name}: {reason}" for name, reason in left_out.items()]
+
+
+def check_max_seconds(max_seconds: float | None) -> None:
+    """Raise InputError unless a length to cut to is positive and finite, or None."""
+    if max_seconds is not None and not 0 < max_seconds < math.inf:
+        raise InputError(f"max_seconds is {max_seconds}, expected a finite number > 0")

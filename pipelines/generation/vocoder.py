@@ -1,0 +1,141 @@
+"""One input of `generate`: frames in, a file or a stream of PCM out."""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from data import MelConfig, PitchConfig, with_speaker, write_blocks, write_pcm
+from flows import Engine
+from pipelines.generation.inputs import InputError, check_max_seconds, read_frames
+from pipelines.precision import PrecisionName, networks_in
+from student import Student
+from teacher import Teacher
+
+STREAMED_FRAMES = 8
+"""Frames that a student draws before it writes them: 128 ms at 16 kHz and a hop of 256."""
+
+LARGEST_SHIFT = 24
+"""Semitones, either way."""
+
+STANDARD_OUTPUT = Path("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """One file written."""
+
+    source: Path
+    path: Path
+    seconds: float
+    num_clipped: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocoder:
+    """A model, and how it is to draw; arguments as `generate`'s.
+
+    Raises:
+        ValueError: if an option is impossible, or does not go with the model.
+    """
+
+    network: Teacher | Student
+    mel: MelConfig
+    pitch: PitchConfig
+    speakers: tuple[str, ...]
+    speaker: str | None
+    pitch_shift: float
+    seed: int
+    temperature: float
+    max_seconds: float | None
+    engine: Engine
+    precision: PrecisionName
+    stream: bool
+    messages: TextIO
+
+    def __post_init__(self) -> None:
+        _check_shift(self.pitch_shift, self.pitch)
+        if not 0.0 <= self.temperature < math.inf:
+            raise InputError(f"temperature is {self.temperature}, expected a finite number >= 0")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}, expected >= 0")
+        check_max_seconds(self.max_seconds)
+        with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, self.speaker)
+
+    def features(self, source: Path) -> Tensor:
+        """Read what the network is given for an input, shape (1, rows, L)."""
+        frames = read_frames(source, self.mel, self.pitch, pitch_shift=self.pitch_shift)
+        if self.max_seconds is not None:
+            length = round(self.max_seconds * self.mel.sample_rate / self.mel.hop_length)
+            frames = frames[:, : max(1, length)]
+        told = with_speaker(torch.from_numpy(frames)[None], self.speakers, self.speaker)
+        return told.to(next(self.network.parameters()))
+
+    def write(self, source: Path, features: Tensor, name: Path, target: Path) -> Generated:
+        """Draw and write a waveform."""
+        generator = torch.Generator(features.device).manual_seed(_seed_of(self.seed, name))
+        total = features.shape[-1] * self.mel.hop_length
+        with (
+            tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar,
+            networks_in(self.precision, self.network),  # what is drawn, not how mels are made
+        ):
+            counted = _counted(self._pieces(features, generator), bar)
+            if self.stream:
+                num_samples, num_clipped = _write_raw(target, counted)
+            else:
+                num_samples, num_clipped = write_blocks(target, counted, self.mel.sample_rate)
+        if num_clipped:
+            tqdm.write(
+                f"warning: {target}: {num_clipped} of {num_samples} samples were clipped",
+                file=self.messages,
+            )
+        seconds = num_samples / self.mel.sample_rate
+        return Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
+
+    def _pieces(self, features: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        if isinstance(self.network, Teacher):
+            return self.network.stream(features, self.temperature, generator, self.engine)
+        length = STREAMED_FRAMES if self.stream else features.shape[-1]
+        chunks = features.split(length, -1)
+        return self.network.stream(chunks, self.temperature, generator, self.engine)
+
+
+def _write_raw(target: Path, pieces: Iterator[Tensor]) -> tuple[int, int]:
+    """Write PCM that can be read while it grows; return the samples and how many were clipped."""
+    if target == STANDARD_OUTPUT:
+        return write_pcm(sys.stdout.buffer, pieces, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        return write_pcm(file, pieces, target)
+
+
+def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:
+    """Move a progress bar on by each piece's samples."""
+    for piece in pieces:
+        yield piece
+        bar.update(piece.shape[-1])
+
+
+def _check_shift(semitones: float, pitch: PitchConfig) -> None:
+    if semitones and not pitch.num_rows:
+        raise InputError(
+            f"pitch_shift is {semitones}, expected 0: the model is not given the pitch"
+        )
+    if not abs(semitones) <= LARGEST_SHIFT:
+        raise InputError(
+            f"pitch_shift is {semitones}, expected -{LARGEST_SHIFT} to {LARGEST_SHIFT} semitones"
+        )
+
+
+def _seed_of(seed: int, name: Path) -> int:
+    # As the file system has the name: it need not be UTF-8.
+    letters = name.as_posix().encode(errors="surrogateescape")
+    words = np.random.SeedSequence([seed, *letters]).generate_state(2)
+    return int(words[0]) << 20 ^ int(words[1])

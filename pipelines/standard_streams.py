@@ -1,0 +1,49 @@
+"""Standard input, output and error, which whoever starts a program may have closed."""
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+
+def open_standard_streams() -> None:
+    """Give closed standard streams an end that takes everything, and names any encoding.
+
+    Otherwise what is printed fails, and the next file that is opened gets what libraries print:
+    its number is that of the closed stream. Names that are not UTF-8 are printed with their bytes
+    as escapes.
+    """
+    for number in range(3):
+        with suppress(OSError):
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    # The files live as long as the process.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with suppress(OSError):
+            sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def drop_unwritable_output() -> None:
+    """Forget what the streams do not take, which Python would try once more at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def tell(message: str) -> None:
+    """Print a line on standard error, if it takes any."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def is_open(stream: TextIO) -> bool:
+    """Tell whether a stream is one the process was started with."""
+    return getattr(stream, "name", "") != os.devnull

@@ -1,0 +1,75 @@
+"""What a search for recordings finds, and what it says of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from data import AudioError, find_audio_files, mark_output, search_audio
+from data.audio.outputs import MARKER_FILE
+
+
+def names(root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in find_audio_files(root)]
+
+
+def touch(root: Path, *files: str) -> None:
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_search_is_sorted_recursive_and_survives_loops(tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    touch(root, "b.wav", "a/2.FLAC", "a/1.g722", "a/notes.txt", ".hidden/x.wav", "a/.y.wav")
+    (root / "a" / "loop").symlink_to(root)
+    (root / "a" / "above").symlink_to(tmp_path)
+    (root / "itself").symlink_to(root / "itself")
+    assert names(root) == ["a/1.g722", "a/2.FLAC", "b.wav"]
+    assert search_audio(root).left_out == {
+        "a/above": "a link to a folder that holds this one",
+        "itself": "a link to nothing",
+    }
+
+
+def test_search_of_a_missing_folder_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="nowhere: no such folder"):
+        find_audio_files(tmp_path / "nowhere")
+
+
+def test_a_linked_folder_is_searched_once_under_its_own_name(tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    touch(tmp_path, "disk/ann/1.wav", "corpus/eve/1.wav")
+    (root / "ann").symlink_to(tmp_path / "disk" / "ann")
+    (root / "a link to eve").symlink_to(root / "eve")
+    assert names(root) == ["ann/1.wav", "eve/1.wav"]
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.ape", "b.txt", "c.wav")
+    (tmp_path / "bob").symlink_to(tmp_path / "not mounted")
+    assert search_audio(tmp_path).left_out == {
+        "a.ape": ".ape files are not read",
+        "bob": "a link to nothing",
+    }
+
+
+@pytest.mark.parametrize("suffix", [".mp2", ".wave", ".3gp", ".wv"])
+def test_less_common_suffixes_are_audio(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"a{suffix}")
+    assert names(tmp_path) == [f"a{suffix}"]
+
+
+def test_what_the_program_made_is_left_out_unless_it_is_asked_for(tmp_path: Path) -> None:
+    mark_output(tmp_path / "exp" / "evaluation")
+    touch(tmp_path, "a.wav", "exp/evaluation/audio/a.wav")
+    assert names(tmp_path) == ["a.wav"]
+    assert list(search_audio(tmp_path).left_out) == ["exp/evaluation"]
+    assert names(tmp_path / "exp" / "evaluation") == ["audio/a.wav"]
+    (tmp_path / "exp" / "evaluation" / MARKER_FILE).unlink()
+    assert names(tmp_path) == ["a.wav", "exp/evaluation/audio/a.wav"]
+
+
+def test_a_folder_that_holds_something_is_not_marked(tmp_path: Path) -> None:
+    touch(tmp_path, "speaker/recording.wav", "speaker/.hidden")
+    mark_output(tmp_path / "speaker")
+    assert names(tmp_path) == ["speaker/recording.wav"]

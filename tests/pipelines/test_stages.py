@@ -1,0 +1,105 @@
+"""The scripts' options: what each command is given, from whichever folder."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The scripts, with a program that prints what it is given in place of the real one."""
+    folder = tmp_path / "program"
+    (folder / "pipelines").mkdir(parents=True)
+    for name in ("run_teacher.sh", "run_distill.sh", "pipelines/stages.sh"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name, line in ((".venv/bin/parallel-wavenet", 'echo "$*"'), ("setup.sh", "")):
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
+        (folder / name).chmod(0o755)
+    (tmp_path / "user").mkdir()
+    return folder
+
+
+def run(program: Path, script: str, *words: str, cwd: Path) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [program / script, *words],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/home/user"},
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_paths_are_relative_to_the_folder_one_is_in(program: Path) -> None:
+    user = program.parent / "user"
+    options = ["--corpus", "speech", "--exp", "e", "--dump", "d", "--recipe", "mine.yaml"]
+    code, lines = run(program, "run_distill.sh", *options, "--teacher_seconds", ".5", cwd=user)
+    assert code == 0
+    (prepare,) = (line for line in lines if line.startswith("prepare "))
+    assert "--recipe mine.yaml" in prepare
+    assert "--dump d --corpus speech" in prepare
+    assert f"--corpora {program}/corpora" in prepare
+    (trained,) = (line for line in lines if line.startswith("train-teacher "))
+    assert "--recipe mine.yaml --dump d --exp e" in trained
+    assert (user / "e" / "logs" / "prepare.log").exists()
+    assert not (program / "e").exists()
+
+
+def test_folders_of_ones_own_choice_are_the_only_ones_elsewhere(program: Path) -> None:
+    _, elsewhere = run(program, "run_teacher.sh", "--recipe", "tiny", cwd=program.parent / "user")
+    assert f"--corpora {program}/corpora --dump {program}/dump/tiny" in "\n".join(elsewhere)
+    _, here = run(program, "run_teacher.sh", "--recipe", "tiny", cwd=program)
+    assert "--corpora corpora --dump dump/tiny" in "\n".join(here)
+
+
+def test_an_equals_sign_is_as_good_as_a_space(program: Path) -> None:
+    options = ["--exp=e", "--recipe=tiny", "--recipe.seed=2", "--dump", "d", "--corpus=~/speech"]
+    code, lines = run(program, "run_teacher.sh", *options, cwd=program)
+    assert code == 0
+    (prepare,) = (line for line in lines if line.startswith("prepare "))
+    assert "prepare --recipe tiny --recipe.seed=2" in prepare
+    assert "--corpus /home/user/speech" in prepare
+    assert any("--dump d --exp e" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--exp --dump d", "--exp needs a value, found --dump"),
+        ("--recipe.seed --exp x", "--recipe.seed needs a value, found --exp"),
+        ("--exp", "--exp needs a value"),
+        ("--exp=", "--exp is empty"),
+        ("--expp=x", "unknown option --expp"),
+        ("--overrides=x", "unknown option --overrides"),
+        ("exp/mine", "unexpected word 'exp/mine'"),
+        ("--stage 3 --stop_stage 2", "stage 3 comes after the last one, 2"),
+        ("--stage two", "stage 'two' is not a number"),
+        ("--teacher_seconds 0", "teacher_seconds is '0', expected a number above 0"),
+        ("--teacher_seconds=-1", "teacher_seconds is '-1', expected a number above 0"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_done(program: Path, words: str, message: str) -> None:
+    code, lines = run(program, "run_distill.sh", *words.split(), cwd=program.parent / "user")
+    assert code == 2
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_a_link_to_a_script_finds_the_program(program: Path) -> None:
+    user = program.parent / "user"
+    (user / "teach").symlink_to(program / "run_teacher.sh")
+    code, lines = run(user, "teach", "--recipe", "tiny", "--exp", "e", cwd=user)
+    assert code == 0
+    assert any(f"--dump {program}/dump/tiny --exp e" in line for line in lines)
+
+
+def test_an_empty_value_is_no_default(program: Path) -> None:
+    code, lines = run(program, "run_distill.sh", "--corpus", "", cwd=program)
+    assert (code, lines) == (2, ["run_distill.sh: --corpus is empty"])

@@ -1,0 +1,53 @@
+"""Streams that are closed, and an interpreter that keeps no docstrings."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = [sys.executable, "-c", "import sys; from pipelines.cli import main; sys.exit(main())"]
+
+
+def run(words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run the program from a shell, so that streams can be closed as users close them."""
+    return subprocess.run(
+        ["bash", "-c", f'"$@" {words}', "bash", *PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | changes,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_end_a_command(trained: Path, tmp_path: Path, closed: str) -> None:
+    words = f"--model {trained}/teacher --input {tmp_path}/v --out {tmp_path}/o --device cpu"
+    from data import synthesise
+
+    synthesise(tmp_path / "v", num_utterances=2, seconds=0.3)
+    done = run(f"generate {words} {closed}")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "o").glob("*.wav")) == [
+        "clip_000.wav",
+        "clip_001.wav",
+    ]
+
+
+@pytest.mark.slow
+def test_a_closed_standard_output_gets_no_audio(trained: Path, tmp_path: Path) -> None:
+    words = f"--model {trained}/teacher --input x.wav --out - --device cpu >&-"
+    done = run(f"generate {words}")
+    assert done.returncode == 2
+    assert done.stderr == "parallel-wavenet: out is -, but standard output is closed\n"
+
+
+@pytest.mark.slow
+def test_without_docstrings_there_is_help(tmp_path: Path) -> None:
+    done = run("generate --help", PYTHONOPTIMIZE="2")
+    assert done.returncode == 0
+    assert "usage: parallel-wavenet" in done.stdout
