@@ -1,4 +1,4 @@
-"""The objective that lets a student learn from a teacher."""
+"""The objective by which a student learns from a teacher."""
 
 from distill.config import DistillationConfig
 from distill.health import HealthReport, check_health
