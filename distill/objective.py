@@ -123,7 +123,7 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample; see `forward`. The pitch, voice and adversarial terms are absent."""
+        """Score a drawn sample as `forward` does, without pitch, voice and adversarial terms."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
         kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]

@@ -1,4 +1,4 @@
-"""A teacher's frames: what stands between its waveform and its network, both ways."""
+"""Linear prediction and folding between a teacher's waveform and its network, both ways."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +10,7 @@ from teacher.config import TeacherConfig
 
 
 def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
-    """Put the linear predictor and the fold of a configuration around an autoregressive flow."""
+    """Wrap an autoregressive flow in the configuration's linear predictor and fold."""
     parts: list[Transform] = [autoregressive]
     if config.frame_length > 1:
         fold = Fold(config.frame_length)
@@ -31,16 +31,18 @@ def synthesise(
     """Turn frames of prediction errors into waveforms, piece by piece.
 
     Args:
-        pieces: consecutive frames, shape (B, r, n) each, that fill whole context frames.
-        frames: of the context, for all pieces, shape (B, H, L).
-        fold: what the frames were folded by; None for single samples.
-        error_filter: whose errors they are; None where they are the samples themselves.
-        hop_length: samples that a context frame serves.
+        pieces: consecutive pieces of n frames, shape (B, r, n) each. Every piece covers whole
+            conditioning frames.
+        frames: output of the context network for all pieces, shape (B, H, L).
+        fold: the fold that made frames of samples; None if r is 1.
+        error_filter: the linear predictor that made the errors; None if the pieces contain the
+            samples themselves.
+        hop_length: samples per conditioning frame.
     Yields:
         waveforms, shape (B, 1, n r) each.
     """
     before: Tensor | None = None
-    first = 0  # conditioning frame of a piece
+    first = 0  # index of the piece's first conditioning frame
     for piece in pieces:
         waveform = piece if fold is None else fold.inverse(piece)[0]
         if error_filter is not None:

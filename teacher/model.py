@@ -37,7 +37,7 @@ PartT = TypeVar("PartT", bound=Transform)
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
 
 PIECE_SAMPLES = 4096
-"""Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
+"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -46,19 +46,19 @@ class Teacher(Pretrained):
     .. math:: p(x \mid c) = \prod_t p(x_t;\, h(x_{<t}, c)), \qquad
               p = \mathcal{N}(\mu, \sigma^2) \text{ or } \textstyle\sum_k \pi_k\, L(\mu_k, s_k)
 
-    As a flow it is a MAF: the likelihood of a whole waveform is one parallel pass, a sample is
-    drawn step by step.
+    The teacher is a MAF: the likelihood of a whole waveform takes one parallel pass, and a waveform
+    is drawn step by step.
 
     A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
-    samples. The waveform passes a linear predictor (`flows.PredictionErrorFilter`), its errors are
-    folded into frames, and the network predicts a frame from the frames before it:
+    samples. A linear predictor (`flows.PredictionErrorFilter`) turns the waveform into prediction
+    errors e, the errors are folded into frames, and the network predicts a frame from earlier ones:
 
     .. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
               p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
 
-    Within a frame the errors are independent given the earlier frames, and the predictor carries
-    the dependence between neighbouring samples. The predictor is stable whatever its coefficients
-    are, and the network's output is bounded, so that free running cannot run away.
+    Given the earlier frames, the errors of a frame are independent; the predictor models the
+    dependence between neighbouring samples. The predictor is stable for all coefficients, and the
+    network's output is bounded, so a drawn waveform cannot diverge.
 
     References:
         WaveNet (van den Oord et al., 2016). arXiv:1609.03499
@@ -81,7 +81,7 @@ class Teacher(Pretrained):
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
-        # What the level of noise on the past adds to the context.
+        # The direction in which the noise level shifts the context.
         self.noise_level = (
             torch.nn.Parameter(torch.zeros(config.context_channels, 1))
             if config.past_noise
@@ -103,26 +103,26 @@ class Teacher(Pretrained):
         self.flow = Flow(self.distribution.base, compose(config, maf(wavenet, transformer)))
 
     def _part(self, kind: type[PartT]) -> PartT | None:
-        """Return the first of the flow's transforms that is of a kind, if there is one."""
+        """Return the first transform of this class in the flow, or None."""
         whole = self.flow.transform
         parts = whole.transforms if isinstance(whole, Compose) else [whole]
         return next((part for part in parts if isinstance(part, kind)), None)
 
     @property
     def autoregressive(self) -> Autoregressive:
-        """The transform that the causal network belongs to."""
+        """The autoregressive transform, which contains the causal network."""
         found = self._part(Autoregressive)
         assert found is not None
         return found
 
     @property
     def error_filter(self) -> PredictionErrorFilter | None:
-        """The linear predictor before the network, if there is one."""
+        """The linear predictor before the network, or None."""
         return self._part(PredictionErrorFilter)
 
     @property
     def fold(self) -> Fold | None:
-        """What makes frames of samples, if the network reads frames."""
+        """The fold that makes frames of samples, or None if `frame_length` is 1."""
         return self._part(Fold)
 
     @property
@@ -133,7 +133,7 @@ class Teacher(Pretrained):
 
     @property
     def transformer(self) -> Transformer:
-        """The distribution of each sample, as a bijection."""
+        """The bijection from each sample (or prediction error) to noise."""
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
@@ -141,7 +141,7 @@ class Teacher(Pretrained):
 
         Args:
             mel_mean: mean of each mel band, shape (num_mels,).
-            mel_std: its standard deviation, shape (num_mels,).
+            mel_std: standard deviation of each mel band, shape (num_mels,).
             waveform_std: standard deviation of the samples.
         """
         self.context.set_statistics(mel_mean, mel_std)
@@ -152,7 +152,7 @@ class Teacher(Pretrained):
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that the distribution of a sample depends on, at most."""
+        """Largest number of past samples on which the distribution of a sample depends."""
         length = self.config.frame_length
         return self.wavenet.receptive_field * length + length - 1 + self.config.filter_order
 
@@ -171,7 +171,7 @@ class Teacher(Pretrained):
         return self.flow.log_prob(waveform, self.context_frames(waveform, log_mel))
 
     def prediction(self, waveform: Tensor, log_mel: Tensor) -> Prediction:
-        """Return the distribution of every sample given those before it.
+        """Return the distribution of every sample given all earlier samples.
 
         Args:
             waveform: shape (B, 1, T).
@@ -187,14 +187,14 @@ class Teacher(Pretrained):
         return Prediction(self.distribution, params, shift, log_gain)
 
     def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Return what `distribution` reads, shape (B, P, 1, T), arguments as `prediction`'s.
+        """Return the parameters of `distribution`, shape (B, P, 1, T); see `prediction`.
 
-        Parameters of a teacher with a predictor are those of its errors, not of the samples.
+        With a linear predictor, the parameters describe the prediction errors, not the samples.
         """
         return self.prediction(waveform, log_mel).params
 
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return location and bounded log-scale of every sample given those before it.
+        """Return location and bounded log-scale of every sample given all earlier samples.
 
         Args:
             waveform: shape (B, 1, T).
@@ -202,7 +202,7 @@ class Teacher(Pretrained):
         Returns:
             location and log-scale, shape (B, 1, T) each; differentiable in the waveform.
         Raises:
-            ValueError: if the teacher is no Gaussian.
+            ValueError: if the teacher's distribution is not Gaussian.
         """
         return self.prediction(waveform, log_mel).location_and_log_scale()
 
@@ -221,8 +221,8 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample; the choice of a mixture's component
-                stays as it is.
+            temperature: factor on the noise of each sample. It does not affect the choice of a
+                mixture's component.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -239,7 +239,7 @@ class Teacher(Pretrained):
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw waveforms piece by piece, as `sample` does.
+        """Draw the waveforms of `sample` piece by piece.
 
         Yields:
             consecutive pieces of the waveforms, shape (B, 1, n) each.
@@ -250,7 +250,7 @@ class Teacher(Pretrained):
         like = log_mel.new_empty(shape)
         choice = None
         if isinstance(self.distribution, LogisticMixture):
-            # The inverse of a mixture's CDF is iterative; a component's is not.
+            # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
             choice = torch.empty_like(like).uniform_(generator=generator)
         noise = self.flow.base.sample(like, generator) * temperature
         step = self.config.frame_length
@@ -270,14 +270,14 @@ class Teacher(Pretrained):
         return cls(from_dict(TeacherConfig, config))
 
     def residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute what the network reads of a waveform.
+        """Compute the network's input from a waveform.
 
         Args:
             waveform: shape (B, 1, T).
-            frames: of the context network, shape (B, H, T / hop_length).
+            frames: output of the context network, shape (B, H, T / hop_length).
         Returns:
-            frames of r samples, of the predictor's errors if there is one, shape (B, r, T / r);
-            log-determinant in nats, shape (B,).
+            frames of r samples, or of r prediction errors with a linear predictor, shape
+            (B, r, T / r); log-determinant in nats, shape (B,).
         """
         log_det = waveform.new_zeros(waveform.shape[0])
         if self.error_filter is not None:
@@ -289,7 +289,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters, shape (B, P, 1, T), of every sample of a `residual`."""
+        """Return the network's parameters for every sample of a `residual`, (B, P, 1, T)."""
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
@@ -314,11 +314,11 @@ class Teacher(Pretrained):
         Args:
             log_mel: shape (B, num_mels, num_frames), or with margins.
             num_frames: L.
-            noise_level: of the past over `past_noise`, shape (B,); default: `assumed_noise`.
+            noise_level: noise level of the past over `past_noise`, (B,); default: `assumed_noise`.
         Returns:
-            shape (B, H, L).
+            hidden frames, shape (B, H, L).
         """
-        with full_precision(log_mel):  # coefficients of the predictor come of it
+        with full_precision(log_mel):  # the frames determine the predictor's coefficients
             frames: Tensor = self.context(log_mel, num_frames)
             if self.noise_level is not None:
                 if noise_level is None:
