@@ -1,12 +1,31 @@
-"""A teacher's frames: what stands between its waveform and its network, both ways."""
+r"""A teacher's frames: what stands between its waveform and its network, both ways.
+
+A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
+samples. The waveform passes a linear predictor (`flows.PredictionErrorFilter`), its errors are
+folded into frames, and the network predicts a frame from the frames before it:
+
+.. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
+          p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
+
+Within a frame the errors are independent given the earlier frames, and the predictor carries
+the dependence between neighbouring samples. The predictor is stable whatever its coefficients
+are, and the network's output is bounded, so that free running cannot run away.
+
+References:
+    LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846
+    Bunched LPCNet2 (Park et al., 2022): several samples a step. arXiv:2203.14416
+"""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from flows import Autoregressive, Compose, Fold, Inverse, PredictionErrorFilter, Transform
 from teacher.config import TeacherConfig
+
+PartT = TypeVar("PartT", bound=Transform)
 
 
 def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
@@ -19,6 +38,12 @@ def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
         channels = config.context_channels
         parts.insert(0, PredictionErrorFilter(config.filter_order, 1, channels))
     return parts[0] if len(parts) == 1 else Compose(parts)
+
+
+def part_of(transform: Transform, kind: type[PartT]) -> PartT | None:
+    """Return the first part of a kind that a transform is composed of, if there is one."""
+    parts = transform.transforms if isinstance(transform, Compose) else [transform]
+    return next((part for part in parts if isinstance(part, kind)), None)
 
 
 def synthesise(
