@@ -17,6 +17,13 @@ from flows.families import (
 )
 from flows.gaussianization import GaussianizationLayer, gaussianization
 from flows.initialisation import Initialisable, initialise
+from flows.logistic_mixture import (
+    discretised_log_prob,
+    fit_mixture,
+    mixture_log_prob,
+    mixture_log_std,
+    sample_mixture,
+)
 from flows.networks.conditioning import FrameContext, check_conditioning, rows_in_words
 from flows.networks.gated import as_matrix, recompute_layers
 from flows.networks.made import Made
@@ -48,13 +55,6 @@ from flows.transforms.coupling import (
 from flows.transforms.dequantize import Dequantize
 from flows.transforms.elementwise import Elementwise
 from flows.transforms.fold import Fold
-from flows.transforms.logistic_mixture import (
-    discretised_log_prob,
-    fit_mixture,
-    mixture_log_prob,
-    mixture_log_std,
-    sample_mixture,
-)
 from flows.transforms.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
 from flows.transforms.mixture import MixtureCdf
 from flows.transforms.prediction_error import PredictionErrorFilter
