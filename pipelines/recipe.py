@@ -7,9 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from data.segments import LARGEST_GAIN_DB
-
 from data import PrepareConfig
+from data.prepared.segments import LARGEST_GAIN_DB
 from distill import DistillationConfig
 from storage.configuration import nearest_name
 from student import StudentConfig

@@ -34,9 +34,9 @@ class TeacherConfig:
             for the papers' WaveNet. A divisor of hop_length.
         filter_order: past samples of the linear predictor whose error the network models, with
             coefficients and gain from the context; 0 for none, as in the papers.
-        past_noise: in training, largest standard deviation of the noise on the prediction errors
-            that the network reads, whose level is 1. A network that has learnt from a perfect past
-            alone goes astray when it reads its own samples.
+        past_noise: in training, largest level of the noise on the past that predictor and network
+            read, over the waveform's own. A network that has learnt from a perfect past alone goes
+            astray when it reads its own samples.
     """
 
     num_mels: int = 80
@@ -97,10 +97,12 @@ class TeacherConfig:
                 f"{pitch.update}, expected at least teacher.frame_length {self.frame_length}, and "
                 f"a multiple of it that divides teacher.hop_length {self.hop_length}"
             )
-        if not 0 <= self.past_noise < math.inf or (self.past_noise and not self.filter_order):
+        if not 0 <= self.past_noise < math.inf:
+            raise ValueError(f"teacher.past_noise is {self.past_noise}, expected at least 0")
+        if self.past_noise and self.discretised:
             raise ValueError(
-                f"teacher.past_noise is {self.past_noise}, expected at least 0, and 0 where "
-                "teacher.filter_order is 0"
+                f"teacher.past_noise is {self.past_noise}, expected 0 where teacher.discretised is "
+                "true"
             )
         if self.discretised and self.filter_order:
             raise ValueError(

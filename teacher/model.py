@@ -1,12 +1,14 @@
 """A mel-conditioned WaveNet with exact, parallel likelihood."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from dsp.recursive_filter import recursive_filter
 from flows import (
     Autoregressive,
     Compose,
@@ -38,6 +40,9 @@ PartT = TypeVar("PartT", bound=Transform)
 
 INT16_STEPS = 32768.0
 """Steps of 16-bit audio in a unit."""
+
+DE_EMPHASIS = 0.85
+"""Pole of the noise on the past: 22 dB less at half the sampling rate than at 0 Hz, as LPCNet's."""
 
 PIECE_SAMPLES = 4096
 """Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
@@ -215,26 +220,54 @@ class Teacher(Pretrained):
 
         .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
 
+        The noise is added to the waveform that the predictor and the network read, not to the
+        samples that they predict. So they learn to come back from a past that is a little wrong.
+
         Args:
             waveform: as in `log_prob`.
             log_mel: as in `log_prob`.
-            past_noise: added to the prediction errors that the network reads, not to those it
-                predicts, shape (B, 1, T); None for none.
+            past_noise: shape (B, 1, T); None for none. See `noise_like`.
         Returns:
             log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
             of the predictor alone, shape (B,), or None without one.
+        References:
+            LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
+            clean signal less the prediction from the noisy one. arXiv:1810.11846
         """
         if self.config.discretised:
             return self.discretised_log_prob(waveform, log_mel), None
         frames = self._frames(waveform, log_mel)
-        residual, log_det = self._residual(waveform, frames)
-        past = residual if past_noise is None else residual + self._folded(past_noise)
-        z, log_scales = self.transformer(residual, self.wavenet(past, frames))
+        past = waveform if past_noise is None else waveform + past_noise
+        log_det = waveform.new_zeros(waveform.shape[0])
+        residual = waveform
+        if self.error_filter is not None:
+            shift, log_gain = self.error_filter.shift_and_log_scale(past, frames)
+            residual, past = waveform * log_gain.exp() + shift, past * log_gain.exp() + shift
+            log_det = log_gain.flatten(1).sum(1)
+        residual = self._folded(residual)
+        params = self.wavenet(self._folded(past), frames)
+        z, log_scales = self.transformer(residual, params)
         of_base = (self.flow.base.log_prob(z) + log_scales).flatten(1).sum(1)
         if self.error_filter is None:
             return of_base + log_det, None
         of_white_noise = StandardNormal().log_prob(residual).flatten(1).sum(1)
         return of_base + log_det, of_white_noise + log_det
+
+    def noise_like(self, waveform: Tensor, white: Tensor) -> Tensor:
+        """Give white noise the local level of a waveform, and a spectrum that falls as speech's.
+
+        Args:
+            waveform: shape (B, 1, T), T a multiple of hop_length.
+            white: noise of deviation 1, or less, shape (B, 1, T).
+        Returns:
+            noise, shape (B, 1, T): in each conditioning frame `white` times the RMS of the
+            waveform, with less above some kilohertz than below.
+        """
+        levels = waveform.unflatten(-1, (-1, self.config.hop_length)).square().mean(-1).sqrt()
+        scaled = white * levels.repeat_interleave(self.config.hop_length, -1)
+        scaled = scaled * math.sqrt(1 - DE_EMPHASIS**2)
+        taps = scaled.new_full((scaled.shape[0], 1, 1), DE_EMPHASIS)
+        return recursive_filter(scaled[:, 0], taps)[:, None]
 
     def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return what `distribution` reads: parameters of every sample given those before it.

@@ -78,7 +78,7 @@ class TeacherTask(Task):
             generator = torch.Generator().manual_seed(_seed_of(self.seed, step, row))
             level = self.model.config.past_noise * torch.rand(1, generator=generator)
             drawn.append(level * torch.randn(batch.waveform.shape[1:], generator=generator))
-        return torch.stack(drawn).to(batch.waveform)
+        return self.model.noise_like(batch.waveform, torch.stack(drawn).to(batch.waveform))
 
     def validate(self, model: Pretrained) -> Validation:
         """Exact likelihood of held-out utterances, and what the teacher draws of some of them."""
