@@ -1,27 +1,34 @@
 """Corpora, audio files, log-mel features and training segments; tables of numbers."""
 
-from data.audio.read import (
-    AUDIO_SUFFIXES,
-    AudioError,
-    find_audio_files,
-    from_int16,
-    read_waveform,
-    to_int16,
-)
-from data.audio.write import write_blocks, write_pcm, write_waveform
-from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
-from data.corpora.debian import CorpusError
-from data.corpora.synthetic import synthesise
-from data.prepared.manifest import DataError, Manifest, Skipped, Statistics, Utterance
-from data.prepared.prepare import PrepareConfig, prepare, prepare_part
-from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
-from data.prepared.speakers import speaker_of, speakers_of, with_speaker
-from data.prepared.split import SPLITS, Split, assign_splits, split_of
-from data.tables import Table, TableError, discrete_columns, read_table, split_rows
-from data.toys import TOYS
-from dsp.mel import FeatureMismatch, MelConfig, log_mel
-from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
-from dsp.pulses import residual_energy
+from typing import TYPE_CHECKING
+
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from data.audio.read import (
+        AUDIO_SUFFIXES,
+        AudioError,
+        find_audio_files,
+        from_int16,
+        read_waveform,
+        to_int16,
+    )
+    from data.audio.write import write_blocks, write_pcm, write_waveform
+    from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
+    from data.corpora.debian import CorpusError
+    from data.corpora.synthetic import synthesise
+    from data.prepared.manifest import DataError, Manifest, Skipped, Statistics, Utterance
+    from data.prepared.prepare import PrepareConfig, prepare, prepare_part
+    from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
+    from data.prepared.speakers import speaker_of, speakers_of, with_speaker
+    from data.prepared.split import SPLITS, Split, assign_splits, split_of
+    from data.tables import Table, TableError, discrete_columns, read_table, split_rows
+    from data.toys import TOYS
+    from dsp.mel import FeatureMismatch, MelConfig, log_mel
+    from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
+    from dsp.pulses import residual_energy
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "AUDIO_SUFFIXES",
