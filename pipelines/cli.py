@@ -1,51 +1,68 @@
 """The command line: `parallel-wavenet COMMAND`."""
 
+import ast
+import importlib
 import inspect
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import resources
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from pipelines.commands import train as commands
-from pipelines.commands import use as model_commands
-from pipelines.commands.ablate import ablate
-from pipelines.commands.density import density
-from pipelines.commands.evaluate import evaluate
-from pipelines.commands.export import export
-from pipelines.commands.interpolate_rows import interpolate_rows
-from pipelines.commands.report import report
 from pipelines.plain_yaml import use_plain_yaml
-from pipelines.recipe import find_recipe
-from pipelines.training.loop import TrainingError
-from pipelines.training.processes import rank
+from pipelines.recipes import find_recipe
+from pipelines.training.errors import TrainingError
 from pipelines.training.signals import Stopped, Terminated, termination_as_interrupt
 from storage.configuration import nearest_name
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "prepare": commands.prepare,
-    "train-teacher": commands.train_teacher,
-    "distill": commands.distill,
-    "ablate": ablate,
-    "generate": model_commands.generate,
-    "interpolate": model_commands.interpolate,
-    "evaluate": evaluate,
-    "benchmark": model_commands.benchmark,
-    "export": export,
-    "excerpts": model_commands.excerpts,
-    "summarise": model_commands.summarise,
-    "report": report,
-    "density": density,
-    "interpolate-rows": interpolate_rows,
+COMMANDS = {
+    "prepare": "prepare",
+    "train-teacher": "train",
+    "distill": "train",
+    "ablate": "ablate",
+    "generate": "generate",
+    "interpolate": "interpolate",
+    "evaluate": "evaluate",
+    "benchmark": "benchmark",
+    "export": "export",
+    "excerpts": "excerpts",
+    "summarise": "summarise",
+    "report": "report",
+    "density": "density",
+    "interpolate-rows": "interpolate_rows",
 }
+"""Each command's module in `pipelines.commands`, which has a function of the command's name."""
+
 MAX_MESSAGE = 1000  # characters; a message may quote a value of any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
 WITH_POSITIONAL = ("density",)
 
 
-def build_parser() -> ArgumentParser:
-    """Build the parser from the signatures and docstrings of the commands."""
+def load_command(name: str) -> Callable[..., None]:
+    """Import a command's function, and with it all that the command needs."""
+    module = importlib.import_module(f"pipelines.commands.{COMMANDS[name]}")
+    function: Callable[..., None] = getattr(module, name.replace("-", "_"))
+    return function
+
+
+def summary_of(name: str) -> str:
+    """Read the first line of a command's docstring, without importing the command."""
+    source = resources.files("pipelines.commands").joinpath(f"{COMMANDS[name]}.py").read_text()
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == name.replace("-", "_"):
+            return (ast.get_docstring(statement) or "").splitlines()[0]
+    raise LookupError(f"pipelines.commands.{COMMANDS[name]} has no command {name}")
+
+
+def build_parser(chosen: str | None = None) -> ArgumentParser:
+    """Build the parser from the docstrings of the commands.
+
+    Args:
+        chosen: the command to run, whose options are read from its signature; the other commands
+            are not imported, and are known by name alone.
+    """
     use_plain_yaml()
     parser = ArgumentParser(
         prog="parallel-wavenet",
@@ -53,12 +70,13 @@ def build_parser() -> ArgumentParser:
         exit_on_error=False,
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
-    for name, function in COMMANDS.items():
-        summary = (function.__doc__ or "").splitlines()[0]
+    for name in COMMANDS:
+        summary = summary_of(name)
         command = ArgumentParser(description=summary, exit_on_error=False)
-        command.add_function_arguments(
-            function, as_group=False, as_positional=name in WITH_POSITIONAL
-        )
+        if name == chosen:
+            command.add_function_arguments(
+                load_command(name), as_group=False, as_positional=name in WITH_POSITIONAL
+            )
         subcommands.add_subcommand(name, command, help=summary)
     return parser
 
@@ -73,19 +91,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         a signal.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = build_parser()
+    chosen = words[0] if words and words[0] in COMMANDS else None
     try:
         with termination_as_interrupt():
-            parsed = parser.instantiate(parser.parse_args(_with_recipe(_with_flags(words))))
-            options = dict(vars(parsed[parsed.command]))
-            COMMANDS[parsed.command](**options)
+            if chosen and "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
+                print(f"parallel-wavenet {chosen}: loading", file=sys.stderr, flush=True)
+            parser = build_parser(chosen)
+            parsed = parser.instantiate(parser.parse_args(_with_recipe(_with_flags(words, chosen))))
+            load_command(parsed.command)(**dict(vars(parsed[parsed.command])))
     except BrokenPipeError:
         os.close(sys.stdout.fileno())
         return 141
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
-        print(f"parallel-wavenet: {_one_line(error, words)}", file=sys.stderr)
+        print(f"parallel-wavenet: {_one_line(error, chosen)}", file=sys.stderr)
         return 2
     except Stopped as stopped:
+        from pipelines.training.processes import rank  # loaded by what was stopped
+
         if rank() == 0:
             print(f"parallel-wavenet: {stopped}; the same command resumes", file=sys.stderr)
         return 128 + stopped.received
@@ -96,10 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _with_flags(words: list[str]) -> list[str]:
+def _with_flags(words: list[str], chosen: str | None) -> list[str]:
     """Let `--flag` alone say true where a command takes a boolean."""
-    command = COMMANDS.get(words[0]) if words else None
-    parameters = inspect.signature(command).parameters.values() if command else ()
+    if chosen is None:
+        return words
+    parameters = inspect.signature(load_command(chosen)).parameters.values()
     flags = {f"--{parameter.name}" for parameter in parameters if parameter.annotation is bool}
     following = [*words[1:], ""]
     return [
@@ -125,16 +148,16 @@ def _with_recipe(words: list[str]) -> list[str]:
     return resolved
 
 
-def _one_line(error: Exception, words: Sequence[str]) -> str:
+def _one_line(error: Exception, chosen: str | None) -> str:
     """Say what is wrong in one line, with the nearest valid name for an unknown one."""
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) > MAX_MESSAGE:
         text = f"{text[:MAX_MESSAGE]}..."
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
-    if unknown and words and words[0] in COMMANDS:
+    if unknown and chosen is not None:
         name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
         command = ArgumentParser(exit_on_error=False)
-        command.add_function_arguments(COMMANDS[words[0]], as_group=False)
+        command.add_function_arguments(load_command(chosen), as_group=False)
         known = [key for action in command._actions for key in [action.dest] if key]
         text = f"unknown option {name!r}{nearest_name(name, known)}"
     return text

@@ -3,14 +3,12 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from data import PrepareConfig
 from data.prepared.segments import LARGEST_GAIN_DB
 from distill import DistillationConfig
-from storage.configuration import nearest_name
 from student import StudentConfig
 from teacher import TeacherConfig
 
@@ -146,30 +144,3 @@ class Recipe:
     def to_dict(self) -> dict[str, object]:
         """Return plain values, as stored in every artefact."""
         return dataclasses.asdict(self)
-
-
-def recipe_names() -> list[str]:
-    """List the recipes that come with the package."""
-    folder = resources.files("pipelines") / "recipes"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
-
-
-def find_recipe(name_or_path: str) -> Path:
-    """Resolve the name of a bundled recipe, or the path of a YAML file.
-
-    Raises:
-        ValueError: if it is neither.
-    """
-    if name_or_path in recipe_names():
-        return Path(str(resources.files("pipelines") / "recipes" / f"{name_or_path}.yaml"))
-    path = Path(name_or_path)
-    if path.is_file():
-        # To the parser of the command line, "mine.yaml" could be an attribute of a module.
-        return path.absolute()
-    names = recipe_names()
-    raise ValueError(
-        f"recipe {name_or_path!r} is neither a file nor one of {', '.join(names)}"
-        f"{nearest_name(name_or_path, names)}"
-    )

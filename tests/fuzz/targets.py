@@ -37,7 +37,7 @@ from flows import ArtefactError, FamilyConfig
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
 from pipelines.generation.waveforms import InputError, _read_frames
-from pipelines.recipe import find_recipe
+from pipelines.recipes import find_recipe
 from pipelines.training.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -232,7 +232,7 @@ def _recipe_text(folder: Path) -> st.SearchStrategy[bytes]:
 
 @cache
 def _parser() -> ArgumentParser:
-    return build_parser()
+    return build_parser("prepare")
 
 
 def _read_recipe(path: Path) -> object:

@@ -18,11 +18,12 @@ from pipelines.benchmark.flops import student_flops, teacher_flops
 from pipelines.benchmark.peak_memory import peak_megabytes
 from pipelines.benchmark.samplers import naive_sample
 from pipelines.cli import main
-from pipelines.commands import use as model_commands
+from pipelines.commands.benchmark import benchmark as benchmark_command
 from pipelines.commands.evaluate import evaluate
+from pipelines.commands.excerpts import excerpts
 from pipelines.frame_gaussians import frame_energy_nll, oracle_lpc_nll
 from pipelines.heldout import bits_per_sample, log_mel_distance, shuffled_frames
-from pipelines.recipe import recipe_names
+from pipelines.recipes import recipe_names
 from pipelines.report.summary import SummaryError, summary_of
 from teacher import Teacher
 from tests.models import FILTERED_STUDENT, HOP, make_mel, make_student, make_teacher
@@ -200,7 +201,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
     (trained / "benchmark.json").unlink(missing_ok=True)
     with pytest.raises(SummaryError, match=r"benchmark\.json"):
         summary_of(trained)
-    model_commands.benchmark(
+    benchmark_command(
         trained / "teacher",
         trained / "student",
         seconds=0.05,
@@ -209,7 +210,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
         out=trained / "benchmark.json",
         device="cpu",
     )
-    model_commands.excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
+    excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
     text = summary_of(trained)
     for expected in ("oracle linear predictor", "Log-mel distance", "samples/s", ".wav"):
         assert expected in text
@@ -218,9 +219,9 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
 @pytest.mark.parametrize("name", recipe_names())
 def test_bundled_recipes_are_valid(name: str) -> None:
     from pipelines.cli import build_parser
-    from pipelines.recipe import find_recipe
+    from pipelines.recipes import find_recipe
 
-    parser = build_parser()
+    parser = build_parser("prepare")
     arguments = parser.parse_args(["prepare", "--recipe", str(find_recipe(name))])
     recipe = parser.instantiate(arguments).prepare.recipe
     assert recipe.name == name
