@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from flows import WaveNetConfig
+from flows import PitchPredictionConfig, WaveNetConfig
 from student import ExcitationConfig, Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
@@ -18,6 +18,16 @@ TEACHER = TeacherConfig(
     wavenet=WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=8, skip_channels=8),
 )
 MIXTURE_TEACHER = dataclasses.replace(TEACHER, distribution="mixture", num_components=3)
+FRAME_TEACHER = dataclasses.replace(
+    TEACHER,
+    frame_length=4,
+    filter_order=3,
+    past_noise=0.1,
+    wavenet=dataclasses.replace(
+        TEACHER.wavenet,
+        pitch=PitchPredictionConfig(longest_lag=16, shortest_lag=5, update=8),
+    ),
+)
 STUDENT = StudentConfig(
     num_mels=MELS,
     hop_length=HOP,

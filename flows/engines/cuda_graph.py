@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from flows.engines.cached import draw_sample
+from flows.networks.linear_prediction import PredictionCache
+from flows.networks.pitch_prediction import PitchCache
 from flows.networks.wavenet import WaveNet, WaveNetState
 from flows.transforms.mixture import MixtureCdf
 from flows.transforms.transformers import Affine
@@ -96,6 +98,8 @@ class StaticStep:
         self._memory = [self._time, self._place, self._previous, *(ring.rows for ring in rings)]
         if self._state.prediction is not None:
             self._memory += [self._state.prediction.recent, self._state.prediction.current]
+        if isinstance(self._state.prediction, PitchCache):
+            self._memory.append(self._state.prediction.taps)
 
     def restart(self) -> None:
         """Go back to before the first sample: silence."""
@@ -124,6 +128,7 @@ class StaticStep:
                 frame, offset = divmod(t, self._whole.samples_per_frame)
                 if offset == 0:
                     self.enter_frame(frame)
+                self.choose_taps(t)
                 step()
             yield self._drawn[:count].movedim(0, -1).clone()
 
@@ -133,10 +138,19 @@ class StaticStep:
         state.gates.copy_(whole.gates[frame : frame + 1])
         if state.offsets is not None and whole.offsets is not None:
             state.offsets.copy_(whole.offsets[..., frame : frame + 1])
-        if state.prediction is not None and whole.prediction is not None:
+        if isinstance(state.prediction, PredictionCache):
+            assert isinstance(whole.prediction, PredictionCache)
             coefficients = whole.prediction.coefficients
             frame = min(frame, coefficients.shape[2] - 1)  # one filter serves all frames
             state.prediction.coefficients.copy_(coefficients[:, :, frame : frame + 1])
+
+    def choose_taps(self, time: int) -> None:
+        """Choose a long-term predictor's taps where an update is due: no part of the step."""
+        prediction = self._state.prediction
+        if isinstance(prediction, PitchCache):
+            taps = prediction.next_taps(self._previous, time)
+            if taps is not None:
+                prediction.taps.copy_(taps)
 
     def __call__(self) -> None:
         """Draw the chunk's next sample."""
@@ -207,16 +221,30 @@ class Ring:
         self.rows.index_copy_(0, self._at[0], h[None])
 
 
+class _FixedTaps(PitchCache):
+    """A long-term predictor's cache whose taps are chosen outside the step."""
+
+    def __post_init__(self) -> None:
+        for name in ("recent", "current", "taps"):
+            setattr(self, name, getattr(self, name).clone())
+
+    def step(self, previous: Tensor, frame: int) -> Tensor:
+        """Read the frame before, shape (B, C), predict the next; return the last error, (B, C)."""
+        return self.advance(previous)
+
+
 def _in_place(whole: WaveNetState, rings: list[Ring]) -> WaveNetState:
     """Return a state of its own for a signal of one frame, with these rings."""
     prediction = whole.prediction
-    if prediction is not None:
+    if isinstance(prediction, PredictionCache):
         prediction = dataclasses.replace(
             prediction,
             coefficients=prediction.coefficients[:, :, :1].clone(),
             recent=prediction.recent.clone(),
             current=prediction.current.clone(),
         )
+    elif prediction is not None:
+        prediction = _FixedTaps(**vars(prediction))
     return dataclasses.replace(
         whole,
         layers=[

@@ -65,18 +65,38 @@ class PitchCache:
 
     def step(self, previous: Tensor, frame: int) -> Tensor:
         """Read the frame before, shape (B, C), predict the next; return the last error, (B, C)."""
+        taps = self.next_taps(previous, self.time)
+        self.taps = self.taps if taps is None else taps
+        self.time += 1
+        return self.advance(previous)
+
+    def next_taps(self, previous: Tensor, time: int) -> Tensor | None:
+        """Choose the taps of the frame to come where an update is due, before it is stepped to.
+
+        Args:
+            previous: the frame before, shape (B, C).
+            time: frames before that.
+        Returns:
+            shape (B, num_lags), or None where the taps stay.
+        """
+        update, within = divmod(time * previous.shape[1], self.predictor.config.update)
+        if within:
+            return None
+        bias = self.biases[:, min(update, self.biases.shape[1] - 1)]
+        return self.predictor.choose_taps(self._extended(previous), bias)
+
+    def advance(self, previous: Tensor) -> Tensor:
+        """Do as `step` with the taps that there are."""
         error = previous - self.current
         config, channels = self.predictor.config, previous.shape[1]
-        self.recent = torch.cat([self.recent[:, channels:], previous], 1)
-        update, within = divmod(self.time * channels, config.update)
-        if within == 0:
-            bias = self.biases[:, min(update, self.biases.shape[1] - 1)]
-            self.taps = self.predictor.choose_taps(self.recent, bias)
-        self.time += 1
+        self.recent = self._extended(previous)
         reach = self.recent[:, -config.longest_lag :]
         windows = reach[:, : config.num_lags - 1 + channels].unfold(1, config.num_lags, 1)
         self.current = (windows @ self.taps.flip(-1)[..., None])[..., 0]
         return error
+
+    def _extended(self, previous: Tensor) -> Tensor:
+        return torch.cat([self.recent[:, previous.shape[1] :], previous], 1)
 
 
 class PitchPrediction(nn.Module):

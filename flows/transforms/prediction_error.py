@@ -24,6 +24,13 @@ Coefficients near 1 make filters that are stable, but louder than floating point
 asks for gains of up to 40 dB.
 """
 
+LARGEST_RADIUS = 0.99
+"""Largest radius of a pole of the inverse filter: at 16 kHz, a bandwidth of at least 50 Hz.
+
+What a pole nearer to 1 remembers lasts longer than what the network sees of the past. Maximum
+likelihood puts one at 0 Hz, where recordings have no energy, and what is drawn drifts away.
+"""
+
 PARAMETER_GAIN = 5.0  # see LinearPrediction.gain
 
 
@@ -91,7 +98,9 @@ class PredictionErrorFilter(CausalConvolution):
         raw = self.raw_parameters(x, context)
         raw = raw.unflatten(1, (self.num_channels, 1 + self.order)).transpose(2, 3)
         log_gain = LARGEST_LOG_GAIN - F.softplus(LARGEST_LOG_GAIN - raw[..., 0])
-        return log_gain, -predictor_from_reflection(bounded_reflection(raw[..., 1:]))
+        predictor = predictor_from_reflection(bounded_reflection(raw[..., 1:]))
+        lags = torch.arange(1, self.order + 1, dtype=predictor.dtype, device=predictor.device)
+        return log_gain, -predictor * LARGEST_RADIUS**lags
 
     @torch.no_grad()
     def inverse_piece(self, z: Tensor, context: Tensor | None, before: Tensor) -> Tensor:

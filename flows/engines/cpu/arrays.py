@@ -63,8 +63,12 @@ class Frames(NamedTuple):
 
     def of(self, streams: slice) -> "Frames":
         """Return the part of some streams."""
-        arrays = (self.gates, self.offsets, self.coefficients, self.lag_biases)
-        return Frames(*(array[streams] for array in arrays), self.first, self.length)
+        return self._replace(
+            gates=self.gates[streams],
+            offsets=self.offsets[streams],
+            coefficients=self.coefficients[streams],
+            lag_biases=self.lag_biases[streams],
+        )
 
 
 class Streams(NamedTuple):

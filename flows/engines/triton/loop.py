@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flows.engines.triton.stack import WIDEST, padded
 from flows.networks.gated import SQRT_HALF, skip_gain
+from flows.networks.linear_prediction import PredictionCache
 from flows.networks.wavenet import ERROR_GAIN, WaveNet, WaveNetState
 from flows.transforms.mixture import MixtureCdf
 from flows.transforms.transformers import Affine
@@ -143,7 +144,7 @@ def _lay_out_frames(
     if state.offsets is not None:  # (B, P, 1, L) to (L, B, 3, columns)
         offsets = state.offsets[:, :, 0].permute(2, 0, 1).unflatten(2, (-1, components))
         offsets = F.pad(offsets, (0, columns - components, 3 - offsets.shape[2], 0)).contiguous()
-    if state.prediction is not None:
+    if isinstance(state.prediction, PredictionCache):
         filters = state.prediction.coefficients
     filters = filters[:, 0].transpose(0, 1)  # (B, 1, L, K) to (L, B, K), zeros in front
     filters = F.pad(

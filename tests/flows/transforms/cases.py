@@ -23,6 +23,8 @@ from flows import (
     Mlp,
     NonCausalWaveNet,
     Permutation,
+    PitchPredictionConfig,
+    PredictionErrorFilter,
     Rotation,
     ScaleShift,
     Transformer,
@@ -62,6 +64,14 @@ PREDICTING = WaveNetConfig(
     residual_channels=6,
     skip_channels=8,
     prediction_order=3,
+)
+LONG_TERM = WaveNetConfig(
+    num_layers=2,
+    layers_per_cycle=2,
+    kernel_size=2,
+    residual_channels=6,
+    skip_channels=8,
+    pitch=PitchPredictionConfig(longest_lag=6, shortest_lag=3, update=4),
 )
 
 
@@ -259,6 +269,41 @@ CASES = [
     ),
     Case("context_shift", lambda: ContextShift(2), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
     Case("context_gain", lambda: ContextShift(2, 0.3), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
+    Case(
+        "prediction_error_filter",
+        lambda: PredictionErrorFilter(4, CHANNELS),
+        (CHANNELS, SAMPLES),
+    ),
+    Case(
+        "prediction_error_filter_context",
+        lambda: PredictionErrorFilter(3, CHANNELS, HIDDEN),
+        (CHANNELS, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
+        "maf_affine_folded_signal_long_term_prediction",
+        lambda: maf(_wavenet(LONG_TERM, 2, CHANNELS, HIDDEN), Affine()),
+        (CHANNELS, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
+        "maf_affine_folded_signal_unconditional_long_term_prediction",
+        lambda: maf(_wavenet(LONG_TERM, 2, CHANNELS), Affine()),
+        (CHANNELS, SAMPLES),
+    ),
+    Case(
+        "frame_maf_with_predictor",
+        lambda: Compose(
+            [
+                PredictionErrorFilter(3, 1, HIDDEN),
+                Fold(CHANNELS),
+                maf(_wavenet(LONG_TERM, 2, CHANNELS, HIDDEN), Affine()),
+                Inverse(Fold(CHANNELS)),
+            ]
+        ),
+        (1, CHANNELS * SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
     Case("context_filter", lambda: ContextFilter(3), (1, SAMPLES), (4, FRAMES)),
     Case(
         "context_part",
