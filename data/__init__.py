@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
     from data.corpora.debian import CorpusError
     from data.corpora.synthetic import synthesise
-    from data.prepared.manifest import DataError, Manifest, Skipped, Statistics, Utterance
+    from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
     from data.prepared.prepare import PrepareConfig, prepare, prepare_part
     from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
@@ -46,13 +46,13 @@ __all__ = [
     "MelConfig",
     "PitchConfig",
     "PrepareConfig",
+    "PreparedUtterance",
     "SegmentSampler",
     "Skipped",
     "Split",
     "Statistics",
     "Table",
     "TableError",
-    "Utterance",
     "UtteranceSet",
     "assign_splits",
     "check_pitch_rows",

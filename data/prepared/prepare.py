@@ -18,11 +18,11 @@ from data.prepared.manifest import (
     Contents,
     DataError,
     Manifest,
+    PreparedUtterance,
     Skipped,
-    Utterance,
 )
 from data.prepared.parallel import choose_num_workers, parallel_map
-from data.prepared.recording import Record, Task, make_utterance
+from data.prepared.recording import PrepareTask, Record, make_utterance
 from data.prepared.split import assign_splits, check_shares
 from data.prepared.statistics import training_statistics
 from dsp.mel import MelConfig
@@ -145,9 +145,9 @@ def prepare_part(
 
 def _tasks(
     corpus_folder: Path, dump_dir: Path, config: PrepareConfig
-) -> tuple[list[Task], list[Skipped]]:
+) -> tuple[list[PrepareTask], list[Skipped]]:
     """One task per name, and the files whose name is taken, as a.flac beside a.wav."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, PrepareTask] = {}
     duplicates = []
     for source in speech_files(config.corpus, corpus_folder):
         file_name = source.relative_to(corpus_folder)
@@ -156,7 +156,7 @@ def _tasks(
             reason = f"same name as {tasks[name].source.name}"
             duplicates.append(Skipped(name=file_name.as_posix(), reason=reason))
         else:
-            tasks[name] = Task(
+            tasks[name] = PrepareTask(
                 name=name,
                 source=source,
                 dump_dir=dump_dir,
@@ -168,7 +168,7 @@ def _tasks(
 
 
 def _bring_up_to_date(
-    tasks: Sequence[Task], dump_dir: Path, num_workers: int, progress: bool
+    tasks: Sequence[PrepareTask], dump_dir: Path, num_workers: int, progress: bool
 ) -> tuple[list[Record], bool]:
     """Do what is not done; the record of each task, and whether there was anything to do."""
     journal = Journal(dump_dir)
@@ -179,7 +179,7 @@ def _bring_up_to_date(
 
 
 def _make_pending(
-    tasks: Sequence[Task], journal: Journal, dump_dir: Path, num_workers: int, progress: bool
+    tasks: Sequence[PrepareTask], journal: Journal, dump_dir: Path, num_workers: int, progress: bool
 ) -> int:
     """Do the tasks that are not done, and count them."""
     pending = [task for task in tasks if not journal.is_current(task)]
@@ -198,7 +198,7 @@ def _describe(
     corpus_folder: Path,
     dump_dir: Path,
     config: PrepareConfig,
-    tasks: Sequence[Task],
+    tasks: Sequence[PrepareTask],
     records: Sequence[Record],
     duplicates: Sequence[Skipped],
     is_changed: bool,
@@ -232,7 +232,7 @@ def _describe(
         val_percent=float(config.val_percent),
         test_percent=float(config.test_percent),
         utterances=tuple(
-            Utterance(
+            PreparedUtterance(
                 name=record.name,
                 split=splits[record.name],
                 num_frames=record.num_frames,

@@ -17,7 +17,7 @@ from storage.arrays import write_array
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class PrepareTask:
     """What is to be done with one file.
 
     Args:
@@ -56,8 +56,8 @@ class Record:
 
     Args:
         name: of the utterance.
-        key: `Task.key` at the time.
-        outputs: `Task.outputs` afterwards.
+        key: `PrepareTask.key` at the time.
+        outputs: `PrepareTask.outputs` afterwards.
         problem: why the file was skipped; empty if it was not.
         sha256: of the source file.
         waveform_sha256: of the file of samples.
@@ -79,7 +79,7 @@ class Record:
     def __post_init__(self) -> None:
         check_name(self.name)
 
-    def is_current(self, task: Task) -> bool:
+    def is_current(self, task: PrepareTask) -> bool:
         """Whether doing the task again would change nothing."""
         if self.key != task.key():
             return False
@@ -87,7 +87,7 @@ class Record:
         return bool(self.problem) or (bool(self.mel_sha256) and self.outputs == task.outputs())
 
 
-def make_utterance(task: Task) -> Record:
+def make_utterance(task: PrepareTask) -> Record:
     """Read, quantise, analyse and store one recording.
 
     Args:

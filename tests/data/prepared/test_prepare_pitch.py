@@ -22,7 +22,7 @@ from data import (
     synthesise,
     with_pitch,
 )
-from data.prepared.recording import Task
+from data.prepared.recording import PrepareTask
 from tests.data.conftest import CONFIG, run
 
 MEL = MelConfig()
@@ -48,7 +48,7 @@ def test_prepared_frames_have_the_rows_of_the_stored_samples(corpus: Path) -> No
 
 
 def test_recordings_of_earlier_versions_are_not_done_again(corpus: Path) -> None:
-    task = Task(
+    task = PrepareTask(
         name="clip_000",
         source=corpus / "clip_000.wav",
         dump_dir=corpus.parent / "dump",
