@@ -10,7 +10,7 @@ from torch import Tensor
 from data import MelConfig, log_mel
 from pipelines.frame_gaussians import frame_energy_nll, oracle_lpc_nll
 from student import Student
-from teacher import Teacher
+from teacher import Teacher, sixteen_bit_log_prob
 
 LN2 = math.log(2.0)
 BITS_OF_SAMPLE_STEP = 15.0  # [-1, 1] in 16-bit steps: densities per step are 2^15 smaller
@@ -45,7 +45,7 @@ def teacher_bits(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
     """Bits to code a 16-bit sample by a mixture's probabilities of 16-bit steps, no density."""
     nats, samples = 0.0, 0
     for utterance in utterances:
-        nats -= float(teacher.discretised_log_prob(utterance.waveform, utterance.log_mel))
+        nats -= float(sixteen_bit_log_prob(teacher, utterance.waveform, utterance.log_mel))
         samples += utterance.waveform.numel()
     return nats / samples / LN2
 

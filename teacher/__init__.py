@@ -7,8 +7,16 @@ from storage.on_demand import on_demand
 if TYPE_CHECKING:
     from teacher.config import TeacherConfig
     from teacher.model import Teacher
+    from teacher.objective import noise_like, sixteen_bit_log_prob, training_log_probs
     from teacher.prediction import Prediction
 else:
     __getattr__ = on_demand(__name__)
 
-__all__ = ["Prediction", "Teacher", "TeacherConfig"]
+__all__ = [
+    "Prediction",
+    "Teacher",
+    "TeacherConfig",
+    "noise_like",
+    "sixteen_bit_log_prob",
+    "training_log_probs",
+]

@@ -1,14 +1,12 @@
 """A mel-conditioned WaveNet with exact, parallel likelihood."""
 
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
-from dsp.recursive_filter import recursive_filter
 from flows import (
     Autoregressive,
     Compose,
@@ -16,15 +14,12 @@ from flows import (
     Flow,
     Fold,
     FrameContext,
-    Inverse,
     PredictionErrorFilter,
     Pretrained,
-    StandardNormal,
     Transform,
     Transformer,
     WaveNet,
     choose_engine,
-    discretised_log_prob,
     draw_chunks,
     maf,
     rows_in_words,
@@ -34,15 +29,10 @@ from flows.precision import full_precision
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+from teacher.frames import compose, synthesise
 from teacher.prediction import Prediction
 
 PartT = TypeVar("PartT", bound=Transform)
-
-INT16_STEPS = 32768.0
-"""Steps of 16-bit audio in a unit."""
-
-DE_EMPHASIS = 0.85
-"""Pole of the noise on the past: 22 dB less at half the sampling rate than at 0 Hz, as LPCNet's."""
 
 PIECE_SAMPLES = 4096
 """Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
@@ -102,19 +92,7 @@ class Teacher(Pretrained):
             context_channels=config.context_channels,
             locations=self.distribution.locations,
         )
-        self.flow = Flow(self.distribution.base, self._transform(maf(wavenet, transformer)))
-
-    def _transform(self, autoregressive: Autoregressive) -> Transform:
-        """Put predictor and fold around the autoregressive flow."""
-        config = self.config
-        parts: list[Transform] = [autoregressive]
-        if config.frame_length > 1:
-            fold = Fold(config.frame_length)
-            parts = [fold, autoregressive, Inverse(fold)]
-        if config.filter_order:
-            channels = config.context_channels
-            parts.insert(0, PredictionErrorFilter(config.filter_order, 1, channels))
-        return parts[0] if len(parts) == 1 else Compose(parts)
+        self.flow = Flow(self.distribution.base, compose(config, maf(wavenet, transformer)))
 
     def _part(self, kind: type[PartT]) -> PartT | None:
         """Return the first of the flow's transforms that is of a kind, if there is one."""
@@ -182,106 +160,7 @@ class Teacher(Pretrained):
         Raises:
             ValueError: if the shapes do not fit each other.
         """
-        return self.flow.log_prob(waveform, self._frames(waveform, log_mel))
-
-    def discretised_log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Return the log-probability of whole 16-bit waveforms.
-
-        The waveforms are rounded to 16 bits first, what the network reads included. This is a
-        probability, at most 1; the flow, and `log_prob`, stay the continuous density.
-
-        Args:
-            waveform: as in `log_prob`; dither within half a step is undone by the rounding.
-            log_mel: as in `log_prob`.
-        Returns:
-            log-probability in nats, shape (B,); over -T log 2 it is bits per sample.
-        Raises:
-            ValueError: if the teacher is no mixture, or the shapes do not fit each other.
-        """
-        if not isinstance(self.distribution, LogisticMixture):
-            raise ValueError(
-                f"teacher.distribution is {self.config.distribution!r}: the probability of 16-bit "
-                "steps is that of a 'mixture'"
-            )
-        rounded = torch.round(waveform * INT16_STEPS).clamp(-INT16_STEPS, INT16_STEPS - 1)
-        rounded = rounded / INT16_STEPS
-        params = self.predict_params(rounded, log_mel)
-        floor = self.distribution.transformer.log_scale_floor
-        return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
-
-    def training_log_probs(
-        self, waveform: Tensor, log_mel: Tensor, past_noise: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        r"""Return what training maximises: `log_prob` under a noisy past, and the predictor's own.
-
-        The linear predictor by itself is a density, too: its errors are white noise of level 1. The
-        network could make up for any gain; this keeps the level at 1, which the network and the
-        noise on its past rely on.
-
-        .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
-
-        The noise is added to the waveform that the predictor and the network read, not to the
-        samples that they predict. So they learn to come back from a past that is a little wrong.
-
-        Args:
-            waveform: as in `log_prob`.
-            log_mel: as in `log_prob`.
-            past_noise: shape (B, 1, T); None for none. See `noise_like`.
-        Returns:
-            log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
-            of the predictor alone, shape (B,), or None without one.
-        References:
-            LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
-            clean signal less the prediction from the noisy one. arXiv:1810.11846
-        """
-        if self.config.discretised:
-            return self.discretised_log_prob(waveform, log_mel), None
-        frames = self._frames(waveform, log_mel)
-        past = waveform if past_noise is None else waveform + past_noise
-        log_det = waveform.new_zeros(waveform.shape[0])
-        residual = waveform
-        if self.error_filter is not None:
-            shift, log_gain = self.error_filter.shift_and_log_scale(past, frames)
-            residual, past = waveform * log_gain.exp() + shift, past * log_gain.exp() + shift
-            log_det = log_gain.flatten(1).sum(1)
-        residual = self._folded(residual)
-        params = self.wavenet(self._folded(past), frames)
-        z, log_scales = self.transformer(residual, params)
-        of_base = (self.flow.base.log_prob(z) + log_scales).flatten(1).sum(1)
-        if self.error_filter is None:
-            return of_base + log_det, None
-        of_white_noise = StandardNormal().log_prob(residual).flatten(1).sum(1)
-        return of_base + log_det, of_white_noise + log_det
-
-    def noise_like(self, waveform: Tensor, white: Tensor) -> Tensor:
-        """Give white noise the local level of a waveform, and a spectrum that falls as speech's.
-
-        Args:
-            waveform: shape (B, 1, T), T a multiple of hop_length.
-            white: noise of deviation 1, or less, shape (B, 1, T).
-        Returns:
-            noise, shape (B, 1, T): in each conditioning frame `white` times the RMS of the
-            waveform, with less above some kilohertz than below.
-        """
-        levels = waveform.unflatten(-1, (-1, self.config.hop_length)).square().mean(-1).sqrt()
-        scaled = white * levels.repeat_interleave(self.config.hop_length, -1)
-        scaled = scaled * math.sqrt(1 - DE_EMPHASIS**2)
-        taps = scaled.new_full((scaled.shape[0], 1, 1), DE_EMPHASIS)
-        return recursive_filter(scaled[:, 0], taps)[:, None]
-
-    def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Return what `distribution` reads: parameters of every sample given those before it.
-
-        Those of a teacher with a predictor belong to its error: `prediction` is of the samples.
-
-        Args:
-            waveform: shape (B, 1, T).
-            log_mel: as in `log_prob`.
-        Returns:
-            parameters, shape (B, P, 1, T); differentiable in the waveform.
-        """
-        frames = self._frames(waveform, log_mel)
-        return self._params(self._residual(waveform, frames)[0], frames)
+        return self.flow.log_prob(waveform, self.context_frames(waveform, log_mel))
 
     def prediction(self, waveform: Tensor, log_mel: Tensor) -> Prediction:
         """Return the distribution of every sample given those before it.
@@ -292,14 +171,19 @@ class Teacher(Pretrained):
         Returns:
             the distributions, differentiable in the waveform.
         """
-        frames = self._frames(waveform, log_mel)
-        params = self._params(self._residual(waveform, frames)[0], frames)
-        if self.error_filter is None:
-            nothing = torch.zeros_like(waveform)
-            return Prediction(self.distribution, params, nothing, nothing)
-        return Prediction(
-            self.distribution, params, *self.error_filter.shift_and_log_scale(waveform, frames)
-        )
+        frames = self.context_frames(waveform, log_mel)
+        params = self.residual_params(self.residual(waveform, frames)[0], frames)
+        shift = log_gain = torch.zeros_like(waveform)
+        if self.error_filter is not None:
+            shift, log_gain = self.error_filter.shift_and_log_scale(waveform, frames)
+        return Prediction(self.distribution, params, shift, log_gain)
+
+    def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Return what `distribution` reads, shape (B, P, 1, T), arguments as `prediction`'s.
+
+        Parameters of a teacher with a predictor are those of its errors, not of the samples.
+        """
+        return self.prediction(waveform, log_mel).params
 
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return location and bounded log-scale of every sample given those before it.
@@ -364,26 +248,10 @@ class Teacher(Pretrained):
         noise = self.flow.base.sample(like, generator) * temperature
         step = self.config.frame_length
         chunk = self.config.hop_length * max(1, PIECE_SAMPLES // self.config.hop_length) // step
-        choice = None if choice is None else self._folded(choice)
-        pieces = draw_chunks(
-            self.autoregressive, self._folded(noise), frames, choice, engine, chunk
-        )
-        yield from self._synthesised(pieces, frames)
-
-    def _synthesised(self, pieces: Iterable[Tensor], frames: Tensor) -> Iterator[Tensor]:
-        """Turn drawn frames of prediction errors (B, r, n) into waveforms (B, 1, n r)."""
-        before: Tensor | None = None
-        first = 0  # conditioning frame of a piece
-        for piece in pieces:
-            waveform = piece if self.fold is None else self.fold.inverse(piece)[0]
-            if self.error_filter is not None:
-                stop = first + waveform.shape[-1] // self.config.hop_length
-                before = waveform[..., :0] if before is None else before
-                within = frames[..., first:stop]
-                waveform = self.error_filter.inverse_piece(waveform, within, before)
-                before = torch.cat([before, waveform], -1)[..., -self.config.filter_order :]
-                first = stop
-            yield waveform
+        choice = None if choice is None else self.folded(choice)
+        pieces = draw_chunks(self.autoregressive, self.folded(noise), frames, choice, engine, chunk)
+        hop = self.config.hop_length
+        yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -394,22 +262,36 @@ class Teacher(Pretrained):
         """Build an untrained teacher from what `config_dict` returned."""
         return cls(from_dict(TeacherConfig, config))
 
-    def _residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the network reads, shape (B, r, T / r), and its log-determinant, (B,)."""
+    def residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what the network reads of a waveform.
+
+        Args:
+            waveform: shape (B, 1, T).
+            frames: of the context network, shape (B, H, T / hop_length).
+        Returns:
+            frames of r samples, of the predictor's errors if there is one, shape (B, r, T / r);
+            log-determinant in nats, shape (B,).
+        """
         log_det = waveform.new_zeros(waveform.shape[0])
         if self.error_filter is not None:
             waveform, log_det = self.error_filter(waveform, frames)
-        return self._folded(waveform), log_det
+        return self.folded(waveform), log_det
 
-    def _folded(self, signal: Tensor) -> Tensor:
+    def folded(self, signal: Tensor) -> Tensor:
+        """Fold a signal (B, 1, T) into frames, shape (B, r, T / r)."""
         return signal if self.fold is None else self.fold(signal)[0]
 
-    def _params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters, shape (B, P, 1, T), for what it reads."""
+    def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
+        """Return the network's parameters, shape (B, P, 1, T), of every sample of a `residual`."""
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
-    def _frames(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+    def context_frames(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Compute the frames of the context network, shape (B, H, T / hop_length).
+
+        Raises:
+            ValueError: if the shapes do not fit each other.
+        """
         samples, hop = waveform.shape[-1], self.config.hop_length
         if samples % hop:
             raise ValueError(f"waveform has {samples} samples, expected a multiple of {hop}")

@@ -31,14 +31,10 @@ class Prediction:
     shift: Tensor
     log_gain: Tensor
 
-    def __getitem__(self, times: slice) -> "Prediction":
-        """Return the prediction of some of the samples."""
-        return Prediction(
-            self.distribution,
-            self.params[..., times],
-            self.shift[..., times],
-            self.log_gain[..., times],
-        )
+    def after(self, start: int) -> "Prediction":
+        """Return the prediction of all samples but the first `start`."""
+        parts = (self.params, self.shift, self.log_gain)
+        return Prediction(self.distribution, *(part[..., start:] for part in parts))
 
     def float(self) -> "Prediction":
         """Return the prediction in float32."""

@@ -54,18 +54,14 @@ def divergence(
             f"no KL in closed form between a student of base {type(sample.base).__name__} and a "
             f"teacher of distribution {teacher.config.distribution!r}: use 'monte_carlo'"
         )
-    params = teacher.predict_params(sample.waveform, log_mel)[..., start:].float()
+    prediction = teacher.prediction(sample.waveform, log_mel).after(start).float()
     q = (sample.loc[..., start:].float(), sample.log_scale[..., start:].float())
     if closed and estimator != "monte_carlo":
-        assert isinstance(teacher.transformer, Affine)
-        p = teacher.transformer.split(params)
+        p = prediction.location_and_log_scale()
         return gaussian_kl(*q, *p), log_scale_regulariser(q[1], p[1])
     if generator is None:
-        generator = torch.Generator(params.device).manual_seed(0)
-    noise = sample.base.sample(params.new_empty(*q[0].shape, num_draws), generator)
-    distribution = teacher.distribution
-    kl = monte_carlo_kl(
-        *q, noise, sample.base, lambda x: distribution.log_prob(x, params[..., None])
-    )
+        generator = torch.Generator(q[0].device).manual_seed(0)
+    noise = sample.base.sample(q[0].new_empty(*q[0].shape, num_draws), generator)
+    kl = monte_carlo_kl(*q, noise, sample.base, prediction.log_prob)
     log_std_q = q[1] + math.log(sample.base.std)
-    return kl, log_scale_regulariser(log_std_q, distribution.log_std(params))
+    return kl, log_scale_regulariser(log_std_q, prediction.log_std)

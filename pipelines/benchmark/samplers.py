@@ -56,7 +56,9 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
     """
     num_samples = frames.shape[-1] * teacher.config.hop_length
     # In the middle of an utterance the receptive field is full.
-    start = min(teacher.receptive_field, max(0, num_samples - naive_samples))
+    step = teacher.config.frame_length
+    naive_samples = max(step, naive_samples // step * step)
+    start = min(teacher.receptive_field, max(0, num_samples - naive_samples)) // step * step
     noise = frames.new_empty(1, 1, min(naive_samples, num_samples - start)).normal_()
     threads, flops = torch.get_num_threads(), teacher_flops(teacher)
     systems = [
@@ -65,8 +67,8 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
             draw=lambda: naive_sample(teacher, frames, noise, start),
             num_samples=noise.shape[-1],
             threads=threads,
-            flops=flops * teacher.receptive_field,
-            warm_up=lambda: naive_sample(teacher, frames, noise[..., :2], start),
+            flops=flops * teacher.receptive_field // step,
+            warm_up=lambda: naive_sample(teacher, frames, noise[..., : 2 * step], start),
         ),
         System(
             name="teacher, cached",
@@ -149,25 +151,33 @@ def in_bfloat16(system: System, device: str = "cpu") -> System:
 
 @torch.no_grad()
 def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0) -> Tensor:
-    """Sample as textbooks do: run the network over the receptive field for every sample.
+    """Sample as textbooks do: run the network over the receptive field for every step.
 
     Args:
         teacher: what to sample.
         frames: log-mel, shape (1, num_mels, L).
-        noise: standard normal, shape (1, 1, n): as many samples as are drawn.
-        start: position of the first sample; the ones before it are silence.
+        noise: standard normal, shape (1, 1, n): as many samples as are drawn, whole frames.
+        start: position of the first sample, a whole number of frames; the ones before it are
+            silence.
     Returns:
         the drawn samples, shape (1, 1, n).
     """
-    hop = teacher.config.hop_length
+    hop, step = teacher.config.hop_length, teacher.config.frame_length
     context = teacher.context(frames, frames.shape[-1])
     waveform = noise.new_zeros(1, 1, frames.shape[-1] * hop)
-    for i in range(noise.shape[-1]):
+    for i in range(0, noise.shape[-1], step):
         t = start + i
         first, last = max(0, t - teacher.receptive_field) // hop, t // hop + 1
-        window = waveform[..., first * hop : last * hop]
-        params = teacher.wavenet(window, context[..., first:last])[..., t - first * hop]
-        waveform[..., t], _ = teacher.transformer.inverse(noise[..., i], params)
+        within = context[..., first:last]
+        residual, _ = teacher.residual(waveform[..., first * hop : last * hop], within)
+        now = slice(t - first * hop, t - first * hop + step)
+        params = teacher.residual_params(residual, within)[..., now]
+        drawn, _ = teacher.transformer.inverse(noise[..., i : i + step], params)
+        if teacher.error_filter is not None:
+            drawn = teacher.error_filter.inverse_piece(
+                drawn, context[..., [t // hop]], waveform[..., :t]
+            )
+        waveform[..., t : t + step] = drawn
     return waveform[..., start : start + noise.shape[-1]]
 
 

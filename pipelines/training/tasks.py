@@ -23,7 +23,7 @@ from pipelines.training.log import Validation
 from pipelines.training.loop import Task
 from pipelines.training.processes import sum_over_processes, world_size
 from student import ExcitationConfig, MeasuredVoice, Student
-from teacher import Teacher
+from teacher import Teacher, noise_like, training_log_probs
 
 PREDICTOR_WEIGHT = 0.1
 """Weight of the linear predictor's own likelihood; the network's decides all but its gain."""
@@ -60,7 +60,9 @@ class TeacherTask(Task):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the batch, nats per sample."""
         noise = self._past_noise(batch, step) if self.model.config.past_noise else None
-        log_prob, of_predictor = self.model.training_log_probs(batch.waveform, batch.log_mel, noise)
+        log_prob, of_predictor = training_log_probs(
+            self.model, batch.waveform, batch.log_mel, noise
+        )
         nll = -log_prob.mean() / batch.waveform.shape[-1]
         if of_predictor is None:
             return {"loss": nll}
@@ -78,7 +80,8 @@ class TeacherTask(Task):
             generator = torch.Generator().manual_seed(_seed_of(self.seed, step, row))
             level = self.model.config.past_noise * torch.rand(1, generator=generator)
             drawn.append(level * torch.randn(batch.waveform.shape[1:], generator=generator))
-        return self.model.noise_like(batch.waveform, torch.stack(drawn).to(batch.waveform))
+        white = torch.stack(drawn).to(batch.waveform)
+        return noise_like(batch.waveform, white, self.model.config.hop_length)
 
     def validate(self, model: Pretrained) -> Validation:
         """Exact likelihood of held-out utterances, and what the teacher draws of some of them."""

@@ -39,7 +39,7 @@ def test_the_teacher_scores_the_students_sample_not_the_recording(objective: Dis
     noise, mel, recording = make_batch()
     expected = objective.student(noise, mel).waveform
     with mock.patch.object(
-        objective.teacher, "predict_params", wraps=objective.teacher.predict_params
+        objective.teacher, "prediction", wraps=objective.teacher.prediction
     ) as predict:
         objective(noise, mel, recording)
     (scored, _), _ = predict.call_args

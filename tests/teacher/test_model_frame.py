@@ -1,14 +1,15 @@
 """The frame teacher: a linear predictor, frames of its errors, and the same contract per sample."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
 
-from flows import PitchPredictionConfig, StandardNormal
+from flows import StandardNormal
 from flows.transforms.prediction_error import LARGEST_PREDICTION_GAIN, bounded_reflection
-from teacher import Teacher, TeacherConfig
-from tests.models import FRAME_TEACHER, HOP, make_mel, make_teacher
+from teacher import Teacher, TeacherConfig, noise_like, training_log_probs
+from tests.models import FRAME_TEACHER, HOP, TEACHER, make_mel, make_teacher
 
 FRAMES = 6
 CONFIGS = {
@@ -54,9 +55,10 @@ def test_a_samples_distribution_integrates_to_one_and_reads_its_past_alone() -> 
     many[:, 0, t] = values[:, 0]
     up_to = teacher.prediction(many, mel.expand(len(grid), -1, -1)).log_prob(many)[..., : t + 1]
     log_density = up_to.sum((1, 2))
-    width = float(log_scale[0, 0, t].exp()) * float(grid[1] - grid[0])
+    width = float(log_scale.detach()[0, 0, t].exp()) * float(grid[1] - grid[0])
     before = teacher.prediction(x, mel).log_prob(x)[..., :t].sum()
-    assert float((log_density - before).exp().sum()) * width == pytest.approx(1.0, abs=1e-6)
+    total = (log_density - before).exp().sum().detach()
+    assert float(total) * width == pytest.approx(1.0, abs=1e-6)
 
 
 def test_no_sample_is_predicted_from_itself_or_later_ones(teacher: Teacher) -> None:
@@ -65,8 +67,11 @@ def test_no_sample_is_predicted_from_itself_or_later_ones(teacher: Teacher) -> N
     for t in (HOP, 2 * HOP + 5, FRAMES * HOP - 1):
         for values in (prediction.log_std, prediction.log_prob(torch.zeros_like(x))):
             (gradient,) = torch.autograd.grad(values[0, 0, t], x, retain_graph=True)
-            assert (gradient[..., t:] == 0).all()
-            assert (gradient[..., : max(0, t - teacher.receptive_field)] == 0).all()
+            # Products of spectra leave a rounding error where there is no dependence.
+            assert gradient[..., t:].abs().max() < 1e-12
+            too_early = gradient[..., : max(0, t - teacher.receptive_field)]
+            assert (too_early.abs() < 1e-12).all()
+            assert gradient[..., :t].abs().max() > 1e-6
 
 
 def test_sampling_inverts_the_likelihoods_transform(teacher: Teacher) -> None:
@@ -100,7 +105,7 @@ def test_a_stream_joins_to_the_whole(teacher: Teacher, monkeypatch: pytest.Monke
 
 def test_without_noise_training_maximises_the_likelihood(teacher: Teacher) -> None:
     x, mel = waveform(), make_mel()
-    found, _ = teacher.training_log_probs(x, mel)
+    found, _ = training_log_probs(teacher, x, mel)
     torch.testing.assert_close(found, teacher.log_prob(x, mel))
 
 
@@ -109,7 +114,7 @@ def test_the_predictors_own_likelihood_is_that_of_white_noise() -> None:
     assert teacher.error_filter is not None
     errors, log_det = teacher.error_filter(x, teacher.context(mel, FRAMES))
     expected = torch.distributions.Normal(0.0, 1.0).log_prob(errors).sum((1, 2)) + log_det
-    torch.testing.assert_close(teacher.training_log_probs(x, mel)[1], expected)
+    torch.testing.assert_close(training_log_probs(teacher, x, mel)[1], expected)
 
 
 def test_noise_on_the_past_moves_predictions_and_not_what_is_predicted() -> None:
@@ -118,19 +123,19 @@ def test_noise_on_the_past_moves_predictions_and_not_what_is_predicted() -> None
     clean = teacher.log_prob(x, mel)
     last = torch.zeros_like(x)
     last[..., -1] = 1.0
-    torch.testing.assert_close(teacher.training_log_probs(x, mel, last)[0], clean)
+    torch.testing.assert_close(training_log_probs(teacher, x, mel, last)[0], clean)
     first = torch.zeros_like(x)
     first[..., 0] = 1.0
-    assert (teacher.training_log_probs(x, mel, first)[0] - clean).abs().min() > 1e-3
+    assert (training_log_probs(teacher, x, mel, first)[0] - clean).abs().min() > 1e-3
 
 
 def test_noise_has_the_waveforms_level() -> None:
-    teacher = make_teacher(config=FRAME_TEACHER)
     x = torch.cat([waveform(), 0.01 * waveform()], -1).repeat(1, 1, 500)
-    noise = teacher.noise_like(x, torch.randn_like(x))
-    loud, quiet = noise.unflatten(-1, (-1, 2, FRAMES * HOP)).std((0, 1, 2, 4))
-    assert float(loud) == pytest.approx(0.3, rel=0.1)
-    assert float(quiet) < 0.1 * float(loud)
+    noise = noise_like(x, torch.randn_like(x), HOP)
+    parts = noise.unflatten(-1, (-1, 2, FRAMES * HOP))
+    assert float(parts[..., 0, :].std()) == pytest.approx(0.3, rel=0.1)
+    ends_of_quiet = parts[..., 1, -HOP:]  # the filter has forgotten what was loud
+    assert float(ends_of_quiet.std()) < 0.02
 
 
 def test_the_synthesis_filter_is_stable_for_any_parameters() -> None:
@@ -162,17 +167,13 @@ def test_the_synthesis_filter_is_stable_for_any_parameters() -> None:
             "teacher.discretised is true, expected false where teacher.filter_order",
         ),
         (
-            {
-                "wavenet": dataclasses.replace(
-                    CONFIGS["frames"].wavenet, prediction_order=2, pitch=PitchPredictionConfig()
-                )
-            },
+            {"wavenet": dataclasses.replace(TEACHER.wavenet, prediction_order=2)},
             "teacher.wavenet.prediction_order is 2, expected 0",
         ),
     ],
 )
 def test_config_errors_name_the_field(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message.replace(".", r"\\.")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         dataclasses.replace(FRAME_TEACHER, **changes)
 
 

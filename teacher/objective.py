@@ -1,0 +1,108 @@
+"""What a teacher's training maximises: likelihood, under a past that is not quite right."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from dsp.recursive_filter import recursive_filter
+from flows import StandardNormal, discretised_log_prob
+from teacher.distributions import LogisticMixture
+from teacher.model import Teacher
+
+INT16_STEPS = 32768.0
+"""Steps of 16-bit audio in a unit."""
+
+DE_EMPHASIS = 0.6
+"""Pole of the noise on the past: 12 dB less at half the sampling rate than at 0 Hz."""
+
+
+def training_log_probs(
+    teacher: Teacher, waveform: Tensor, log_mel: Tensor, past_noise: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    r"""Return what training maximises: log-density under a noisy past, and the predictor's own.
+
+    The linear predictor by itself is a density, too: its errors are white noise of level 1. The
+    network could make up for any gain; this keeps the level at 1, which the network and the
+    noise on its past rely on.
+
+    .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
+
+    The noise is added to the waveform that the predictor and the network read, not to the
+    samples that they predict. So they learn to come back from a past that is a little wrong.
+
+    Args:
+        teacher: in training.
+        waveform: as in `Teacher.log_prob`.
+        log_mel: as in `Teacher.log_prob`.
+        past_noise: shape (B, 1, T); None for none. See `noise_like`.
+    Returns:
+        log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
+        of the predictor alone, shape (B,), or None without one.
+    References:
+        LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
+        clean signal less the prediction from the noisy one. arXiv:1810.11846
+    """
+    if teacher.config.discretised:
+        return sixteen_bit_log_prob(teacher, waveform, log_mel), None
+    frames = teacher.context_frames(waveform, log_mel)
+    past = waveform if past_noise is None else waveform + past_noise
+    log_det = waveform.new_zeros(waveform.shape[0])
+    residual = waveform
+    if teacher.error_filter is not None:
+        shift, log_gain = teacher.error_filter.shift_and_log_scale(past, frames)
+        residual, past = waveform * log_gain.exp() + shift, past * log_gain.exp() + shift
+        log_det = log_gain.flatten(1).sum(1)
+    residual = teacher.folded(residual)
+    params = teacher.wavenet(teacher.folded(past), frames)
+    z, log_scales = teacher.transformer(residual, params)
+    of_base = (teacher.flow.base.log_prob(z) + log_scales).flatten(1).sum(1)
+    if teacher.error_filter is None:
+        return of_base + log_det, None
+    of_white_noise = StandardNormal().log_prob(residual).flatten(1).sum(1)
+    return of_base + log_det, of_white_noise + log_det
+
+
+def sixteen_bit_log_prob(teacher: Teacher, waveform: Tensor, log_mel: Tensor) -> Tensor:
+    """Return the log-probability of whole 16-bit waveforms.
+
+    The waveforms are rounded to 16 bits first, what the network reads included. This is a
+    probability, at most 1; the flow, and `log_prob`, stay the continuous density.
+
+    Args:
+        teacher: a mixture.
+        waveform: as in `Teacher.log_prob`; dither within half a step is undone by the rounding.
+        log_mel: as in `Teacher.log_prob`.
+    Returns:
+        log-probability in nats, shape (B,); over -T log 2 it is bits per sample.
+    Raises:
+        ValueError: if the teacher is no mixture, or the shapes do not fit each other.
+    """
+    if not isinstance(teacher.distribution, LogisticMixture):
+        raise ValueError(
+            f"teacher.distribution is {teacher.config.distribution!r}: the probability of 16-bit "
+            "steps is that of a 'mixture'"
+        )
+    rounded = torch.round(waveform * INT16_STEPS).clamp(-INT16_STEPS, INT16_STEPS - 1)
+    rounded = rounded / INT16_STEPS
+    params = teacher.predict_params(rounded, log_mel)
+    floor = teacher.distribution.transformer.log_scale_floor
+    return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
+
+
+def noise_like(waveform: Tensor, white: Tensor, hop_length: int) -> Tensor:
+    """Give white noise the local level of a waveform, and a spectrum that falls as speech's.
+
+    Args:
+        waveform: shape (B, 1, T), T a multiple of hop_length.
+        white: noise of deviation 1, or less, shape (B, 1, T).
+        hop_length: samples in a conditioning frame.
+    Returns:
+        noise, shape (B, 1, T): in each conditioning frame `white` times the RMS of the
+        waveform, with less above some kilohertz than below.
+    """
+    levels = waveform.unflatten(-1, (-1, hop_length)).square().mean(-1).sqrt()
+    scaled = white * levels.repeat_interleave(hop_length, -1)
+    scaled = scaled * math.sqrt(1 - DE_EMPHASIS**2)
+    taps = scaled.new_full((scaled.shape[0], 1, 1), DE_EMPHASIS)
+    return recursive_filter(scaled[:, 0], taps)[:, None]
