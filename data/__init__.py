@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
     from data.corpora.debian import CorpusError
     from data.corpora.synthetic import synthesise
+    from data.csv_tables import TableError
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
     from data.prepared.prepare import PrepareConfig, prepare, prepare_part
     from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
     from data.prepared.split import SPLITS, Split, assign_splits, split_of
-    from data.tables import Table, TableError, discrete_columns, read_table, split_rows
+    from data.tables import (
+        HAS_HEADER,
+        Table,
+        discrete_columns,
+        read_table,
+        repeated_values,
+        split_rows,
+    )
     from data.toys import TOYS
     from dsp.mel import FeatureMismatch, MelConfig, log_mel
     from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
@@ -33,6 +41,7 @@ else:
 __all__ = [
     "AUDIO_SUFFIXES",
     "CORPORA",
+    "HAS_HEADER",
     "NO_PITCH",
     "SPLITS",
     "TOYS",
@@ -67,6 +76,7 @@ __all__ = [
     "prepare_part",
     "read_table",
     "read_waveform",
+    "repeated_values",
     "residual_energy",
     "speaker_of",
     "speakers_of",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from data.csv_tables import MIN_ROWS, TableError, check_size, read_csv
 from data.prepared.split import Split, check_shares
 from data.toys import TOYS
 from storage.arrays import ArrayError, archive_keys, load_archived, open_array
@@ -18,12 +17,14 @@ Array = npt.NDArray[np.float64]
 
 TOY_PREFIX = "toy:"
 NUM_TOY_ROWS = 10_000
-MIN_ROWS = 30
-"""Fewer rows would leave a split of a tenth with fewer than three."""
+HAS_HEADER = {"auto": None, "present": True, "absent": False}
+"""What commands call `header` of `read_table`."""
 
 
-class TableError(ValueError):
-    """A table that cannot be used; the message is one line and names the file."""
+_MOST_IN_ONE_PLACE = 0.02
+_FEWEST_REPEATS = 5
+# Between floats of this size lies a step of 1: all of them are integers, whatever they measure.
+_EXACT_BELOW = {"f2": 2.0**10, "f4": 2.0**23}
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Table:
         source: where it comes from, for messages.
         values: float64, shape (N, D).
         columns: D names; those of a table without header count from 0.
+        exact_below: floats of this size and above had no room for a fraction in the file.
     """
 
     source: str
     values: Array
     columns: tuple[str, ...]
+    exact_below: float = 2.0**52
 
     @property
     def is_constant(self) -> npt.NDArray[np.bool_]:
@@ -47,33 +50,42 @@ class Table:
 
     @property
     def is_integer(self) -> npt.NDArray[np.bool_]:
-        """Which columns hold nothing but integers, shape (D,)."""
-        return (self.values == np.floor(self.values)).all(0)
+        """Which columns hold nothing but integers, of a size that can be told, shape (D,)."""
+        is_exact = np.median(np.abs(self.values), axis=0) < self.exact_below
+        return (self.values == np.floor(self.values)).all(0) & is_exact
 
 
-def read_table(source: str | Path, key: str | None = None, seed: int = 0) -> Table:
+def read_table(
+    source: str | Path, key: str | None = None, seed: int = 0, header: bool | None = None
+) -> Table:
     """Read a table from a file, or draw a toy.
 
     Args:
-        source: a `.npy` array, a `.npz` archive or a `.csv` file (comma-separated, UTF-8, a first
-            line without any number is its header); or `toy:NAME`, a key of `TOYS`.
+        source: a `.npy` array, a `.npz` archive or a `.csv` file (comma-separated, UTF-8); or
+            `toy:NAME`, a key of `TOYS`.
         key: which array of a `.npz` that holds several.
         seed: of a toy's rows.
+        header: whether the first line of a `.csv` file names its columns; None: it does if there is
+            no number in it.
     Returns:
         the table, at least `MIN_ROWS` rows and one column.
     Raises:
-        TableError: if the file is missing, unreadable, not two-dimensional, too short, or has a
-            cell that is not a finite number.
+        TableError: if the file is missing, unreadable, not two-dimensional, too short, has a cell
+            that is not a finite number, a first column that counts the rows, or a first line of
+            numbers that may be names.
     """
     name = str(source)
     if name.startswith(TOY_PREFIX):
         return _draw_toy(name, seed)
     path = Path(source)
-    if key is not None and path.suffix != ".npz":
+    suffix = path.suffix.lower()
+    if header is not None and suffix != ".csv":
+        raise TableError(f"{path}: header is given, but only a .csv file has a first line")
+    if key is not None and suffix != ".npz":
         raise TableError(f"{path}: key is {key!r}, but only an .npz archive has keys")
-    if path.suffix == ".csv":
-        table = _read_csv(path)
-    elif path.suffix in (".npy", ".npz"):
+    if suffix == ".csv":
+        table = Table(name, *read_csv(path, header))
+    elif suffix in (".npy", ".npz"):
         table = _from_array(name, _load_array(path, key))
     else:
         raise TableError(f"{path}: expected a .npy, .npz or .csv file or {TOY_PREFIX}NAME")
@@ -113,6 +125,39 @@ def discrete_columns(table: Table, dequantize: bool) -> npt.NDArray[np.bool_]:
     return discrete
 
 
+def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
+    """Find columns in which single values stand for many rows, and columns that are equal.
+
+    A density fitted to such columns rises to a spike on the value, or on the line of equal values,
+    as high as the model can build it: its likelihood says nothing of the rest.
+
+    Args:
+        table: what is modelled.
+        discrete: columns that get noise, shape (D,), which are not looked at.
+    Returns:
+        a sentence for each such column.
+    """
+    found = []
+    num_rows = len(table.values)
+    first_of: dict[bytes, int] = {}
+    for column in np.flatnonzero(~discrete).tolist():
+        same = first_of.setdefault(table.values[:, column].tobytes(), column)
+        if same != column:
+            found.append(f"columns {table.columns[same]} and {table.columns[column]} are equal")
+            continue
+        values, counts = np.unique(table.values[:, column], return_counts=True)
+        name = table.columns[column]
+        most = int(counts.max())
+        if most >= max(_FEWEST_REPEATS, _MOST_IN_ONE_PLACE * num_rows):
+            found.append(
+                f"column {name}: {100 * most / num_rows:.0f} % of the rows are exactly "
+                f"{values[counts.argmax()]:g}"
+            )
+        elif 2 * len(values) < num_rows:
+            found.append(f"column {name}: {num_rows} rows hold {len(values)} different values only")
+    return found
+
+
 def split_rows(
     num_rows: int, seed: int, val_percent: float = 10, test_percent: float = 10
 ) -> dict[Split, npt.NDArray[np.int64]]:
@@ -122,16 +167,21 @@ def split_rows(
         num_rows: N, at least 3.
         seed: of the shuffling.
         val_percent: share of rows that go to validation, at least one row.
-        test_percent: share of rows that go to the test, at least one row.
+        test_percent: share of rows that go to the test, at least two rows.
     Returns:
         row numbers of each split, every row in one of them.
     Raises:
-        ValueError: if a share is not positive or nothing is left to train on.
+        ValueError: if a share is not positive, a single row is left to test, which has no standard
+            error, or nothing is left to train on.
     """
     check_shares(val_percent, test_percent)
     order = np.random.default_rng(seed).permutation(num_rows)
     num_test = max(1, round(num_rows * test_percent / 100))
     num_val = max(1, round(num_rows * val_percent / 100))
+    if num_test < 2:
+        raise ValueError(
+            f"test_percent={test_percent} leaves 1 of {num_rows} rows to test, expected at least 2"
+        )
     if num_test + num_val >= num_rows:
         raise ValueError(
             f"val_percent={val_percent} and test_percent={test_percent} leave none of {num_rows} "
@@ -150,7 +200,7 @@ def _draw_toy(name: str, seed: int) -> Table:
 
 def _load_array(path: Path, key: str | None) -> npt.NDArray:
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return open_array(path)
         return load_archived(path, _choose_key(path, archive_keys(path), key))
     except ArrayError as error:
@@ -173,47 +223,11 @@ def _from_array(name: str, array: npt.NDArray) -> Table:
         raise TableError(f"{name}: dtype is {array.dtype}, expected real numbers")
     if array.ndim != 2:
         raise TableError(f"{name}: has shape {array.shape}, expected (rows, columns)")
-    return Table(name, array.astype(np.float64), tuple(map(str, range(array.shape[1]))))
-
-
-def _read_csv(path: Path) -> Table:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise TableError(f"{path}: cannot be read: {reason}") from error
-    if not lines:
-        raise TableError(f"{path}: is empty")
-    first = lines[0][1]
-    has_header = not any(_is_number(cell) for cell in first)
-    columns = tuple(first) if has_header else tuple(map(str, range(len(first))))
-    rows = lines[1:] if has_header else lines
-    values = np.empty((len(rows), len(columns)))
-    for i, (line, cells) in enumerate(rows):
-        if len(cells) != len(columns):
-            raise TableError(f"{path}: line {line} has {len(cells)} cells, expected {len(columns)}")
-        try:
-            values[i] = cells
-            is_good = bool(np.isfinite(values[i]).all())
-        except ValueError:
-            is_good = False
-        if not is_good:
-            bad = next(j for j, c in enumerate(cells) if not (_is_number(c) and isfinite(float(c))))
-            raise TableError(
-                f"{path}: line {line}, column {columns[bad]} is {cells[bad]!r}, expected a finite "
-                "number"
-            )
-    return Table(str(path), values, columns)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    if array.dtype.kind in "iu" and array.size:
+        check_size(name, max(abs(int(array.min())), abs(int(array.max()))))
+    exact_below = _EXACT_BELOW.get(array.dtype.str[1:], Table.exact_below)
+    columns = tuple(map(str, range(array.shape[1])))
+    return Table(name, array.astype(np.float64), columns, exact_below)
 
 
 def _check_shape(table: Table) -> None:

@@ -243,7 +243,8 @@ class Distillation(nn.Module):
             full_precision(log_mel),
             self._gradients_if(self.config.pitch_weight),
         ):
-            return pitch_loss(context.pitch(log_mel, hz.shape[-1]), hz, voiced, context.config)
+            pitch = context.pitch(log_mel, hz.shape[-1])
+            return pitch_loss(pitch, hz, voiced, context.config, self.total)
 
     def _voice_term(self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor) -> Tensor:
         context, (hz, voiced, *_) = self.student.context, measured

@@ -1,1 +1,3 @@
 """Signal processing as functions of tensors: mel, pitch, envelope, filters."""
+
+import storage.cache_folders  # noqa: F401  # before anything imports numba

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import storage.cache_folders  # noqa: F401  # before anything imports numba
 from storage.on_demand import on_demand
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         Additive,
         Affine,
         BoundedAffine,
+        BoundedScaleShift,
         ScaleShift,
         Swapped,
         Transformer,
@@ -88,6 +90,7 @@ __all__ = [
     "ArtefactError",
     "Autoregressive",
     "BoundedAffine",
+    "BoundedScaleShift",
     "CausalConvolution",
     "ChainWeights",
     "CompiledChain",

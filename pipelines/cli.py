@@ -11,6 +11,8 @@ from importlib import resources
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+import pipelines.headless  # noqa: F401  # before anything imports Matplotlib
+from pipelines.help import PlainHelp
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.recipes import find_recipe
 from pipelines.training.errors import TrainingError
@@ -68,11 +70,14 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
         prog="parallel-wavenet",
         description="Train a WaveNet teacher and distil a parallel student from it.",
         exit_on_error=False,
+        formatter_class=PlainHelp,
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name in COMMANDS:
         summary = summary_of(name)
-        command = ArgumentParser(description=summary, exit_on_error=False)
+        command = ArgumentParser(
+            description=summary, exit_on_error=False, formatter_class=PlainHelp
+        )
         if name == chosen:
             command.add_function_arguments(
                 load_command(name), as_group=False, as_positional=name in WITH_POSITIONAL
@@ -148,6 +153,13 @@ def _with_recipe(words: list[str]) -> list[str]:
     return resolved
 
 
+def _positionals(chosen: str) -> list[str]:
+    """Parameters of a command that are given by their place."""
+    parameters = inspect.signature(load_command(chosen)).parameters.values()
+    required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    return required if chosen in WITH_POSITIONAL else []
+
+
 def _one_line(error: Exception, chosen: str | None) -> str:
     """Say what is wrong in one line, with the nearest valid name for an unknown one."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -156,6 +168,8 @@ def _one_line(error: Exception, chosen: str | None) -> str:
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
     if unknown and chosen is not None:
         name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
+        if name in _positionals(chosen):
+            return f"{name} goes without its name: parallel-wavenet {chosen} {name.upper()}"
         command = ArgumentParser(exit_on_error=False)
         command.add_function_arguments(load_command(chosen), as_group=False)
         known = [key for action in command._actions for key in [action.dest] if key]

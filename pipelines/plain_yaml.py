@@ -22,7 +22,8 @@ def load_plain(text: str) -> Any:
         numbers, strings, lists and mappings.
     Raises:
         yaml.YAMLError: if it is not YAML, asks for a Python object, refers to another part of
-            itself (an alias), is nested too deeply, or too long, or leaves a value empty.
+            itself (an alias), is nested too deeply, or too long, leaves a value empty, or gives a
+            key twice.
     """
     if len(text) > MAX_LENGTH:
         raise PlainYamlError(f"has {len(text)} characters, expected at most {MAX_LENGTH}")
@@ -39,9 +40,28 @@ def load_plain(text: str) -> Any:
             raise PlainYamlError(
                 f"line {event.start_mark.line + 1} is nested more than {MAX_DEPTH} deep"
             )
+    _check_given_once(yaml.compose(text, Loader=yaml.SafeLoader))
     loaded = _load(text)
     _check_filled(loaded)
     return loaded
+
+
+def _check_given_once(node: yaml.Node | None) -> None:
+    """Refuse a mapping with a key twice: YAML forbids it, and PyYAML takes the last."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_given_once(item)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[object, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                raise PlainYamlError(
+                    f"line {line} gives {key.value}, which line {lines[key.value]} has given: "
+                    "expected once"
+                )
+            lines[key.value if isinstance(key, yaml.ScalarNode) else id(key)] = line
+            _check_given_once(value)
 
 
 def _check_filled(value: Any, name: str = "") -> None:

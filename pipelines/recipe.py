@@ -4,11 +4,11 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from data import PrepareConfig
 from data.prepared.segments import LARGEST_GAIN_DB
 from distill import DistillationConfig
+from pipelines.precision import PrecisionName
 from student import StudentConfig
 from teacher import TeacherConfig
 
@@ -30,7 +30,8 @@ class TrainingConfig:
         final_learning_rate_ratio: learning rate at the end over the peak; cosine in between.
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights, which are what is evaluated and saved.
-        precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16.
+        precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16, "auto" does where
+            the device multiplies in it.
         recompute: gated layers compute their activations again in the backward pass instead of
             keeping them (gradient checkpointing): less memory, more time.
         log_every: steps between scalars.
@@ -49,7 +50,7 @@ class TrainingConfig:
     final_learning_rate_ratio: float = 0.02
     gradient_clip: float = 10.0
     ema_decay: float = 0.9999
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: PrecisionName = "32-true"
     recompute: bool = False
     log_every: int = 20
     validate_every: int = 1000

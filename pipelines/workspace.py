@@ -1,5 +1,6 @@
 """Prepared data and models as the commands load them."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from importlib import metadata
@@ -156,9 +157,13 @@ def for_validation(
 def pick_device(name: str) -> torch.device:
     """Resolve "auto" to CUDA where there is one, else the CPU.
 
+    Args:
+        name: "auto", "cpu", "cuda" or "cuda:N".
     Raises:
-        ValueError: if the device does not exist here.
+        ValueError: if it is none of these, or does not exist here.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ValueError(f"device {name!r} cannot be used here: expected auto, cpu, cuda or cuda:N")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":

@@ -53,7 +53,7 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     label = where or cls.__name__
     if not isinstance(values, dict):
         raise ValueError(f"{label} is {_shown(values)}, expected a mapping of its fields")
-    hints, required = _fields_of(cls)
+    hints, required = _fields_of(typing.cast(Any, cls))
     for name in values:
         if name not in hints:
             nearest = nearest_name(str(name)[:80], hints)

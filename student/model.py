@@ -235,8 +235,9 @@ class Student(Pretrained):
 
         A sample comes out as soon as the conditioning frames that it depends on have come in: the
         latency is `context_margin` frames of look-ahead and the frame itself, besides the time of
-        computing. The same seed gives the same waveform, to float rounding, however the frames are
-        put together.
+        computing. The same seed gives the same waveform however the frames are put together: to
+        float rounding, but for a predicted pitch, whose rounding adds up in the phase: after a
+        minute what differs is some 75 dB below the waveform.
 
         Args:
             log_mels: consecutive frames, shape (B, num_mels, n) each, any n.

@@ -36,7 +36,9 @@ class TeacherConfig:
             coefficients and gain from the context; 0 for none, as in the papers.
         past_noise: in training, largest level of the noise on the past that predictor and network
             read, over the waveform's own. A network that has learnt from a perfect past alone goes
-            astray when it reads its own samples.
+            astray when it reads its own samples. The network is told the level.
+        assumed_noise: level of noise that the past is taken to have when the model is used, from 0
+            to past_noise. Less gives cleaner samples, more keeps them on course.
     """
 
     num_mels: int = 80
@@ -54,6 +56,7 @@ class TeacherConfig:
     frame_length: int = 1
     filter_order: int = 0
     past_noise: float = 0.0
+    assumed_noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_conditioning("teacher", self.conditioning, self.pitch, self.num_speakers)
@@ -99,6 +102,11 @@ class TeacherConfig:
             )
         if not 0 <= self.past_noise < math.inf:
             raise ValueError(f"teacher.past_noise is {self.past_noise}, expected at least 0")
+        if not 0 <= self.assumed_noise <= self.past_noise:
+            raise ValueError(
+                f"teacher.assumed_noise is {self.assumed_noise}, expected 0 to teacher.past_noise "
+                f"{self.past_noise}"
+            )
         if self.past_noise and self.discretised:
             raise ValueError(
                 f"teacher.past_noise is {self.past_noise}, expected 0 where teacher.discretised is "

@@ -34,6 +34,8 @@ from teacher.prediction import Prediction
 
 PartT = TypeVar("PartT", bound=Transform)
 
+NOISE_GAIN = 5.0  # see LinearPrediction.gain
+
 PIECE_SAMPLES = 4096
 """Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
 
@@ -78,6 +80,12 @@ class Teacher(Pretrained):
             config.context_margin,
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
+        )
+        # What the level of noise on the past adds to the context.
+        self.noise_level = (
+            torch.nn.Parameter(torch.zeros(config.context_channels, 1))
+            if config.past_noise
+            else None
         )
         self.distribution: SampleDistribution = (
             Gaussian(config.log_scale_floor)
@@ -237,8 +245,7 @@ class Teacher(Pretrained):
             consecutive pieces of the waveforms, shape (B, 1, n) each.
         """
         check_temperature(temperature)
-        with full_precision(log_mel):
-            frames = self.context(log_mel, log_mel.shape[-1])
+        frames = self.frames_of(log_mel, log_mel.shape[-1])
         shape = (log_mel.shape[0], 1, log_mel.shape[-1] * self.config.hop_length)
         like = log_mel.new_empty(shape)
         choice = None
@@ -286,8 +293,10 @@ class Teacher(Pretrained):
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
-    def context_frames(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Compute the frames of the context network, shape (B, H, T / hop_length).
+    def context_frames(
+        self, waveform: Tensor, log_mel: Tensor, noise_level: Tensor | None = None
+    ) -> Tensor:
+        """Compute the conditioning frames of a waveform (B, 1, T), shape (B, H, T / hop_length).
 
         Raises:
             ValueError: if the shapes do not fit each other.
@@ -295,5 +304,25 @@ class Teacher(Pretrained):
         samples, hop = waveform.shape[-1], self.config.hop_length
         if samples % hop:
             raise ValueError(f"waveform has {samples} samples, expected a multiple of {hop}")
+        return self.frames_of(log_mel, samples // hop, noise_level)
+
+    def frames_of(
+        self, log_mel: Tensor, num_frames: int, noise_level: Tensor | None = None
+    ) -> Tensor:
+        """Compute the frames that condition predictor and network.
+
+        Args:
+            log_mel: shape (B, num_mels, num_frames), or with margins.
+            num_frames: L.
+            noise_level: of the past over `past_noise`, shape (B,); default: `assumed_noise`.
+        Returns:
+            shape (B, H, L).
+        """
         with full_precision(log_mel):  # coefficients of the predictor come of it
-            return self.context(log_mel, samples // hop)
+            frames: Tensor = self.context(log_mel, num_frames)
+            if self.noise_level is not None:
+                if noise_level is None:
+                    level = self.config.assumed_noise / self.config.past_noise
+                    noise_level = frames.new_full((frames.shape[0],), level)
+                frames = frames + NOISE_GAIN * noise_level[:, None, None] * self.noise_level
+            return frames

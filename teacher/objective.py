@@ -18,7 +18,11 @@ DE_EMPHASIS = 0.6
 
 
 def training_log_probs(
-    teacher: Teacher, waveform: Tensor, log_mel: Tensor, past_noise: Tensor | None = None
+    teacher: Teacher,
+    waveform: Tensor,
+    log_mel: Tensor,
+    past_noise: Tensor | None = None,
+    noise_level: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     r"""Return what training maximises: log-density under a noisy past, and the predictor's own.
 
@@ -36,6 +40,8 @@ def training_log_probs(
         waveform: as in `Teacher.log_prob`.
         log_mel: as in `Teacher.log_prob`.
         past_noise: shape (B, 1, T); None for none. See `noise_like`.
+        noise_level: of it over `TeacherConfig.past_noise`, shape (B,); default: what the model
+            assumes when it is used.
     Returns:
         log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
         of the predictor alone, shape (B,), or None without one.
@@ -45,7 +51,7 @@ def training_log_probs(
     """
     if teacher.config.discretised:
         return sixteen_bit_log_prob(teacher, waveform, log_mel), None
-    frames = teacher.context_frames(waveform, log_mel)
+    frames = teacher.context_frames(waveform, log_mel, noise_level)
     past = waveform if past_noise is None else waveform + past_noise
     log_det = waveform.new_zeros(waveform.shape[0])
     residual = waveform

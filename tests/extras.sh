@@ -7,7 +7,8 @@ usage() {
 usage: tests/extras.sh [-- PYTEST_OPTION ...]
 
 Sets up .venv with the extras dev, eval and export, and runs tests/pipelines/extras. Two of the
-packages are compiled, with a C++ compiler and Python's headers.
+packages are compiled: where there is no C++ compiler or no Python.h, Debian's g++ and python3-dev
+are installed, which needs root.
 EOF
 }
 
@@ -20,5 +21,10 @@ case "${1:-}" in
 esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tests/needs.sh
+. tests/needs.sh
+say "set-up"
+./setup.sh --extras dev
+need_compiler .venv/bin/python
 ./setup.sh --extras dev,eval,export
 .venv/bin/python -m pytest tests/pipelines/extras "${pytest_options[@]}"

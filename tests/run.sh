@@ -2,30 +2,46 @@
 # Set up and check everything: style, types, layers, scripts, tests, and the tiny recipe end to end.
 set -euo pipefail
 
+without="" # parts left out: extras, browser
+
 usage() {
   cat <<EOF
-usage: tests/run.sh [-- PYTEST_OPTION ...]
+usage: tests/run.sh [--without LIST] [-- PYTEST_OPTION ...]
 
-Sets up .venv, then runs ruff, mypy, import-linter, shellcheck, pytest with doctests, and the tiny
-recipe through run_teacher.sh and run_distill.sh. Prints the coverage of lines.
-Options after -- go to pytest instead.
+Sets up .venv, then runs ruff, mypy, import-linter, shellcheck, the tiny recipe through
+run_teacher.sh and run_distill.sh, pytest with doctests, tests/extras.sh and tests/browser.sh.
+Prints the coverage of lines. Options after -- go to pytest instead, which then is the last step.
+What is missing on the machine (a C++ compiler, a browser) is installed from Debian's packages.
+
+  --without LIST  leave out extras, browser or extras,browser (now: ${without:-nothing})
 EOF
 }
 
 pytest_options=()
-case "${1:-}" in
-  "") ;;
-  -h | --help) usage; exit 0 ;;
-  --) shift; pytest_options=("$@") ;;
-  *) printf 'tests/run.sh: unknown option %s; see --help\n' "$1" >&2; exit 2 ;;
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --without) without="${2:?--without needs a value}"; shift 2 ;;
+    -h | --help) usage; exit 0 ;;
+    --) shift; pytest_options=("$@"); break ;;
+    *) printf 'tests/run.sh: unknown option %s; see --help\n' "$1" >&2; exit 2 ;;
+  esac
+done
+case "$without" in
+  "" | extras | browser | extras,browser | browser,extras) ;;
+  *) printf 'tests/run.sh: --without is %s, expected extras, browser or both with a comma\n' "$without" >&2; exit 2 ;;
 esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-say() { printf '%s  %s\n' "$(date '+%H:%M:%S')" "$*"; }
+# shellcheck source=tests/needs.sh
+. tests/needs.sh
+is_left_out() { [[ ",$without," == *",$1,"* ]] || [ ${#pytest_options[@]} -gt 0 ]; }
 
 say "set-up"
 ./setup.sh --extras dev
 bin=.venv/bin
+# A machine on which a part cannot run says so now, not after half an hour.
+is_left_out extras || need_compiler "$bin/python"
+is_left_out browser || need_browser
 
 say "ruff"
 "$bin/ruff" check .
@@ -47,6 +63,12 @@ test -s "$work/exp/summary.md"
 test -s "$work/exp/report/index.html"
 
 say "pytest"
-[ ${#pytest_options[@]} -gt 0 ] || pytest_options=(--cov) # a part of the suite covers less
-"$bin/python" -m pytest "${pytest_options[@]}"
-say "all passed"
+if [ ${#pytest_options[@]} -gt 0 ]; then
+  "$bin/python" -m pytest "${pytest_options[@]}" # a part of the suite covers less
+  say "passed, as far as asked: no extras, no browser"
+  exit 0
+fi
+"$bin/python" -m pytest --cov
+is_left_out extras || { say "extras"; tests/extras.sh; }
+is_left_out browser || { say "browser"; tests/browser.sh; }
+if [ -n "$without" ]; then say "passed, without $without"; else say "all passed"; fi

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
+
+from data.audio.decoding import DecodingError, FloatArray, decode_audio
+from data.audio.parts import AudioFile
 
 _SOUNDFILE_SUFFIXES = frozenset(
     (
@@ -30,8 +29,7 @@ _SOUNDFILE_SUFFIXES = frozenset(
         ".sph",
     )
 )
-# The container each suffix stands for. Left to find out by itself, libav would also take a file for
-# a playlist or a session description, and open the files and addresses that those name.
+# The kind of file each suffix stands for, by libav's name.
 _PYAV_FORMATS = {
     ".g722": "g722",
     ".m4a": "mov",
@@ -51,12 +49,8 @@ _INT16_SCALE = 32768.0
 _SILENCE_PEAK = 1e-4
 # A damaged header that says 1 Hz would turn seconds into hours.
 _PLAUSIBLE_RATES_HZ = range(4000, 768001)
-# Of all channels together: 3 h of stereo at 48 kHz, 4 GB. A few bytes can claim, and some codecs
-# can hold, far more.
-_MAX_SAMPLES = 2**30
-_BLOCK_SAMPLES = 2**20
-
-FloatArray = npt.NDArray[np.float32]
+# Recordings in floats go beyond 1, mixes of many up to a few times; integers as floats go to 32768.
+_LOUDEST_PEAK = 16.0
 
 
 class AudioError(ValueError):
@@ -74,9 +68,10 @@ class AudioError(ValueError):
 def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> FloatArray:
     """Read a file as one channel at the wanted rate; its peak is left alone.
 
-    Channels are averaged. A WAV file whose header promises more than follows (a recorder that was
-    killed, a stream of unknown length) yields the samples that are there; a compressed file cut
-    short is refused where its decoder objects.
+    Channels are averaged. What kind of file it is its content says, not its name. Of files joined
+    into one all are read. An uncompressed file whose header promises more than follows (a recorder
+    that was killed, a stream of unknown length) yields the samples that are there; a compressed
+    file cut short is refused where its decoder objects.
 
     Args:
         path: a file with one of `AUDIO_SUFFIXES`.
@@ -86,25 +81,24 @@ def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> 
         Samples, shape (T,), nominally in [-1, 1].
     Raises:
         AudioError: if the file is missing, empty, not audio, has no, non-finite or only silent
-            samples, or is too short or far too long.
+            samples, or samples far beyond 1, or is too short or far too long.
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError(path, "not a file" if path.exists() else "no such file")
-    waveform, source_rate = _decode(path)
-    if not np.isfinite(waveform).all():
-        raise AudioError(path, "NaN or infinite samples")
-    if source_rate not in _PLAUSIBLE_RATES_HZ:
-        raise AudioError(path, f"sample rate is {source_rate} Hz, expected 4000 to 768000 Hz")
-    if source_rate != sample_rate:
-        waveform = soxr.resample(waveform, source_rate, sample_rate, quality="HQ")
-    peak = float(np.abs(waveform).max(initial=0.0))
-    if peak < _SILENCE_PEAK:
-        raise AudioError(path, f"silent (peak {peak:.1e}, expected >= {_SILENCE_PEAK:.0e})")
+    parts = _decode(path)
+    _check_samples(path, parts)
+    waveform = np.concatenate([_resampled(*part, sample_rate) for part in parts])
     seconds = len(waveform) / sample_rate
     if seconds < min_seconds:
         raise AudioError(path, f"too short ({seconds:.3f} s, expected >= {min_seconds:g} s)")
     return np.asarray(waveform, dtype=np.float32)
+
+
+def _resampled(samples: FloatArray, source_rate: int, sample_rate: int) -> FloatArray:
+    if source_rate == sample_rate:
+        return samples
+    return np.asarray(soxr.resample(samples, source_rate, sample_rate, quality="HQ"))
 
 
 def to_int16(waveform: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.int16], int]:
@@ -155,68 +149,40 @@ def find_audio_files(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _decode(path: Path) -> tuple[FloatArray, int]:
-    """Samples (T,), averaged over channels, and rate in Hz as they are in the file."""
+def _decode(path: Path) -> list[tuple[FloatArray, int]]:
+    """Samples (T,), averaged over channels, and rate in Hz, of each part as it is in the file."""
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
         raise AudioError(path, f"{suffix or 'no'} suffix is not that of an audio file")
-    if path.stat().st_size == 0:
-        raise AudioError(path, "empty file")
     try:
-        return _decode_soundfile(path) if suffix in _SOUNDFILE_SUFFIXES else _decode_av(path)
-    except AudioError:
-        raise
-    # The decoders meet arbitrary bytes and raise whatever those lead to; some of PyAV's errors
-    # derive from Exception alone.
-    except Exception as error:
-        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
-        words = " ".join(str(reason).split()).rstrip(".")
-        raise AudioError(path, f"unreadable audio ({words.removeprefix('Error : ')})") from error
+        if path.stat().st_size == 0:
+            raise DecodingError("empty file")
+        with AudioFile(path) as file:
+            by_name = "mp3" if suffix == ".mp3" else _PYAV_FORMATS.get(suffix)
+            return decode_audio(file, by_name)
+    except DecodingError as error:
+        raise AudioError(path, str(error)) from error
+    except OSError as error:
+        raise AudioError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def _decode_soundfile(path: Path) -> tuple[FloatArray, int]:
-    with soundfile.SoundFile(path) as file:
-        return _joined(path, _soundfile_blocks(file)), int(file.samplerate)
-
-
-def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[FloatArray]:
-    """Decoded blocks, each (samples, channels): a header may promise more than there is memory."""
-    num_frames = max(1, _BLOCK_SAMPLES // file.channels)
-    while len(block := file.read(num_frames, dtype="float32", always_2d=True)):
-        yield block
-
-
-def _joined(path: Path, blocks: Iterator[FloatArray]) -> FloatArray:
-    """Blocks, each (samples, channels), as one channel (T,)."""
-    total, averaged = 0, []
-    for block in blocks:
-        total += block.size
-        if total > _MAX_SAMPLES:
-            raise AudioError(path, f"more than {_MAX_SAMPLES} samples: cut it into shorter files")
-        averaged.append(block.mean(axis=1))
-    if not total:
-        raise AudioError(path, "no samples")
-    return np.concatenate(averaged)
-
-
-def _decode_av(path: Path) -> tuple[FloatArray, int]:
-    # An open file rather than its name: libav takes "a:b.m4a" for protocol a.
-    container_format = _PYAV_FORMATS[path.suffix.lower()]
-    with open(path, "rb") as file, av.open(file, format=container_format) as container:
-        if not container.streams.audio:
-            raise AudioError(path, "no audio stream")
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise AudioError(path, "no decoder for its audio stream")
-        blocks = _float_blocks(container, stream)
-        return _joined(path, blocks), int(stream.codec_context.sample_rate)
-
-
-def _float_blocks(container: Any, stream: Any) -> Iterator[FloatArray]:
-    """Decoded blocks, each (samples, channels), whatever the codec's sample format."""
-    # Interleaved: of planar frames with 8 channels or more PyAV reads beyond the last plane.
-    to_float = av.AudioResampler(format="flt", rate=stream.codec_context.sample_rate)
-    for frame in chain(container.decode(stream), [None]):
-        for block in to_float.resample(frame):
-            samples = np.asarray(block.to_ndarray(), dtype=np.float32)
-            yield samples.reshape(-1, block.layout.nb_channels)
+def _check_samples(path: Path, parts: list[tuple[FloatArray, int]]) -> None:
+    """Refuse what cannot be a recording of sound."""
+    if not all(np.isfinite(samples).all() for samples, _ in parts):
+        raise AudioError(path, "NaN or infinite samples")
+    for _, rate in parts:
+        if rate not in _PLAUSIBLE_RATES_HZ:
+            raise AudioError(path, f"sample rate is {rate} Hz, expected 4000 to 768000 Hz")
+    low = min(float(samples.min()) for samples, _ in parts)
+    high = max(float(samples.max()) for samples, _ in parts)
+    peak = max(abs(low), abs(high))
+    if peak > _LOUDEST_PEAK:
+        raise AudioError(
+            path,
+            f"peak is {peak:.0f}, expected about 1: likely 16-bit integers stored as floats, "
+            "to be divided by 32768",
+        )
+    if peak < _SILENCE_PEAK:
+        raise AudioError(path, f"silent (peak {peak:.1e}, expected >= {_SILENCE_PEAK:.0e})")
+    if high - low < _SILENCE_PEAK:
+        raise AudioError(path, f"silent (every sample is about {low:.3g})")

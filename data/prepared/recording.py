@@ -15,6 +15,9 @@ from dsp.mel import MelConfig, log_mel
 from dsp.pitch import PitchConfig, with_pitch
 from storage.arrays import write_array
 
+READER_VERSION = 2
+"""Counts up when files are read that were refused before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareTask:
@@ -44,6 +47,10 @@ class PrepareTask:
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
         return f"{_stamp(self.source)} {digest[:16]}"
 
+    def refused_key(self) -> str:
+        """Tell states of a source that could not be read apart: another version may read it."""
+        return f"{self.key()} reader {READER_VERSION}"
+
     def outputs(self) -> str:
         """Tell states of the prepared files apart."""
         paths = (waveform_path(self.dump_dir, self.name), mel_path(self.dump_dir, self.name))
@@ -56,7 +63,7 @@ class Record:
 
     Args:
         name: of the utterance.
-        key: `PrepareTask.key` at the time.
+        key: `PrepareTask.key` at the time; `PrepareTask.refused_key` of one with a problem.
         outputs: `PrepareTask.outputs` afterwards.
         problem: why the file was skipped; empty if it was not.
         sha256: of the source file.
@@ -81,7 +88,7 @@ class Record:
 
     def is_current(self, task: PrepareTask) -> bool:
         """Whether doing the task again would change nothing."""
-        if self.key != task.key():
+        if self.key != (task.refused_key() if self.problem else task.key()):
             return False
         # Journals of earlier versions hold no digests.
         return bool(self.problem) or (bool(self.mel_sha256) and self.outputs == task.outputs())
@@ -106,7 +113,7 @@ def make_utterance(task: PrepareTask) -> Record:
                 task.source, f"shorter than one frame of {task.mel.hop_length} samples"
             )
     except AudioError as error:
-        return Record(name=task.name, key=key, problem=error.reason)
+        return Record(name=task.name, key=task.refused_key(), problem=error.reason)
     samples, num_clipped = to_int16(waveform[: num_frames * task.mel.hop_length])
     # Of the stored samples, so that the two files agree to the last bit.
     exact = torch.from_numpy(from_int16(samples))[None, None]

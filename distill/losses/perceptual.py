@@ -142,9 +142,10 @@ def feature_distance(
     distances = []
     for found, wanted in zip(sample, recording, strict=True):
         error, power = (found - wanted).square().sum(), wanted.square().sum()
+        count = power.new_tensor(wanted.numel())
         if total is not None:
-            error, power = total(torch.stack([error, power]))
-        distances.append(error / power.clamp(min=FEATURE_FLOOR * wanted.numel()))
+            error, power, count = total(torch.stack([error, power, count]))
+        distances.append(error / torch.maximum(power, FEATURE_FLOOR * count))
     return torch.stack(distances).mean()
 
 

@@ -85,8 +85,8 @@ def multi_resolution_stft(
         sample: generated waveform, shape (B, 1, T).
         recording: reference waveform, same shape.
         config: resolutions.
-        total: adds sums of squares up over the parts of a batch that is spread over processes:
-            a ratio of norms is not the mean of its parts'.
+        total: adds sums up over the parts of a batch that is spread over processes: a ratio of
+            sums is not the mean of its parts'.
     Returns:
         spectral convergence and log-magnitude distance (nats), scalars.
     Raises:
@@ -115,11 +115,13 @@ def octave_powers(waveform: Tensor, fft_size: int, hop_length: int, win_length: 
     """Power in each octave of the spectrum, averaged over time; arguments as in `stft_magnitude`.
 
     Returns:
-        shape (B, log2(fft_size) - 2): bins 1-3 (below speech), 4-7, 8-15 and so on; the constant
-        is left out.
+        shape (B, floor(log2(fft_size)) - 2): bins 1-3 (below speech), 4-7, 8-15 and so on. The
+        last band reaches up to half the sample rate, and is wider than an octave if fft_size is no
+        power of two; the constant is left out.
     """
     spectrum = stft_power(waveform, fft_size, hop_length, win_length).mean(-1)
-    edges = [1, *(2**i for i in range(2, fft_size.bit_length()))]
+    # No band is of the few bins below half the sample rate alone: one bin would weigh as an octave.
+    edges = [1, *(2**i for i in range(2, fft_size.bit_length() - 2)), fft_size // 2 + 1]
     return torch.stack(
         [spectrum[:, low:high].sum(-1) for low, high in itertools.pairwise(edges)], -1
     )
@@ -178,6 +180,7 @@ def stft_power_loss(
     resolution = (config.fft_sizes[0], config.hop_lengths[0], config.win_lengths[0])
     found, wanted = (stft_power(waveform, *resolution) for waveform in (sample, recording))
     error, scale = (found - wanted).square().sum(), wanted.square().sum()
+    count = scale.new_tensor(wanted.numel())
     if total is not None:
-        error, scale = total(torch.stack([error, scale]))
-    return error / scale.clamp(min=POWER_FLOOR**2 * wanted.numel())  # digital silence
+        error, scale, count = total(torch.stack([error, scale, count]))
+    return error / torch.maximum(scale, POWER_FLOOR**2 * count)  # digital silence

@@ -163,7 +163,7 @@ def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0
         the drawn samples, shape (1, 1, n).
     """
     hop, step = teacher.config.hop_length, teacher.config.frame_length
-    context = teacher.context(frames, frames.shape[-1])
+    context = teacher.frames_of(frames, frames.shape[-1])
     waveform = noise.new_zeros(1, 1, frames.shape[-1] * hop)
     for i in range(0, noise.shape[-1], step):
         t = start + i

@@ -38,7 +38,7 @@ def generate(
             (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
             left out.
         precision: "32-true", "bf16-mixed" (networks in bfloat16, faster where the processor
-            multiplies in it) or "16-mixed".
+            multiplies in it), "auto" (that where it does) or "16-mixed".
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: who speaks, for a model that is told.
         pitch_shift: semitones added to the pitch, for a model that is given it.

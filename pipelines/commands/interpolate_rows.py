@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from data import read_table
+from data import HAS_HEADER, read_table
 from flows.pretrained import CONFIG_FILE, ArtefactError
 from pipelines.density.model import DensityModel
 from pipelines.workspace import pick_device
@@ -26,6 +26,7 @@ def interpolate_rows(
     num_steps: int = 9,
     path: Literal["linear", "spherical"] = "spherical",
     key: str | None = None,
+    header: Literal["auto", "present", "absent"] = "auto",
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
@@ -42,13 +43,14 @@ def interpolate_rows(
         num_steps: points, both ends included.
         path: "linear" or "spherical" in the latent space.
         key: which array of an .npz that holds several.
+        header: whether a first line of names is in a .csv file; "auto": if it has no number.
         seed: of a toy's rows.
         device: "cpu", "cuda" or "auto".
     Raises:
         ValueError: if the model or the table cannot be used, or there is no such row.
     """
     density = DensityModel.from_pretrained(model, pick_device(device))
-    contents = read_table(table, key, seed)
+    contents = read_table(table, key, seed, HAS_HEADER[header])
     num_rows, num_columns = contents.values.shape
     if num_columns != density.config.num_features:
         raise ValueError(

@@ -30,13 +30,18 @@ from teacher import Teacher
 
 
 def train_teacher(
-    recipe: Recipe, dump: Path | None = None, exp: Path | None = None, device: str = "auto"
+    recipe: Recipe,
+    dump: Path | None = None,
+    initial: Path | None = None,
+    exp: Path | None = None,
+    device: str = "auto",
 ) -> None:
     """Train a teacher by maximum likelihood; resumes an interrupted run.
 
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         dump: prepared data; default: dump/NAME.
+        initial: folder or name of a trained teacher to start from; default: a fresh one.
         exp: results; the model goes to its folder `teacher`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
@@ -48,6 +53,8 @@ def train_teacher(
     speakers = speakers_in(recipe, manifest)
     model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
+    if initial is not None:
+        _load_weights(initial, model)
     count, pitch = config.validation_utterances, recipe.data.pitch
     validation = for_validation(manifest, count, place, speakers, pitch)
     task = TeacherTask(model, validation, recipe.data.mel, recipe.seed)
@@ -129,7 +136,7 @@ def student_task(
     model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
     if initial is not None:
-        _load_student(initial, model)
+        _load_weights(initial, model)
     elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
         print("the teacher's context network does not fit: the student's starts afresh")
     count = recipe.student_training.validation_utterances
@@ -143,12 +150,12 @@ def student_task(
     )
 
 
-def _load_student(folder: Path, model: Student) -> None:
-    """Give a student in its training form the weights of a trained one of the same sizes."""
-    trained = Student.from_pretrained(model_folder(folder))
+def _load_weights(folder: Path, model: Teacher | Student) -> None:
+    """Give a model in its training form the weights of a trained one of the same sizes."""
+    trained = type(model).from_pretrained(model_folder(folder))
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:
-        raise ValueError(f"{folder}: is not the recipe's student: {'; '.join(changes)}")
+        raise ValueError(f"{folder}: is not the recipe's {model.kind}: {'; '.join(changes)}")
     load_folded_state(model, folded_state(trained))
 
 

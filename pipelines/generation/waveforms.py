@@ -93,7 +93,7 @@ def generate(
         engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
             (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
             left out.
-        precision: "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
+        precision: "auto", "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
             `pipelines.precision`).
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
             samples are those of a file, to rounding.

@@ -59,9 +59,9 @@ class TeacherTask(Task):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the batch, nats per sample."""
-        noise = self._past_noise(batch, step) if self.model.config.past_noise else None
+        noise = self._past_noise(batch, step) if self.model.config.past_noise else ()
         log_prob, of_predictor = training_log_probs(
-            self.model, batch.waveform, batch.log_mel, noise
+            self.model, batch.waveform, batch.log_mel, *noise
         )
         nll = -log_prob.mean() / batch.waveform.shape[-1]
         if of_predictor is None:
@@ -73,15 +73,17 @@ class TeacherTask(Task):
             "predictor_nll": predictor_nll,
         }
 
-    def _past_noise(self, batch: Batch, step: int) -> Tensor:
-        """Draw noise of another level for every clip, from none to the largest."""
-        drawn = []
+    def _past_noise(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """Draw noise of another level for every clip, and the levels over the largest, (B,)."""
+        drawn, levels = [], []
         for row in range(batch.first_row, batch.first_row + batch.waveform.shape[0]):
             generator = torch.Generator().manual_seed(_seed_of(self.seed, step, row))
-            level = self.model.config.past_noise * torch.rand(1, generator=generator)
-            drawn.append(level * torch.randn(batch.waveform.shape[1:], generator=generator))
-        white = torch.stack(drawn).to(batch.waveform)
-        return noise_like(batch.waveform, white, self.model.config.hop_length)
+            levels.append(torch.rand(1, generator=generator))
+            drawn.append(torch.randn(batch.waveform.shape[1:], generator=generator))
+        level = torch.cat(levels).to(batch.waveform)
+        white = torch.stack(drawn).to(batch.waveform) * level[:, None, None]
+        noise = noise_like(batch.waveform, white, self.model.config.hop_length)
+        return self.model.config.past_noise * noise, level
 
     def validate(self, model: Pretrained) -> Validation:
         """Exact likelihood of held-out utterances, and what the teacher draws of some of them."""

@@ -87,7 +87,7 @@ class ExcitedContext(nn.Module):
     r"""Hidden frames that carry a sine and a cosine of the pitch, at the rate of the folded signal.
 
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
-              \phi_t = \phi_{t-1} + f_t / f_s
+              \phi_t = \phi_{t-1} + \frac{f_{t-1} + f_t}{2 f_s}
 
     Pitch and voicing v (0 or 1) are predicted from the conditioning alone, or a part of it, at the
     end of each frame; between the ends f goes linearly. The two signals are folded as the student's

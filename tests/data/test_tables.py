@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import TOYS, TableError, discrete_columns, read_table, split_rows
+from data import TOYS, TableError, discrete_columns, read_table, repeated_values, split_rows
 from data.tables import MIN_ROWS, NUM_TOY_ROWS
 
 VALUES = np.random.default_rng(0).standard_normal((40, 3))
@@ -204,3 +204,50 @@ def test_toys_have_their_shapes() -> None:
 def test_unknown_toy_is_refused() -> None:
     with pytest.raises(TableError, match="toy is 'moon', expected one of moons, rings"):
         read_table("toy:moon")
+
+
+def test_integers_that_a_float_cannot_hold_are_refused(tmp_path: Path) -> None:
+    values = np.arange(80).reshape(40, 2) ** 2
+    values[7, 1] = 2**53 + 1
+    np.save(tmp_path / "t.npy", values)
+    with pytest.raises(TableError, match=r"holds the integer 9007199254740993, expected at most"):
+        read_table(tmp_path / "t.npy")
+    np.save(tmp_path / "t.npy", np.full((40, 2), 2**63, np.uint64))
+    with pytest.raises(TableError, match=r"holds the integer 9223372036854775808"):
+        read_table(tmp_path / "t.npy")
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1e17, np.float64), (1e8, np.float32), (3e4, np.float16)]
+)
+def test_floats_too_large_for_a_fraction_are_no_integers(
+    tmp_path: Path, scale: float, dtype: type
+) -> None:
+    np.save(tmp_path / "t.npy", (scale * (1 + 0.1 * VALUES)).astype(dtype))
+    table = read_table(tmp_path / "t.npy")
+    assert not discrete_columns(table, dequantize=False).any()
+    np.save(tmp_path / "t.npy", np.round(100 * VALUES).astype(dtype))
+    assert read_table(tmp_path / "t.npy").is_integer.all()
+
+
+def test_values_in_many_rows_are_found(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).standard_normal((400, 4))
+    values[::2, 1] = 0
+    values[:, 2] = np.round(values[:, 2], 1)
+    values[:9, 3] = np.arange(9)
+    np.save(tmp_path / "t.npy", values)
+    table = read_table(tmp_path / "t.npy")
+    found = repeated_values(table, np.zeros(4, bool))
+    assert found[0] == "column 1: 50 % of the rows are exactly 0"
+    assert len(found) == 2
+    assert found[1].startswith("column 2: ")
+    assert repeated_values(table, np.array([False, True, True, False])) == []
+    np.save(tmp_path / "e.npy", values[:, [0, 3, 0]])
+    table = read_table(tmp_path / "e.npy")
+    assert repeated_values(table, np.zeros(3, bool)) == ["columns 0 and 2 are equal"]
+
+
+def test_single_row_to_test_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"test_percent=0\.1 leaves 1 of 300 rows to test"):
+        split_rows(300, 0, 10, 0.1)
+    assert len(split_rows(300, 0, 0.1, 1)["test"]) == 3

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.signal
+import scipy.stats
 import torch
 
 from data import FeatureMismatch, Manifest, MelConfig
@@ -27,6 +29,7 @@ from pipelines.recipes import recipe_names
 from pipelines.report.summary import SummaryError, summary_of
 from teacher import Teacher
 from tests.models import FILTERED_STUDENT, HOP, make_mel, make_student, make_teacher
+from tests.speech import speech
 
 FLOOR = -7.0
 
@@ -44,6 +47,24 @@ def test_white_noise_costs_its_entropy_under_both_baselines() -> None:
     assert float(oracle_lpc_nll(noise, 1024, FLOOR).mean()) == pytest.approx(
         entropy(0.1) - 24 / 2048, abs=0.01
     )
+
+
+def test_the_baselines_of_real_speech_are_those_of_scipy() -> None:
+    x, order, length = speech()[0, 0].numpy(), 24, 1024
+    found = oracle_lpc_nll(torch.from_numpy(x), length, FLOOR, order).numpy()
+    energy = frame_energy_nll(torch.from_numpy(x), length, FLOOR).numpy()
+    # Least squares over each frame, the samples before it known; the first is preceded by silence.
+    past = scipy.linalg.toeplitz(np.concatenate([[0.0], x[:-1]]), np.zeros(order))
+    assert len(found) == len(energy) == len(x) // length
+    for n in range(len(found)):
+        rows = slice(n * length, (n + 1) * length)
+        fit = scipy.linalg.lstsq(past[rows], x[rows])[0]
+        error = x[rows] - past[rows] @ fit
+        for value, rest in ((found[n], error), (energy[n], x[rows])):
+            std = max(np.sqrt(np.mean(rest**2)), np.exp(FLOOR))
+            expected = -scipy.stats.norm.logpdf(rest, scale=std).mean()
+            assert value == pytest.approx(expected, abs=1e-9)
+    assert found.mean() < energy.mean() - 1
 
 
 def test_the_oracle_finds_an_autoregressive_process() -> None:

@@ -47,7 +47,10 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("name: ../../elsewhere\n", "name is '../../elsewhere', expected the name of a folder"),
         ("name: ..\n", "name is '..', expected the name of a folder"),
         ("teacher_training: {learning_rate: .inf}\n", "learning_rate is inf, expected > 0"),
-        ("\0", "special characters are not allowed"),
+        ("\0", "recipe recipe.yaml: unacceptable character #x0000: special characters are not"),
+        ("name: a\nseed: 1\nname: b\n", "recipe.yaml: line 3 gives name, which line 1 has given"),
+        ("teacher: {wavenet: {num_layers: 2, num_layers: 3}}\n", "line 1 gives num_layers, which"),
+        ("name: [a\n", "recipe recipe.yaml: while parsing a flow sequence"),
     ],
 )
 def test_a_hostile_recipe_is_refused_in_one_line(
@@ -123,7 +126,7 @@ def test_audio_that_claims_more_than_there_is_takes_no_memory(tmp_path: Path) ->
 
 def test_audio_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = synthesise(tmp_path, num_utterances=1)
-    monkeypatch.setattr("data.audio.read._MAX_SAMPLES", 20000)
+    monkeypatch.setattr("data.audio.decoding._MAX_SAMPLES", 20000)
     with pytest.raises(AudioError, match="more than 20000 samples: cut it into shorter files"):
         read_waveform(path, 16000)
 

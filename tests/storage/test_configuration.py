@@ -1,4 +1,4 @@
-"""One decoder for all that is read from JSON and YAML: types checked, errors that name the field."""
+"""One decoder for JSON and YAML: types checked, errors that name the field."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -49,6 +49,16 @@ def _choose_taps(
         taps[k] = np.float32(taps[k] * scale)
 
 
+@numba.njit(cache=True, fastmath=CONTRACT | {"reassoc"}, error_model="numpy")
+def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32:  # pragma: no cover
+    """Sum a stream's taps times its past. The order is the compiler's, and always the same."""
+    whole_vectors()
+    total = np.float32(0.0)
+    for k in range(taps.size):
+        total += taps[k] * history[first + k]
+    return total
+
+
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
 def predict_pitch(
     network: Network, streams: Streams, frames: Frames, frame: int, time: int
@@ -56,7 +66,7 @@ def predict_pitch(
     """Read the last frame of every stream, predict the next, and write the network's inputs."""
     whole_vectors()
     num_streams, channels = streams.previous.shape
-    longest, num_lags, update = network.lags[0], network.lags[1], network.lags[2]
+    longest, update = network.lags[0], network.lags[2]
     error_gain = np.float32(network.error_gain)
     kept = 2 * longest - channels
     for b in range(num_streams):
@@ -68,12 +78,8 @@ def predict_pitch(
             history[kept + c] = value
             streams.inputs[b, c] = value
             streams.inputs[b, 2 * channels + c] = error_gain * (value - streams.prediction[b, c])
-            streams.prediction[b, c] = np.float32(0.0)
         if time * channels % update == 0:
             _choose_taps(history, frames.lag_biases[b, frame], network.sharpness, taps)
-        for k in range(num_lags):
-            tap = taps[k]
-            for c in range(channels):
-                streams.prediction[b, c] += tap * history[longest + k + c]
         for c in range(channels):
-            streams.inputs[b, channels + c] = streams.prediction[b, c]
+            predicted = _filtered(taps, history, longest + c)
+            streams.prediction[b, c] = streams.inputs[b, channels + c] = predicted

@@ -45,7 +45,7 @@ from flows.engines.cpu.products import holds_pairs
 
 EXCHANGE = "be6a5f2f4ac9"  # digests, see flows.engines.cpu
 KERNELS = "373d72780188"
-LONG_TERM = "4ec5c61d5cda"
+LONG_TERM = "1e57ee59d0fc"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

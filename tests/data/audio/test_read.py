@@ -21,7 +21,9 @@ def tone(seconds: float = 0.5, rate: int = RATE, level: float = 0.5) -> np.ndarr
     return level * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
 
 
-def encode(path: Path, codec: str, container: str | None, rate: int = RATE) -> None:
+def encode(
+    path: Path, codec: str, container: str | None, rate: int = RATE, bit_rate: int = 64000
+) -> None:
     """Write a tone through PyAV; without a container, the bare packets."""
     context = av.CodecContext.create(codec, "w")
     sample_format = context.codec.audio_formats[0].name
@@ -36,6 +38,8 @@ def encode(path: Path, codec: str, container: str | None, rate: int = RATE) -> N
         return
     with av.open(str(path), "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, layout="mono")
+        if codec != "libopencore_amrnb":  # it has rates of its own
+            stream.bit_rate = bit_rate
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
 

@@ -61,6 +61,17 @@ def test_journal_of_an_earlier_version_is_done_again(corpus: Path) -> None:
     assert all(stamps(first)[name] > before[name] for name in before)
 
 
+def test_file_that_an_earlier_version_refused_is_tried_again(corpus: Path) -> None:
+    manifest = run(corpus)
+    journal = manifest.dump_dir / "journal.jsonl"
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    refused = {"name": records[0]["name"], "key": records[0]["key"], "problem": "unreadable audio"}
+    journal.write_text("".join(f"{json.dumps(r)}\n" for r in [refused, *records[1:]]))
+    again = run(corpus)
+    assert again.contents.utterances == manifest.contents.utterances
+    assert not again.contents.skipped
+
+
 def test_second_run_at_the_same_time_is_refused(corpus: Path) -> None:
     with folder_lock(corpus.parent / "dump"), pytest.raises(FolderInUseError, match="dump: in use"):
         run(corpus)

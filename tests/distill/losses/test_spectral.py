@@ -11,7 +11,7 @@ from distill import (
     power_distance,
     stft_power_loss,
 )
-from distill.losses.spectral import stft_magnitude
+from distill.losses.spectral import octave_powers, stft_magnitude, stft_power
 
 
 @pytest.mark.parametrize(("fft", "hop", "win"), [(64, 16, 64), (128, 20, 60)])
@@ -63,6 +63,45 @@ def test_power_distance_measures_the_level_without_bias() -> None:
     assert gains[int(np.argmin(distances))] == 1.0
     single_bins = [float(multi_resolution_stft(gain * other, x, SMALL)[0]) for gain in gains]
     assert gains[int(np.argmin(single_bins))] < 1.0
+
+
+@pytest.mark.parametrize(
+    ("fft", "firsts"),
+    [
+        (1024, [1, 4, 8, 16, 32, 64, 128, 256]),
+        (64, [1, 4, 8, 16]),
+        (600, [1, 4, 8, 16, 32, 64, 128]),
+        (514, [1, 4, 8, 16, 32, 64, 128]),
+    ],
+)
+def test_octaves_share_all_bins_but_the_constant(fft: int, firsts: list[int]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 3 * fft, dtype=torch.float64)
+    bins = stft_power(x, fft, fft // 4, fft).mean(-1)
+    ends = [*firsts[1:], bins.shape[1]]
+    expected = [bins[:, a:b].sum(1) for a, b in zip(firsts, ends, strict=True)]
+    torch.testing.assert_close(octave_powers(x, fft, fft // 4, fft), torch.stack(expected, 1))
+
+
+def test_no_octave_outweighs_the_others_by_far() -> None:
+    # The bin of half the sample rate was an octave of its own.
+    torch.manual_seed(0)
+    config = SpectralConfig(fft_sizes=(1024,), hop_lengths=(120,), win_lengths=(600,))
+    x, y = torch.randn(2, 4, 1, 8192, dtype=torch.float64)
+    resolution = (1024, 120, 600)
+    powers = octave_powers(x, *resolution).requires_grad_()
+    assert powers.shape == (4, 8)
+    distance = (powers.log() - octave_powers(y, *resolution).log()).abs().mean()
+    torch.testing.assert_close(power_distance(x, y, config), distance)
+    waveform = x.requires_grad_()
+    norms = []
+    for octave in range(powers.shape[1]):
+        (gradient,) = torch.autograd.grad(
+            octave_powers(waveform, *resolution)[:, octave].log().sum(), waveform
+        )
+        norms.append(float(gradient.norm()))
+    # White noise: the gradient of a band's log-power falls as the root of its bins.
+    assert norms == sorted(norms, reverse=True)
 
 
 def test_spectral_gradient_is_finite_in_silence() -> None:

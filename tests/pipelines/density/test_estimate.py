@@ -193,6 +193,32 @@ def test_a_flag_alone_says_true(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["density", str(tmp_path / "t.npy"), "--dequantize", "false", *options]) == 2
 
 
+def test_the_first_line_is_what_it_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "\n".join(f"{a},{b}" for a, b in np.random.default_rng(0).standard_normal((60, 2)))
+    (tmp_path / "t.csv").write_text(f"2019,2020\n{rows}\n")
+    options = ["--hidden", "[4]", "--max_epochs", "1", "--out", str(tmp_path / "m")]
+    assert main(["density", str(tmp_path / "t.csv"), *options]) == 2
+    assert "say --header present or absent" in capsys.readouterr().err
+    assert main(["density", str(tmp_path / "t.csv"), "--header", "present", *options]) == 0
+    result = json.loads((tmp_path / "m/result.json").read_text())
+    assert result["table"]["columns"] == ["2019", "2020"]
+
+
+def test_a_column_of_one_value_in_many_rows_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = correlated(200)
+    values[::2, 1] = 0
+    np.save(tmp_path / "t.npy", values)
+    options = ["--hidden", "[4]", "--max_epochs", "1", "--out", str(tmp_path / "m")]
+    assert main(["density", str(tmp_path / "t.npy"), *options]) == 0
+    error = capsys.readouterr().err
+    assert "t.npy: column 1: 50 % of the rows are exactly 0; a flow gains nats by a spike" in error
+    assert "column 0" not in error
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -203,7 +229,14 @@ def test_a_flag_alone_says_true(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["table.npy", "--weight_decay=-1"], "weight_decay is -1.0, expected a finite"),
         (["table.npy", "--ema_decay", "1"], "ema_decay is 1.0, expected 0 to 1"),
         (["table.npy", "--val_percent", "60", "--test_percent", "50"], "is 110.0, expected below"),
-        (["table.npy", "--device", "tpu"], "device 'tpu' cannot be used here"),
+        (["table.npy", "--device", "tpu"], "device 'tpu' cannot be used here: expected auto, cpu"),
+        (["table.npy", "--device", "mps"], "device 'mps' cannot be used here: expected auto, cpu"),
+        (["table.npy", "--device", "meta"], "device 'meta' cannot be used here: expected auto"),
+        (["table.npy", "--device", "cpu:x"], "device 'cpu:x' cannot be used here: expected auto"),
+        (["table.npy", "--device", "cuda:99"], "device 'cuda:99' cannot be used here: "),
+        (["table.npy", "--table", "x"], "table goes without its name: parallel-wavenet density TA"),
+        (["table.npy", "--test_percent", "0.1"], "test_percent=0.1 leaves 1 of 300 rows to test"),
+        (["table.npy", "--header", "present"], "header is given, but only a .csv file has a first"),
         (["integers.npy"], "40 columns (0, 1, 2, 3, 4, ...) hold only integers"),
         (["integers.npy", "--dequantize", "--family", "iaf"], "has 40 columns, but the likelihood"),
         (["missing.npy"], "missing.npy: No such file"),
