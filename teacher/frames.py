@@ -1,12 +1,31 @@
-"""Linear prediction and folding between a teacher's waveform and its network, both ways."""
+r"""Linear prediction and folding between a teacher's waveform and its network, both ways.
+
+A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
+samples. A linear predictor (`flows.PredictionErrorFilter`) turns the waveform x into prediction
+errors e. The errors are folded into frames, and the network predicts a frame from earlier frames:
+
+.. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
+          p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
+
+Given the earlier frames, the errors of a frame are independent; the predictor models the
+dependence between neighbouring samples. The predictor is stable for all coefficients, and the
+network's output is bounded, so a drawn waveform cannot diverge.
+
+References:
+    LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846
+    Bunched LPCNet2 (Park et al., 2022): several samples a step. arXiv:2203.14416
+"""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from flows import Autoregressive, Compose, Fold, Inverse, PredictionErrorFilter, Transform
 from teacher.config import TeacherConfig
+
+PartT = TypeVar("PartT", bound=Transform)
 
 
 def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
@@ -19,6 +38,12 @@ def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
         channels = config.context_channels
         parts.insert(0, PredictionErrorFilter(config.filter_order, 1, channels))
     return parts[0] if len(parts) == 1 else Compose(parts)
+
+
+def part_of(transform: Transform, kind: type[PartT]) -> PartT | None:
+    """Return the first part of a (composed) transform that is of class `kind`, or None."""
+    parts = transform.transforms if isinstance(transform, Compose) else [transform]
+    return next((part for part in parts if isinstance(part, kind)), None)
 
 
 def synthesise(

@@ -2,21 +2,19 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from flows import (
     Autoregressive,
-    Compose,
     Engine,
     Flow,
     Fold,
     FrameContext,
     PredictionErrorFilter,
     Pretrained,
-    Transform,
     Transformer,
     WaveNet,
     choose_engine,
@@ -26,13 +24,12 @@ from flows import (
 )
 from flows.density import check_temperature
 from flows.precision import full_precision
+from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
-from teacher.frames import compose, synthesise
+from teacher.frames import compose, part_of, synthesise
 from teacher.prediction import Prediction
-
-PartT = TypeVar("PartT", bound=Transform)
 
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
 
@@ -49,23 +46,12 @@ class Teacher(Pretrained):
     The teacher is a MAF: the likelihood of a whole waveform takes one parallel pass, and a waveform
     is drawn step by step.
 
-    A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
-    samples. A linear predictor (`flows.PredictionErrorFilter`) turns the waveform into prediction
-    errors e, the errors are folded into frames, and the network predicts a frame from earlier ones:
-
-    .. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
-              p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
-
-    Given the earlier frames, the errors of a frame are independent; the predictor models the
-    dependence between neighbouring samples. The predictor is stable for all coefficients, and the
-    network's output is bounded, so a drawn waveform cannot diverge.
+    A frame teacher (`frame_length` above 1) runs its network once for every r samples; see
+    `teacher.frames`.
 
     References:
-        WaveNet (van den Oord et al., 2016). arXiv:1609.03499
         Parallel WaveNet (van den Oord et al., 2018), sec. 2. arXiv:1711.10433
         ClariNet (Ping et al., 2019), sec. 3.1. arXiv:1807.07281
-        LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846
-        Bunched LPCNet2 (Park et al., 2022): several samples a step. arXiv:2203.14416
     """
 
     kind = "teacher"
@@ -102,28 +88,22 @@ class Teacher(Pretrained):
         )
         self.flow = Flow(self.distribution.base, compose(config, maf(wavenet, transformer)))
 
-    def _part(self, kind: type[PartT]) -> PartT | None:
-        """Return the first transform of this class in the flow, or None."""
-        whole = self.flow.transform
-        parts = whole.transforms if isinstance(whole, Compose) else [whole]
-        return next((part for part in parts if isinstance(part, kind)), None)
-
     @property
     def autoregressive(self) -> Autoregressive:
         """The autoregressive transform, which contains the causal network."""
-        found = self._part(Autoregressive)
+        found = part_of(self.flow.transform, Autoregressive)
         assert found is not None
         return found
 
     @property
     def error_filter(self) -> PredictionErrorFilter | None:
         """The linear predictor before the network, or None."""
-        return self._part(PredictionErrorFilter)
+        return part_of(self.flow.transform, PredictionErrorFilter)
 
     @property
     def fold(self) -> Fold | None:
         """The fold that makes frames of samples, or None if `frame_length` is 1."""
-        return self._part(Fold)
+        return part_of(self.flow.transform, Fold)
 
     @property
     def wavenet(self) -> WaveNet:
@@ -156,6 +136,12 @@ class Teacher(Pretrained):
         length = self.config.frame_length
         return self.wavenet.receptive_field * length + length - 1 + self.config.filter_order
 
+    @property
+    def smallest_log_scale(self) -> float:
+        """Lower bound of a sample's log standard deviation, nats."""
+        gain = 0.0 if self.error_filter is None else LARGEST_LOG_GAIN
+        return self.config.log_scale_floor - gain
+
     def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return the exact log-density of whole waveforms.
 
@@ -186,21 +172,9 @@ class Teacher(Pretrained):
             shift, log_gain = self.error_filter.shift_and_log_scale(waveform, frames)
         return Prediction(self.distribution, params, shift, log_gain)
 
-    def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Return the parameters of `distribution`, shape (B, P, 1, T); see `prediction`.
-
-        With a linear predictor, the parameters describe the prediction errors, not the samples.
-        """
-        return self.prediction(waveform, log_mel).params
-
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return location and bounded log-scale of every sample given all earlier samples.
+        """Return location and log-scale of each sample, (B, 1, T) each; see `prediction`.
 
-        Args:
-            waveform: shape (B, 1, T).
-            log_mel: as in `log_prob`.
-        Returns:
-            location and log-scale, shape (B, 1, T) each; differentiable in the waveform.
         Raises:
             ValueError: if the teacher's distribution is not Gaussian.
         """
@@ -221,8 +195,7 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample. It does not affect the choice of a
-                mixture's component.
+            temperature: factor on the noise of each sample, not on the choice of a component.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -246,18 +219,16 @@ class Teacher(Pretrained):
         """
         check_temperature(temperature)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
-        shape = (log_mel.shape[0], 1, log_mel.shape[-1] * self.config.hop_length)
-        like = log_mel.new_empty(shape)
+        length = log_mel.shape[-1] * self.config.hop_length
+        like = log_mel.new_empty(log_mel.shape[0], 1, length)
         choice = None
         if isinstance(self.distribution, LogisticMixture):
             # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
-            choice = torch.empty_like(like).uniform_(generator=generator)
-        noise = self.flow.base.sample(like, generator) * temperature
-        step = self.config.frame_length
-        chunk = self.config.hop_length * max(1, PIECE_SAMPLES // self.config.hop_length) // step
-        choice = None if choice is None else self.folded(choice)
-        pieces = draw_chunks(self.autoregressive, self.folded(noise), frames, choice, engine, chunk)
+            choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
+        noise = self.folded(self.flow.base.sample(like, generator) * temperature)
         hop = self.config.hop_length
+        chunk = hop * max(1, PIECE_SAMPLES // hop) // self.config.frame_length
+        pieces = draw_chunks(self.autoregressive, noise, frames, choice, engine, chunk)
         yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
 
     def config_dict(self) -> dict[str, Any]:

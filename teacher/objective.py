@@ -93,7 +93,7 @@ def sixteen_bit_log_prob(teacher: Teacher, waveform: Tensor, log_mel: Tensor) ->
         )
     rounded = torch.round(waveform * INT16_STEPS).clamp(-INT16_STEPS, INT16_STEPS - 1)
     rounded = rounded / INT16_STEPS
-    params = teacher.predict_params(rounded, log_mel)
+    params = teacher.prediction(rounded, log_mel).params
     floor = teacher.distribution.transformer.log_scale_floor
     return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
 

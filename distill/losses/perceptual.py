@@ -78,7 +78,7 @@ class TeacherFeatures:
 
         hooks = [layer.register_forward_hook(record) for layer in self.teacher.wavenet.layers]
         try:
-            self.teacher.predict_params(waveform, log_mel)
+            self.teacher.prediction(waveform, log_mel)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -18,6 +18,7 @@ from pipelines.recipe import TrainingConfig
 from pipelines.training.checkpoints import CheckpointError
 from pipelines.training.deferred import Deferred
 from pipelines.training.ema import Average
+from pipelines.training.errors import TrainingError
 from pipelines.training.log import SilentLog, TrainingLog, Validation
 from pipelines.training.processes import (
     is_lost_process,
@@ -32,10 +33,6 @@ from pipelines.training.state import TrainingState
 from storage.folder_lock import folder_lock
 
 MAX_CONSECUTIVE_SKIPS = 20
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and where the last good state is."""
 
 
 class Task(nn.Module):

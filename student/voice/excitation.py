@@ -106,8 +106,7 @@ class ExcitedContext(nn.Module):
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
         config: kind of excitation and range of the pitch.
-        pitch_row: row of the conditioning that is log2 of the pitch in Hz, with the voicing in the
-            row below; None to predict both.
+        pitch_row: row that is log2 of the pitch in Hz, above the voicing; None to predict both.
         breath_order: taps of the filter beside a voice; 0 for none.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
