@@ -1,4 +1,4 @@
-"""The objective that lets a student learn from a teacher."""
+"""The objective by which a student learns from a teacher."""
 
 from typing import TYPE_CHECKING
 

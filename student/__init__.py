@@ -1,4 +1,4 @@
-"""The student: a composition of inverse autoregressive flows that samples in parallel."""
+"""The student: a stack of inverse autoregressive flows that draws a waveform in parallel."""
 
 from typing import TYPE_CHECKING
 

@@ -34,7 +34,7 @@ from teacher.prediction import Prediction
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
 
 PIECE_SAMPLES = 4096
-"""Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
+"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -43,8 +43,8 @@ class Teacher(Pretrained):
     .. math:: p(x \mid c) = \prod_t p(x_t;\, h(x_{<t}, c)), \qquad
               p = \mathcal{N}(\mu, \sigma^2) \text{ or } \textstyle\sum_k \pi_k\, L(\mu_k, s_k)
 
-    As a flow it is a MAF: the likelihood of a whole waveform is one parallel pass, a sample is
-    drawn step by step.
+    The teacher is a MAF: the likelihood of a whole waveform takes one parallel pass, and a waveform
+    is drawn step by step.
 
     A frame teacher (`frame_length` above 1) runs its network once for every r samples; see
     `teacher.frames`.
@@ -67,7 +67,7 @@ class Teacher(Pretrained):
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
-        # What the level of noise on the past adds to the context.
+        # The direction in which the noise level shifts the context.
         self.noise_level = (
             torch.nn.Parameter(torch.zeros(config.context_channels, 1))
             if config.past_noise
@@ -90,19 +90,19 @@ class Teacher(Pretrained):
 
     @property
     def autoregressive(self) -> Autoregressive:
-        """The transform that the causal network belongs to."""
+        """The autoregressive transform, which contains the causal network."""
         found = part_of(self.flow.transform, Autoregressive)
         assert found is not None
         return found
 
     @property
     def error_filter(self) -> PredictionErrorFilter | None:
-        """The linear predictor before the network, if there is one."""
+        """The linear predictor before the network, or None."""
         return part_of(self.flow.transform, PredictionErrorFilter)
 
     @property
     def fold(self) -> Fold | None:
-        """What makes frames of samples, if the network reads frames."""
+        """The fold that makes frames of samples, or None if `frame_length` is 1."""
         return part_of(self.flow.transform, Fold)
 
     @property
@@ -113,7 +113,7 @@ class Teacher(Pretrained):
 
     @property
     def transformer(self) -> Transformer:
-        """The distribution of each sample, as a bijection."""
+        """The bijection from each sample (or prediction error) to noise."""
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
@@ -121,7 +121,7 @@ class Teacher(Pretrained):
 
         Args:
             mel_mean: mean of each mel band, shape (num_mels,).
-            mel_std: its standard deviation, shape (num_mels,).
+            mel_std: standard deviation of each mel band, shape (num_mels,).
             waveform_std: standard deviation of the samples.
         """
         self.context.set_statistics(mel_mean, mel_std)
@@ -132,7 +132,7 @@ class Teacher(Pretrained):
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that the distribution of a sample depends on, at most."""
+        """Largest number of past samples on which the distribution of a sample depends."""
         length = self.config.frame_length
         return self.wavenet.receptive_field * length + length - 1 + self.config.filter_order
 
@@ -157,7 +157,7 @@ class Teacher(Pretrained):
         return self.flow.log_prob(waveform, self.context_frames(waveform, log_mel))
 
     def prediction(self, waveform: Tensor, log_mel: Tensor) -> Prediction:
-        """Return the distribution of every sample given those before it.
+        """Return the distribution of every sample given all earlier samples.
 
         Args:
             waveform: shape (B, 1, T).
@@ -173,10 +173,10 @@ class Teacher(Pretrained):
         return Prediction(self.distribution, params, shift, log_gain)
 
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `prediction`'s location and log-scale, shape (B, 1, T) each.
+        """Return location and log-scale of each sample, (B, 1, T) each; see `prediction`.
 
         Raises:
-            ValueError: if the teacher is no Gaussian.
+            ValueError: if the teacher's distribution is not Gaussian.
         """
         return self.prediction(waveform, log_mel).location_and_log_scale()
 
@@ -195,8 +195,7 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample; the choice of a mixture's component
-                stays as it is.
+            temperature: factor on the noise of each sample, not on the choice of a component.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -213,7 +212,7 @@ class Teacher(Pretrained):
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw waveforms piece by piece, as `sample` does.
+        """Draw the waveforms of `sample` piece by piece.
 
         Yields:
             consecutive pieces of the waveforms, shape (B, 1, n) each.
@@ -224,7 +223,7 @@ class Teacher(Pretrained):
         like = log_mel.new_empty(log_mel.shape[0], 1, length)
         choice = None
         if isinstance(self.distribution, LogisticMixture):
-            # The inverse of a mixture's CDF is iterative; a component's is not.
+            # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
             choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
         noise = self.folded(self.flow.base.sample(like, generator) * temperature)
         hop = self.config.hop_length
@@ -242,14 +241,14 @@ class Teacher(Pretrained):
         return cls(from_dict(TeacherConfig, config))
 
     def residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute what the network reads of a waveform.
+        """Compute the network's input from a waveform.
 
         Args:
             waveform: shape (B, 1, T).
-            frames: of the context network, shape (B, H, T / hop_length).
+            frames: output of the context network, shape (B, H, T / hop_length).
         Returns:
-            frames of r samples, of the predictor's errors if there is one, shape (B, r, T / r);
-            log-determinant in nats, shape (B,).
+            frames of r samples, or of r prediction errors with a linear predictor, shape
+            (B, r, T / r); log-determinant in nats, shape (B,).
         """
         log_det = waveform.new_zeros(waveform.shape[0])
         if self.error_filter is not None:
@@ -261,7 +260,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters, shape (B, P, 1, T), of every sample of a `residual`."""
+        """Return the network's parameters for every sample of a `residual`, (B, P, 1, T)."""
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
@@ -286,11 +285,11 @@ class Teacher(Pretrained):
         Args:
             log_mel: shape (B, num_mels, num_frames), or with margins.
             num_frames: L.
-            noise_level: of the past over `past_noise`, shape (B,); default: `assumed_noise`.
+            noise_level: noise level of the past over `past_noise`, (B,); default: `assumed_noise`.
         Returns:
-            shape (B, H, L).
+            hidden frames, shape (B, H, L).
         """
-        with full_precision(log_mel):  # coefficients of the predictor come of it
+        with full_precision(log_mel):  # the frames determine the predictor's coefficients
             frames: Tensor = self.context(log_mel, num_frames)
             if self.noise_level is not None:
                 if noise_level is None:
