@@ -99,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 if some inputs could not be used and the others are done; 2 after a mistake, which is
         told in one line on standard error; 128 and its number after a signal.
     """
+    # Threads of OpenMP spin while they wait, which slows them many times beside another program.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, when PyTorch is loaded
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = words[0] if words and words[0] in COMMANDS else None
