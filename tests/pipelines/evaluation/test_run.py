@@ -152,7 +152,11 @@ def test_every_system_is_measured_on_prepared_data(
         assert recording[key]["mean"] == 0
     assert recording["level_ratio"]["mean"] == 1
     assert recording["nll_nats"]["mean"] == result["likelihood"]["nats"]["teacher"]
-    assert set(result["systems"]["student"]) - set(recording) == {"kl_nats", "following_ratio"}
+    assert set(result["systems"]["student"]) - set(recording) == {
+        "kl_nats",
+        "following_ratio",
+        "peak",
+    }
     for utterance in result["utterances"]:
         for system in result["systems"]:
             audio, rate = soundfile.read(tmp_path / "audio" / system / f"{utterance['name']}.wav")
@@ -200,7 +204,7 @@ def test_a_folder_of_audio_is_evaluated_and_bad_files_are_named(
     synthesise(folder, num_utterances=1, seconds=0.4, sample_rate=22050)
     synthesise(folder / "sub", num_utterances=1, seconds=0.4)
     (folder / "broken.wav").write_bytes(b"RIFF not audio")
-    write_waveform(folder / "short.wav", np.full(100, 0.1), 16000)
+    write_waveform(folder / "short.wav", np.linspace(-0.1, 0.1, 100), 16000)
     evaluate(student=trained / "student", input=folder, out=tmp_path / "out", device="cpu")
     shown = capsys.readouterr().out
     assert "broken.wav: unreadable audio" in shown

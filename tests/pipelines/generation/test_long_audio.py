@@ -13,7 +13,7 @@ import torch
 
 from data import MelConfig, log_mel, synthesise
 from data.corpora.synthetic import speech_like
-from pipelines.generation import waveforms as generating
+from pipelines.generation import inputs
 from pipelines.generation.input_errors import InputError
 from pipelines.generation.long_audio import log_mel_in_pieces
 from pipelines.generation.waveforms import generate
@@ -36,7 +36,7 @@ def test_a_recording_longer_than_a_piece_is_generated_the_same(
     (source,) = synthesise(tmp_path, num_utterances=1, seconds=1.0)
     results = []
     for frames_per_piece in (1024, 10):
-        monkeypatch.setattr(generating, "FRAMES_PER_PIECE", frames_per_piece)
+        monkeypatch.setattr(inputs, "FRAMES_PER_PIECE", frames_per_piece)
         (item,) = generate(trained / "student", source, tmp_path / "out", device="cpu")
         results.append(soundfile.read(item.path, dtype="int16")[0].astype(int))
     assert len(results[0]) == 63 * 256
