@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import storage.cache_folders  # noqa: F401  # before anything imports numba or Matplotlib
 from storage.on_demand import on_demand
 
 if TYPE_CHECKING:
