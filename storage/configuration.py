@@ -1,4 +1,4 @@
-"""Plain values to frozen dataclasses, with errors that name the field."""
+"""Conversion of plain values to frozen dataclasses, with errors that name the field."""
 
 import dataclasses
 import difflib
@@ -19,7 +19,7 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def from_dict(cls: type[T], values: Any, where: str = "") -> T:
-    """Build a dataclass, and those nested in it, from plain JSON or YAML values.
+    """Build a dataclass, and the dataclasses nested in it, from plain JSON or YAML values.
 
     Args:
         cls: the dataclass.
@@ -88,5 +88,5 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """Represent a value that may be of any size."""
+    """Return a value's representation, shortened if the value is large."""
     return reprlib.repr(value)

@@ -1,4 +1,4 @@
-"""JSON values turned into annotated dataclasses, every type checked."""
+"""Decoding of JSON values into annotated dataclasses, with every type checked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def decode(kind: type[T], value: object, where: str) -> T:
-    """Check a value read from JSON against a type, and build it.
+    """Check a value read from JSON against a type, and build a value of the type.
 
     Args:
-        kind: int, float (finite), str, a Literal, `tuple[X, ...]` or a dataclass of such.
-        value: as `json.loads` gives it.
+        kind: int, float (finite), str, a Literal, `tuple[X, ...]`, or a dataclass of such fields.
+        value: the value as `json.loads` returns it.
         where: name of the value, for messages.
     Returns:
         The value as a `kind`.
     Raises:
-        ValueError: names the first field that is missing, unknown or of another type; also
-            whatever the dataclass itself refuses.
+        ValueError: names the first field that is missing, unknown or of another type. The
+            dataclass may refuse further values.
 
     >>> decode(tuple[int, ...], [1, "2"], "counts")
     Traceback (most recent call last):
@@ -43,7 +43,7 @@ def _decode(kind: Any, value: object, where: str) -> Any:
             raise _unexpected(where, value, f"one of {', '.join(map(repr, get_args(kind)))}")
         return value
     accepted = (int, float) if kind is float else kind
-    # In Python True is an int; in JSON it is not a number.
+    # In Python True is an int; in JSON true is not a number.
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise _unexpected(where, value, kind.__name__)
     if isinstance(value, float) and not math.isfinite(value):
@@ -66,7 +66,7 @@ def _decode_dataclass(kind: Any, value: object, where: str) -> Any:
     )
 
 
-@cache  # a manifest holds one utterance for each recording
+@cache  # a manifest has one object for each recording: the fields are looked up once
 def _fields_of(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Types of a dataclass's fields by name, and the names of those without a default."""
     return get_type_hints(kind), tuple(f.name for f in fields(kind) if f.default is MISSING)
