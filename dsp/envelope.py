@@ -12,7 +12,8 @@ LEAST_POWER = 1e-10
 """The smallest power of a frequency bin, for signals in [-1, 1]: about the power of the dither of
 16-bit files."""
 SMOOTHING = 0.15
-"""CheapTrick's weight -q1: it compensates for the smoothing over 2/3 of the pitch."""
+"""CheapTrick's q1 without its sign: the weight that undoes part of the smoothing over 2/3 of the
+pitch."""
 
 
 @torch.no_grad()
@@ -68,7 +69,7 @@ def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
     mirrored = _at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
-    reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch, so that the GPU need not report
+    reach = (power.shape[-1] - 1) // 6 + 1  # suffices for the highest pitch: no GPU read
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5

@@ -190,7 +190,7 @@ def yin(
     """
     reach = _reach(sample_rate, fmin_hz)
     shortest, longest = int(sample_rate / fmax_hz), reach - WINDOW
-    middle = (WINDOW + longest // 2) // 2  # of the samples that half the longest period spans
+    middle = (WINDOW + longest // 2) // 2  # of the samples compared for half the longest period
     padded = F.pad(waveform[:, 0].double(), (middle - hop_length, reach))
     frames = padded.unfold(-1, reach, hop_length)[:, : waveform.shape[-1] // hop_length]
     first = frames[..., :WINDOW]
