@@ -1,4 +1,4 @@
-"""The shared flow core: transforms, their composition, densities and the causal network."""
+"""Normalizing flows: transforms, their composition, densities, networks and sampling engines."""
 
 import storage.cache_folders  # noqa: F401  # before anything imports numba
 from flows.density import Flow, StandardLogistic, StandardNormal
