@@ -64,7 +64,7 @@ def envelope_points(sample_rate: int, lowest_hz: float) -> int:
 
 
 def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
-    """Average power around each bin, over 2/3 of the pitch, which is in bins, shape (B, L, 1)."""
+    """Average power around each bin over 2/3 of the pitch; `pitch` is in bins, shape (B, L, 1)."""
     bins = torch.arange(power.shape[-1], device=power.device).to(power).expand(power.shape)
     # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
     mirrored = _at(power, (pitch - bins).clamp(min=0))

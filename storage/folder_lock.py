@@ -29,7 +29,7 @@ def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
         folder: the folder that the run writes to.
         part: name of the run's share of the work; runs with other shares may use the folder, too.
     Raises:
-        FolderInUseError: at once, if another run holds the folder, or holds this part of it.
+        FolderInUseError: at once, if another run holds the folder or this share of the work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:

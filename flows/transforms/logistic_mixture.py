@@ -76,7 +76,7 @@ def discretised_log_prob(
         log-probability in nats, shape of x.
     References:
         PixelCNN++ (Salimans et al., 2017), eq. 2. arXiv:1701.05517
-        Parallel WaveNet (van den Oord et al., 2018): for 16-bit audio. arXiv:1711.10433
+        Parallel WaveNet (van den Oord et al., 2018): P(x) for 16-bit audio. arXiv:1711.10433
     """
     log_weights, locations, log_scales = split_mixture(params, log_scale_floor)
     levels = 2.0 ** (num_bits - 1)

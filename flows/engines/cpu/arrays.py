@@ -96,9 +96,7 @@ class Streams(NamedTuple):
     )  # for each layer, the number of samples whose older taps are computed at once
     rings: np.ndarray  # for each layer, the length of its ring, samples
     past: np.ndarray  # all rings: `rows`, or pairs of them; B rows a sample
-    rows: (
-        np.ndarray
-    )  # inputs, then the last output: of all rings or, with pairs, of every other layer
+    rows: np.ndarray  # layers' inputs, then the last output; with pairs, of two layers at a time
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
     gated: np.ndarray  # a layer's gated units, B rows of R columns or more
     units: np.ndarray  # `gated`, or pairs of it

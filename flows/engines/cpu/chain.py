@@ -107,7 +107,7 @@ class CompiledChain:
     Args:
         weights: the steps' weights. The chain uses their values at its construction.
         num_streams: signals in a batch, B.
-        in_pairs: the layers multiply in bfloat16.
+        in_pairs: whether the layers multiply in bfloat16.
     """
 
     def __init__(self, weights: ChainWeights, num_streams: int, in_pairs: bool = False) -> None:

@@ -45,7 +45,7 @@ def _with_nan(pair: int) -> int:  # pragma: no cover
 def claim_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int
 ) -> None:  # pragma: no cover
-    """Fetch the cache lines for the units that will be sent; the other thread has read the old."""
+    """Prefetch the cache lines that `send_units` will write; the other thread holds them."""
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     count = num_streams * exchange.units.shape[1]
     at = (network.part * num_layers + layer) * count

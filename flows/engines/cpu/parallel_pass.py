@@ -63,7 +63,7 @@ def start_segment(
         stop: number after the last layer.
         num_streams: number of streams, B.
         num_channels: channels of the signal, C.
-        chunk: largest number of samples in a chunk; no chunk may cross a multiple of it.
+        chunk: largest number of samples in a chunk; a chunk must not cross a multiple of `chunk`.
     """
     taps = network.older.shape[0] // network.dilations.size
     past = taps * network.dilations[first:stop]
