@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flows.gaussianization import gaussianization
+from flows.gaussianization_stack import gaussianization
 from flows.networks.made import Made
 from flows.networks.mlp import Mlp
 from flows.transforms.actnorm import DiagonalScale

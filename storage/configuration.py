@@ -1,4 +1,4 @@
-"""Conversion of plain values to frozen dataclasses, with errors that name the field."""
+"""Conversion of plain values from JSON or YAML to dataclasses, with every type checked."""
 
 import dataclasses
 import difflib
@@ -6,6 +6,7 @@ import math
 import reprlib
 import typing
 from collections.abc import Iterable
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar
 
@@ -18,6 +19,27 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
+def decode(kind: type[T], value: object, where: str) -> T:
+    """Check a plain value against a type, and build a value of the type.
+
+    Args:
+        kind: int, float (finite), bool, str, a Literal, a tuple, a dataclass whose fields have
+            these types, or an optional type, `X | None`.
+        value: the value as `json.loads` returns it.
+        where: name of the value, for messages.
+    Returns:
+        the value as a `kind`.
+    Raises:
+        ValueError: names the first field that is missing, unknown or of another type. The
+            dataclass may refuse further values.
+
+    >>> decode(tuple[int, ...], [1, "2"], "counts")
+    Traceback (most recent call last):
+    ValueError: counts[1] is '2', expected int
+    """
+    return typing.cast(T, _convert(kind, value, where))
+
+
 def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     """Build a dataclass, and the dataclasses nested in it, from plain JSON or YAML values.
 
@@ -26,30 +48,33 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
         values: a mapping of its field names; missing fields keep their defaults.
         where: prefix of field names in messages.
     Raises:
-        ValueError: on an unknown field, a value of the wrong type or one the class refuses.
+        ValueError: for an unknown or missing field, a value of the wrong type, or a value that the
+            class refuses.
     """
-    assert dataclasses.is_dataclass(cls)
     label = where or cls.__name__
     if not isinstance(values, dict):
         raise ValueError(f"{label} is {_shown(values)}, expected a mapping of its fields")
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in names:
-            raise ValueError(
-                f"{label}: unknown field {_shown(name)}{nearest_name(str(name)[:80], names)}"
-            )
-        arguments[name] = _convert(hints[name], value, f"{where}.{name}" if where else name)
-    for field in dataclasses.fields(cls):
-        no_default = field.default is dataclasses.MISSING
-        if (
-            field.name not in arguments
-            and no_default
-            and field.default_factory is dataclasses.MISSING
-        ):
-            raise ValueError(f"{label}: field {field.name!r} is missing")
-    return cls(**arguments)
+    hints, required = _fields_of(typing.cast(Any, cls))
+    for name in values:
+        if name not in hints:
+            nearest = nearest_name(str(name)[:80], hints)
+            raise ValueError(f"{label}: unknown field {_shown(name)}{nearest}")
+    for name in required:
+        if name not in values:
+            raise ValueError(f"{label}: field {name!r} is missing")
+    prefix = f"{where}." if where else ""
+    return cls(
+        **{name: _convert(hints[name], value, prefix + name) for name, value in values.items()}
+    )
+
+
+@cache  # a manifest has one object for each recording: the fields are looked up once
+def _fields_of(cls: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a dataclass's field types by name, and the names of fields without a default."""
+    hints, missing = typing.get_type_hints(cls), dataclasses.MISSING
+    fields = dataclasses.fields(cls)
+    required = (f.name for f in fields if f.default is missing and f.default_factory is missing)
+    return {field.name: hints[field.name] for field in fields}, tuple(required)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""Divergence under the right context, held against that under another clip's."""
+"""Contrast of the divergence under a clip's context and that under another clip's context."""
 
 from torch import Tensor
 
@@ -8,17 +8,17 @@ def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> 
 
     .. math:: \mathrm{KL}(q(c_1) \,\|\, p(c_1)) - \gamma\, \mathrm{KL}(q(c_1) \,\|\, p(c_2))
 
-    The second divergence has no upper bound: speech under the context of silence costs thousands
-    of nats per sample, and its gradient would drown every other. Beyond `limit` a sample is as
-    unlike as is asked for, and gains no more.
+    The second divergence has no upper bound. Speech under the context of silence costs thousands of
+    nats per sample, and the gradient of such a sample would drown all other gradients. So the
+    second divergence is cut off at `limit`, beyond which a sample gains nothing.
 
     Args:
-        right: divergence under the sample's own context in nats, any shape.
-        wrong: divergence of the same sample under another clip's context, same shape.
-        gamma: weight of the second; below 1.
-        limit: upper bound of the second in nats, not in the paper.
+        right: first divergence, under the sample's own context, in nats, any shape.
+        wrong: second divergence, under another clip's context, in nats, shape of `right`.
+        gamma: weight of the second divergence; below 1.
+        limit: upper bound of the second divergence in nats; not in the paper.
     Returns:
-        same shape, may be negative.
+        the difference in nats, shape of `right`; it may be negative.
     References:
         Parallel WaveNet (van den Oord et al., 2018), sec. 4, contrastive loss, with
         gamma 0.3. arXiv:1711.10433

@@ -50,6 +50,6 @@ def test_recipe_in_another_encoding_is_named(
 
 def test_backend_of_a_notebook_is_not_loaded() -> None:
     environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
-    command = [sys.executable, "-m", "pipelines.cli", "--help"]
+    command = [sys.executable, "-m", "pipelines.cli", "evaluate", "--help"]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

@@ -4,6 +4,13 @@
 modules import them only when they launch a kernel.
 """
 
-from flows.engines.triton.stack import WIDEST, FusedStack, fused_name, fused_obstacle
+from typing import TYPE_CHECKING
+
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from flows.engines.triton.stack import WIDEST, FusedStack, fused_name, fused_obstacle
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = ["WIDEST", "FusedStack", "fused_name", "fused_obstacle"]
