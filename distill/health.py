@@ -9,7 +9,7 @@ from torch import Tensor
 from distill.objective import Distillation
 
 SILENT_DBFS = -60.0
-"""Frames of the recording below this level count as silent."""
+"""Level, in dBFS, below which a frame of the recording counts as silent."""
 
 
 @dataclass(frozen=True)

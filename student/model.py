@@ -81,7 +81,7 @@ class Student(Pretrained):
 
     @property
     def receptive_field(self) -> int:
-        """Past noise samples that a sample's own distribution depends on, at most."""
+        """Largest number of past noise samples on which the distribution of a sample depends."""
         frames = 1 + sum(size.receptive_field for size in self.config.wavenets)
         return frames * self.config.frame_length - 1 + self.config.filter_order
 

@@ -99,5 +99,5 @@ def compose(parts: Parts, transformer: Affine) -> Compose:
     steps += [fold] if is_folded else []
     after = [Inverse(filter) for filter in filters]
     steps += [ContextPart(step, 0, given) for step in after] if given else after
-    # Compose runs from data to noise: the last step of sampling comes first.
+    # Compose runs from data to noise, so the last step of sampling comes first.
     return Compose(reversed([*steps, *voices]))

@@ -62,7 +62,7 @@ class Prediction:
 
     @property
     def is_gaussian(self) -> bool:
-        """Whether each sample has one location and one log-scale."""
+        """Whether the distribution of each sample is Gaussian."""
         return isinstance(self.distribution.transformer, Affine)
 
     def location_and_log_scale(self) -> tuple[Tensor, Tensor]:

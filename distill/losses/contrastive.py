@@ -1,10 +1,10 @@
-"""Contrast of the divergence under a clip's context and that under another clip's context."""
+"""The contrastive loss: the divergence under the right context against that under a wrong one."""
 
 from torch import Tensor
 
 
 def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> Tensor:
-    r"""Reward a sample for being unlikely under a context it was not made for, elementwise.
+    r"""Reward a sample that is unlikely under another clip's context, elementwise.
 
     .. math:: \mathrm{KL}(q(c_1) \,\|\, p(c_1)) - \gamma\, \mathrm{KL}(q(c_1) \,\|\, p(c_2))
 

@@ -185,4 +185,4 @@ def stft_power_loss(
     count = scale.new_tensor(wanted.numel())
     if total is not None:
         error, scale, count = total(torch.stack([error, scale, count]))
-    return error / torch.maximum(scale, POWER_FLOOR**2 * count)  # digital silence
+    return error / torch.maximum(scale, POWER_FLOOR**2 * count)  # bounded for digital silence

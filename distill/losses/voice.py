@@ -135,7 +135,7 @@ def filters_distance(
 
 
 def band_powers(waveform: Tensor, hop: int) -> Tensor:
-    """Mean power of each band around the end of each frame: (B, 1, L * hop) to (B, L, bands)."""
+    """Compute each band's mean power at the end of each frame: (B, 1, L * hop) to (B, L, bands)."""
     # Frame k of the transform is centred at the end of signal frame k - 1.
     spectrum = stft_power(waveform, FFT_SIZE, hop, WINDOW)[..., 1:]
     return F.avg_pool1d(spectrum.transpose(1, 2), BAND, STEP) + POWER_FLOOR
