@@ -1,4 +1,4 @@
-"""The spectral envelope of speech, between the harmonics of its pitch."""
+"""The spectral envelope of speech: a smooth power spectrum without the harmonics of the pitch."""
 
 import math
 
@@ -7,29 +7,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PERIODS = 3
-"""That a window is long."""
+"""Length of the analysis window in pitch periods."""
 LEAST_POWER = 1e-10
-"""About that of the dither of 16-bit files."""
+"""The smallest power of a frequency bin, for signals in [-1, 1]: about the power of the dither of
+16-bit files."""
 SMOOTHING = 0.15
-"""CheapTrick's q1: how much of the smoothing over 2/3 of the pitch is taken back."""
+"""CheapTrick's q1 without its sign: the weight that undoes part of the smoothing over 2/3 of the
+pitch."""
 
 
 @torch.no_grad()
 def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: float) -> Tensor:
-    r"""Estimate the power spectrum of a filter that pulses at the pitch, or noise, went through.
+    r"""Estimate the power spectrum of a filter whose input is pulses at the pitch, or noise.
 
-    A window of three periods sees the same power wherever it stands; smoothing over two thirds of
-    the pitch, then once more over all of it, leaves nothing of the harmonics.
+    A window of three periods holds equal power at every position in the period. Smoothing the
+    spectrum over two thirds of the pitch, and its logarithm over the whole pitch, removes the
+    harmonics.
 
     Args:
-        waveform: shape (B, 1, L * n); zeros are taken to precede and to follow it.
-        hz: pitch at the end of each n samples, or what is to be resolved, shape (B, L); at most a
-            quarter of the rate.
+        waveform: shape (B, 1, L * n), preceded and followed by zeros.
+        hz: pitch at the end of every n samples, in Hz, shape (B, L); at most a quarter of the
+            sample rate. In unvoiced frames, the frequency distance that the spectrum is smoothed
+            over.
         sample_rate: Hz.
-        lowest_hz: of any pitch.
+        lowest_hz: lowest pitch in `hz`.
     Returns:
-        log-power at the frequencies of a transform of F = `envelope_points` points, nats, such that
-        white noise has that of its variance; shape (B, L, F / 2 + 1).
+        log-power in nats at the frequencies of a transform of F = `envelope_points` points, shape
+        (B, L, F / 2 + 1). White noise has the log of its variance at every frequency.
     References:
         CheapTrick, a spectral envelope estimator for high-quality speech synthesis (Morise, 2015).
     """
@@ -37,7 +41,7 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
     half = points // 2
     hz, span = hz.double()[..., None], waveform.shape[-1] // hz.shape[1]
     around = F.pad(waveform[:, 0].double(), (half, half)).unfold(-1, points, span)[:, 1:]
-    around = around[:, : hz.shape[1]]  # the first is centred at the end of the first n samples
+    around = around[:, : hz.shape[1]]  # the first window's centre is the end of the first n samples
     time = (torch.arange(points, device=hz.device).double() - half) / sample_rate
     turn = (time * hz * 2 / PERIODS).clamp(-1, 1)
     window = 0.5 + 0.5 * torch.cos(torch.pi * turn)
@@ -55,17 +59,17 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
 
 
 def envelope_points(sample_rate: int, lowest_hz: float) -> int:
-    """Return a power of 2 of samples that hold a window at the lowest pitch."""
+    """Return the smallest power of 2 of samples that holds a window at the lowest pitch."""
     return 1 << math.ceil(math.log2(PERIODS * sample_rate / lowest_hz))
 
 
 def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
-    """Average power over 2/3 of the pitch, in bins (B, L, 1), around each of the bins."""
+    """Average power around each bin over 2/3 of the pitch; `pitch` is in bins, shape (B, L, 1)."""
     bins = torch.arange(power.shape[-1], device=power.device).to(power).expand(power.shape)
-    # What a window sees below the pitch is half of the first harmonic: its mirror image fills up.
+    # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
     mirrored = _at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
-    reach = (power.shape[-1] - 1) // 6 + 1  # the highest pitch of all: the host need not ask
+    reach = (power.shape[-1] - 1) // 6 + 1  # suffices for the highest pitch: no GPU read
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5
@@ -73,7 +77,7 @@ def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
 
 
 def _at(values: Tensor, places: Tensor) -> Tensor:
-    """Interpolate linearly between values (..., S) at places (..., N)."""
+    """Interpolate values (..., S) linearly at fractional indices `places` (..., N)."""
     before = places.floor().clamp(0, values.shape[-1] - 2)
     index = before.long()
     return torch.lerp(values.gather(-1, index), values.gather(-1, index + 1), places - before)

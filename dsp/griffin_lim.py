@@ -1,4 +1,4 @@
-"""Griffin-Lim from a log-mel spectrogram: the vocoder everyone has."""
+"""The Griffin-Lim vocoder, from a log-mel spectrogram."""
 
 import librosa
 import numpy as np
@@ -13,10 +13,10 @@ def griffin_lim(
     """Invert a log-mel spectrogram by non-negative least squares and phase iteration.
 
     Args:
-        log_mel: shape (num_mels, L), in the given convention.
+        log_mel: log-mel frames, shape (num_mels, L).
         config: the mel convention.
-        num_iterations: of the fast Griffin-Lim algorithm.
-        seed: of the initial phase.
+        num_iterations: iterations of the fast Griffin-Lim algorithm.
+        seed: seed of the random initial phase.
     Returns:
         waveform, shape (L * hop_length,).
     References:
@@ -32,8 +32,8 @@ def griffin_lim(
         fmax=config.fmax_hz,
         norm=None if config.filterbank_norm == "none" else config.filterbank_norm,
     )
-    # Frame l of the convention is centred half a hop into its samples, so a transform that is not
-    # centred lines up once the convention's own padding is taken off again.
+    # The convention centres frame l on the middle of its hop, by padding. librosa's uncentred
+    # transform has equal frames, and its output contains the padding, which is removed below.
     padding = (config.n_fft - config.hop_length) // 2
     waveform = librosa.griffinlim(
         magnitude,

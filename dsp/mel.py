@@ -12,8 +12,8 @@ import librosa
 import torch
 from torch import Tensor
 
-# Inside the square root of the magnitude: keeps the gradient finite at digital silence. HiFi-GAN's
-# value, part of the convention.
+# Added to the power before the square root, so that the gradient is finite at digital silence.
+# The value is HiFi-GAN's, and part of the convention.
 _MAGNITUDE_EPS = 1e-9
 
 
@@ -23,13 +23,13 @@ class FeatureMismatch(ValueError):  # noqa: N818 - says what it is
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """The log-mel convention; at 22050 Hz the defaults are those of HiFi-GAN.
+    """The log-mel convention; at 22050 Hz the defaults equal HiFi-GAN's.
 
-    NVIDIA's Tacotron 2 differs in one thing: its frames are centred half a hop earlier, and there
-    is one more of them.
+    NVIDIA's Tacotron 2 differs in one thing: it centres its frames half a hop earlier, and has one
+    frame more.
 
     Args:
-        sample_rate: of the waveform, Hz.
+        sample_rate: sample rate of the waveform, Hz.
         n_fft: length of the Fourier transform, samples.
         hop_length: samples per frame.
         win_length: length of the Hann window, samples; at most `n_fft`.
@@ -60,7 +60,7 @@ class MelConfig:
     def __post_init__(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "win_length", "num_mels"):
             self._require(name, lambda v: isinstance(v, int) and v > 0, "a positive integer")
-        # Read from other people's files: no number may ask for any amount of memory.
+        # A configuration may come from someone else's file, and must not ask for unbounded memory.
         limits = {"sample_rate": 768_000, "n_fft": 65_536, "num_mels": 4096}
         for name, limit in limits.items():
             self._require(name, lambda v, limit=limit: v <= limit, f"at most {limit}")
@@ -104,26 +104,28 @@ class MelConfig:
 
     @property
     def _edges_hz(self) -> Tensor:
-        """Where bands begin, have their middle and end: a band's three are neighbours."""
+        """Band edges in Hz, shape (num_mels + 2,): band b spans edges b to b + 2, centre b + 1."""
         edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
         return torch.from_numpy(edges)
 
     @property
     def harmonic_scale(self) -> float:
-        """Nats of a harmonic's amplitude for a unit of log-mel."""
+        """Change of a harmonic's log-amplitude, in nats, for a change of the log-mel by one."""
         return (1.0 if self.log_base == "e" else math.log(10)) / self.power
 
     @property
     def harmonic_offset(self) -> Tensor:
-        r"""What else a harmonic's log-amplitude is than `harmonic_scale` times its band.
+        r"""The offset between the log-mel of a band and the log-amplitude of its harmonics.
 
         .. math:: M_b \approx \sum_m w_b(m f_0) \frac{a N}{2}, \qquad \sum_m w_b(m f_0) \approx
                   \frac1{f_0}
 
-        for magnitudes of N points and bands of area 1, so that log a = log f_0 + log M + offset.
+        The formula is for magnitudes of a transform of N points and bands w_b of area 1. Hence the
+        harmonics of pitch f_0 have log-amplitude log a = log f_0 + log M_b + offset, where log M_b
+        is `harmonic_scale` times the log-mel.
 
         Returns:
-            nats, shape (num_mels,).
+            offset of each band in nats, shape (num_mels,).
         """
         area = (self._edges_hz[2:] - self._edges_hz[:-2]) / 2
         if self.filterbank_norm == "slaney":
@@ -135,7 +137,7 @@ class MelConfig:
 
         Args:
             other: the convention found.
-            what: what `other` belongs to, for the message.
+            what: name of the owner of `other`, for the message.
         Raises:
             FeatureMismatch: names the first differing field and both values.
         """
@@ -210,7 +212,7 @@ def _constants(
         norm="slaney" if config.filterbank_norm == "slaney" else None,
         dtype="float64",
     )
-    # A tensor first made under inference_mode could never take part in a gradient later.
+    # The constants are cached: made under inference_mode, they could not take part in a gradient.
     with torch.inference_mode(False):
         window = torch.hann_window(config.win_length, dtype=torch.float64)
         return torch.from_numpy(basis).to(device, dtype), window.to(device, dtype)

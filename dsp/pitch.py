@@ -14,24 +14,24 @@ from torch import Tensor
 from dsp.mel import FeatureMismatch, MelConfig
 
 WINDOW = 512
-"""Samples that are compared with those a period later."""
+"""Length in samples of the window that is compared with the signal one period later."""
 PERIODIC = 0.15
-"""Aperiodicity below which a period is taken at once; YIN's absolute threshold."""
+"""YIN's absolute threshold, an aperiodicity: the shortest period below the threshold is chosen."""
 VOICED = 0.6
-"""Aperiodicity above which the best period counts as none: noise hardly gets below, the first and
-last periods of a voice do."""
+"""The aperiodicity above which a frame counts as unvoiced. Noise rarely falls below this
+aperiodicity; the first and last periods of a voice do."""
 AUDIBLE_DBFS = -55.0
-"""Level below which nothing counts as voiced."""
+"""The level in dBFS below which a frame counts as unvoiced."""
 LOWEST_HZ = 10.0
-"""Below the pitch of any voice; what is read from other people's files may not be less: the longest
-period decides how much memory is needed."""
+"""The lowest pitch in Hz that a configuration may ask for. Voices are higher. Memory grows with the
+longest period, so a configuration from someone else's file must not ask for a lower pitch."""
 FRAMES_AT_ONCE = 256
-"""Frames measured at once: a recording of any length takes bounded memory."""
+"""Number of frames measured at once, so that a long recording takes bounded memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PitchConfig:
-    """Whether models are given pitch and voicing, and how the two are measured.
+    """Whether models receive pitch and voicing, and how pitch and voicing are measured.
 
     Args:
         kind: "none", or "yin" for two rows below the log-mel, see `with_pitch`.
@@ -56,20 +56,22 @@ class PitchConfig:
 
     @property
     def num_rows(self) -> int:
-        """Rows below the bands: pitch and voicing, or none."""
+        """Number of rows below the mel bands: 2 with pitch and voicing, else 0."""
         return 0 if self.kind == "none" else 2
 
     @property
     def middle(self) -> float:
-        """Middle of the range in octaves, log2 of Hz."""
+        """Middle of the pitch range on a logarithmic scale, log2 of Hz."""
         return math.log2(self.fmin_hz * self.fmax_hz) / 2
 
     def check_same(self, other: PitchConfig, what: str) -> None:
-        """Refuse features or a model whose pitch is another, or that have none, or the reverse.
+        """Refuse features or a model with another pitch configuration.
+
+        Two configurations without pitch are equal, whatever their range.
 
         Args:
-            other: what was found.
-            what: what `other` belongs to, for the message.
+            other: the configuration found.
+            what: name of the owner of `other`, for the message.
         Raises:
             FeatureMismatch: names the first differing field and both values.
         """
@@ -84,7 +86,7 @@ class PitchConfig:
 
 
 NO_PITCH = PitchConfig()
-"""Models are given the log-mel alone."""
+"""The configuration of models that receive the log-mel without pitch."""
 
 
 def with_pitch(log_mel: Tensor, waveform: Tensor, mel: MelConfig, config: PitchConfig) -> Tensor:
@@ -92,10 +94,10 @@ def with_pitch(log_mel: Tensor, waveform: Tensor, mel: MelConfig, config: PitchC
 
     Args:
         log_mel: shape (B, num_mels, L).
-        waveform: what it was computed from, shape (B, 1, T), T // hop_length = L; of any length,
-            it is measured a piece at a time.
-        mel: their convention.
-        config: how to measure; of kind "none" the frames stay as they are.
+        waveform: waveform of the log-mel, shape (B, 1, T), T // hop_length = L. It may be long,
+            because pitch is measured piece by piece.
+        mel: the mel convention.
+        config: how to measure pitch; with kind "none" the log-mel is returned unchanged.
     Returns:
         frames, shape (B, num_mels + config.num_rows, L), of the log-mel's type and device.
     """
@@ -119,15 +121,15 @@ def with_pitch(log_mel: Tensor, waveform: Tensor, mel: MelConfig, config: PitchC
 def pitch_rows(octaves: Tensor, voiced: Tensor, config: PitchConfig) -> Tensor:
     """Lay out pitch and voicing as models read them.
 
-    The first row is the pitch at each frame's end, log2 of Hz. Where it is unvoiced the row goes
-    straight from the last voiced frame to the next, and keeps to the nearest at the ends, so that
-    what follows the pitch never jumps; without any voiced frame it is the middle of the range. The
-    second row is 1 where voiced, 0 elsewhere.
+    The first row is the pitch at each frame's end, in log2 of Hz. In unvoiced frames the pitch is
+    interpolated linearly between the neighbouring voiced frames, so that it never jumps. Before the
+    first voiced frame, and after the last, it is constant. Without any voiced frame it is the
+    middle of the range. The second row, the voicing, is 1 in voiced frames and 0 in unvoiced ones.
 
     Args:
-        octaves: pitch, log2 of Hz, shape (B, L); not read where unvoiced.
-        voiced: true or false, same shape.
-        config: the range.
+        octaves: pitch in log2 of Hz, shape (B, L); unvoiced frames are ignored.
+        voiced: booleans, shape (B, L).
+        config: the pitch range.
     Returns:
         rows, shape (B, 2, L), float64, on the CPU.
     """
@@ -141,13 +143,14 @@ def pitch_rows(octaves: Tensor, voiced: Tensor, config: PitchConfig) -> Tensor:
 
 
 def check_pitch_rows(rows: Tensor, sample_rate: int) -> None:
-    """Refuse rows that are no pitch and voicing.
+    """Refuse rows that are not valid pitch and voicing.
 
     Args:
-        rows: shape (..., 2, L), as from `pitch_rows`.
-        sample_rate: of the waveforms, Hz.
+        rows: pitch and voicing as `pitch_rows` returns them, shape (..., 2, L).
+        sample_rate: sample rate of the waveforms, Hz.
     Raises:
-        ValueError: if the voicing is not 0 or 1, or the pitch of a voiced frame cannot be one.
+        ValueError: if a voicing is not 0 or 1, or the pitch of a voiced frame is out of range:
+            `LOWEST_HZ` to a quarter of the sample rate.
     """
     octaves, voicing = rows.unbind(-2)
     wrong = voicing[(voicing != 0) & (voicing != 1)]
@@ -171,22 +174,23 @@ def yin(
     .. math:: d(\tau) = \sum_{j} (x_j - x_{j+\tau})^2, \qquad
               d'(\tau) = d(\tau) \Big/ \Big(\frac1\tau \sum_{k=1}^{\tau} d(k)\Big)
 
-    The period is the first minimum of d' below a threshold, else the lowest.
+    The period is the first minimum of the aperiodicity d' below `PERIODIC`. If there is no such
+    minimum, the period is the lowest point of d'.
 
     Args:
-        waveform: shape (B, 1, L * hop_length); zeros are taken to follow and to precede it.
+        waveform: shape (B, 1, L * hop_length), preceded and followed by zeros.
         sample_rate: Hz.
         hop_length: samples per frame.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch; at most a quarter of the sample rate.
     Returns:
-        pitch in Hz, shape (B, L), and whether each is voiced, likewise.
+        pitch in Hz, shape (B, L); booleans that tell voiced frames, shape (B, L).
     References:
         YIN, a fundamental frequency estimator for speech and music (de Cheveigné & Kawahara, 2002).
     """
     reach = _reach(sample_rate, fmin_hz)
     shortest, longest = int(sample_rate / fmax_hz), reach - WINDOW
-    middle = (WINDOW + longest // 2) // 2  # of the samples that a usual period compares
+    middle = (WINDOW + longest // 2) // 2  # of the samples compared for half the longest period
     padded = F.pad(waveform[:, 0].double(), (middle - hop_length, reach))
     frames = padded.unfold(-1, reach, hop_length)[:, : waveform.shape[-1] // hop_length]
     first = frames[..., :WINDOW]
@@ -201,7 +205,7 @@ def yin(
     aperiodicity = F.pad(difference[..., 1:] / mean.clamp(min=1e-12), (1, 0), value=1.0)
     low, here, high = (aperiodicity[..., shortest + k : longest - 2 + k] for k in range(3))
     candidate = (here < PERIODIC) & (here <= low) & (here < high)
-    # argmax finds the first of equals.
+    # Among equal values, argmax returns the first.
     chosen = torch.where(candidate.any(-1), candidate.float().argmax(-1), here.argmin(-1))
     a, b, c = (part.gather(-1, chosen[..., None])[..., 0] for part in (low, here, high))
     curvature = (a - 2 * b + c).clamp(min=1e-9)
@@ -212,5 +216,5 @@ def yin(
 
 
 def _reach(sample_rate: int, fmin_hz: float) -> int:
-    """Samples that a frame's measurement spans."""
+    """Return the number of samples that the measurement of a frame reads."""
     return WINDOW + int(sample_rate / fmin_hz) + 2

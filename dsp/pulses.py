@@ -1,28 +1,29 @@
-"""Where the pulses of a voice are: the energy that linear prediction does not explain."""
+"""Glottal pulses of a voice, located by the energy of the linear prediction error."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 BLOCK = 128
-"""Samples that one predictor predicts."""
+"""Number of samples that one predictor predicts."""
 MARGIN = 192
-"""Samples before and after them that it is fitted to, too."""
+"""Number of samples before a block, and after it, that the block's predictor is also fitted to."""
 ORDER = 16
 NOISE = 1e-5
-"""Deviation of the noise that every window is taken to hold besides: silence has a predictor."""
+"""Standard deviation of the white noise that every window is assumed to hold, so that a predictor
+exists even for silence."""
 
 
 @torch.no_grad()
 def residual_energy(waveform: Tensor) -> Tensor:
-    r"""Square the error of linear prediction.
+    r"""Compute the squared error of linear prediction.
 
     .. math:: e_t = x_t - \sum_{k=1}^{K} a_k x_{t-k}
 
-    Of voiced speech it peaks once a period, where the vocal folds close.
+    In voiced speech the error peaks once a period, when the vocal folds close.
 
     Args:
-        waveform: shape (B, 1, T); zeros are taken to precede and to follow it.
+        waveform: shape (B, 1, T), preceded and followed by zeros.
     Returns:
         e squared, shape (B, T), float64.
     References:

@@ -37,7 +37,11 @@ def _filter_rows_backward(
     grad_signal: np.ndarray,
     grad_coefficients: np.ndarray,
 ) -> None:  # pragma: no cover
-    """Adjoint of `_filter_rows`: the same recursion backwards in time, scattering its past."""
+    """Compute the gradients of `_filter_rows` by a recursion backwards in time.
+
+    `grad_signal` and `grad_coefficients` are written; the gradient of each output is added to the
+    gradients of the earlier outputs that it read.
+    """
     rows, samples = grad.shape
     frames, order = coefficients.shape[1:]
     span = samples // frames
@@ -75,7 +79,7 @@ class _RecursiveFilter(torch.autograd.Function):
 
 
 def _filtered(signal: Tensor, coefficients: Tensor, before: Tensor) -> Tensor:
-    """Filter rows (N, T) on the CPU, where `before` (N, at most K) ends with the last output."""
+    """Filter rows (N, T) on the CPU; `before` holds the earlier output (N, n), newest last."""
     order = coefficients.shape[2]
     rows = _to_numpy(signal)
     out = np.zeros((rows.shape[0], order + rows.shape[1]), rows.dtype)
@@ -91,11 +95,11 @@ def continue_filter(signal: Tensor, coefficients: Tensor, before: Tensor) -> Ten
 
     Args:
         signal: the piece, shape (N, T).
-        coefficients: as in `recursive_filter`, of this piece's frames.
-        before: output before this piece, shape (N, n), the newest last; samples before those are
-            taken as 0.
+        coefficients: the piece's coefficients, shape (N, L, K), see `recursive_filter`.
+        before: the output before this piece, shape (N, n), newest sample last; still earlier
+            output is taken as 0.
     Returns:
-        y, shape (N, T): joined, the pieces equal one call over the whole signal.
+        y, shape (N, T). The joined pieces equal one call over the whole signal.
     """
     return _filtered(signal, coefficients, before).to(signal)
 
@@ -105,8 +109,8 @@ def recursive_filter(signal: Tensor, coefficients: Tensor) -> Tensor:
 
     .. math:: y_t = x_t + \sum_{k=1}^{K} a_k(l_t)\, y_{t-k}, \qquad y_{<0} = 0
 
-    A compiled loop over time on the CPU (tensors elsewhere are copied there and back), O(T K) both
-    ways; its gradient is the same recursion backwards in time. Differentiable once.
+    A compiled loop over time runs on the CPU; tensors on other devices are copied there and back.
+    Output and gradient cost O(T K) each. The filter is differentiable once.
 
     Args:
         signal: x, shape (N, T).

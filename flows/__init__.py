@@ -1,4 +1,4 @@
-"""The shared flow core: transforms, their composition, densities and the causal network."""
+"""Normalizing flows: transforms, their composition, densities, networks and sampling engines."""
 
 from typing import TYPE_CHECKING
 

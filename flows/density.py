@@ -1,4 +1,4 @@
-"""A flow as a density: a base distribution seen through a transform."""
+"""The density of a flow: a base distribution of the noise, and a transform of data to noise."""
 
 import math
 
@@ -16,7 +16,7 @@ class StandardNormal(nn.Module):
     entropy = 0.5 * math.log(2 * math.pi * math.e)  # nats
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return the log-density of each scalar in nats, same shape as z."""
+        """Return the log-density of each scalar in nats, of z's shape."""
         return -0.5 * (z.square() + math.log(2 * math.pi))
 
     def sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -25,26 +25,26 @@ class StandardNormal(nn.Module):
 
 
 class StandardLogistic(nn.Module):
-    """Independent standard logistic variables: scale 1, which is not their deviation."""
+    """Independent standard logistic variables, of scale 1 and standard deviation pi / sqrt(3)."""
 
     std = math.pi / math.sqrt(3)
     entropy = 2.0  # nats
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return the log-density of each scalar in nats, same shape as z."""
+        """Return the log-density of each scalar in nats, of z's shape."""
         return -z.abs() - 2 * F.softplus(-z.abs())
 
     def sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a tensor with the shape, dtype and device of `like`; between -37.5 and 37.5."""
-        # In float32 one uniform number in 2^24 is 0, and none is nearer to 1 than 2^-24. Here the
-        # middle of one of 2^53 equal cells is drawn: both tails are alike.
+        """Draw values from -37.5 to 37.5 with the shape, dtype and device of `like`."""
+        # A uniform float32 number is 0 once in 2^24 draws, and never nearer to 1 than 2^-24. The
+        # middle of one of 2^53 equal cells is drawn instead, so that both tails are equal.
         uniform = torch.empty_like(like, dtype=torch.float64).uniform_(generator=generator)
         middle = 2.0**-54
         return ((uniform + middle).log() - (1 - uniform - middle).log()).to(like.dtype)
 
 
 class Flow(nn.Module):
-    r"""The density of data whose noise, under a transform, follows a base distribution.
+    r"""The density of data that a transform maps to noise of a base distribution.
 
     .. math:: \log p(x) = \log p_0(f(x)) + \log\left|\det \partial f / \partial x\right|
 
@@ -62,7 +62,7 @@ class Flow(nn.Module):
         self.transform = transform
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the log-density in nats, shape (B,), of data (B, D) or (B, C, T)."""
+        """Return the log-density of data (B, D) or (B, C, T), in nats, shape (B,)."""
         check_continuous(x)
         z, log_det = self.transform(x, context)
         return sum_over_event(self.base.log_prob(z)) + log_det
@@ -79,7 +79,7 @@ class Flow(nn.Module):
         Args:
             shape: (B, D) or (B, C, T).
             context: conditioning of the transform.
-            temperature: factor on the noise; 1 samples the density itself.
+            temperature: factor of the noise; 1 samples the density itself.
             generator: source of randomness.
         Returns:
             samples of the given shape, on the transform's device.
@@ -97,7 +97,7 @@ class Flow(nn.Module):
         context: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw data through which gradients flow, with its log-density.
+        """Draw data with its log-density; gradients flow through both.
 
         Args:
             shape: (B, D) or (B, C, T).
@@ -119,16 +119,16 @@ class Flow(nn.Module):
         path: str = "linear",
         end_context: Tensor | None = None,
     ) -> Tensor:
-        """Walk from one data point to another through the latent space.
+        """Interpolate between two data points in the latent space.
 
         Args:
-            x0: start, shape (B, D) or (B, C, T).
-            x1: end, same shape.
-            num_steps: points on the path, both ends included, at least 2.
+            x0: start of the path, shape (B, D) or (B, C, T).
+            x1: end of the path, of x0's shape.
+            num_steps: number of points on the path, both ends included, at least 2.
             context: conditioning of the transform.
             path: "linear", or "spherical" (keeps the norm typical of Gaussian noise).
-            end_context: conditioning of x1 where it differs from x0's; the path goes linearly from
-                one to the other.
+            end_context: conditioning of x1, if it differs from x0's `context`; the conditioning of
+                the path is interpolated linearly between the two.
         Returns:
             data along the path, shape (num_steps, *x0.shape).
         Raises:
@@ -150,7 +150,7 @@ class Flow(nn.Module):
         z1, _ = self.transform(x1, last)
         points = []
         for weight in torch.linspace(0, 1, num_steps, dtype=torch.float64).tolist():
-            # lerp is exact at both ends, so that the path ends at the data.
+            # lerp is exact at both ends, so the path begins and ends at the data.
             z = torch.lerp(z0, z1, weight) if path == "linear" else _slerp(z0, z1, weight)
             between = None if context is None or last is None else context.lerp(last, weight)
             points.append(self.transform.inverse(z, between)[0])
@@ -164,7 +164,7 @@ class Flow(nn.Module):
 
 
 def check_temperature(temperature: float) -> None:
-    """Refuse a factor on the noise that is negative or not finite."""
+    """Raise ValueError if a temperature is negative or not finite."""
     if not 0.0 <= temperature < math.inf:
         raise ValueError(f"temperature is {temperature}, expected a finite number >= 0")
 

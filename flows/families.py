@@ -1,7 +1,7 @@
-"""The families of flows over vectors, each one built from its sizes.
+"""The families of flows over vectors.
 
-`family_config` fills in what is not given; `build_family` makes the transform. The functions below
-are the same without the configuration.
+`family_config` completes a configuration with the family's defaults, and `build_family` builds its
+transform. Further functions build each family without a configuration.
 """
 
 import math
@@ -34,15 +34,15 @@ from storage.configuration import nearest_name
 
 @dataclass(frozen=True)
 class FamilyDefaults:
-    """A family's own sizes; an empty one says that it has no such part.
+    """A family's default sizes; a size of zero, or an empty one, means that the part is missing.
 
     Args:
-        num_layers: layers.
+        num_layers: number of layers.
         hidden: width of each hidden layer of each network.
-        num_components: logistics per scalar.
-        log_scale_limit: largest |log-scale| that all layers together give a feature, nats.
-        least_features: smallest D it can transform.
-        takes_context: whether it can be conditional.
+        num_components: number of logistics per scalar.
+        log_scale_limit: largest |log-scale| of a feature through all layers together, nats.
+        least_features: smallest D that the family can transform.
+        takes_context: whether the family can be conditional.
     """
 
     num_layers: int
@@ -55,7 +55,7 @@ class FamilyDefaults:
 
 FAMILIES = {
     "nice": FamilyDefaults(num_layers=6, hidden=(128, 128), least_features=2),
-    # Beside constant scales between the layers; a MAF has none, and needs more.
+    # RealNVP has constant scales between its layers, too; MAF has none, and needs a higher limit.
     "realnvp": FamilyDefaults(6, (128, 128), log_scale_limit=3.0, least_features=2),
     "maf": FamilyDefaults(5, (128, 128), log_scale_limit=7.0),
     "maf_mixture": FamilyDefaults(num_layers=3, hidden=(128, 128), num_components=8),
@@ -71,15 +71,15 @@ class FamilyConfig:
     Args:
         family: one of `FAMILIES`.
         num_features: D.
-        num_layers: layers; couplings for nice and realnvp.
+        num_layers: number of layers; for nice and realnvp, the couplings.
         hidden: width of each hidden layer of each network; empty for gaussianization, which has no
             networks.
-        num_components: logistics per scalar, for maf_mixture and gaussianization; 0 for the others.
+        num_components: logistics per scalar, for maf_mixture and gaussianization; else 0.
         context_features: size E of a context (B, E); 0 for none.
-        log_scale_limit: for realnvp and maf, see `realnvp` and `maf_stack`; 0 as models from
-            before this bound: 3 for each coupling, and a floor of -7 for each layer of a MAF.
+        log_scale_limit: bound of `realnvp` and `maf_stack`; 0 for models made before the bound
+            existed: a limit of 3 for each coupling, and a floor of -7 for each layer of a MAF.
     Raises:
-        ValueError: if the family is unknown, or has no such part, or a size is too small.
+        ValueError: if the family is unknown, or lacks a given part, or a size is too small.
     """
 
     family: str
@@ -121,7 +121,7 @@ class FamilyConfig:
 
 
 def family_defaults(family: str) -> FamilyDefaults:
-    """Return a family's own sizes; ValueError names the families if there is none such."""
+    """Return a family's default sizes; the ValueError of an unknown family names all families."""
     if family not in FAMILIES:
         known = f"{nearest_name(family, FAMILIES)}, expected one of {', '.join(FAMILIES)}"
         raise ValueError(f"family is {family!r}{known}")
@@ -138,7 +138,7 @@ def family_config(
     context_features: int = 0,
     log_scale_limit: float | None = None,
 ) -> FamilyConfig:
-    """Complete a configuration with the family's own sizes where None is given.
+    """Build a configuration; sizes that are None get the family's defaults.
 
     >>> family_config("maf", 4, num_layers=2).hidden
     (128, 128)
@@ -177,11 +177,11 @@ def nice(
 ) -> Compose:
     """Build NICE: additive couplings whose masks alternate, then one scale for each feature.
 
-    The couplings preserve volume exactly; at least three let every feature depend on every other.
+    Couplings preserve volume exactly. With at least three, every feature depends on all others.
 
     Args:
         num_features: D, at least 2.
-        num_layers: couplings.
+        num_layers: number of couplings.
         hidden: width of each hidden layer of a coupling's network.
         context_features: size E of an optional context (B, E).
     References:
@@ -202,17 +202,17 @@ def realnvp(
     permute: bool = False,
     log_scale_limit: float = FAMILIES["realnvp"].log_scale_limit,
 ) -> Compose:
-    """Build RealNVP: affine couplings with bounded scales, a shift and scale before each.
+    """Build RealNVP: affine couplings with bounded scales, and ActNorm before each coupling.
 
     Args:
         num_features: D, at least 2.
-        num_layers: couplings.
+        num_layers: number of couplings.
         hidden: width of each hidden layer of a coupling's network.
         context_features: size E of an optional context (B, E).
-        permute: split into halves after a fixed random permutation, another one for each layer,
-            instead of alternating masks.
-        log_scale_limit: largest |log-scale|, in nats, that the couplings together give a feature,
-            half of them changing it; 0 for `LOG_SCALE_LIMIT` each.
+        permute: whether each coupling splits the features into halves after its own fixed random
+            permutation, instead of by alternating masks.
+        log_scale_limit: largest |log-scale| of a feature through all couplings, in nats; half of
+            the couplings change a feature. 0 for a limit of `LOG_SCALE_LIMIT` in each coupling.
     References:
         RealNVP (Dinh et al., 2017), sec. 3. arXiv:1605.08803
     """
@@ -236,16 +236,16 @@ def maf_stack(
     context_features: int = 0,
     log_scale_limit: float = FAMILIES["maf"].log_scale_limit,
 ) -> Compose:
-    """Build masked autoregressive flows, the order of the features reversed from one to the next.
+    """Build a stack of masked autoregressive flows that reverses the features between its layers.
 
     Args:
         num_features: D.
-        num_layers: autoregressive layers.
+        num_layers: number of autoregressive layers.
         hidden: width of each hidden layer of a layer's masked network.
-        num_components: logistics of a mixture-CDF transformer; 0 for an affine one.
+        num_components: logistics of a mixture-CDF transformer; 0 for an affine transformer.
         context_features: size E of an optional context (B, E).
-        log_scale_limit: largest |log-scale|, in nats, that affine layers together give a feature;
-            0 for a floor of `LOG_SCALE_FLOOR` in each and no ceiling.
+        log_scale_limit: largest |log-scale| of a feature through all affine layers, in nats; 0 for
+            a floor of `LOG_SCALE_FLOOR` in each layer and no upper bound.
     References:
         MAF (Papamakarios et al., 2017), sec. 3. arXiv:1705.07057
     """
@@ -256,7 +256,7 @@ def maf_stack(
     layers = []
     for _ in range(num_layers):
         network = Made(num_features, transformer.num_params, hidden, context_features)
-        with torch.no_grad():  # components of equal parameters would have equal gradients
+        with torch.no_grad():  # components with equal parameters would have equal gradients
             network.head.bias.copy_(start)
         layers.append(maf(network, transformer))
     return _with_reversals(layers, num_features)
@@ -265,13 +265,13 @@ def maf_stack(
 def iaf_stack(
     num_features: int, num_layers: int, hidden: tuple[int, ...], context_features: int = 0
 ) -> Compose:
-    """Build inverse autoregressive flows: sampling is parallel, the likelihood D steps a layer.
+    """Build inverse autoregressive flows: sampling is parallel, likelihood takes D steps a layer.
 
-    The log-scales are bounded on both sides, as a coupling's: no noise overflows on its way.
+    The log-scales are bounded on both sides, so that no noise overflows.
 
     Args:
         num_features: D.
-        num_layers: autoregressive layers, the order of the features reversed between them.
+        num_layers: number of autoregressive layers; the features are reversed between layers.
         hidden: width of each hidden layer of a layer's masked network.
         context_features: size E of an optional context (B, E).
     References:

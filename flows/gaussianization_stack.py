@@ -1,4 +1,4 @@
-"""Gaussianization flows: make the marginals Gaussian, rotate, and again."""
+"""Gaussianization flows: alternate rotations and maps that make every marginal Gaussian."""
 
 import torch
 from torch import Tensor
@@ -12,18 +12,19 @@ from flows.transforms.transformers import LOG_SCALE_FLOOR
 
 
 class GaussianizationLayer(Compose):
-    r"""Rotate the features, then make the marginal of each Gaussian.
+    r"""Rotate the features, then make each feature's marginal Gaussian.
 
     .. math:: z_d = \Phi^{-1}(F_d((Q x)_d)), \qquad
               \log|\det J| = \sum_d \log f_d((Q x)_d) - \log \phi(z_d)
 
-    Exact marginals take away all of the KL from the data to the standard normal but the dependence
-    between features, some of which the next rotation turns into marginals.
+    With exactly Gaussian marginals, the KL from the data to the standard normal is the dependence
+    between the features alone. The next rotation turns some of the dependence into non-Gaussian
+    marginals, which the next layer removes.
 
     Args:
         num_features: D or C.
-        num_components: logistics in each marginal, K.
-        log_scale_floor: lower bound of their log-scales in nats.
+        num_components: number of logistics in each marginal, K.
+        log_scale_floor: lower bound of the logistics' log-scales in nats.
     References:
         Gaussianization (Chen & Gopinath, 2000).
         Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
@@ -42,9 +43,9 @@ class GaussianizationLayer(Compose):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Fit the marginals under several rotations and keep the rotation of greatest likelihood.
+        """Fit the marginals under three rotations, and keep the rotation of greatest likelihood.
 
-        Tried are no rotation, the principal axes, and the random rotation there was.
+        The three rotations are the identity, the principal axes and the present random rotation.
 
         Args:
             x: data, shape (B, D) or (B, C, T).
@@ -69,7 +70,7 @@ def principal_axes(x: Tensor) -> Tensor:
     """Return the eigenvectors of the features' covariance as rows, shape (D, D).
 
     Args:
-        x: data, shape (B, D) or (B, C, T); covariances are over batch and time.
+        x: data, shape (B, D) or (B, C, T); the covariance is over batch and time.
     Raises:
         ValueError: if there are fewer than two values of a feature.
     """
@@ -88,14 +89,15 @@ def gaussianization(
 ) -> Compose:
     """Build a Gaussianization flow.
 
-    Start it from data with `flows.initialise`: this alone is rotation-based iterative
-    Gaussianization (Laparra et al., 2011), which maximum likelihood then improves.
+    Initialise the flow from data with `flows.initialise`. The initialisation alone is
+    rotation-based iterative Gaussianization (Laparra et al., 2011), which maximum likelihood then
+    improves.
 
     Args:
-        num_features: D of vectors (B, D), or C of signals (B, C, T), each sample mapped alike.
-        num_layers: rotations, each followed by a mixture CDF for each feature.
-        num_components: logistics in each mixture, K.
-        log_scale_floor: lower bound of their log-scales in nats.
+        num_features: D of vectors (B, D), or C of signals (B, C, T).
+        num_layers: number of layers: a rotation, then a mixture CDF for each feature.
+        num_components: number of logistics in each mixture, K.
+        log_scale_floor: lower bound of the logistics' log-scales in nats.
     Raises:
         ValueError: if there are no layers, features or components.
     References:

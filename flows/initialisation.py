@@ -1,4 +1,4 @@
-"""Data-dependent initialisation: start training from what the data says, layer by layer."""
+"""Data-dependent initialisation: set each layer's first parameters from the data it will see."""
 
 from typing import Protocol, runtime_checkable
 
@@ -13,22 +13,21 @@ class Initialisable(Protocol):
     """A transform that can choose its parameters from the data it will see."""
 
     def initialise(self, x: Tensor) -> None:
-        """Set the parameters from data of the shape that `forward` takes."""
+        """Set the parameters from data x, which has the shape that `forward` takes."""
 
 
 @torch.no_grad()
 def initialise(transform: Transform, x: Tensor, context: Tensor | None = None) -> Tensor:
-    """Initialise a transform from data, each layer from what the layers before make of it.
+    """Initialise a transform from data; each layer sees the output of the layers before it.
 
-    Walks compositions, however nested; layers that have no `initialise` stay as they are.
+    Compositions may be nested. Layers without a method `initialise` are left unchanged.
 
     Args:
-        transform: what is to be trained.
-        x: data, shape (B, D) or (B, C, T), all of it passed through at once: a few thousand rows
-            are plenty.
+        transform: the transform to be trained.
+        x: data, shape (B, D) or (B, C, T). All rows pass at once; a few thousand are plenty.
         context: conditioning of the transform.
     Returns:
-        z, what the transform now makes of the data.
+        z, the output of the initialised transform for x.
     """
     if isinstance(transform, Initialisable):
         transform.initialise(x)

@@ -1,4 +1,4 @@
-"""Mixtures of logistics, one for each scalar: parameters, density, and a fit to data."""
+"""Mixtures of logistics, one mixture for each scalar: parameters, densities and a fit to data."""
 
 import math
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from flows.transforms.transformers import LOG_SCALE_FLOOR, bound_log_scale, unbound_log_scales
 
-FIT_ROWS = 4096  # hundreds of rows for each component: more cost time and change little
-FIT_STEPS = 10  # most of what EM gains, it gains in the first five
+FIT_ROWS = 4096  # hundreds of rows for each component; more rows cost time and change little
+FIT_STEPS = 10  # EM makes most of its progress in the first five steps
 
 
 class Mixture(NamedTuple):
@@ -22,10 +22,10 @@ class Mixture(NamedTuple):
 
 
 def split_mixture(params: Tensor, log_scale_floor: float = LOG_SCALE_FLOOR) -> Mixture:
-    """Read parameters (B, 3 K, ...): K logits, K locations, K raw log-scales of each scalar.
+    """Split parameters (B, 3 K, ...) into K logits, K locations and K raw log-scales.
 
     Raises:
-        ValueError: if the axis of the parameters is not a multiple of three.
+        ValueError: if axis 1 of the parameters is not a multiple of three.
     """
     if params.dim() < 2 or params.shape[1] % 3:
         raise ValueError(f"params has shape {tuple(params.shape)}, expected (B, 3 K, ...)")
@@ -46,7 +46,7 @@ def mixture_log_prob(x: Tensor, params: Tensor, log_scale_floor: float = LOG_SCA
     Returns:
         log-density of each scalar in nats, shape of x.
     References:
-        PixelCNN++ (Salimans et al., 2017), sec. 2.1: the same, integrated over the steps of an
+        PixelCNN++ (Salimans et al., 2017), sec. 2.1: the density integrated over the steps of an
         8-bit pixel. arXiv:1701.05517
     """
     log_weights, locations, log_scales = split_mixture(params, log_scale_floor)
@@ -62,21 +62,21 @@ def discretised_log_prob(
     .. math:: \log P(x) = \log \sum_k \pi_k \left[\sigma\!\Big(\frac{b - \mu_k}{s_k}\Big)
               - \sigma\!\Big(\frac{a - \mu_k}{s_k}\Big)\right]
 
-    with [a, b] the step around x's nearest level; the first step reaches to minus infinity and the
-    last to infinity, so that the levels' probabilities sum to one. This is a probability of integer
-    audio, at most 1. The flow's density, `mixture_log_prob`, is another quantity: where it is
-    smooth over a step, log P is the log-density less (num_bits - 1) log 2.
+    Here [a, b] is the step around the level nearest to x. The first step extends to minus infinity
+    and the last step to infinity, so that the levels' probabilities sum to one. P is a probability
+    of integer audio, at most 1. `mixture_log_prob` is a density: where the density is smooth over a
+    step, log P is the log-density less (num_bits - 1) log 2.
 
     Args:
-        x: data in [-1, 1], shape (B, ...); levels are j / 2^(num_bits - 1), as of integer audio.
-        params: as in `mixture_log_prob`.
-        num_bits: of the integers.
+        x: data in [-1, 1], shape (B, ...); the levels of integer audio are j / 2^(num_bits - 1).
+        params: parameters as in `mixture_log_prob`, shape (B, 3 K, ...).
+        num_bits: number of bits of the integers.
         log_scale_floor: lower bound of the log-scales in nats.
     Returns:
         log-probability in nats, shape of x.
     References:
         PixelCNN++ (Salimans et al., 2017), eq. 2. arXiv:1701.05517
-        Parallel WaveNet (van den Oord et al., 2018): the same for 16-bit audio. arXiv:1711.10433
+        Parallel WaveNet (van den Oord et al., 2018): P(x) for 16-bit audio. arXiv:1711.10433
     """
     log_weights, locations, log_scales = split_mixture(params, log_scale_floor)
     levels = 2.0 ** (num_bits - 1)
@@ -84,7 +84,7 @@ def discretised_log_prob(
     scales = log_scales.exp()
     centre = (level / levels)[:, None] - locations
     lower, upper = (centre - 0.5 / levels) / scales, (centre + 0.5 / levels) / scales
-    # sigma(b) - sigma(a) = sigma(b) sigma(-a) (1 - e^(a - b)), in which nothing cancels.
+    # sigma(b) - sigma(a) = sigma(b) sigma(-a) (1 - e^(a - b)) avoids cancellation.
     width = torch.log(-torch.expm1(-1 / (levels * scales)))
     from_below = torch.where((level == -levels)[:, None], -width, F.logsigmoid(-lower))
     from_above = torch.where((level == levels - 1)[:, None], -width, F.logsigmoid(upper))
@@ -98,10 +98,10 @@ def mixture_log_std(params: Tensor, log_scale_floor: float = LOG_SCALE_FLOOR) ->
               + (\mu_k - \bar\mu)^2\right]
 
     Args:
-        params: as in `mixture_log_prob`.
+        params: parameters as in `mixture_log_prob`, shape (B, 3 K, ...).
         log_scale_floor: lower bound of the log-scales in nats.
     Returns:
-        nats, shape (B, ...).
+        log standard deviation in nats, shape (B, ...).
     """
     log_weights, locations, log_scales = split_mixture(params, log_scale_floor)
     weights = log_weights.exp()
@@ -115,11 +115,11 @@ def sample_mixture(
 ) -> Tensor:
     """Draw from mixtures of logistics: choose a component, then draw from it.
 
-    Another way to the distribution that the inverse of `MixtureCdf` draws from, without its
-    iterations; not another way to the same sample.
+    The samples have the distribution of the samples of `MixtureCdf.inverse`, without its
+    iterations. Equal noise does not give equal samples in the two functions.
 
     Args:
-        params: as in `mixture_log_prob`, shape (B, 3 K, ...).
+        params: parameters as in `mixture_log_prob`, shape (B, 3 K, ...).
         choice: uniform in [0, 1), shape (B, ...).
         noise: standard logistic, shape (B, ...).
         log_scale_floor: lower bound of the log-scales in nats.
@@ -134,21 +134,22 @@ def sample_mixture(
 
 
 def fit_mixture(x: Tensor, num_components: int, log_scale_floor: float = LOG_SCALE_FLOOR) -> Tensor:
-    r"""Fit a mixture to each column by a few steps of EM: a start for maximum likelihood.
+    r"""Fit a mixture to each column by a few steps of EM, to start maximum likelihood from.
 
-    The components start at quantiles, at equal steps of probability. The logistic's log-density has
-    a quadratic lower bound that touches it at any given :math:`u = (x - \mu) / s`. With
-    responsibilities r, a step of EM then takes weighted means and never lowers the likelihood:
+    The components start at quantiles of equal steps of probability. The logistic's log-density has
+    a quadratic lower bound that touches the log-density at a given :math:`u = (x - \mu) / s`. A
+    step of EM maximises the bound. It takes weighted means, where r are the responsibilities, and
+    never lowers the likelihood:
 
     .. math:: w = r\,\frac{\tanh(u / 2)}{2 u}, \qquad \mu = \frac{\sum w x}{\sum w}, \qquad
               s^2 = \frac{2 \sum w (x - \mu)^2}{\sum r}, \qquad \pi = \frac{1}{N} \sum r
 
     Args:
-        x: rows of data, shape (N, D), at least two; of more than 4,096, that many evenly spaced.
+        x: rows of data, shape (N, D), at least two; at most 4,096 evenly spaced rows are used.
         num_components: logistics in each mixture, K.
         log_scale_floor: lower bound of the log-scales in nats.
     Returns:
-        parameters as `mixture_log_prob` reads them, shape (3 K, D).
+        parameters as in `mixture_log_prob`, shape (3 K, D).
     Raises:
         ValueError: if there are fewer than two rows.
     References:
@@ -164,10 +165,10 @@ def fit_mixture(x: Tensor, num_components: int, log_scale_floor: float = LOG_SCA
 
 
 def _spread(x: Tensor, num_components: int, log_scale_floor: float) -> Tensor:
-    """Put equal components on the quantiles of (N, D); return parameters (3 K, D)."""
+    """Place components of equal weight at quantiles of x (N, D); return parameters (3 K, D)."""
     levels = torch.arange(num_components + 1, dtype=x.dtype, device=x.device) / num_components
     locations = torch.quantile(x, 0.5 * (levels[1:] + levels[:-1]), 0)
-    # The outer neighbours stand at a tenth of a component's probability, not at the extremes.
+    # The outermost neighbours are at a tenth of a component's probability, not at the extremes.
     margin = 0.1 / num_components
     distances = torch.quantile(x, levels.clamp(margin, 1 - margin), 0).diff(dim=0)
     raw = unbound_log_scales(torch.log(0.4 * distances), log_scale_floor)
@@ -175,10 +176,10 @@ def _spread(x: Tensor, num_components: int, log_scale_floor: float) -> Tensor:
 
 
 def _em_step(x: Tensor, params: Tensor, log_scale_floor: float) -> Tensor:
-    """Improve parameters (3 K, D) on rows (N, 1, D)."""
+    """Return parameters (3 K, D) after one step of EM on rows x (N, 1, D)."""
     log_weights, locations, log_scales = split_mixture(params[None], log_scale_floor)
     u = (x - locations) * torch.exp(-log_scales)
-    # No component is left with nothing at all, which would have neither mean nor scale.
+    # A component without any responsibility would have neither mean nor scale: keep a minimum.
     r = torch.softmax(log_weights + 2 * F.logsigmoid(u) - u - log_scales, 1).clamp(min=1e-9)
     w = r * torch.where(u.abs() < 1e-3, 0.25, torch.tanh(0.5 * u) / (2 * u))
     total = r.sum(0)

@@ -1,4 +1,4 @@
-"""A model as a folder: `config.json` and `model.safetensors`, nothing pickled."""
+"""Model folders: `config.json` and `model.safetensors`, without pickles."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ FORMAT_VERSION = 1
 
 
 class ArtefactError(ValueError):
-    """A model folder that cannot be used; the message says which file and why."""
+    """A model folder cannot be used; the message names the file and the reason."""
 
 
 class Pretrained(nn.Module):
-    """Adds saving and loading to a model that is built from a configuration.
+    """Base class that adds saving and loading to a model which is built from a configuration.
 
-    Subclasses set `kind` and implement `config_dict` and `from_config`. `metadata` travels with
-    the weights: the mel convention, the recipe, versions and seed.
+    Subclasses set `kind` and implement `config_dict` and `from_config`. `metadata` is saved with
+    the weights: the mel convention, the recipe, versions and the seed.
     """
 
     kind: str
@@ -41,14 +41,14 @@ class Pretrained(nn.Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the model, weights not yet trained, from what `config_dict` returned."""
+        """Build the untrained model from a configuration of `config_dict`."""
         raise NotImplementedError
 
     def save_pretrained(self, folder: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the model with weight norm folded; each file appears whole or not at all.
 
         Args:
-            folder: where to write, created if needed.
+            folder: the folder to write, created if it is missing.
             metadata: JSON values to store beside the configuration; default: `self.metadata`.
         """
         folder = Path(folder)
@@ -60,7 +60,8 @@ class Pretrained(nn.Module):
         }
         state = {name: tensor.contiguous().cpu() for name, tensor in folded_state(self).items()}
         weights = save(state)
-        # Two files cannot change at one instant: the digest tells when they are not of one model.
+        # Two files cannot be replaced at one instant. The digest tells whether both belong to one
+        # model.
         described["weights_sha256"] = hashlib.sha256(weights).hexdigest()
         with atomic_write(folder / WEIGHTS_FILE) as file:
             file.write(weights)
@@ -73,7 +74,7 @@ class Pretrained(nn.Module):
 
         Args:
             folder: a folder written by `save_pretrained`.
-            device: where to put the weights.
+            device: device of the weights.
         Raises:
             ArtefactError: if a file is missing, damaged, of another kind or does not fit.
         """
@@ -85,7 +86,7 @@ class Pretrained(nn.Module):
             )
         state = _read_weights(folder, described)
         try:
-            # Weight norm makes a weight twice, and adds to it: with some leeway.
+            # Weight norm registers a weight twice, with a magnitude: allow four times the weights.
             with _parameters_at_most(4 * sum(tensor.numel() + 1 for tensor in state.values())):
                 model = cls.from_config(described["config"])
         except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
@@ -126,7 +127,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that do not fit by name, shape or type.
+    """Refuse tensors whose names, shapes or dtypes differ from the expected tensors'.
 
     Raises:
         ValueError: names the first tensor that is missing, unknown or different.
@@ -144,7 +145,7 @@ def _describe_tensor(tensor: Tensor | None) -> str:
 
 
 def _read_weights(folder: Path, described: dict[str, Any]) -> dict[str, Tensor]:
-    """Read the weights that a description belongs to; one without a digest takes any."""
+    """Read a model's weights, and check them against the digest in its description, if any."""
     path = folder / WEIGHTS_FILE
     try:
         content = path.read_bytes()
@@ -162,9 +163,9 @@ def _read_weights(folder: Path, described: dict[str, Any]) -> dict[str, Tensor]:
 
 @contextmanager
 def _parameters_at_most(num_values: int) -> Iterator[None]:
-    """Stop a model from growing, as it is built, beyond what its weights can fill.
+    """Raise ValueError while a model is being built, once it has more than `num_values` parameters.
 
-    A few digits of a configuration ask for any amount of memory and time.
+    A few digits in a configuration can ask for any amount of memory and time.
     """
     left = num_values
 

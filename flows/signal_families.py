@@ -1,7 +1,7 @@
-"""Coupling flows over audio: fold the signal into frames, then part the samples of each frame.
+"""Coupling flows over audio, which fold the signal into frames and split each frame's samples.
 
-Both directions are parallel over time: a waveform is sampled in one pass, and no teacher is needed.
-The networks see past and future, at the rate of the frames.
+Both directions are parallel over time: a waveform is sampled in one pass, without a teacher. The
+networks read past and future frames.
 """
 
 from torch import Tensor
@@ -23,17 +23,17 @@ def glow_signal(
     context_channels: int = 0,
     num_channels: int = 1,
 ) -> Compose:
-    """Build WaveGlow: steps of shift and scale, invertible 1x1 convolution, affine coupling.
+    """Build WaveGlow: each step is ActNorm, an invertible 1x1 convolution and an affine coupling.
 
-    The noise is unfolded again, so that it has the data's shape. Two differences from WaveGlow:
-    every channel passes through all steps (there, two leave after every fourth), and each step
-    starts with a shift and scale, as Glow's and FloWaveNet's do.
+    The noise is unfolded, so that it has the data's shape. The flow differs from WaveGlow in two
+    ways. Every channel passes through all steps; in WaveGlow two channels leave after every fourth
+    step. Each step starts with ActNorm, as in Glow and FloWaveNet.
 
     Args:
-        factor: samples folded into a frame, r; T is a multiple of it, and T / r a multiple of the
-            context's frames.
-        num_steps: couplings.
-        network: size of each coupling's network, in layers over frames.
+        factor: samples folded into a frame, r. T must be a multiple of r, and T / r a multiple of
+            the number of context frames.
+        num_steps: number of couplings.
+        network: size of each coupling's network, whose layers run over frames.
         context_channels: channels H of a context (B, H, L), such as log-mel; 0 for none.
         num_channels: channels C of the signal (B, C, T).
     References:
@@ -55,12 +55,12 @@ def nice_signal(
     context_channels: int = 0,
     num_channels: int = 1,
 ) -> Compose:
-    """Build NICE over a folded signal: alternating additive couplings, one scale per position.
+    """Build NICE over a folded signal: alternating additive couplings, then a scale per channel.
 
     Args:
         factor: samples folded into a frame, r.
-        num_layers: couplings.
-        network: size of each coupling's network, in layers over frames.
+        num_layers: number of couplings.
+        network: size of each coupling's network, whose layers run over frames.
         context_channels: channels H of a context (B, H, L); 0 for none.
         num_channels: channels C of the signal (B, C, T).
     References:

@@ -1,4 +1,4 @@
-"""The past of a signal that is computed chunk by chunk."""
+"""The streaming state of causal layers: their past inputs, for a signal that comes in chunks."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,21 @@ from torch import Tensor
 
 
 class Past:
-    """What the causal layers of a network read before a chunk: the ends of the chunks before.
+    """The streaming state of a network's causal layers: each layer's last inputs before a chunk.
 
-    One pass over a chunk asks for its layers' pasts in an order that is the same for every chunk,
-    so they are kept in that order. Use it as a context manager around each pass:
+    Every pass over a chunk runs the layers in one fixed order, and the state keeps the layers'
+    inputs in that order. Use the state as a context manager around each pass:
 
         past = Past()
         for chunk, frames in chunks:
             with past:
                 params.append(wavenet(chunk, frames, past))
 
-    Joined, the results equal one pass over the whole signal to float rounding; what is kept has the
-    length of the receptive field.
+    The joined results equal one pass over the whole signal to float rounding. All kept inputs
+    together are as long as the receptive field.
 
     Args:
-        kept: what another one has `kept`, to continue from; empty before the first chunk.
+        kept: the `kept` inputs of another state, to continue from; empty before the first chunk.
     """
 
     def __init__(self, kept: Sequence[Tensor] = ()) -> None:
@@ -31,9 +31,9 @@ class Past:
 
     @property
     def kept(self) -> tuple[Tensor, ...]:
-        """Every layer's past, shape (B, C, length) each, in the order of the passes.
+        """Every layer's last inputs, in the order in which a pass runs the layers.
 
-        Of layers in rows of channels, (B, length, C).
+        Each has shape (B, C, length), or (B, length, C) for a layer that computes in rows.
         """
         return tuple(self._kept)
 
@@ -47,16 +47,16 @@ class Past:
     def before(self, x: Tensor, length: int, time: int = 2) -> Tensor:
         """Return a chunk (B, C, T) with the `length` samples before it: (B, C, length + T).
 
-        In rows of channels, a chunk (B, T, C), dimension 1 is `time`.
+        For a layer that computes in rows, the chunk has shape (B, T, C) and `time` is 1.
         """
         extended = torch.cat([self._last(x, length, time), x], time)
         self._keep(extended.narrow(time, extended.shape[time] - length, length))
         return extended
 
     def swap(self, x: Tensor, length: int) -> Tensor:
-        """Return the `length` samples before a chunk (B, C, T) alone: (B, C, length).
+        """Return only the `length` samples before a chunk (B, C, T): (B, C, length).
 
-        For who reads both where they are: the chunk is not copied.
+        The chunk is not copied: the caller reads the past and the chunk from two tensors.
         """
         before = self._last(x, length)
         end = x[..., max(0, x.shape[-1] - length) :]
@@ -77,12 +77,12 @@ class Past:
 
 
 def with_past(x: Tensor, length: int, past: Past | None) -> Tensor:
-    """Put what came before in front of a signal: a chunk's past, or silence.
+    """Prepend the earlier samples to a signal: the chunk's past, or zeros.
 
     Args:
         x: signal, shape (B, C, T).
-        length: samples wanted before it.
-        past: of a signal in chunks; None at the start of a signal.
+        length: number of samples to prepend.
+        past: streaming state of a signal in chunks; None to prepend zeros.
     Returns:
         shape (B, C, length + T).
     """

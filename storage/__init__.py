@@ -1,1 +1,1 @@
-"""Files on disk: written whole or not at all, locked folders, arrays, checked configurations."""
+"""Files on disk: atomic writes, folder locks, arrays and checked configurations."""

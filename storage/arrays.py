@@ -1,4 +1,4 @@
-"""Arrays in `.npy` and `.npz` files, read without trusting what a file says of itself."""
+"""Arrays in `.npy` and `.npz` files, read without trusting the files' headers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from storage.atomic import atomic_write
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
-_MAX_HEADER_BYTES = 10_000  # of any array of plain numbers it is about a hundred
+_MAX_HEADER_BYTES = 10_000  # an array of plain numbers has a header of about a hundred bytes
 _MAX_DIMENSIONS = 32
 _MAX_UNPACKED_BYTES = 2**32
-# Damaged, encrypted, packed in a way that is not known here.
+# Errors of an archive that is damaged, encrypted, or compressed by an unknown method.
 _ARCHIVE_ERRORS = (
     EOFError,
     NotImplementedError,
@@ -37,8 +37,8 @@ _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# What NumPy and its imitators write for arrays of numbers. NumPy itself evaluates the header as a
-# Python literal, which fails in many ways on damaged ones.
+# The header that NumPy and its imitators write for arrays of numbers. NumPy evaluates the header as
+# a Python literal, which fails in many ways if the header is damaged.
 _HEADER = re.compile(
     r"\{\s*'descr':\s*'(?P<dtype>[<>|=]?[biufc]\d{1,2})',\s*"
     r"'fortran_order':\s*(?P<fortran>True|False),\s*"
@@ -48,18 +48,18 @@ _HEADER = re.compile(
 
 
 class ArrayError(ValueError):
-    """A file that is not the array it should be; the message names it, in one line."""
+    """A file does not hold the expected array; the message names the file, in one line."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the beginning of a `.npy` file says.
+    """The header of a `.npy` file.
 
     Args:
-        dtype: of the values, plain numbers.
-        shape: of the array.
+        dtype: type of the values, plain numbers.
+        shape: shape of the array.
         fortran_order: whether the first index runs fastest.
-        offset: of the values in the file, bytes.
+        offset: position of the first value in the file, bytes.
     """
 
     dtype: np.dtype[Any]
@@ -74,11 +74,11 @@ class Header:
 
 
 def open_array(path: Path) -> npt.NDArray[Any]:
-    """Map a `.npy` file of numbers into memory; its values are read when they are used.
+    """Map a `.npy` file of numbers into memory; values are read from the disk when they are used.
 
     Args:
-        path: as `numpy.save` writes it. Objects, records and strings are refused: objects are
-            pickles, which run whatever they hold.
+        path: a file that `numpy.save` wrote. Objects, records and strings are refused: objects are
+            pickles, and loading a pickle runs the code in it.
     Returns:
         The array, read-only.
     Raises:
@@ -102,12 +102,12 @@ def open_array(path: Path) -> npt.NDArray[Any]:
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """Read the header of an array of numbers, leaving the file at its first value.
+    """Read the header of an array of numbers, and leave the file at the first value.
 
     Args:
-        file: open at the beginning.
+        file: an open file, at its beginning.
     Raises:
-        ValueError: if it is not such a header.
+        ValueError: if the file does not begin with the header of an array of numbers.
     """
     start = file.read(8)
     version = tuple(start[6:])
@@ -139,7 +139,7 @@ def archive_keys(path: Path) -> list[str]:
     """List the arrays of a `.npz` archive.
 
     Raises:
-        ArrayError: if it is missing or damaged.
+        ArrayError: if the archive is missing or damaged.
     """
     with _open_archive(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".npy")]
@@ -150,17 +150,17 @@ def load_archived(path: Path, key: str) -> npt.NDArray[Any]:
     """Read one array of numbers from a `.npz` archive.
 
     Args:
-        path: as `numpy.savez` and `numpy.savez_compressed` write it.
+        path: an archive that `numpy.savez` or `numpy.savez_compressed` wrote.
         key: one of `archive_keys`.
     Returns:
         The array.
     Raises:
-        ArrayError: if the archive is damaged, or what the key names is not an array of numbers of
-            the size its header says.
+        ArrayError: if the archive is damaged, or its entry is not an array of numbers, or the
+            entry's size is not the size in its header.
     """
     with _open_archive(path) as archive, archive.open(f"{key}.npy") as file:
         header = read_header(file)
-        # A few bytes unpack to any number.
+        # A few compressed bytes can expand to any number of bytes.
         if header.num_bytes > _MAX_UNPACKED_BYTES:
             raise ValueError(f"{key} has {header.num_bytes} bytes, at most {_MAX_UNPACKED_BYTES}")
         content = file.read(header.num_bytes - header.offset + 1)
@@ -185,8 +185,8 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> str:
     """Write a `.npy` file, whole or not at all.
 
     Args:
-        path: ends in .npy.
-        array: numbers.
+        path: name of the file, which ends in .npy.
+        array: an array of numbers.
     Returns:
         SHA-256 of the file, hexadecimal.
     """
@@ -199,10 +199,13 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> str:
 
 
 def check_digest(path: Path, sha256: str) -> None:
-    """Refuse a file whose content is not what was written.
+    """Refuse a file whose content has changed since it was written.
 
+    Args:
+        path: the file.
+        sha256: the expected SHA-256, hexadecimal.
     Raises:
-        ArrayError: if its SHA-256 is another, or it cannot be read.
+        ArrayError: if the file has another SHA-256, or cannot be read.
     """
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{16}\.tmp")
 
 @contextmanager
 def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that replaces it when the block ends well.
+    """Open a temporary file beside `path`; replace `path` by it when the block ends without error.
 
-    The folders above are made as needed. If the block raises, `path` is left as it was and the
-    temporary file is removed; a process killed in the midst leaves it behind, for
-    `remove_temporaries`. Until then the process holds a lock on it, which the system releases when
-    the process dies. Both the content and the name are on the disk when the block has ended.
+    Missing folders are created. If the block raises, `path` is left unchanged and the temporary
+    file is removed. A killed process leaves its temporary file behind, which `remove_temporaries`
+    deletes. The process holds a lock on the temporary file, and the system releases the lock when
+    the process dies. When the block has ended, the content and the name are on the disk.
 
     Args:
         path: the file to write.
-        sync_name: False leaves the name to the system, which may take seconds to write it: for
-            many small files that can be made again.
+        sync_name: False does not wait until the name is on the disk, which the system may write
+            seconds later. It suits many small files that can be made again.
     Returns:
         A context manager that yields the open binary file.
     """
@@ -46,9 +46,9 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what dead processes left of unfinished files, in a folder and all below it.
+    """Delete the temporary files of dead processes in a folder and all its subfolders.
 
-    A file that a living process is writing is locked, and stays.
+    A living process holds a lock on its temporary file, which is left alone.
     """
     for path in folder.rglob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
@@ -56,20 +56,20 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def _open_temporary(folder: Path) -> tuple[Path, BinaryIO]:
-    """Make a file that is locked, and named after this process."""
+    """Create and lock a temporary file, named after this process."""
     while True:
-        # A short name of its own: the target's may already be as long as the file system allows.
-        # Plain open() rather than tempfile, whose files stay readable by their owner alone.
+        # The name is short, because the target's name may be as long as the file system allows.
+        # Files of the module tempfile would stay readable by their owner alone: use open().
         path = folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
         file = open(path, "xb")  # noqa: SIM115 - the caller closes it
         _lock(file, fcntl.LOCK_EX)
-        if path.exists():  # else another process took it for abandoned before it was locked
+        if path.exists():  # else another process deleted the file before it was locked
             return path, file
         file.close()
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    # Another user's file, or one that is finished meanwhile, is none of this process's business.
+    # Opening fails for another user's file, and for a file that has been finished meanwhile.
     with suppress(OSError), path.open("rb+") as file:
         if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
             path.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ def _lock(file: BinaryIO, kind: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    # A renamed file may otherwise have its old name, or none, after a power failure.
+    # Without this, a renamed file may have its old name, or none, after a power failure.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

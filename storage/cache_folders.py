@@ -1,10 +1,11 @@
-"""Where numba, Matplotlib and Triton keep what they make once; decided before they are imported.
+"""Cache folders of numba, Matplotlib and Triton, chosen before these packages are imported.
 
-numba keeps machine code beside the sources or in the user's cache, and fails where it can write to
-neither, or where the disk is full. Here the first folder that has room is chosen, by the variable
-NUMBA_CACHE_DIR, which processes started by this one inherit. Where there is none, what is compiled
-lasts as long as this process, in a temporary folder, and one line on standard error says so. The
-others need a folder in the user's home, and get the temporary one where there is no home to write.
+numba caches machine code beside the sources or in the user's cache folder. It fails if it can write
+to neither folder, or if the disk is full. This module chooses the first folder that has room, and
+names the folder in the variable NUMBA_CACHE_DIR, which child processes inherit. If no folder has
+room, numba gets a temporary folder that lasts as long as the process, and one line on standard
+error says so. Matplotlib and Triton need a folder in the user's home, and get the temporary folder
+if the home cannot be written.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from pathlib import Path
 
 NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
 NEEDED_BYTES = 32 * 2**20
-"""All that is compiled here and in librosa takes a third of it."""
+"""Free space in bytes that numba's cache folder must have: three times what the compiled code of
+this project and of librosa takes."""
 
 
 def choose_numba_folder() -> None:
-    """Set NUMBA_CACHE_DIR to a folder with room, unless the user has, and to such a one."""
+    """Set NUMBA_CACHE_DIR to a folder with room; keep the user's NUMBA_CACHE_DIR if it has room."""
     named = os.environ.get(NUMBA_VARIABLE)
     if os.environ.get("NUMBA_CACHE_LOCATOR_CLASSES"):
-        return  # whoever sets this has thought of everything
+        return  # the user has chosen how numba finds its cache
     obstacles = []
     for folder in [Path(named)] if named else _usual_folders():
         obstacle = _obstacle(folder)
@@ -42,7 +44,7 @@ def choose_numba_folder() -> None:
 
 
 def choose_other_folders() -> None:
-    """Set MPLCONFIGDIR and TRITON_CACHE_DIR where there is no home to write."""
+    """Set MPLCONFIGDIR and TRITON_CACHE_DIR if the user's home cannot be written."""
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     for variable, usual in (
         ("MPLCONFIGDIR", Path(config) / "matplotlib"),
@@ -53,7 +55,7 @@ def choose_other_folders() -> None:
 
 
 def _usual_folders() -> list[Path]:
-    """Beside the sources, and among the user's caches if there is such a place."""
+    """Return a folder beside the sources and, if the user has a home, one in the user's cache."""
     folders = [Path(__file__).parent / "__pycache__"]
     caches = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     if caches.is_absolute():  # an account without a home leaves the "~"
@@ -62,11 +64,11 @@ def _usual_folders() -> list[Path]:
 
 
 def _obstacle(folder: Path) -> str | None:
-    """Say why a folder cannot keep compiled code, if it cannot."""
+    """Return the reason why a folder cannot hold compiled code, or None if it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))  # a full disk takes the name of a file, and may say it has room
+            file.write(bytes(4096))  # a full disk may accept a new file, and may report free space
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return error.strerror or str(error)
@@ -74,7 +76,7 @@ def _obstacle(folder: Path) -> str | None:
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Tell whether a folder can be written, or made, without making it."""
+    """Return whether a folder can be written, or created and written; create nothing."""
     if not folder.is_absolute():
         return False
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
@@ -84,7 +86,7 @@ def _can_be_written(folder: Path) -> bool:
 @cache
 def _temporary_folder() -> str:
     """Make a folder that is removed when this process ends."""
-    # A container that is read-only has no /tmp that can be written, but shared memory.
+    # In a read-only container /tmp cannot be written, but shared memory can.
     for parent in (None, "/dev/shm"):
         try:
             folder = tempfile.mkdtemp(prefix="parallel-wavenet-", dir=parent)
@@ -92,7 +94,7 @@ def _temporary_folder() -> str:
             obstacle = error
             continue
         if parent is not None:
-            os.environ["TMPDIR"] = folder  # others need temporary files, too
+            os.environ["TMPDIR"] = folder  # other packages need temporary files, too
         atexit.register(_remove, folder, os.getpid())
         return folder
     _say(f"no folder can be written, not even a temporary one: {obstacle}")
@@ -100,7 +102,7 @@ def _temporary_folder() -> str:
 
 
 def _remove(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # not a process forked from it
+    if os.getpid() == owner:  # not in a forked process
         shutil.rmtree(folder, ignore_errors=True)
 
 

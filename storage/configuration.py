@@ -1,4 +1,4 @@
-"""Plain values, as JSON and YAML give them, checked against types and made dataclasses."""
+"""Conversion of plain values from JSON or YAML to dataclasses, with every type checked."""
 
 import dataclasses
 import difflib
@@ -20,18 +20,18 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def decode(kind: type[T], value: object, where: str) -> T:
-    """Check a plain value against a type, and build it.
+    """Check a plain value against a type, and build a value of the type.
 
     Args:
-        kind: int, float (finite), bool, str, a Literal, a tuple, a dataclass of such, or one of
-            these or None.
-        value: as `json.loads` gives it.
+        kind: int, float (finite), bool, str, a Literal, a tuple, a dataclass whose fields have
+            these types, or an optional type, `X | None`.
+        value: the value as `json.loads` returns it.
         where: name of the value, for messages.
     Returns:
         the value as a `kind`.
     Raises:
-        ValueError: names the first field that is missing, unknown or of another type; also
-            whatever the dataclass itself refuses.
+        ValueError: names the first field that is missing, unknown or of another type. The
+            dataclass may refuse further values.
 
     >>> decode(tuple[int, ...], [1, "2"], "counts")
     Traceback (most recent call last):
@@ -41,14 +41,15 @@ def decode(kind: type[T], value: object, where: str) -> T:
 
 
 def from_dict(cls: type[T], values: Any, where: str = "") -> T:
-    """Build a dataclass, and those nested in it, from plain JSON or YAML values.
+    """Build a dataclass, and the dataclasses nested in it, from plain JSON or YAML values.
 
     Args:
         cls: the dataclass.
         values: a mapping of its field names; missing fields keep their defaults.
         where: prefix of field names in messages.
     Raises:
-        ValueError: on an unknown field, a value of the wrong type or one the class refuses.
+        ValueError: for an unknown or missing field, a value of the wrong type, or a value that the
+            class refuses.
     """
     label = where or cls.__name__
     if not isinstance(values, dict):
@@ -67,9 +68,9 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     )
 
 
-@cache  # a manifest holds one utterance for each recording
+@cache  # a manifest has one object for each recording: the fields are looked up once
 def _fields_of(cls: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Types of a dataclass's fields by name, and the names of those without a default."""
+    """Return a dataclass's field types by name, and the names of fields without a default."""
     hints, missing = typing.get_type_hints(cls), dataclasses.MISSING
     fields = dataclasses.fields(cls)
     required = (f.name for f in fields if f.default is missing and f.default_factory is missing)
@@ -112,5 +113,5 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """Represent a value that may be of any size."""
+    """Return a value's representation, shortened if the value is large."""
     return reprlib.repr(value)

@@ -1,4 +1,4 @@
-"""One run at a time on one folder."""
+"""A lock that lets one run at a time use a folder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class FolderInUseError(ValueError):
 
 @contextmanager
 def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
-    """Keep every other run out of a folder, which is made if needed, until the block ends.
+    """Keep every other run out of a folder until the block ends.
 
-    The operating system releases the lock when its holder dies, however it dies. With the lock
-    come the remains of files that killed runs did not finish: they are removed.
+    The folder is created if it is missing. The operating system releases the lock when the process
+    that holds it dies, even if the process is killed. Unfinished files of killed runs are removed.
 
     Args:
-        folder: what the run writes to.
-        part: name of the share of the work that the run does; runs with other shares are let in.
+        folder: the folder that the run writes to.
+        part: name of the run's share of the work; runs with other shares may use the folder, too.
     Raises:
-        FolderInUseError: at once, if another run holds the folder, or that part of it.
+        FolderInUseError: at once, if another run holds the folder or this share of the work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -44,7 +44,7 @@ def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path, name: str, kind: int) -> Iterator[None]:
-    # The file stays: removing it would let two runs lock two files of the same name.
+    # The lock file is never removed: else two runs could lock two files of one name.
     with open(folder / name, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)

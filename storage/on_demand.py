@@ -1,4 +1,4 @@
-"""Packages that import a public name when it is first used: PEP 562."""
+"""Lazy packages, which import a public name when the name is first used (PEP 562)."""
 
 import ast
 import importlib
@@ -11,13 +11,14 @@ from typing import Any
 def on_demand(package: str) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package whose exports are imported under `TYPE_CHECKING`.
 
-    Type checkers and editors read those imports; Python runs each one when its name is first asked
-    for. So `import flows` takes no time, and who needs `flows.Flow` alone loads what `Flow` needs.
+    Type checkers and editors read the imports under `TYPE_CHECKING`. Python runs an import when its
+    name is first used. So `import flows` takes no time, and `flows.Flow` imports only the modules
+    that `Flow` needs.
 
     Args:
         package: `__name__` of the package.
     Returns:
-        a function from an exported name to its value, which it leaves in the package.
+        a function that imports an exported name, stores the value in the package and returns it.
     """
     module = sys.modules[package]
     origins: dict[str, str] = {}
@@ -34,12 +35,12 @@ def on_demand(package: str) -> Callable[[str], Any]:
     def names() -> list[str]:
         return sorted({*vars(module), *module.__all__})
 
-    setattr(module, "__dir__", names)  # noqa: B010 - mypy takes modules for what they are
+    setattr(module, "__dir__", names)  # noqa: B010 - mypy refuses assignments to a module's methods
     return load
 
 
 def exports(source: str) -> dict[str, str]:
-    """Map each name that a module imports under `if TYPE_CHECKING:` to where it comes from.
+    """Map each name that a module imports under `if TYPE_CHECKING:` to the imported module.
 
     >>> exports("if TYPE_CHECKING:\\n    from student.model import Student")
     {'Student': 'student.model'}

@@ -1,4 +1,4 @@
-"""No command writes over a file that it reads."""
+"""A check that no command overwrites a file that it reads."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class OverwriteError(ValueError):
 
 
 def refuse_overwriting(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Raise an error if an output is an input, before anything is computed.
+    """Raise an error if an output file is also an input file, before anything is computed.
 
-    Files are compared as the file system knows them, so that links and names that differ in case
-    alone, where case does not count, are found as well.
+    Files are compared by device and number in the file system. So an output is also found under
+    another name: through a link, or where the file system ignores case.
 
     Args:
-        inputs: files that a command reads.
-        outputs: files that it is about to write, whether they exist or not.
+        inputs: files that the command reads.
+        outputs: files that the command will write; they need not exist.
     Raises:
         OverwriteError: names the first output that is an input.
     """
@@ -39,7 +39,7 @@ def refuse_overwriting(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of a file; None if there is none."""
+    """Return a file's device and number; None if the file does not exist."""
     try:
         status = path.stat()
     except OSError:

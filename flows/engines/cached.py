@@ -1,4 +1,4 @@
-"""Sampling by PyTorch's cached steps, one after the other: any device, any precision."""
+"""Sequential sampling by cached steps of PyTorch, on any device and in any precision."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def cached_chunks(
     choice: Tensor | None,
     chunk: int,
 ) -> Iterator[Tensor]:
-    """Draw signals step by step; arguments as `flows.draw_chunks`'."""
+    """Draw signals step by step; the arguments are described in `flows.draw_chunks`."""
     state = wavenet.start(noise, context)
     x = torch.zeros_like(noise[..., 0])
     for start in range(0, noise.shape[-1], chunk):
@@ -40,10 +40,11 @@ def draw_sample(
     """Draw a sample of every stream.
 
     Args:
-        transformer: of each sample.
-        params: its parameters, shape (B, P, C).
+        transformer: the transformer of each sample.
+        params: the transformer's parameters, shape (B, P, C).
         noise: shape (B, C).
-        choice: of a mixture's components, uniform in [0, 1), shape (B, C).
+        choice: uniform in [0, 1), chooses the component of a mixture, shape (B, C); None for an
+            affine transformer.
     Returns:
         x, shape (B, C).
     """

@@ -1,4 +1,4 @@
-"""Which code draws samples: PyTorch, which is the reference, or a faster one where that applies."""
+"""Choice of the engine that draws samples: PyTorch is the reference, the others are faster."""
 
 from typing import Literal, get_args
 
@@ -13,22 +13,24 @@ Engine = Literal["auto", "compiled", "fused", "graph", "persistent", "torch"]
 
 
 class EngineError(ValueError):
-    """An engine was asked for that does not exist or does not apply."""
+    """The requested engine does not exist or does not apply."""
 
 
 def choose_engine(
     like: Tensor, engine: Engine = "auto", *, sequential: bool = False
 ) -> tuple[Engine, str]:
-    """Choose how to sample.
+    """Choose the engine that draws samples.
 
     Args:
         like: a tensor with the dtype and device of the noise.
         engine: "compiled" for a CPU (`flows.engines.cpu`), "fused" (`flows.engines.triton.stack`),
             "graph" (`flows.engines.cuda_graph`) or "persistent" (`flows.engines.triton.loop`) for a
-            GPU, "torch", or "auto": the first of them that applies, "persistent" left out.
-        sequential: samples are drawn one after the other, as a teacher's, not in parallel.
+            GPU, "torch", or "auto" for the first engine that applies; "auto" never chooses
+            "persistent".
+        sequential: whether samples are drawn one after the other, as a teacher draws them, or in
+            parallel, as a student does.
     Returns:
-        the engine, not "auto"; and which it is and why, in words.
+        the engine, never "auto"; a description of the engine and of the reason for it.
     Raises:
         EngineError: if the engine is unknown or does not apply.
     """
@@ -47,23 +49,23 @@ def choose_engine(
 
 
 def multiplies_in_pairs() -> bool:
-    """Say whether compiled code multiplies layers in bfloat16: in autocast, if the processor can.
+    """Return whether compiled code multiplies layers in bfloat16.
 
-    It multiplies pairs of numbers and adds them to sums in float32; a processor that cannot
-    multiplies in float32.
+    It does so within autocast to bfloat16, if the processor has the instruction: products of pairs
+    of bfloat16 numbers, added to sums in float32. Other processors multiply in float32.
     """
     rounds = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return rounds and MULTIPLIES_PAIRS
 
 
 def without(engine: Engine, obstacle: str) -> tuple[Engine, str]:
-    """Return PyTorch in the place of an engine that does not apply, if none was asked for by name.
+    """Return PyTorch as the fallback for an engine that does not apply.
 
     Args:
-        engine: what was asked for.
-        obstacle: why it does not apply, a sentence.
+        engine: the requested engine.
+        obstacle: the reason why the engine does not apply.
     Raises:
-        EngineError: if it was asked for by name.
+        EngineError: if `engine` is not "auto": an engine requested by name has no fallback.
     """
     if engine != "auto":
         raise EngineError(obstacle)
@@ -71,7 +73,7 @@ def without(engine: Engine, obstacle: str) -> tuple[Engine, str]:
 
 
 def _obstacle(engine: Engine, like: Tensor, sequential: bool) -> str | None:
-    """Say why an engine does not apply, if it does not."""
+    """Return the reason why an engine does not apply, or None if it applies."""
     found = f"{like.dtype} on {like.device.type}"
     if engine == "compiled":
         applies = found == "torch.float32 on cpu"

@@ -1,8 +1,8 @@
 """A cached step as a CUDA graph, replayed for every sample.
 
-A step is a few hundred small kernels, which a GPU computes faster than Python can ask for them. A
-graph asks for all at once, but repeats them exactly: what a step reads and writes has to stay where
-it is, and what changes from step to step has to be in tensors.
+A step consists of a few hundred small kernels. A GPU computes the kernels faster than Python
+launches them. A CUDA graph launches all kernels at once, but repeats them exactly: the tensors of a
+step must stay at their addresses, and values that change from step to step must be in tensors.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from flows.transforms.mixture import MixtureCdf
 from flows.transforms.transformers import Affine
 
 WARM_UP_STEPS = 3
-"""Steps before a capture, in which libraries allocate what they need."""
+"""Number of steps before a capture, in which libraries allocate their memory."""
 
 
 @torch.no_grad()
@@ -31,13 +31,13 @@ def graph_chunks(
     choice: Tensor | None,
     chunk: int,
 ) -> Iterator[Tensor]:
-    """Draw the signals that `cached_chunks` draws by replaying one step; on CUDA."""
+    """Draw the signals of `cached_chunks` on CUDA, by replaying one step."""
     step = StaticStep(wavenet, transformer, noise, context, choice, chunk)
     yield from step.chunks(capture(step), noise, choice)
 
 
 def capture(step: "StaticStep") -> Callable[[], None]:
-    """Record a new step as a CUDA graph; return what replays it."""
+    """Record a new step as a CUDA graph; return the function that replays the graph."""
     stream = torch.cuda.Stream(step.device)
     stream.wait_stream(torch.cuda.current_stream(step.device))
     with torch.cuda.stream(stream):
@@ -52,17 +52,18 @@ def capture(step: "StaticStep") -> Callable[[], None]:
 
 
 class StaticStep:
-    """One sample of every stream, computed by the same kernels on the same memory each time.
+    """A step that draws one sample of every stream with fixed kernels on fixed memory.
 
-    The network's step is `WaveNet.step`. Here, its caches are rings, at positions that a tensor
-    holds; the context is that of the current frame, in buffers that `enter_frame` fills.
+    The step runs `WaveNet.step`. The layers' caches are ring buffers, whose positions are in a
+    tensor. The context of the current frame is in buffers, which `enter_frame` fills.
 
     Args:
         wavenet: the network.
-        transformer: of each sample.
-        noise: of the whole signal, shape (B, C, T).
+        transformer: the transformer of each sample.
+        noise: noise of the whole signal, shape (B, C, T).
         context: frames, shape (B, H, L); None for an unconditional network.
-        choice: of a mixture's components, shape (B, C, T); None for an affine transformer.
+        choice: uniform in [0, 1), chooses the components of a mixture, shape (B, C, T); None for an
+            affine transformer.
         chunk: samples in a piece.
     """
 
@@ -79,7 +80,7 @@ class StaticStep:
         self._wavenet, self._transformer = wavenet, transformer
         self._whole = wavenet.start(noise, context)
         self._time = torch.zeros(1, dtype=torch.long, device=noise.device)
-        self._place = torch.zeros_like(self._time)  # in the chunk
+        self._place = torch.zeros_like(self._time)  # index of the next sample in the chunk
         size = (min(chunk, noise.shape[-1]), *noise.shape[:2])
         self._noise, self._drawn = noise.new_zeros(size), noise.new_zeros(size)
         self._choice = None if choice is None else choice.new_zeros(size)
@@ -102,7 +103,7 @@ class StaticStep:
             self._memory.append(self._state.prediction.taps)
 
     def restart(self) -> None:
-        """Go back to before the first sample: silence."""
+        """Reset the state to silence, as before the first sample."""
         for memory in self._memory:
             memory.zero_()
 
@@ -112,8 +113,9 @@ class StaticStep:
         """Draw the whole signal.
 
         Args:
-            step: this step, or what replays it.
-            noise: as given before; `choice` too.
+            step: this step, or the function that replays its graph.
+            noise: the noise that the step was made with.
+            choice: the choice that the step was made with.
         Yields:
             x, shape (B, C, n) each.
         """
@@ -133,7 +135,7 @@ class StaticStep:
             yield self._drawn[:count].movedim(0, -1).clone()
 
     def enter_frame(self, frame: int) -> None:
-        """Copy what the context contributes to a frame to where the step reads it."""
+        """Copy a frame's context to the buffers that the step reads."""
         whole, state = self._whole, self._state
         state.gates.copy_(whole.gates[frame : frame + 1])
         if state.offsets is not None and whole.offsets is not None:
@@ -145,7 +147,7 @@ class StaticStep:
             state.prediction.coefficients.copy_(coefficients[:, :, frame : frame + 1])
 
     def choose_taps(self, time: int) -> None:
-        """Choose a long-term predictor's taps where an update is due: no part of the step."""
+        """Choose a long-term predictor's taps if an update is due; the graph has no such choice."""
         prediction = self._state.prediction
         if isinstance(prediction, PitchCache):
             taps = prediction.next_taps(self._previous, time)
@@ -165,9 +167,9 @@ class StaticStep:
         self._place.add_(1)
 
     def _params(self) -> Tensor:
-        """Run the network's step; what it replaces is copied back to where it was."""
+        """Run the network's step; copy tensors that the step replaces back to their old address."""
         state, prediction = self._state, self._state.prediction
-        state.time = 0  # always the first sample of the only frame
+        state.time = 0  # the state has one frame of one sample: the current frame
         if prediction is None:
             return self._wavenet.step(self._previous, state)
         recent, current = prediction.recent, prediction.current
@@ -178,12 +180,14 @@ class StaticStep:
 
 
 class RingPositions:
-    """Where each layer's ring has the inputs that its kernel reads, and the oldest one.
+    """The positions, in each layer's ring buffer, of the inputs that the layer's kernel reads.
+
+    An input's age is its place in the order of time: age 0 is the oldest input in the ring.
 
     Args:
-        taps: of each, the ages it reads, as positions from the oldest.
-        lengths: of each, how many inputs its ring holds.
-        time: samples drawn so far, shape (1,).
+        taps: for each layer, the ages that its kernel reads.
+        lengths: for each layer, the number of inputs in its ring.
+        time: number of samples drawn so far, shape (1,).
     """
 
     def __init__(self, taps: list[tuple[int, ...]], lengths: list[int], time: Tensor) -> None:
@@ -194,7 +198,7 @@ class RingPositions:
         self._now = self._ages % self._lengths
         parts = iter(self._now.split(1))
         self.of_layers = [{age: next(parts) for age in of_layer} for of_layer in taps]
-        """Of each layer, the position of each age, shape (1,)."""
+        """For each layer, the position of each age, shape (1,)."""
 
     def update(self) -> None:
         """Move on to the current time."""
@@ -202,11 +206,11 @@ class RingPositions:
 
 
 class Ring:
-    """A `LayerCache.past` that stays in place: the oldest input is overwritten, none moves.
+    """A ring buffer as `LayerCache.past`: a new input overwrites the oldest, and no input moves.
 
     Args:
         rows: the inputs so far, shape (length, B, R).
-        at: position of each age that is read, shape (1,) each; age 0 is the oldest.
+        at: position of each age that the layer reads, shape (1,) each; age 0 is the oldest.
     """
 
     def __init__(self, rows: Tensor, at: dict[int, Tensor]) -> None:
@@ -217,7 +221,7 @@ class Ring:
         return self.rows.index_select(0, self._at[age])[0]
 
     def append(self, h: Tensor) -> None:
-        """Put an input in the place of the oldest."""
+        """Overwrite the oldest input by a new one."""
         self.rows.index_copy_(0, self._at[0], h[None])
 
 
@@ -229,12 +233,12 @@ class _FixedTaps(PitchCache):
             setattr(self, name, getattr(self, name).clone())
 
     def step(self, previous: Tensor, frame: int) -> Tensor:
-        """Read the frame before, shape (B, C), predict the next; return the last error, (B, C)."""
+        """Read the previous frame (B, C) and predict the next; return the last error, (B, C)."""
         return self.advance(previous)
 
 
 def _in_place(whole: WaveNetState, rings: list[Ring]) -> WaveNetState:
-    """Return a state of its own for a signal of one frame, with these rings."""
+    """Return a copy of the state for a signal of one frame, with `rings` as the layers' caches."""
     prediction = whole.prediction
     if isinstance(prediction, PredictionCache):
         prediction = dataclasses.replace(

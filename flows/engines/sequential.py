@@ -1,8 +1,8 @@
-"""Sequential sampling from a WaveNet, in compiled code or on a GPU where that applies.
+"""Sequential sampling from a WaveNet by the engine that applies.
 
-The reference is one PyTorch step per sample: any device, any precision (`flows.engines.cached`).
-What it computes in float32 on a CPU, `flows.engines.cpu.sample_loop` computes without leaving
-compiled code.
+The reference engine runs one PyTorch step for each sample, on any device and in any precision
+(`flows.engines.cached`). On a CPU in float32, `flows.engines.cpu.sample_loop` computes the whole
+loop in compiled code.
 """
 
 import math
@@ -35,20 +35,21 @@ def draw_chunks(
     engine: Engine = "auto",
     chunk: int = 4096,
 ) -> Iterator[Tensor]:
-    r"""Draw signals from a WaveNet's predictions, piece by piece, without recording gradients.
+    r"""Draw signals from a WaveNet's predictions, piece by piece, without gradients.
 
     .. math:: x_t = \mu_k + s_k\,\epsilon_t, \qquad (\mu_k, s_k) \text{ from } x_{<t} \text{ and } c
 
-    For an affine transformer this is `Autoregressive.inverse`. For a mixture of logistics `choice`
-    picks the component k, which spares the iterative inverse of the mixture's CDF.
+    For an affine transformer the signals equal `Autoregressive.inverse`. For a mixture of logistics
+    `choice` chooses the component k, so that the mixture's CDF need not be inverted by iteration.
 
     Args:
         flow: a WaveNet with an `Affine` or `MixtureCdf` transformer.
         noise: standard normal, or logistic for a mixture, shape (B, C, T).
         context: frames, shape (B, H, L) with T a multiple of L.
-        choice: for a mixture: uniform in [0, 1), shape (B, C, T).
-        engine: see `choose_engine`. They agree to float rounding, which the signal feeds back.
-        chunk: samples in a piece, about: the compiled loop rounds to whole frames.
+        choice: uniform in [0, 1), for a mixture only, shape (B, C, T).
+        engine: see `choose_engine`. Engines agree to float rounding; rounding errors grow, because
+            the network reads its own samples.
+        chunk: approximate samples in a piece; the compiled loop rounds to whole frames.
     Yields:
         x, shape (B, C, n) each, in the order of time.
     Raises:
@@ -58,7 +59,7 @@ def draw_chunks(
     if (
         not isinstance(wavenet, WaveNet)
         or not isinstance(transformer, Affine | MixtureCdf)
-        or type(transformer) not in (Affine, MixtureCdf)  # what derives from them is another map
+        or type(transformer) not in (Affine, MixtureCdf)  # a subclass may be another map
     ):
         raise ValueError(
             "expected a WaveNet with an Affine or MixtureCdf transformer, got "
@@ -68,7 +69,7 @@ def draw_chunks(
     check_signal(noise, wavenet.num_channels, "noise")
     check_frames(context, noise, wavenet.context_channels)
     if context is not None:
-        context = context.to(noise.dtype)  # whatever autocast has made of it
+        context = context.to(noise.dtype)  # autocast may have changed its dtype
     if isinstance(transformer, MixtureCdf) != (choice is not None):
         raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
     chosen = choose_engine(noise, engine, sequential=True)[0]
@@ -83,7 +84,7 @@ def draw_chunks(
         ways = {"graph": graph_chunks, "persistent": persistent_chunks}
         draw = ways.get(chosen, cached_chunks)
         chunks = draw(wavenet, transformer, noise, context, choice, chunk)
-        # A step gains nothing by rounding, which would reach its parameters.
+        # Autocast makes a step no faster, and would round the parameters.
         yield from each_in_full_precision(chunks, noise)
 
 

@@ -1,4 +1,4 @@
-"""The threads of compiled code, and how to keep PyTorch's out of their way."""
+"""The number of threads of compiled code and of PyTorch."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 
 def num_threads() -> int:
-    """Return how many threads compiled code uses: PyTorch's, but not more than processors."""
+    """Return the number of threads of compiled code: PyTorch's number, at most the processors."""
     processors = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
+    if hasattr(os, "sched_getaffinity"):  # Linux has it, macOS does not
         processors = len(os.sched_getaffinity(0))
     return min(torch.get_num_threads(), processors)
 
 
 @contextmanager
 def pytorch_threads(count: int) -> Iterator[None]:
-    """Let PyTorch have so many threads for a while.
+    """Set PyTorch's number of threads until the block ends.
 
-    One leaves the cores to compiled code with threads of its own: PyTorch's others, when they have
-    nothing left to do, wait for more by spinning, for milliseconds.
+    One thread leaves the cores to compiled code, which has threads of its own. Idle threads of
+    PyTorch would spin for milliseconds while they wait for work.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -35,14 +35,19 @@ def pytorch_threads(count: int) -> Iterator[None]:
 
 
 def each_on_one_thread(made: Iterable[T]) -> Iterator[T]:
-    """Have each of some things made while PyTorch has one thread."""
+    """Yield an iterable's items, making each item while PyTorch has one thread."""
     return each_within(made, partial(pytorch_threads, 1))
 
 
 def each_within(
     made: Iterable[T], enter: Callable[[], AbstractContextManager[object]]
 ) -> Iterator[T]:
-    """Have each of some things made within a context that is left before it is handed on."""
+    """Yield an iterable's items, making each item within a context.
+
+    Args:
+        made: computes its items one by one.
+        enter: returns the context. The context is left before the item is yielded.
+    """
     iterator = iter(made)
     while True:
         with enter():

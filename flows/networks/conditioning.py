@@ -1,4 +1,4 @@
-"""Frame-rate context: a small convolutional network over the conditioning features."""
+"""The context network: a small convolutional network over the conditioning frames."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,19 +10,21 @@ from flows.networks.weight_norm import normalised_conv
 
 
 class FrameContext(nn.Module):
-    """Turn conditioning frames into the hidden frames that causal networks are conditioned on.
+    """Turn conditioning frames into the hidden frames that condition the causal networks.
 
-    Sees `margin` frames on each side. A caller who has the true neighbours passes them; otherwise
-    the outermost frames are repeated, as at the ends of an utterance.
+    Each hidden frame reads `margin` conditioning frames on each side. The caller passes the true
+    neighbours if they are known. Otherwise the outermost frames are repeated, as at the ends of an
+    utterance.
 
     Args:
-        num_features: bands of the conditioning, M (mel bands).
+        num_features: rows of a conditioning frame, M: mel bands, and perhaps pitch and speakers.
         channels: hidden channels, H.
-        margin: frames seen before and after each frame; `margin` after is the look-ahead.
-        blind: see nothing of the features but how many frames there are: for unconditional models.
-        rows: what the bands are, in words, for the message that refuses others.
-        with_features: add to the hidden channels the normalised features themselves, of as many
-            frames before the end of each as after it; of its own without a margin.
+        margin: number of frames read before each frame, and after it (the look-ahead).
+        blind: whether to ignore the features, for unconditional models.
+        rows: description of the rows, for the message that refuses a wrong number of rows.
+        with_features: whether to append normalised features to the hidden channels: the features of
+            `margin` frames up to and including each frame, and of `margin` frames after it. Without
+            a margin, the features of the frame alone.
     """
 
     mean: Tensor
@@ -52,16 +54,16 @@ class FrameContext(nn.Module):
 
     @property
     def num_added(self) -> int:
-        """Channels of the features beside the hidden ones."""
+        """Number of channels of features beside the hidden channels."""
         return self.num_features * len(self._added_frames) if self.with_features else 0
 
     @property
     def _added_frames(self) -> range:
-        """Places of the added frames among those that a hidden frame sees."""
+        """Indices of the appended frames among the frames that a hidden frame reads."""
         return range(min(1, self.margin), 2 * self.margin + 1)
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Store the corpus's mean and standard deviation per band, shape (M,) each."""
+        """Store the corpus's mean and standard deviation of each row, shape (M,) each."""
         self.mean.copy_(mean[:, None])
         self.std.copy_(std[:, None])
 
@@ -69,12 +71,11 @@ class FrameContext(nn.Module):
         """Compute hidden frames.
 
         Args:
-            features: shape (B, M, num_frames), or (B, M, num_frames + 2 * margin) when the true
-                neighbours are given.
-            num_frames: frames wanted, L.
+            features: conditioning, shape (B, M, num_frames), or with the true neighbours
+                (B, M, num_frames + 2 * margin).
+            num_frames: number of hidden frames, L.
         Returns:
-            hidden frames, shape (B, H, L), with `num_added` more channels of features, frame after
-            frame.
+            hidden frames, shape (B, H + num_added, L); the appended features are ordered by frame.
         Raises:
             ValueError: if the features have another shape.
         """
@@ -100,11 +101,14 @@ class FrameContext(nn.Module):
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Compute the hidden frames of conditioning that comes piece by piece.
 
+        The output is `margin` frames behind the input. The joined output equals `forward` on the
+        whole conditioning.
+
         Args:
-            pieces: consecutive frames, shape (B, M, n) each, any n.
+            pieces: consecutive conditioning frames, shape (B, M, n) each, with any n.
         Yields:
-            the hidden frames that each piece completes, shape (B, H, m), and at the end the rest:
-            `margin` frames behind, and joined the same as `forward` gives for the whole.
+            the hidden frames that each piece completes, shape (B, H, m); after the last piece, the
+            last `margin` hidden frames.
         Raises:
             ValueError: if a piece has another shape, or there are no frames at all.
         """
@@ -112,8 +116,8 @@ class FrameContext(nn.Module):
             yield hidden
 
     def stream_beside(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """As `stream`, beside the hidden frames those of the conditioning, shape (B, M, m)."""
-        waiting: Tensor | None = None  # frames still to be read as neighbours
+        """Yield the hidden frames of `stream`, each with its conditioning frames (B, M, m)."""
+        waiting: Tensor | None = None  # frames that coming hidden frames read
         for piece in pieces:
             shape = tuple(piece.shape)
             if len(shape) != 3 or shape[1] != self.num_features:
@@ -141,15 +145,15 @@ class FrameContext(nn.Module):
 
 
 def check_conditioning(model: str, conditioning: str, pitch: bool, num_speakers: int) -> None:
-    """Refuse a model's choice of conditioning.
+    """Refuse a model's choice of conditioning if it is not valid.
 
     Args:
-        model: whose, for the message.
+        model: name of the model, for the message.
         conditioning: "mel" or "none".
         pitch: whether there are rows of pitch and voicing.
-        num_speakers: rows that say who speaks.
+        num_speakers: number of rows that tell the speaker, one for each speaker.
     Raises:
-        ValueError: if it is another, or there are pitch or speakers without conditioning.
+        ValueError: if the conditioning is unknown, or "none" with pitch or speakers.
     """
     if conditioning not in ("mel", "none"):
         raise ValueError(f"{model}.conditioning is {conditioning!r}, expected 'mel' or 'none'")
@@ -163,7 +167,7 @@ def check_conditioning(model: str, conditioning: str, pitch: bool, num_speakers:
 
 
 def rows_in_words(num_mels: int, pitch: bool, num_speakers: int) -> str:
-    """Say what the rows of a conditioning frame are, from the top.
+    """Describe the rows of a conditioning frame in words, from the top.
 
     >>> rows_in_words(80, True, 2)
     '80 mel bands, pitch, voicing, 2 speakers'
@@ -178,11 +182,11 @@ def check_context_vector(context: Tensor | None, x: Tensor, num_features: int) -
     """Refuse a context that is not a vector per example.
 
     Args:
-        context: conditioning, shape (B, E); None without.
-        x: the vectors it conditions, shape (B, D).
-        num_features: E of the network; 0 for an unconditional one.
+        context: conditioning, shape (B, E); None for no conditioning.
+        x: the vectors that the context conditions, shape (B, D).
+        num_features: number of features E that the network expects; 0 for an unconditional network.
     Raises:
-        ValueError: if the shape is another.
+        ValueError: if the context has another shape.
     """
     expected = (x.shape[0], num_features) if num_features else None
     found = None if context is None else tuple(context.shape)
@@ -194,11 +198,12 @@ def check_frames(context: Tensor | None, x: Tensor, channels: int) -> None:
     """Refuse conditioning frames that do not fit a signal.
 
     Args:
-        context: frames, shape (B, H, L), each of which serves T / L samples; None without.
-        x: the signal they condition, shape (B, C, T).
-        channels: H of the network; 0 for an unconditional one.
+        context: frames, shape (B, H, L); each frame serves T / L samples. None for no frames.
+        x: the signal that the frames condition, shape (B, C, T).
+        channels: number of channels H that the network expects; 0 for an unconditional network.
     Raises:
-        ValueError: if there are frames but should be none, or the reverse, or the shapes differ.
+        ValueError: if frames are missing, or given to an unconditional network, or do not fit the
+            signal's shape.
     """
     if not channels:
         if context is not None:

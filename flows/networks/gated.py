@@ -1,4 +1,4 @@
-"""The gated residual layer of every WaveNet here, and its cached evaluation sample by sample."""
+"""The gated residual layer of WaveNets, and its cached evaluation sample by sample."""
 
 import math
 from collections import deque
@@ -17,7 +17,8 @@ from flows.streaming_state import Past
 SQRT_HALF = math.sqrt(0.5)
 
 Stack = Callable[[Tensor, Tensor | None, Past | None], Tensor]
-"""`residual_stack` with its layers given."""
+"""The type of `residual_stack` for given layers: the input h, the gates and the past, to the sum of
+skips."""
 
 
 class ResidualLayer(nn.Module):
@@ -25,15 +26,16 @@ class ResidualLayer(nn.Module):
 
     .. math:: g = \tanh(W_f * h + V_f c) \odot \sigma(W_g * h + V_g c)
 
-    Filter and gate are one convolution, residual and skip one 1x1 convolution.
+    One dilated convolution computes filter and gate. One 1x1 convolution computes residual and
+    skip.
 
     Args:
         channels: width R of the residual path and of each gate half.
         skip_channels: width S of the skip output; may be 0.
         kernel_size: taps of the dilated convolution.
         dilation: samples from one tap to the next.
-        causal: the last tap reads the current sample; otherwise the middle one does, and the layer
-            sees as far ahead as back.
+        causal: whether the last tap reads the current sample. Otherwise the middle tap reads the
+            current sample, and the layer sees as far ahead as back.
     References:
         WaveNet (van den Oord et al., 2016), eq. 3. arXiv:1609.03499
     """
@@ -59,7 +61,7 @@ class ResidualLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output.
 
-        `past` is that of a signal in chunks, for causal layers.
+        `past` is the streaming state of a signal in chunks, for causal layers only.
         """
         window = self._window(h, past, time=2)
         out = self.out(gated_units(self.gate(window), context, dim=1))
@@ -69,16 +71,17 @@ class ResidualLayer(nn.Module):
     def forward_rows(
         self, h: Tensor, context: Tensor | None, past: Past | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Compute what `forward` does, in rows of channels.
+        """Compute `forward` on tensors whose last dimension is the channels.
 
         Args:
-            h: shape (B, T, R).
-            context: of the gates, shape (B, L, 2R).
+            h: the layer's input, shape (B, T, R).
+            context: gate context, shape (B, L, 2R).
+            past: streaming state of a signal in chunks.
         Returns:
             the next residual, shape (B, T, R), and the skip output, shape (B, T, S).
         """
         window = self._window(h, past, time=1)
-        # PyTorch knows rows of channels as a layout of images; these have a height of 1.
+        # PyTorch supports channels as the last dimension for images: use images of height 1.
         gates = F.conv2d(
             window.transpose(1, 2).unsqueeze(2),
             self.gate.weight.unsqueeze(2),
@@ -91,7 +94,11 @@ class ResidualLayer(nn.Module):
         return (h + residual) * SQRT_HALF, skip
 
     def _window(self, h: Tensor, past: Past | None, time: int) -> Tensor:
-        """Put around a signal, whose dimension `time` is, what its convolution reads beyond it."""
+        """Extend a signal by the samples that the convolution reads before it and after it.
+
+        The samples before it are the past of a signal in chunks; other samples are zeros. `time` is
+        the signal's dimension of time.
+        """
         if past is not None:
             assert not self.look_ahead
             return past.before(h, self.history, time)
@@ -102,7 +109,7 @@ class ResidualLayer(nn.Module):
         """Return the cache of a causal layer before the first sample.
 
         Args:
-            silent: what the layer is taken to have read before, shape (B, R).
+            silent: the layer's input at all times before the first sample, shape (B, R).
         """
         assert not self.look_ahead
         out_weight, out_bias = as_matrix(self.out)
@@ -119,14 +126,15 @@ def gated_units(gates: Tensor, context: Tensor | None, dim: int) -> Tensor:
     r"""Compute tanh(f + c_f) sigmoid(g + c_g).
 
     Args:
-        gates: f, then g, shape (B, 2R, T), or (B, T, 2R) in rows.
-        context: c_f, then c_g, shape (B, 2R, L), or (B, L, 2R) in rows, for T / L samples each.
-        dim: of the channels, 1 or 2.
+        gates: f, then g, shape (B, 2R, T), or (B, T, 2R) if `dim` is 2.
+        context: c_f, then c_g, shape (B, 2R, L), or (B, L, 2R) if `dim` is 2; each frame serves
+            T / L samples.
+        dim: dimension of the channels, 1 or 2.
     Returns:
-        shape (B, R, T), or (B, T, R) in rows.
+        gated units, shape (B, R, T), or (B, T, R) if `dim` is 2.
     """
     if context is not None:
-        # One frame serves T/L samples: broadcast instead of repeating it in memory.
+        # One frame serves T / L samples: broadcast the frame instead of repeating it in memory.
         time = 3 - dim
         framed = gates.unflatten(time, (context.shape[time], -1)) + context.unsqueeze(time + 1)
         gates = framed.flatten(time, time + 1)
@@ -135,10 +143,10 @@ def gated_units(gates: Tensor, context: Tensor | None, dim: int) -> Tensor:
 
 
 def prefers_rows(h: Tensor) -> bool:
-    """Tell whether a signal's layers are faster in rows of channels.
+    """Return whether layers are faster with channels as the last dimension, (B, T, R).
 
-    oneDNN's bfloat16 convolutions reorder a signal (B, R, T) before and after; in 32 bits that is
-    as fast as rows are, and elsewhere it has not been measured.
+    They are in bfloat16 on a CPU, where oneDNN's convolutions reorder a signal (B, R, T) before and
+    after. In float32 on a CPU both layouts are equally fast. Other devices have not been measured.
     """
     return h.device.type == "cpu" and h.dtype == torch.bfloat16
 
@@ -150,12 +158,12 @@ def residual_stack(
 
     Args:
         layers: `ResidualLayer`s of equal width.
-        h: what the first one reads, shape (B, R, T).
-        gates: context of each layer, shape (B, num_layers, 2R, L).
-        past: of a signal in chunks.
+        h: input of the first layer, shape (B, R, T).
+        gates: gate context of each layer, shape (B, num_layers, 2R, L).
+        past: streaming state of a signal in chunks.
     Returns:
-        the sum of the skip outputs (B, S, T), scaled to the variance of one, or the last residual
-        (B, R, T) where the layers have none.
+        the sum of the skip outputs (B, S, T), scaled to the variance of one skip output; for layers
+        without skips, the last residual (B, R, T).
     """
     in_rows = prefers_rows(h)
     if in_rows:
@@ -176,9 +184,10 @@ def residual_stack(
 
 
 def recompute_layers(module: nn.Module) -> None:
-    """Let every gated layer keep its input alone for the backward pass, and compute the rest again.
+    """Make every gated layer keep only its input for the backward pass, and recompute the rest.
 
-    Gradients stay what they are; a step takes another forward pass, in a fraction of the memory.
+    Gradients do not change. A training step takes one more forward pass and a fraction of the
+    memory.
 
     References:
         Training deep nets with sublinear memory cost (Chen et al., 2016). arXiv:1604.06174
@@ -189,23 +198,23 @@ def recompute_layers(module: nn.Module) -> None:
 
 
 def skip_gain(num_layers: int) -> float:
-    """Return the factor that gives the sum of that many skip outputs the variance of one."""
+    """Return the factor that scales the sum of `num_layers` skips to the variance of one skip."""
     return 1.0 / math.sqrt(num_layers)
 
 
 class Recent(Protocol):
-    """The last inputs of a layer, a fixed number of them, as a full deque holds them."""
+    """A fixed number of a layer's last inputs, with the interface of a full deque."""
 
     def __getitem__(self, age: int, /) -> Tensor:
         """Return an input (B, R); 0 is the oldest."""
 
     def append(self, h: Tensor, /) -> Any:
-        """Put an input at the end, and drop the oldest."""
+        """Append the newest input and drop the oldest."""
 
 
 @dataclass
 class LayerCache:
-    """One layer's weights laid out for a single step, and the inputs it still needs."""
+    """A layer's weights, laid out for a single step, and the past inputs that the layer reads."""
 
     gate_weight: Tensor  # (kernel * R, 2R)
     out_weight: Tensor  # (R, R + S)
@@ -218,9 +227,10 @@ class LayerCache:
 
         Args:
             h: the layer's input, shape (B, R).
-            bias: of the gates, context included, shape (B, 2R).
+            bias: bias of the gates plus their context, shape (B, 2R).
         Returns:
-            the next residual (B, R) and the skip output (B, S), equal to `ResidualLayer.forward`'s.
+            the next residual (B, R) and the skip output (B, S), as `ResidualLayer.forward` computes
+            them.
         """
         width = h.shape[1]
         window = torch.cat([*(self.past[tap] for tap in self.taps), h], 1)

@@ -1,4 +1,4 @@
-"""Linear prediction from context: the short-term memory of speech, a few hundred operations."""
+"""Linear prediction of a signal from its last samples, with coefficients from the context."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ def predictor_from_reflection(reflection: Tensor) -> Tensor:
     Args:
         reflection: coefficients k_1 .. k_K in (-1, 1), shape (..., K).
     Returns:
-        a, shape (..., K): the prediction of x_t is sum_k a_k x_{t-k}. Its synthesis filter is
-        stable because every |k_i| < 1.
+        a, shape (..., K): the prediction of x_t is sum_k a_k x_{t-k}. The predictor's synthesis
+        filter is stable because every |k_i| < 1.
     References:
         Linear prediction of speech (Markel & Gray, 1976), sec. 5.
 
@@ -32,29 +32,29 @@ def predictor_from_reflection(reflection: Tensor) -> Tensor:
 
 @dataclass
 class PredictionCache:
-    """What prediction remembers between samples."""
+    """The state of a linear predictor between samples."""
 
-    coefficients: Tensor  # (B, C, L, K), oldest sample first
+    coefficients: Tensor  # coefficients of each frame, oldest sample first, (B, C, L, K)
     recent: Tensor  # the last K samples, (B, C, K)
-    current: Tensor  # the prediction of the sample to come, (B, C)
+    current: Tensor  # the prediction of the next sample, (B, C)
 
     def step(self, previous: Tensor, frame: int) -> Tensor:
-        """Read the sample before, shape (B, C), predict the next; return the last error, (B, C)."""
+        """Read the previous sample (B, C) and predict the next; return the last error, (B, C)."""
         error = previous - self.current
         self.recent = torch.cat([self.recent[..., 1:], previous[..., None]], -1)
-        frame = min(frame, self.coefficients.shape[2] - 1)  # one filter serves all frames
+        frame = min(frame, self.coefficients.shape[2] - 1)  # without context one filter serves all
         self.current = (self.recent * self.coefficients[:, :, frame]).sum(-1)
         return error
 
 
 class LinearPrediction(nn.Module):
-    """Predict each sample from the `order` before it, with coefficients that follow the context.
+    """Predict each sample from the `order` samples before it, with coefficients from the context.
 
-    A WaveNet can learn this, but only slowly: a fine linear filter is a poor fit to a stack of
-    saturating gates. With the filter given, the network models what is left.
+    A WaveNet can learn to predict linearly, but only slowly: saturating gates fit an exact linear
+    filter badly. With the filter given, the network models the error of the prediction.
 
     Args:
-        order: past samples read, K.
+        order: number of past samples that the predictor reads, K.
         num_channels: channels of the signal, each predicted from its own past.
         context_channels: channels of the context frames; 0 for one filter for all time.
     References:
@@ -69,8 +69,8 @@ class LinearPrediction(nn.Module):
         self.num_channels = num_channels
         size = num_channels * order
         self.bias = nn.Parameter(torch.zeros(size, 1))
-        # Coefficients near 1 lie far from 0 behind the tanh; Adam moves every weight by about the
-        # learning rate a step, so a gain takes it there sooner.
+        # Reflection coefficients near 1 need large values before the tanh. Adam moves every weight
+        # by about the learning rate a step: with a gain, the values get large in fewer steps.
         self.gain = 5.0
         self.projection = (
             nn.Conv1d(context_channels, size, 1, bias=False) if context_channels else None
@@ -79,7 +79,10 @@ class LinearPrediction(nn.Module):
             nn.init.zeros_(self.projection.weight)
 
     def coefficients(self, batch: int, context: Tensor | None) -> Tensor:
-        """Predictors of each frame, oldest sample first: (B, C, L, K), L = 1 without context."""
+        """Return each frame's coefficients, oldest sample first: (B, C, L, K).
+
+        Without context there is one frame, L = 1.
+        """
         raw = self.bias[None].expand(batch, -1, 1)
         if self.projection is not None:
             assert context is not None
@@ -93,9 +96,9 @@ class LinearPrediction(nn.Module):
         Args:
             x: signal, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
-            past: of a signal in chunks.
+            past: streaming state of a signal in chunks.
         Returns:
-            predictions, shape (B, C, T); that of x_t reads x_{t-K} .. x_{t-1} only.
+            predictions, shape (B, C, T); the prediction of x_t reads x_{t-K} .. x_{t-1} only.
         """
         coefficients = self.coefficients(x.shape[0], context)
         windows = with_past(x, self.order, past)[..., :-1].unfold(-1, self.order, 1)

@@ -27,7 +27,7 @@ class MaskedLinear(nn.Linear):
 
 @dataclass
 class MadeState:
-    """What sequential evaluation remembers: the features known so far and the next index."""
+    """The state of sequential evaluation: the features known so far and the next index."""
 
     known: Tensor
     context: Tensor | None
@@ -37,8 +37,8 @@ class MadeState:
 def hidden_degrees(width: int, num_features: int) -> Tensor:
     """Spread the degrees 0..D-1 evenly over the units of a layer, shape (width,).
 
-    Of two units or more one has degree 0, which reads nothing but the context, and one D-1, which
-    reads every feature that another depends on.
+    A layer of two units or more has a unit of degree 0, which reads only the context, and a unit of
+    degree D-1, which reads every feature but the last.
 
     >>> hidden_degrees(5, 3), hidden_degrees(3, 7), hidden_degrees(1, 7)
     (tensor([0, 1, 2, 0, 1]), tensor([6, 3, 0]), tensor([6]))
@@ -49,10 +49,11 @@ def hidden_degrees(width: int, num_features: int) -> Tensor:
 
 
 class Made(Conditioner):
-    """Masked network in which the parameters of feature d read features before d only.
+    """Masked network in which the parameters of feature d read only the features before d.
 
-    In a network narrower than D not every feature reads its direct predecessor: the degrees of a
-    layer are fewer than the features. A stack with other orders, or a width of D or more, mends it.
+    In a network narrower than D a layer has fewer degrees than there are features, and some
+    features cannot read their direct predecessor. A width of D or more avoids this, and a stack of
+    networks with different orders of the features compensates for it.
 
     Args:
         num_features: D.
@@ -80,8 +81,8 @@ class Made(Conditioner):
         self.num_features = num_features
         self.num_params = num_params
         self.context_features = context_features
-        # Degree m of a unit: it may read features 0..m-1. Inputs have degrees 1..D, output d reads
-        # hidden units of degree <= d.
+        # A unit of degree m may read features 0..m-1. The inputs have degrees 1..D, and output d
+        # reads hidden units of degree <= d.
         previous = torch.arange(1, num_features + 1)
         layers: list[nn.Module] = []
         for width in hidden:
@@ -116,7 +117,7 @@ class Made(Conditioner):
         return MadeState(known=torch.zeros_like(like), context=context)
 
     def step(self, previous: Tensor, state: MadeState) -> Tensor:
-        """Return the next feature's parameters, (B, P); each step is one masked pass."""
+        """Return the next feature's parameters, (B, P), by one pass through the whole network."""
         if state.index > 0:
             column = F.one_hot(torch.tensor(state.index - 1), self.num_features).to(previous)
             state.known = state.known + previous[:, None] * column

@@ -1,4 +1,4 @@
-"""Networks for coupling flows: nothing is masked, every output reads every input."""
+"""Networks for coupling flows: without masks, so that every output reads every input."""
 
 from itertools import pairwise
 
@@ -18,9 +18,9 @@ class Mlp(CouplingNetwork):
     """Multilayer perceptron for vectors.
 
     Args:
-        num_inputs: features read.
+        num_inputs: number of features that the network reads.
         num_params: parameters per output feature, P.
-        num_outputs: features whose parameters are computed.
+        num_outputs: number of features whose parameters the network computes.
         hidden: width of each hidden layer.
         context_features: size E of an optional context vector (B, E).
     """
@@ -65,13 +65,13 @@ class Mlp(CouplingNetwork):
 
 
 class NonCausalWaveNet(CouplingNetwork):
-    """WaveNet that sees both past and future: a coupling's inverse never has to invert it.
+    """WaveNet that sees past and future, as a coupling may: no inverse inverts the network itself.
 
     Args:
-        config: sizes; its linear prediction must be off.
-        num_inputs: channels read.
+        config: sizes; without linear or long-term prediction.
+        num_inputs: number of channels that the network reads.
         num_params: parameters per scalar, P.
-        num_outputs: channels whose parameters are computed.
+        num_outputs: number of channels whose parameters the network computes.
         context_channels: channels H of a context (B, H, L) at frame rate, where each frame serves
             T / L samples; 0 for an unconditional network.
     References:

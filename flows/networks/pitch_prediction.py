@@ -9,21 +9,23 @@ from torch import Tensor, nn
 from flows.streaming_state import Past, with_past
 
 CORRELATION_GAIN, BIAS_GAIN = 10.0, 5.0
-"""Factors on learnt parameters, which Adam moves by about the learning rate a step."""
+"""Factors on the learned parameters. Adam moves a parameter by about the learning rate a step, and
+a factor lets the result move faster."""
 
 LEAST_ENERGY = 10.0
-"""Added to the product of two windows' energies; a signal near level 1 has thousands."""
+"""Offset added to the product of two windows' energies. A signal near level 1 has a product of
+thousands."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PitchPredictionConfig:
-    """Which lags a long-term predictor knows, in samples.
+    """The lags of a long-term predictor, in samples.
 
     Args:
-        longest_lag: longest pitch period; also the length of the window that is compared with the
-            signal that many samples earlier. 0 for no long-term predictor.
+        longest_lag: longest pitch period, and length of the window that is compared with the
+            signal one lag earlier. 0 for no long-term predictor.
         shortest_lag: shortest pitch period.
-        update: samples after which lags are chosen anew.
+        update: number of samples after which lags are chosen again.
     """
 
     longest_lag: int = 0
@@ -43,41 +45,41 @@ class PitchPredictionConfig:
 
     @property
     def num_lags(self) -> int:
-        """Lags that are weighed against each other."""
+        """Number of lags that a choice weighs."""
         return self.longest_lag - self.shortest_lag + 1
 
     @property
     def history(self) -> int:
-        """Samples before an update that a choice of lags reads."""
+        """Number of samples before an update that a choice of lags reads."""
         return 2 * self.longest_lag
 
 
 @dataclass
 class PitchCache:
-    """What prediction remembers between steps."""
+    """The state of a long-term predictor between steps; a step predicts a frame of C samples."""
 
     predictor: "PitchPrediction"
-    biases: Tensor  # (B, updates or 1, num_lags + 1)
+    biases: Tensor  # biases of the lags and the gain for each update, (B, updates or 1, lags + 1)
     recent: Tensor  # the last samples, (B, history)
-    current: Tensor  # prediction of the frame to come, (B, C)
-    taps: Tensor  # of the current update, (B, num_lags)
-    time: int = 0  # frames read
+    current: Tensor  # prediction of the next frame, (B, C)
+    taps: Tensor  # taps of the current update, (B, num_lags)
+    time: int = 0  # number of frames read
 
     def step(self, previous: Tensor, frame: int) -> Tensor:
-        """Read the frame before, shape (B, C), predict the next; return the last error, (B, C)."""
+        """Read the previous frame (B, C) and predict the next; return the last error, (B, C)."""
         taps = self.next_taps(previous, self.time)
         self.taps = self.taps if taps is None else taps
         self.time += 1
         return self.advance(previous)
 
     def next_taps(self, previous: Tensor, time: int) -> Tensor | None:
-        """Choose the taps of the frame to come where an update is due, before it is stepped to.
+        """Choose the taps of the next frame, if an update is due; call this before `advance`.
 
         Args:
-            previous: the frame before, shape (B, C).
-            time: frames before that.
+            previous: the previous frame, shape (B, C).
+            time: number of frames read before the previous frame.
         Returns:
-            shape (B, num_lags), or None where the taps stay.
+            taps, shape (B, num_lags), or None if no update is due.
         """
         update, within = divmod(time * previous.shape[1], self.predictor.config.update)
         if within:
@@ -86,7 +88,7 @@ class PitchCache:
         return self.predictor.choose_taps(self._extended(previous), bias)
 
     def advance(self, previous: Tensor) -> Tensor:
-        """Do as `step` with the taps that there are."""
+        """Do as `step`, but with the present taps."""
         error = previous - self.current
         config, channels = self.predictor.config, previous.shape[1]
         self.recent = self._extended(previous)
@@ -106,17 +108,17 @@ class PitchPrediction(nn.Module):
               w = \operatorname{softmax}_P\big(\alpha\,\rho(P) + b(P, c)\big), \qquad
               \gamma = \sigma\Big(\beta \sum_P w(P)\,\rho(P) + b_0(c)\Big)
 
-    The lag comes from the past alone: rho(P) is the normalised correlation of the last
-    `longest_lag` samples with those P samples before them. The context adds a bias to each lag,
-    and one to the gain. A sample is predicted from samples `shortest_lag` or more before it, so
-    that a whole frame of up to as many samples is predicted from the frames before it.
+    The lag is chosen from the past alone: rho(P) is the normalised correlation of the last
+    `longest_lag` samples with the samples P earlier. The context adds a bias b to each lag, and a
+    bias b_0 to the gain gamma. A sample is predicted from samples that are at least `shortest_lag`
+    earlier, so that a whole frame of up to `shortest_lag` samples is predicted at once.
 
-    The signal has its consecutive samples in its channels, as `flows.Fold` puts them.
+    The signal's channels are consecutive samples, as `flows.Fold` arranges them.
 
     Args:
-        config: lags.
+        config: the lags.
         num_channels: samples in a frame, C.
-        context_channels: channels of the context frames; 0 for biases that are the same always.
+        context_channels: channels of the context frames; 0 for constant biases.
     References:
         Attal & Schroeder, Predictive coding of speech signals and subjective error criteria, 1979:
         long-term prediction.
@@ -148,12 +150,12 @@ class PitchPrediction(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """Frames before the predicted one that a prediction can read."""
+        """Number of frames before the predicted frame that the prediction can read."""
         samples = self.config.history + self.config.update - self.num_channels
         return -(-samples // self.num_channels)
 
     def biases(self, batch: int, context: Tensor | None) -> Tensor:
-        """Biases of lags and of the gain, frame by frame: (B, L, num_lags + 1)."""
+        """Return each frame's biases: one for each lag, then the gain's, (B, L, num_lags + 1)."""
         raw = self.bias[None].expand(batch, -1, 1)
         if self.projection is not None:
             assert context is not None
@@ -161,19 +163,19 @@ class PitchPrediction(nn.Module):
         return BIAS_GAIN * raw.transpose(1, 2)
 
     def choose_taps(self, before: Tensor, bias: Tensor) -> Tensor:
-        """Weigh the lags by the signal before.
+        """Weigh the lags by the signal before an update.
 
         Args:
-            before: samples before an update, the newest last, shape (..., history).
-            bias: shape (..., num_lags + 1).
+            before: samples before the update, newest last, shape (..., history).
+            bias: biases of the lags, then the gain's, shape (..., num_lags + 1).
         Returns:
-            gamma w(P), shortest lag first, shape (..., num_lags).
+            taps gamma w(P), shortest lag first, shape (..., num_lags).
         """
         longest, shortest = self.config.longest_lag, self.config.shortest_lag
         window = before[..., longest:]
         points = 1 << (2 * longest - 1).bit_length()
         spectrum = torch.fft.rfft(window, points).conj() * torch.fft.rfft(before, points)
-        # At position k stands lag longest - k.
+        # Position k holds the correlation at lag longest - k.
         correlation = torch.fft.irfft(spectrum, points)[..., : longest - shortest + 1]
         sums = F.pad(before.square().cumsum(-1), (1, 0))
         energies = (sums[..., longest:] - sums[..., :-longest]).clamp(min=0)
@@ -190,12 +192,12 @@ class PitchPrediction(nn.Module):
 
         Args:
             x: signal, shape (B, C, T).
-            context: frames, shape (B, H, L); each of them serves whole updates.
-            past: of a signal in chunks of whole updates.
+            context: frames, shape (B, H, L); each frame serves a whole number of updates.
+            past: streaming state of a signal in chunks of whole updates.
         Returns:
             predictions, shape (B, C, T).
         Raises:
-            ValueError: if there are no whole updates in a frame of the context.
+            ValueError: if a frame of the context is not a whole number of updates.
         """
         longest, update = self.config.longest_lag, self.config.update
         whole = x if x.shape[2] * self.num_channels % update == 0 else self._padded(x)
@@ -207,8 +209,8 @@ class PitchPrediction(nn.Module):
         biases = self.biases(x.shape[0], context)
         self._check_updates(biases.shape[1], num_updates)
         taps = self.choose_taps(before, biases.repeat_interleave(num_updates // biases.shape[1], 1))
-        # A block of `update` samples has its taps: a product of spectra, long enough not to wrap
-        # what is kept.
+        # Each block of `update` samples is filtered by its taps, as a product of spectra. The
+        # transform is so long that the samples which wrap around are the discarded ones.
         length = update + self.config.num_lags - 1
         blocks = signal[:, longest:][:, : whole.shape[2] * self.num_channels + self.config.num_lags]
         blocks = blocks.unfold(1, length, update)[:, :num_updates]
@@ -230,7 +232,7 @@ class PitchPrediction(nn.Module):
         )
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Fill the last update up."""
+        """Pad the signal with zeros to a whole number of updates."""
         short = -x.shape[2] % (self.config.update // self.num_channels)
         return F.pad(x, (0, short))
 

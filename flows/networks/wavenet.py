@@ -1,4 +1,4 @@
-"""The causal network of teacher and student: gated dilated convolutions, strictly causal."""
+"""The network of teacher and student: a strictly causal stack of gated dilated convolutions."""
 
 from dataclasses import dataclass
 
@@ -24,28 +24,33 @@ from flows.streaming_state import Past, with_past
 from flows.transforms.autoregressive import Conditioner
 from flows.transforms.base import check_signal
 
-FRAME_GAIN = 5.0  # see LinearPrediction.gain
-ERROR_GAIN = 5.0  # a linear prediction's error is about this much smaller than speech itself
+FRAME_GAIN = 5.0  # gain of the context's offsets of the parameters, see LinearPrediction.gain
+ERROR_GAIN = 5.0  # speech is about five times as large as its linear prediction error
 
 
 @dataclass
 class WaveNetState:
-    """What cached evaluation remembers between steps."""
+    """The state of cached evaluation between steps.
+
+    `first`, `hidden` and `head` are weight and bias of a matrix product each.
+    """
 
     layers: list[LayerCache]
-    first: tuple[Tensor, Tensor]  # weight and bias of a plain matrix product
+    first: tuple[Tensor, Tensor]
     hidden: tuple[Tensor, Tensor]
     head: tuple[Tensor, Tensor]
-    gates: Tensor  # context and gate bias, (L, num_layers, B, 2R)
+    gates: Tensor  # projected context plus gate bias, (L, num_layers, B, 2R)
     samples_per_frame: int
     time: int = 0
-    frame_gates: tuple[Tensor, ...] = ()  # the current frame's, one (B, 2R) per layer
-    offsets: Tensor | None = None  # added to the parameters of a frame, (B, P, C, L)
+    frame_gates: tuple[Tensor, ...] = ()  # `gates` of the current frame, (B, 2R) for each layer
+    offsets: Tensor | None = None  # the context's offsets of the parameters, (B, P, C, L)
     prediction: PredictionCache | PitchCache | None = None
 
 
 class WaveNet(Conditioner):
-    """Causal WaveNet over signals: parameters of step t from samples t - R .. t - 1.
+    """Causal WaveNet: it computes the parameters of step t from samples t - R .. t - 1.
+
+    R is the receptive field.
 
     Args:
         config: sizes.
@@ -53,7 +58,8 @@ class WaveNet(Conditioner):
         num_channels: channels of the signal, C.
         context_channels: channels H of a context (B, H, L) at frame rate, where each frame serves
             T / L samples; 0 for an unconditional network.
-        locations: which of the P parameters are locations: a linear predictor adds to these.
+        locations: indices of the locations among the P parameters; a predictor's output is added to
+            the locations.
     References:
         WaveNet (van den Oord et al., 2016). arXiv:1609.03499
         ClariNet (Ping et al., 2019), sec. 3. arXiv:1807.07281
@@ -83,16 +89,16 @@ class WaveNet(Conditioner):
             ResidualLayer(width, config.skip_channels, config.kernel_size, dilation)
             for dilation in config.dilations
         )
-        # The projection to all gates is linear, so projecting at frame rate and broadcasting is
-        # the same function as repeating first, at 1/hop_length of the cost. The gates' own biases
-        # make one here redundant.
+        # The projection to all gates is linear. Projecting frames and then broadcasting gives the
+        # result of repeating frames first, at 1/hop_length of the cost. The gates have biases, so
+        # that the projection needs none.
         self.context = (
             normalised_conv(context_channels, 2 * width * config.num_layers, 1, bias=False)
             if context_channels
             else None
         )
-        # A frame's level is most of what its log-scale needs: the context reaches the parameters
-        # directly, too.
+        # A log-scale depends mostly on the level of the frame, so the context also reaches the
+        # parameters directly.
         self.frame_params = (
             nn.Conv1d(context_channels, num_params * num_channels, 1, bias=False)
             if context_channels
@@ -133,8 +139,9 @@ class WaveNet(Conditioner):
         Args:
             x: signal, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
-            past: of a signal in chunks; None for a whole signal.
-            stack: what computes the gated layers; None for PyTorch.
+            past: streaming state of a signal in chunks; None for a whole signal.
+            stack: the function that computes the gated layers; None for PyTorch's
+                `residual_stack`.
         Returns:
             parameters, shape (B, P, C, T).
         Raises:
@@ -150,8 +157,8 @@ class WaveNet(Conditioner):
             inputs += [prediction, self.error_gain * _delayed(x - prediction, past)]
         h = self.first(torch.cat(inputs, 1) / self.input_std)
         h = stack(h, gates, past) if stack else residual_stack(self.layers, h, gates, past)
-        # Mixed precision ends here: the rounding of a location to 8 bits is larger than a small
-        # scale.
+        # Mixed precision ends here: rounding a location to 8 bits makes an error that is larger
+        # than a small scale.
         with full_precision(x):
             params = self.head(F.relu(self.hidden(F.relu(h.to(x.dtype)))))
             params = params.view(x.shape[0], self.num_params, self.num_channels, -1)
@@ -179,20 +186,20 @@ class WaveNet(Conditioner):
         )
 
     def project(self, like: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Compute what the context contributes to each frame.
+        """Compute the context's contributions to the gates and the parameters of each frame.
 
         Args:
             like: a tensor of the signal's shape, (B, C, T).
             context: frames, shape (B, H, L); None for an unconditional network.
         Returns:
-            context and bias of all gates, (L, num_layers, B, 2R), L = 1 without context; offsets of
-            the parameters, (B, P, C, L), None without context.
+            projected context plus bias of all gates, (L, num_layers, B, 2R), L = 1 without context;
+            offsets of the parameters, (B, P, C, L), None without context.
         """
         gates = self._project_context(like, context)
         bias = self.gate_biases()
         if gates is None or context is None:
             return bias[None, :, None].expand(1, -1, like.shape[0], -1), None
-        # In rows: whole gates lie together in memory, as they are read.
+        # Put a frame's gates together in memory, as a step reads them.
         gates = (gates.permute(0, 3, 1, 2).contiguous() + bias).permute(1, 2, 0, 3)
         return gates, self._frame_offsets(context)
 
@@ -205,10 +212,10 @@ class WaveNet(Conditioner):
         """Advance by one sample.
 
         Args:
-            previous: the sample before, shape (B, C); zeros for the first step.
-            state: from `start`; updated in place.
+            previous: the previous sample, shape (B, C); zeros for the first step.
+            state: the state from `start`, updated in place.
         Returns:
-            parameters of this sample, shape (B, P, C).
+            parameters of the next sample, shape (B, P, C).
         """
         frame, offset = divmod(state.time, state.samples_per_frame)
         if offset == 0:
@@ -234,11 +241,11 @@ class WaveNet(Conditioner):
         return params
 
     def set_statistics(self, input_std: float, initial_params: Tensor) -> None:
-        """Fit the untrained network to its data.
+        """Set the untrained network's input scale and first output.
 
         Args:
-            input_std: standard deviation of the signal; the network reads the signal over this.
-            initial_params: parameters of every scalar before training, shape (P,).
+            input_std: standard deviation of the signal; the network divides its inputs by it.
+            initial_params: output of the untrained network for every scalar, shape (P,).
         """
         assert self.head.bias is not None
         with torch.no_grad():
@@ -264,7 +271,7 @@ class WaveNet(Conditioner):
 def _prediction(
     config: WaveNetConfig, num_channels: int, context_channels: int
 ) -> LinearPrediction | PitchPrediction | None:
-    """Make what predicts a step beside the gated layers, if anything does."""
+    """Build the configured linear or long-term predictor, or return None."""
     if config.prediction_order:
         return LinearPrediction(config.prediction_order, num_channels, context_channels)
     if config.pitch.longest_lag:
@@ -273,5 +280,5 @@ def _prediction(
 
 
 def _delayed(x: Tensor, past: Past | None) -> Tensor:
-    """Shift a signal (B, C, T) by one sample; what came before it, or zero, comes first."""
+    """Delay a signal (B, C, T) by one sample; the first sample is the past's last one, or zero."""
     return with_past(x, 1, past)[..., :-1]

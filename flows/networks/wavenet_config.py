@@ -1,4 +1,4 @@
-"""Size of a causal WaveNet, as values."""
+"""The configuration of a causal WaveNet's size."""
 
 from dataclasses import dataclass, field
 
@@ -11,16 +11,17 @@ class WaveNetConfig:
 
     Args:
         num_layers: gated residual layers.
-        layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
+        layers_per_cycle: layers in a cycle; the dilation doubles from layer to layer, and starts at
+            1 in every cycle.
         kernel_size: taps of each dilated convolution.
         residual_channels: width of the residual path and of each gate half.
-        skip_channels: width of the summed skip connections; 0 reads the last residual instead, as
-            Parallel WaveNet's student does.
-        prediction_order: past samples of a linear predictor, with coefficients from the context,
-            whose output is added to the locations, and which the network reads with its last
-            error, as LPCNet's does; 0 for none, as in the papers.
-        pitch: lags of a long-term predictor in place of the linear one, for a signal folded into
-            frames; none, as in the papers, where `longest_lag` is 0.
+        skip_channels: width of the summed skip connections; with 0 the head reads the last residual
+            instead, as in Parallel WaveNet's student.
+        prediction_order: number of past samples that a linear predictor reads; its coefficients
+            come from the context. The prediction is added to the locations. The network reads the
+            prediction and its last error, as in LPCNet. 0 for no predictor, as in the papers.
+        pitch: lags of a long-term predictor, which takes the linear predictor's place for a signal
+            folded into frames; `longest_lag` 0 for no predictor, as in the papers.
     """
 
     num_layers: int = 20
@@ -59,11 +60,13 @@ class WaveNetConfig:
 
     @property
     def predicts(self) -> bool:
-        """Whether the network reads a prediction, which is added to the locations, too."""
+        """Whether the network has a predictor, linear or long-term."""
         return self.prediction_order > 0 or self.pitch.longest_lag > 0
 
     @property
     def receptive_field(self) -> int:
-        """Past steps that the parameters of a step can depend on, a long-term predictor's apart."""
-        # The network reads the error of the last prediction, which reads `prediction_order` more.
+        """Number of past steps that a step's parameters can depend on, without the long-term
+        predictor's past.
+        """
+        # The oldest input is the error of a prediction, which reads `prediction_order` steps more.
         return 1 + self.prediction_order + (self.kernel_size - 1) * sum(self.dilations)

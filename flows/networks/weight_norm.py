@@ -1,4 +1,4 @@
-"""Weight normalisation for training, folded away for use."""
+"""Weight normalisation for training, folded into plain weights for inference."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ def normalised_conv(
     """Build a 1-D convolution with weight norm and Kaiming initialisation.
 
     Args:
-        in_channels: channels read.
-        out_channels: channels written.
-        kernel_size: taps.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: number of taps.
         options: further arguments of `torch.nn.Conv1d`.
     References:
         Weight normalization (Salimans & Kingma, 2016). arXiv:1602.07868
@@ -30,7 +30,7 @@ def normalised_conv(
 
 
 def fold_weight_norm(module: nn.Module) -> nn.Module:
-    """Replace every normalised weight by its value, in place: same function, no parametrisation."""
+    """Replace every normalised weight by its value, in place; the module's function stays."""
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight")
@@ -51,13 +51,13 @@ def folded_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_folded_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load what `folded_state` returned, in place, into a module that may be normalised or folded.
+    """Load a state dict of `folded_state`, in place, into a normalised or a folded module.
 
     Args:
-        module: gets the values; its parametrisations stay.
+        module: the module to load into; its parametrisations stay.
         state: a tensor for every parameter and buffer of the folded module.
     Raises:
-        ValueError: if the names or the shapes are others.
+        ValueError: if a name or a shape differs.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in folded_state(module).items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -73,7 +73,7 @@ def load_folded_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
             layer = module.get_submodule(owner)
             current = getattr(layer, attribute)
             if parametrize.is_parametrized(layer, attribute):
-                # Assignment runs the parametrisation backwards: magnitude and direction of `value`.
+                # Assigning to a normalised weight sets its magnitude and direction from `value`.
                 setattr(layer, attribute, value.to(current))
             else:
                 current.copy_(value)

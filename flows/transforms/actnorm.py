@@ -1,4 +1,4 @@
-"""A scale, and a shift, for each feature: the only layer of NICE that changes volume."""
+"""ActNorm: a learned scale, and perhaps a shift, for each feature."""
 
 import torch
 from torch import Tensor, nn
@@ -8,19 +8,21 @@ from flows.transforms.transformers import LOG_SCALE_FLOOR
 
 
 class DiagonalScale(Transform):
-    r"""Shift and scale every feature by learned constants.
+    r"""ActNorm: shift and scale every feature by learned constants.
 
     .. math:: z_i = e^{s_i}\, (x_i - \mu_i), \qquad \log|\det J| = T \sum_i s_i
 
-    Features are axis 1 of (B, D), where T = 1, and (B, C, T). The context is not used.
+    Features are axis 1 of a vector (B, D), where T = 1, or of a signal (B, C, T). The context is
+    ignored.
 
     Args:
         num_features: D or C.
-        shift: learn mu; otherwise it is 0.
+        shift: whether to learn mu; otherwise mu is 0.
     References:
-        NICE (Dinh et al., 2015), sec. 3.3: scaling after the last coupling. arXiv:1410.8516
-        Glow (Kingma & Dhariwal, 2018), sec. 3.1: with a shift, and initialised from data, between
-        layers (actnorm). arXiv:1807.03039
+        NICE (Dinh et al., 2015), sec. 3.3: a scale after the last coupling, the only layer of NICE
+        that changes volume. arXiv:1410.8516
+        Glow (Kingma & Dhariwal, 2018), sec. 3.1: actnorm, a scale and shift between layers,
+        initialised from data. arXiv:1807.03039
     """
 
     def __init__(self, num_features: int, shift: bool = False) -> None:
@@ -49,11 +51,11 @@ class DiagonalScale(Transform):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the parameters to those of greatest likelihood under a standard normal.
+        """Set the parameters that maximise the likelihood of x under a standard normal.
 
         Args:
-            x: a batch of what the layer will see, shape (B, D) or (B, C, T). A feature that does
-                not vary is taken to have a log-scale of `LOG_SCALE_FLOOR`.
+            x: a batch of the layer's input, shape (B, D) or (B, C, T). A feature's log standard
+                deviation is at least `LOG_SCALE_FLOOR`, also if the feature is constant.
         """
         check_features(x, self.num_features)
         columns = self._columns(x)

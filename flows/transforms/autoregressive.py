@@ -1,7 +1,7 @@
-"""Autoregressive flows: parallel one way, sequential the other.
+"""Autoregressive flows: parallel in one direction, sequential in the other.
 
-The Jacobian is triangular because the parameters of step t are computed from inputs strictly
-before t, so its log-determinant is the sum of the diagonal's logarithms: O(D), not O(D^3).
+The parameters of step t are computed from inputs strictly before t. The Jacobian is therefore
+triangular, and its log-determinant is the sum of the diagonal's logarithms: O(D), not O(D^3).
 """
 
 from collections.abc import Iterator
@@ -46,26 +46,26 @@ class Conditioner(nn.Module):
         """Advance by one step from cached state.
 
         Args:
-            previous: input of the step before, shape (B,) or (B, C); zeros for the first step.
-            state: what `start` returned; updated in place.
+            previous: input of the previous step, shape (B,) or (B, C); zeros for the first step.
+            state: the state from `start`, updated in place.
         Returns:
-            this step's parameters, shape (B, P) or (B, P, C); equal to `forward`'s at this step.
+            parameters of this step, shape (B, P) or (B, P, C), as `forward` computes them.
         """
         raise NotImplementedError
 
 
 class Autoregressive(Transform):
-    r"""A transformer whose parameters come from a strictly causal conditioner.
+    r"""An elementwise transformer whose parameters come from a strictly causal conditioner.
 
     .. math:: z_t = \tau(x_t;\, h_t), \qquad h_t = c(x_{<t}), \qquad
               \log|\det J| = \sum_t \log|\partial z_t / \partial x_t|
 
-    `forward` is one parallel pass; `inverse` runs step by step on the conditioner's cache and is
-    differentiable.
+    `forward` is one parallel pass. `inverse` runs step by step on the conditioner's cached state.
+    Both are differentiable.
 
     Args:
         conditioner: the causal network.
-        transformer: the elementwise bijection it parametrises.
+        transformer: the elementwise bijection that the conditioner parametrises.
     References:
         MAF (Papamakarios et al., 2017), sec. 3. arXiv:1705.07057
     """
@@ -90,8 +90,8 @@ class Autoregressive(Transform):
         """Map noise to data, one step after the other: O(T) sequential calls.
 
         Raises:
-            ValueError: also when a step overflows: each reads what came out of those before, so
-                that an input far from the base can run away.
+            ValueError: also if the output overflows. Each step reads the outputs of earlier steps,
+                so noise that is unlikely under the base can make the output grow without bound.
         """
         check_continuous(z, "z")
         steps = list(self.inverse_steps(z, context))
@@ -107,13 +107,13 @@ class Autoregressive(Transform):
     def inverse_steps(
         self, z: Tensor, context: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inverse step by step.
+        """Compute the inverse step by step, and yield each step's result.
 
         Args:
             z: noise, shape (B, D) or (B, C, T).
             context: conditioning for the whole sequence.
         Yields:
-            x_t and its log|dx_t/dz_t|, shape (B,) or (B, C) each.
+            x_t and log|dx_t/dz_t|, shape (B,) or (B, C) each.
         """
         state = self.conditioner.start(z, context)
         previous = torch.zeros_like(z[..., 0])
@@ -131,7 +131,7 @@ def maf(conditioner: Conditioner, transformer: Transformer) -> Autoregressive:
 def iaf(conditioner: Conditioner, transformer: Transformer) -> Inverse:
     """Build an inverse autoregressive flow: parallel sampling, sequential likelihood.
 
-    The transformer is the one a MAF of the same family takes; its parameters are read from
-    earlier noise, so that x_t = z_t * exp(s(z_<t)) + mu(z_<t) for an affine one.
+    The transformer is given as for a MAF. An IAF computes its parameters from earlier noise: an
+    affine transformer gives x_t = z_t * exp(s(z_<t)) + mu(z_<t).
     """
     return Inverse(Autoregressive(conditioner, Swapped(transformer)))

@@ -1,7 +1,8 @@
-"""The contract every flow keeps: a bijection that knows its own log-determinant.
+"""The base class of all flows: a bijection that knows its own log-determinant.
 
-One sign convention for the whole program lives in this file: `forward` goes from data to noise,
-`inverse` from noise to data, and each returns the log-determinant of the map it applied.
+This file defines the direction and the sign convention of the whole program. `forward` maps data to
+noise, and `inverse` maps noise to data. Each returns the log-determinant of the map that it
+applied.
 """
 
 from collections.abc import Iterable
@@ -16,8 +17,7 @@ class Transform(nn.Module):
     .. math:: \log p(x) = \log p(z) + \log\left|\det \frac{\partial z}{\partial x}\right|
 
     Vectors have shape (B, D), signals (B, C, T). Log-determinants are in nats, shape (B,).
-    Subclasses implement both directions; ``context`` is passed through untouched by those that do
-    not use it.
+    Subclasses implement both directions. A subclass without conditioning ignores ``context``.
     """
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -25,9 +25,9 @@ class Transform(nn.Module):
 
         Args:
             x: data, shape (B, D) or (B, C, T).
-            context: conditioning, whatever shape the transform documents.
+            context: conditioning, of the shape that the transform documents.
         Returns:
-            z, same shape as x; log|det dz/dx| in nats, shape (B,).
+            z, of x's shape; log|det dz/dx| in nats, shape (B,).
         Raises:
             ValueError: if x is not a floating-point tensor of the right shape.
         """
@@ -40,7 +40,7 @@ class Transform(nn.Module):
             z: noise, shape (B, D) or (B, C, T).
             context: conditioning, as in `forward`.
         Returns:
-            x, same shape as z; log|det dx/dz| in nats, shape (B,).
+            x, of z's shape; log|det dx/dz| in nats, shape (B,).
         Raises:
             ValueError: if z is not a floating-point tensor of the right shape.
         """
@@ -50,8 +50,8 @@ class Transform(nn.Module):
 class Inverse(Transform):
     """Swap the two directions of a transform.
 
-    The duality of autoregressive flows is this line: a MAF is an `Autoregressive` transform, an
-    IAF is the `Inverse` of one.
+    This class expresses the duality of autoregressive flows: a MAF is an `Autoregressive`
+    transform, and an IAF is the `Inverse` of an `Autoregressive` transform.
     """
 
     def __init__(self, transform: Transform) -> None:
@@ -102,12 +102,12 @@ class Compose(Transform):
 
 
 class ContextPart(Transform):
-    """Let a transform see some of the context's channels alone.
+    """Condition a transform on a slice of the context's channels.
 
     Args:
-        transform: that is conditioned on `last` - `first` channels.
-        first: the first of them.
-        last: the one after the last of them; None for the end.
+        transform: the transform, conditioned on `last` - `first` channels.
+        first: index of the slice's first channel.
+        last: index after the slice's last channel; None for the end.
     """
 
     def __init__(self, transform: Transform, first: int, last: int | None) -> None:
@@ -121,16 +121,16 @@ class ContextPart(Transform):
         return z, log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Apply its inverse likewise."""
+        """Apply the transform's inverse under its part of the context (B, H, L)."""
         return self.transform.inverse(z, self.of(context))
 
     def of(self, context: Tensor | None) -> Tensor | None:
-        """Return the part of a context."""
+        """Return the transform's part of a context (B, H, L)."""
         return None if context is None else context[:, self.channels]
 
 
 def sum_over_event(values: Tensor) -> Tensor:
-    """Sum everything but the batch: (B, ...) to (B,)."""
+    """Sum values over all axes but the batch: (B, ...) to (B,)."""
     return values.flatten(1).sum(1)
 
 
@@ -138,12 +138,12 @@ def check_continuous(x: Tensor, name: str = "x") -> None:
     """Refuse data that has no density.
 
     Args:
-        x: the tensor a flow is asked to transform.
-        name: what to call it in the message.
+        x: the tensor that a flow is to transform.
+        name: name of the tensor in the message.
     Raises:
-        ValueError: if the tensor holds integers, booleans or complex numbers. A density fitted to
-            integers can put unbounded mass on them (Theis et al., 2016), so they must be
-            dequantised first.
+        ValueError: if the tensor holds integers, booleans or complex numbers. The density of a flow
+            fitted to integers can grow without bound at the integers (Theis et al., 2016), so they
+            must be dequantised first.
     """
     if not x.is_floating_point():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A signal that the context itself carries, taken off: what is left is the flow's."""
+"""Subtraction of a signal that the context carries, so that the flow models the rest."""
 
 import math
 
@@ -8,21 +8,21 @@ from flows.transforms.base import Transform, check_signal, sum_over_event
 from flows.transforms.fold import Fold
 
 HEARD = 1e-5
-"""A third of a 16-bit step."""
+"""The amplitude from which a frame's signal counts as heard: a third of a 16-bit step."""
 
 
 class ContextShift(Transform):
-    r"""Subtract a signal that is a function of the conditioning alone; scale what is beside it.
+    r"""Subtract a signal v that depends on the conditioning alone, and divide the rest by a gain.
 
     .. math:: z_t = (x_t - v_t(c)) / g_t(c), \qquad \log|\det J| = -\sum_t \log g_t
 
-    The affine step of RealNVP with nothing but the context to its network: exact in both directions
-    whatever made v, which comes folded as the last r channels of the context. The gain is a given
-    one in frames of r samples that v is heard in, at `HEARD` or more, and 1 in others.
+    The step is RealNVP's affine step with a network that reads only the context. It is exact in
+    both directions for any v. The last r channels of the context carry v, folded into frames of r
+    samples. The gain g_t is `gain` in frames in which v exceeds `HEARD`, and 1 in other frames.
 
     Args:
         factor: samples per context frame, r.
-        gain: g beside the signal, above 0.
+        gain: the gain g in frames in which v is heard, above 0.
     References:
         NICE (Dinh et al., 2015), sec. 3.2. arXiv:1410.8516
         Density estimation using Real NVP (Dinh et al., 2017), eq. 7-8. arXiv:1605.08803
@@ -36,7 +36,7 @@ class ContextShift(Transform):
         self.gain = gain
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Subtract the signal from (B, 1, T).
+        """Subtract the context's signal from x (B, 1, T), and divide by the gain.
 
         Raises:
             ValueError: if there is no context (B, H, T / r), or it has less than r channels.
@@ -46,13 +46,13 @@ class ContextShift(Transform):
         return (x - signal) * (-log_gain).exp(), -sum_over_event(log_gain)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Add the signal to (B, 1, T)."""
+        """Multiply z (B, 1, T) by the gain, and add the context's signal."""
         check_signal(z, 1, "z")
         signal, log_gain = self.signal_and_log_gain(z, context)
         return z * log_gain.exp() + signal, sum_over_event(log_gain)
 
     def signal_and_log_gain(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Read v, and log g, from the context of a signal x; shape (B, 1, T) each."""
+        """Return v and log g from the context of a signal x, shape (B, 1, T) each."""
         r, (batch, _, samples) = self.fold.factor, x.shape
         shape = None if context is None else tuple(context.shape)
         if context is None or shape is None or len(shape) != 3 or shape[1] < r:

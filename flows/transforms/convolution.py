@@ -1,4 +1,4 @@
-"""Convolutional flows: a causal filter with a non-zero diagonal, and its exact inverse."""
+"""Convolutional flows: a causal filter with a positive diagonal, and its exact inverse."""
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +12,21 @@ from flows.transforms.base import Transform, check_signal, sum_over_event
 
 
 def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
-    r"""Turn a causal cepstrum into the filter it belongs to.
+    r"""Compute the taps of the causal filter that has a given cepstrum.
 
     .. math:: 1 + \sum_k h_k e^{-i \omega k} = \exp \sum_k c_k e^{-i \omega k}, \qquad
               n\,h_n = \sum_{k=1}^{n} k\, c_k\, h_{n-k}, \quad h_0 = 1
 
-    The exponential has no zeros outside the unit circle: the filter has minimum phase and a stable
-    inverse, up to what is cut off after the last tap. The first K taps and the first K cepstral
-    coefficients determine each other, so that every filter can be expressed.
+    The exponential has no zeros outside the unit circle, so the untruncated filter has minimum
+    phase and a stable inverse. The taps after h_K are cut off. The first K taps and the first K
+    cepstral coefficients determine each other, so that every filter can be expressed.
 
     Args:
         cepstrum: c_1 .. c_K, shape (..., K).
-        points: of the transform; default: 8 K.
+        points: number of points of the Fourier transform; default: 8 K.
     Returns:
-        h_1 .. h_K, shape (..., K), exact up to the transform's aliasing: what of the response comes
-        later than its points.
+        h_1 .. h_K, shape (..., K), exact up to aliasing: the response after `points` samples is
+        added to the first taps.
     References:
         Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
         sequences.
@@ -38,15 +38,16 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
     order = cepstrum.shape[-1]
     points = points or 8 * order
     spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
-    # PyTorch's exponential of complex numbers takes seven times as long.
+    # PyTorch's exponential of complex numbers takes seven times as long as this.
     exponential = torch.polar(spectrum.real.exp(), spectrum.imag)
     response: Tensor = torch.fft.irfft(exponential, n=points)
     return response[..., 1 : order + 1]
 
 
 def cepstra_of(raw: Tensor) -> Tensor:
-    r"""Return c_1 .. c_K of parameters (..., K + 1): a log-gain and :math:`k\,c_k`."""
-    # The cepstrum of a smooth spectrum falls like 1/k: its parameters are all of one size.
+    r"""Return c_1 .. c_K from parameters (..., K + 1): a log-gain, then :math:`k\,c_k`."""
+    # The cepstrum c_k of a smooth spectrum falls like 1/k, so all parameters k c_k are similarly
+    # large.
     return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
 
 
@@ -57,15 +58,15 @@ class CausalConvolution(Transform):
               \log|\det J| = \sum_t g
 
     The Jacobian is a lower triangular Toeplitz matrix with a constant diagonal. `forward` is one
-    convolution; `inverse` is the synthesis filter, a compiled recursion of T K multiplications.
-    Maximum likelihood under white noise is linear prediction.
+    convolution. `inverse` is the synthesis filter, a compiled recursion of T K multiplications.
+    Maximum likelihood under a base of white noise is linear prediction.
 
-    The taps h are parametrised by their cepstrum, which starts at zero: where the response has
-    died away by the last tap, the inverse is stable. With a context, gain and cepstrum follow it
-    from frame to frame: the log-spectrum of the filter is linear in the context.
+    The taps h are parametrised by their cepstrum, which is initially zero. The inverse is stable if
+    the response has died away by the last tap. With a context, gain and cepstrum change from frame
+    to frame, and the log-spectrum of the filter is linear in the context.
 
     Args:
-        order: taps beside the diagonal, K.
+        order: number of taps besides the diagonal, K.
         num_channels: channels of the signal, each with its own filter.
         context_channels: channels H of a context (B, H, L), where each frame serves T / L samples;
             0 for one filter for all time.
@@ -85,7 +86,7 @@ class CausalConvolution(Transform):
         self.order = order
         self.num_channels = num_channels
         self.context_channels = context_channels
-        size = num_channels * (1 + order)  # of each channel: the gain, then the cepstrum
+        size = num_channels * (1 + order)  # for each channel: the gain, then the cepstrum
         self.bias = nn.Parameter(torch.zeros(size, 1))
         self.projection = (
             nn.Conv1d(context_channels, size, 1, bias=False) if context_channels else None
@@ -100,7 +101,8 @@ class CausalConvolution(Transform):
             x: the signal to be filtered, shape (B, C, T).
             context: frames, shape (B, H, L), or None without a context.
         Returns:
-            log-gains (B, C, L) and taps (B, C, L, K), nearest sample first; L = 1 without context.
+            log-gains (B, C, L) and taps (B, C, L, K), the newest sample's tap first; L = 1 without
+            context.
         Raises:
             ValueError: if a shape does not fit.
         """
@@ -108,7 +110,7 @@ class CausalConvolution(Transform):
         return log_gain, taps_from_cepstrum(cepstrum)
 
     def cepstra(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Compute what each frame's filter is made from; arguments as `filters`'.
+        """Compute each frame's log-gain and cepstrum; `filters` describes the arguments.
 
         Returns:
             log-gains (B, C, L) and cepstra c_1 .. c_K (B, C, L, K).
@@ -127,7 +129,8 @@ class CausalConvolution(Transform):
         """Compute gain and k c_k of each channel, shape (B, C (1 + K), L)."""
         if self.projection is None or context is None:
             return self.bias[None].expand(x.shape[0], -1, 1)
-        # An error of a tap is multiplied by a sample that may be far larger than the residual.
+        # Autocast would round the taps. A tap's error is multiplied by a sample, which may be far
+        # larger than the residual.
         with full_precision(x):
             raw: Tensor = self.projection(context.to(x.dtype)) + self.bias
         return raw
@@ -135,19 +138,20 @@ class CausalConvolution(Transform):
     def shift_and_log_scale(
         self, x: Tensor, context: Tensor | None, past: Past | None = None
     ) -> tuple[Tensor, Tensor]:
-        r"""Read the filter as an autoregressive step, :math:`z_t = x_t e^{g} + \mu(x_{<t})`.
+        r"""Express the filter as an autoregressive step, :math:`z_t = x_t e^{g} + \mu(x_{<t})`.
 
         Args:
             x: signal, shape (B, C, T).
-            context: as in `filters`.
-            past: of a signal in chunks.
+            context: frames, shape (B, H, L), or None without a context.
+            past: streaming state of a signal in chunks.
         Returns:
             shift and log-scale, shape (B, C, T) each.
         """
         log_gain, taps = self.filters(x, context)
         frames = taps.shape[2]
         span = x.shape[2] // frames
-        # Each frame, with the past its filter reads, is a group of one grouped convolution.
+        # One grouped convolution filters all frames. A group is a frame with the past that the
+        # frame's filter reads.
         reach = span + self.order - 1
         blocks = with_past(x, self.order, past)[..., :-1].unfold(-1, reach, span)
         with full_precision(x):
@@ -161,7 +165,7 @@ class CausalConvolution(Transform):
         return shift, log_gain.repeat_interleave(span, -1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Filter a signal (B, C, T): the residual of linear prediction, over its scale."""
+        """Filter a signal (B, C, T); the result is the residual of linear prediction, scaled."""
         shift, log_scale = self.shift_and_log_scale(x, context)
         return x * log_scale.exp() + shift, sum_over_event(log_scale)
 
@@ -169,7 +173,7 @@ class CausalConvolution(Transform):
         """Filter noise (B, C, T) recursively.
 
         Raises:
-            ValueError: also when the synthesis filter is unstable and its output not finite.
+            ValueError: also if the synthesis filter is unstable and its output is not finite.
         """
         log_gain, taps = self.filters(z, context)
         span = z.shape[2] // taps.shape[2]
@@ -184,13 +188,13 @@ class CausalConvolution(Transform):
 
 
 class ContextFilter(CausalConvolution):
-    r"""A `CausalConvolution` whose parameters are the context itself, beside a bias.
+    r"""A `CausalConvolution` whose parameters are the context itself plus a bias.
 
-    For a filter that another network has made up: a frame of the context is a log-gain and, of k
-    from 1 to K, the parameters :math:`k\, c_k`.
+    Another network computes the filter and passes it as the context. A frame of the context is a
+    log-gain, then the parameters :math:`k\, c_k` for k from 1 to K.
 
     Args:
-        order: taps beside the diagonal, K; the context has K + 1 channels.
+        order: number of taps besides the diagonal, K; the context has K + 1 channels.
     """
 
     def __init__(self, order: int) -> None:

@@ -1,7 +1,8 @@
-"""Coupling flows: one part of the features passes, and decides what happens to the other.
+"""Coupling flows: part a of the features passes unchanged and determines the map of part b.
 
-Neither direction inverts the network: both are one parallel pass, and the network may be anything.
-The Jacobian is triangular up to the order of the features: its log-determinant is a sum, O(D).
+Both directions are one parallel pass. Neither direction inverts the network, so the network may be
+any function. The Jacobian is triangular up to the order of the features, so its log-determinant is
+a sum, O(D).
 """
 
 import torch
@@ -12,7 +13,7 @@ from flows.transforms.transformers import Transformer
 
 
 class CouplingNetwork(nn.Module):
-    """A network that reads the part that passes and gives the other part's parameters."""
+    """A network that reads part a and computes the parameters of part b."""
 
     num_inputs: int
     num_params: int
@@ -22,7 +23,7 @@ class CouplingNetwork(nn.Module):
         """Compute the parameters.
 
         Args:
-            x: the part that passes, shape (B, num_inputs) or (B, num_inputs, T).
+            x: part a, which passes unchanged, shape (B, num_inputs) or (B, num_inputs, T).
             context: conditioning, as the network documents.
         Returns:
             parameters, shape (B, P, num_outputs) or (B, P, num_outputs, T).
@@ -31,19 +32,19 @@ class CouplingNetwork(nn.Module):
 
 
 class Coupling(Transform):
-    r"""Transform one part of the features with parameters computed from the other.
+    r"""Transform part b of the features with parameters computed from part a.
 
     .. math:: z_a = x_a, \qquad z_b = \tau(x_b;\, h(x_a, c)), \qquad
               \log|\det J| = \sum_b \log|\partial z_b / \partial x_b|
 
-    With an additive transformer this is a layer of NICE, with an affine one a layer of RealNVP. The
-    features are axis 1 of (B, D) and (B, C, T); several couplings, with masks that take turns or
-    mixing between them, reach all of them.
+    With an additive transformer the coupling is a layer of NICE, and with an affine transformer a
+    layer of RealNVP. The features are axis 1 of a vector (B, D) or a signal (B, C, T). Several
+    couplings change all features, if their masks alternate or the features are mixed in between.
 
     Args:
         transformer: the elementwise bijection of part b.
-        network: reads part a, and the context.
-        mask: which features pass unchanged (part a), booleans of shape (D,) or (C,).
+        network: the network, which reads part a and the context.
+        mask: booleans of shape (D,) or (C,), True for part a, False for part b.
     References:
         NICE (Dinh et al., 2015), sec. 3.2. arXiv:1410.8516
         RealNVP (Dinh et al., 2017), sec. 3.2. arXiv:1605.08803
@@ -83,13 +84,13 @@ class Coupling(Transform):
 
 
 def network_sizes(mask: Tensor, transformer: Transformer) -> tuple[int, int, int]:
-    """Return (num_inputs, num_params, num_outputs) of the network that a coupling takes.
+    """Return (num_inputs, num_params, num_outputs) of the network that a coupling needs.
 
     Args:
-        mask: which features pass unchanged, booleans of shape (D,) or (C,).
-        transformer: the bijection of the others.
+        mask: booleans of shape (D,) or (C,), True for features that pass unchanged.
+        transformer: the bijection of the other features.
     Raises:
-        ValueError: if the mask does not part the features in two.
+        ValueError: if the mask does not split the features into two parts.
     """
     num_passed = int(mask.sum())
     if mask.dtype != torch.bool or mask.dim() != 1 or not 0 < num_passed < len(mask):
@@ -101,7 +102,7 @@ def network_sizes(mask: Tensor, transformer: Transformer) -> tuple[int, int, int
 
 
 def alternating_mask(num_features: int, odd: bool = False) -> Tensor:
-    """Let every second feature pass, from the first on, or from the second if `odd`.
+    """Return a mask that passes every second feature, beginning with the second one if `odd`.
 
     >>> alternating_mask(5)
     tensor([ True, False,  True, False,  True])
@@ -110,7 +111,7 @@ def alternating_mask(num_features: int, odd: bool = False) -> Tensor:
 
 
 def half_mask(num_features: int, swapped: bool = False) -> Tensor:
-    """Let the first half of the features pass, or the rest if `swapped`.
+    """Return a mask that passes the first half of the features, or the second half if `swapped`.
 
     >>> half_mask(5)
     tensor([ True,  True, False, False, False])

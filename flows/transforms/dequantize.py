@@ -1,4 +1,4 @@
-"""The bridge from discrete to continuous data."""
+"""Dequantisation of discrete data, so that a continuous density can model the data."""
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,12 @@ class Dequantize(nn.Module):
 
     .. math:: u = (k + \epsilon) / K, \qquad \epsilon \sim U[0, 1)
 
-    Not a `Transform`: a discrete variable has no density. The continuous density's integral over
-    a cell is the discrete probability, so the flow's mean log-density, less :math:`D \log K`,
-    bounds the discrete log-likelihood from below.
+    The class is not a `Transform`, because a discrete variable has no density. The probability of
+    an integer vector is the integral of the continuous density over its cell. So the flow's mean
+    log-density, less :math:`D \log K`, is a lower bound of the discrete log-likelihood.
 
     Args:
-        num_levels: number of values each integer can take, K.
+        num_levels: number of values that each integer can take, K.
     References:
         A note on the evaluation of generative models (Theis et al., 2016), sec. 3.1.
         arXiv:1511.01844
@@ -27,10 +27,10 @@ class Dequantize(nn.Module):
         self.num_levels = num_levels
 
     def forward(self, k: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Add noise to integers of any shape; returns the default float dtype, in [0, 1).
+        """Add noise to integers of any shape; return reals in [0, 1), in the default float dtype.
 
         Raises:
-            ValueError: if the tensor is not of integers in 0 .. num_levels - 1.
+            ValueError: if the tensor does not hold integers in 0 .. num_levels - 1.
         """
         if k.is_floating_point() or k.is_complex():
             raise ValueError(f"Dequantize takes integers, got dtype {k.dtype}")
@@ -39,10 +39,10 @@ class Dequantize(nn.Module):
                 f"values span {int(k.min())} .. {int(k.max())}, expected 0 .. {self.num_levels - 1}"
             )
         noise = torch.rand(k.shape, generator=generator, device=k.device)
-        # Rounding may carry the sum to the next cell's edge: stay below it.
+        # Rounding may carry the sum to the next cell's edge: use the largest number below the edge.
         cell = torch.nextafter(k + 1.0, torch.zeros_like(noise))
         return torch.minimum(k + noise, cell) / self.num_levels
 
     def quantize(self, u: Tensor) -> Tensor:
-        """Return the integers whose cells hold the reals; values outside [0, 1) are clamped."""
+        """Return the integers whose cells contain u; values outside [0, 1) are clamped."""
         return (u * self.num_levels).floor().long().clamp(0, self.num_levels - 1)

@@ -1,4 +1,4 @@
-"""A transformer with parameters of its own: each feature by itself."""
+"""A transform of each feature by itself: a transformer with learned parameters."""
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,14 @@ class Elementwise(Transform):
     .. math:: z_d = \tau(x_d; \theta_d), \qquad
               \log|\det J| = \sum_d \log|\partial z_d / \partial x_d|
 
-    Vectors (B, D) and signals (B, C, T) alike: parameters belong to the positions of axis 1 and are
-    shared by all samples of a channel. A context is ignored.
+    The input is a vector (B, D) or a signal (B, C, T). Each position of axis 1 has its own
+    parameters; all samples of a channel share parameters. A context is ignored.
 
     Args:
         transformer: the scalar bijection.
         num_features: D or C.
     Raises:
-        ValueError: if there is no feature.
+        ValueError: if `num_features` is less than 1.
     """
 
     def __init__(self, transformer: Transformer, num_features: int) -> None:
@@ -47,7 +47,7 @@ class Elementwise(Transform):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the parameters from data, as the transformer's `initial_params` has it.
+        """Set the parameters from data, by the transformer's `initial_params`.
 
         Args:
             x: data, shape (B, D) or (B, C, T); a few thousand values of each feature are plenty.
@@ -61,14 +61,15 @@ class Elementwise(Transform):
         self.params.copy_(self.transformer.initial_params(rows))
 
     def _shared_params(self, like: Tensor) -> Tensor:
-        """Lay the parameters out for the transformer: (1, P, D) or (1, P, C, 1)."""
+        """Return the parameters in the transformer's layout: (1, P, D) or (1, P, C, 1)."""
         return self.params[None] if like.dim() == 2 else self.params[None, :, :, None]
 
 
 def identity_params(transformer: Transformer) -> Tensor:
-    """Return parameters that bring a transformer near the identity, shape (P,).
+    """Return parameters for which a transformer is near the identity, shape (P,).
 
-    They are its fit to standard normal data: quantiles at even steps of probability.
+    The parameters are the transformer's fit to standard normal data, quantiles at even steps of
+    probability.
     """
     lower = normal_quantile(torch.log((torch.arange(512) + 0.5) / 1024))
     return transformer.initial_params(torch.cat([lower, -lower.flip(0)])[:, None])[:, 0]

@@ -1,4 +1,4 @@
-"""Folding: a signal seen as frames of consecutive samples."""
+"""Folding: rearranging a signal into frames of consecutive samples."""
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ class Fold(Transform):
 
     .. math:: z_{c r + i,\, n} = x_{c,\, n r + i}, \qquad \log|\det J| = 0
 
-    The one transform whose noise has another shape than its data: (B, C, T) becomes
-    (B, C r, T / r). A composition that ends with `Inverse(Fold(r))` gives its noise the data's
-    shape again, as `Flow.sample` expects. A waveform (B, 1, T) folded has channels for a coupling
-    to part, and r times fewer steps to run a network at.
+    Fold is the only transform whose noise and data have different shapes: (B, C, T) becomes
+    (B, C r, T / r). `Flow.sample` expects equal shapes, so a composition ends with
+    `Inverse(Fold(r))`. A folded waveform has channels that a coupling can split, and r times fewer
+    steps at which a network runs.
 
     Args:
         factor: samples per frame, r.
@@ -36,7 +36,7 @@ class Fold(Transform):
         """Fold (B, C, T) into (B, C r, T / r).
 
         Raises:
-            ValueError: if T is not a multiple of r, or the shape is another.
+            ValueError: if T is not a multiple of r, or x has another shape.
         """
         check_signal(x, self.num_channels)
         if x.shape[2] % self.factor:

@@ -1,6 +1,7 @@
-"""Linear maps across features or channels: what mixes the coordinates between other layers.
+"""Linear maps across features or channels, which mix the coordinates between other layers.
 
-All act on axis 1, of vectors (B, D) and of signals (B, C, T), where each sample is mapped alike.
+All maps act on axis 1 of vectors (B, D) or signals (B, C, T). In a signal every sample is
+multiplied by one matrix.
 """
 
 import math
@@ -20,7 +21,7 @@ class Permutation(Transform):
     Args:
         order: a permutation of 0 .. D - 1.
     Raises:
-        ValueError: if it is none.
+        ValueError: if `order` is not a permutation.
     """
 
     order: Tensor
@@ -51,7 +52,7 @@ class Permutation(Transform):
         return x[:, self.order], x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Put them back."""
+        """Restore the order of the features."""
         check_features(z, self.num_features, "z")
         return z[:, self.inverse_order], z.new_zeros(z.shape[0])
 
@@ -62,14 +63,14 @@ class Rotation(Transform):
     .. math:: Q = \prod_{i=1}^{D} \Big(I - 2 \frac{v_i v_i^T}{\|v_i\|^2}\Big) \operatorname{diag}(d)
                 = (I - V S^{-1} V^T) \operatorname{diag}(d), \qquad \log|\det Q| = 0
 
-    with the unit vectors :math:`v_i / \|v_i\|` as columns of V and S the strict upper triangle of
-    :math:`V^T V` plus half the identity: one triangular solve in place of D products. The fixed
-    signs d = ±1 let any orthogonal matrix be written so. It starts as a random one.
+    The columns of V are the unit vectors :math:`v_i / \|v_i\|`. S is the strict upper triangle of
+    :math:`V^T V` plus half the identity. So one triangular solve computes D reflections. With the
+    fixed signs d = ±1 the formula reaches any orthogonal matrix. The initial matrix is random.
 
     Args:
         num_features: D.
     Raises:
-        ValueError: if there is no feature.
+        ValueError: if `num_features` is less than 1.
     References:
         Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
         Accumulating Householder transformations, revisited (Joffrain et al., 2006).
@@ -95,7 +96,7 @@ class Rotation(Transform):
 
     @torch.no_grad()
     def set_matrix(self, matrix: Tensor) -> None:
-        """Become a given rotation or reflection.
+        """Set Q to a given rotation or reflection.
 
         Args:
             matrix: orthogonal, shape (D, D).
@@ -109,10 +110,10 @@ class Rotation(Transform):
         error = float((matrix.T @ matrix - torch.eye(size).to(matrix)).abs().max())
         if not error < math.sqrt(torch.finfo(matrix.dtype).eps):
             raise ValueError(f"matrix is not orthogonal: Q^T Q differs from I by {error:.2g}")
-        # Householder's QR writes an orthogonal matrix as its reflections times signs.
+        # Householder's QR decomposes an orthogonal matrix into reflections times signs.
         reflectors = torch.geqrf(matrix).a.tril(-1) + torch.eye(size).to(matrix)
-        # A vector's length changes nothing but how far an optimiser's step turns it: give it that
-        # of a random start.
+        # A vector's length does not change Q, only how far an optimiser's step turns the vector.
+        # Use the length of a random start.
         self.vectors.copy_(math.sqrt(size) * F.normalize(reflectors, dim=0))
         self.signs.fill_(1.0)
         self.signs.copy_((self.matrix() * matrix).sum(0).sign())
@@ -134,14 +135,14 @@ class LinearLU(Transform):
     .. math:: W = P L \big(U + \operatorname{diag}(d\, e^{s})\big), \qquad
               \log|\det W| = \sum_i s_i
 
-    with P and the signs d fixed, L unit lower and U strictly upper triangular. On a signal this is
-    Glow's invertible 1x1 convolution: every sample is multiplied, and the log-det is T times as
-    large. It starts as a random rotation.
+    The permutation P and the signs d are fixed, L is unit lower triangular, and U is strictly upper
+    triangular. On a signal the map is Glow's invertible 1x1 convolution: every sample is multiplied
+    by W, and the log-det is T times as large. The initial matrix is a random rotation.
 
     Args:
         num_features: D or C.
     Raises:
-        ValueError: if there is no feature.
+        ValueError: if `num_features` is less than 1.
     References:
         Glow (Kingma & Dhariwal, 2018), sec. 3.2. arXiv:1807.03039
     """
@@ -195,10 +196,10 @@ class LinearLU(Transform):
 
 
 InvertibleConv1x1 = LinearLU
-"""Its name on signals."""
+"""The name of `LinearLU` on signals, as in Glow."""
 
 
 def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
     """Multiply axis 1 of (B, D) or (B, C, T) by a matrix from the left."""
-    with full_precision(x):  # the log-det holds for the matrix, not for a rounded one
+    with full_precision(x):  # a rounded matrix would have another log-det
         return x @ matrix.T if x.dim() == 2 else matrix @ x

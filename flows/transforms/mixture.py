@@ -1,7 +1,7 @@
-"""Mixture CDF transformers: each scalar through the CDF of its own mixture of logistics.
+"""Mixture CDF transformers: each scalar passes through the CDF of its own mixture of logistics.
 
-Composed with the inverse CDF of the base, the mixture's CDF carries the mixture to the base: an
-autoregressive flow of one such step is the mixture-of-logistics model, and layers of them between
+The mixture's CDF, followed by the inverse CDF of the base, maps the mixture to the base. An
+autoregressive flow of one such step is the mixture-of-logistics model. Layers of such steps between
 rotations are a Gaussianization flow.
 """
 
@@ -18,18 +18,18 @@ from flows.transforms.normal_quantile import log_mills_ratio, normal_quantile
 from flows.transforms.transformers import LOG_SCALE_FLOOR, Transformer
 
 BASES = ("normal", "logistic")
-MAX_ITERATIONS = 200  # far beyond what bisection between two floats needs
+MAX_ITERATIONS = 200  # more iterations than bisection between any two floats needs
 
 
 class MixtureCdf(Transformer):
-    r"""Map each scalar through its mixture's CDF F, then through the base's inverse CDF.
+    r"""Map each scalar by its mixture's CDF F, then by the base's inverse CDF.
 
     .. math:: z = \Phi^{-1}(F(x)), \qquad F(x) = \sum_k \pi_k\, \sigma((x - \mu_k) / s_k), \qquad
               \log\frac{dz}{dx} = \log f(x) - \log \phi(z)
 
-    All of it is computed from the log-probability of the smaller tail, so that neither end of the
-    line rounds to 0 or 1. The inverse has no closed form: it is found by Newton's method inside a
-    bracket, to rounding, and differentiated by the implicit function theorem (once only).
+    F is computed as the log-probability of the smaller tail, so that it never rounds to 0 or 1. The
+    inverse has no closed form. Newton's method inside a bracket finds the inverse to rounding, and
+    the implicit function theorem differentiates it, once only.
 
     Args:
         num_components: logistics in each mixture, K.
@@ -39,7 +39,7 @@ class MixtureCdf(Transformer):
         ValueError: if there are no components or the base is unknown.
     References:
         Gaussianization flows (Meng et al., 2020). arXiv:2003.01941
-        Flow++ (Ho et al., 2019), sec. 3.2: the same with the logistic base. arXiv:1902.00275
+        Flow++ (Ho et al., 2019), sec. 3.2: with the logistic base. arXiv:1902.00275
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class MixtureCdf(Transformer):
         return side * z, log_hazard + log_mills_ratio(z, log_tail)
 
     def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Map noise to data: about ten times the cost of `forward`."""
+        """Map noise to data, at about ten times the cost of `forward`."""
         x = _Inverse.apply(z, params, self)
         _, log_slope = self(x, params)
         return x, -log_slope
 
     def solve(self, z: Tensor, params: Tensor) -> Tensor:
-        """Find x of `inverse` without recording gradients."""
+        """Return x of `inverse` without recording gradients."""
         with torch.no_grad():
             logit = z
             if self.base == "normal":
@@ -95,20 +95,22 @@ class MixtureCdf(Transformer):
 
 
 def _smaller_tail(x: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which side of x holds the smaller tail (1 below, -1 above), its log-probability, and
-    the log-hazard: log-density less that log-probability; all of x's shape.
+    """Return the side of x with the smaller tail, the tail's log-probability and the log-hazard.
+
+    The side is 1 below x, and -1 above x. The log-hazard is the log-density less the tail's
+    log-probability. All three have x's shape.
     """
     u = (x[:, None] - mixture.locations) * torch.exp(-mixture.log_scales)
     with torch.no_grad():
         below = (mixture.log_weights.exp() * torch.sigmoid(u)).sum(1)
         side = 1.0 - 2.0 * (below > 0.5).to(x.dtype)
-    # The logistic is symmetric: seen from the other side, u changes sign and nothing else.
+    # The logistic is symmetric: the upper tail at u is the lower tail at -u.
     u = side[:, None] * u
     log_cdfs = F.logsigmoid(u)
     weighted = mixture.log_weights + log_cdfs
     log_tail = torch.logsumexp(weighted, 1)
-    # f_k = F_k (1 - F_k) / s_k. The hazard weighs (1 - F_k) / s_k by each component's share of the
-    # tail, in which nothing cancels; log f - log F would, far out.
+    # f_k = F_k (1 - F_k) / s_k. The hazard f / F is the mean of (1 - F_k) / s_k, weighted by each
+    # component's share of the tail. The mean has no cancellation; log f - log F has, in the tail.
     share = weighted - log_tail[:, None]
     log_hazard = torch.logsumexp(share + (log_cdfs - u) - mixture.log_scales, 1)
     return side, log_tail, log_hazard
@@ -122,18 +124,19 @@ def _logit_cdf(x: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
 
 
 def _mixture_quantile(logit: Tensor, mixture: Mixture) -> Tensor:
-    """Solve logit F(x) = logit by Newton's method, bisecting where it leaves the bracket or stalls.
+    """Solve logit F(x) = logit by Newton's method; bisect if a step leaves the bracket or stalls.
 
-    In the logit the tails are straight lines, and so is one logistic: Newton's method is exact
-    there. F lies between its smallest and its largest component, so the root lies between the
-    components' own quantiles, which have a closed form.
+    The logit of a single logistic's CDF is a straight line, and so are the tails of a mixture's.
+    Newton's method is exact on straight lines. F lies between its components' CDFs, so the root
+    lies between the components' quantiles, which have a closed form.
     """
     quantiles = mixture.locations + mixture.log_scales.exp() * logit[:, None]
     low, high = quantiles.amin(1), quantiles.amax(1)
     x = (mixture.log_weights.exp() * quantiles).sum(1).clamp(low, high)
     last_step = high - low
     epsilon = torch.finfo(x.dtype).eps
-    # After a step d, Newton's error is about d² over the narrowest scale: rounding, once d is this.
+    # After a step d, Newton's error is about d² over the smallest scale: as small as rounding if d
+    # is at most `small`.
     small = math.sqrt(epsilon) * mixture.log_scales.amin(1).exp()
     active = torch.ones_like(x, dtype=torch.bool)
     for _ in range(MAX_ITERATIONS):
@@ -175,8 +178,8 @@ class _Inverse(torch.autograd.Function):
         with torch.enable_grad():
             params = params.detach().requires_grad_()
             z, log_slope = ctx.transformer(x, params)
-        # Between components far apart the CDF is flat to rounding and the slope of its inverse
-        # has no number: the largest that can still be multiplied stands in for it.
+        # Between components far apart the CDF is flat to rounding, and the slope of its inverse
+        # overflows. The slope is limited to the square root of the largest float.
         largest = 0.5 * math.log(torch.finfo(x.dtype).max)
         grad_z = grad * torch.exp((-log_slope.detach()).clamp(max=largest))
         (grad_params,) = torch.autograd.grad(z, params, -grad_z)

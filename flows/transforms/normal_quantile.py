@@ -1,4 +1,4 @@
-"""The inverse CDF of the standard normal, from a log-probability, accurate far into the tail."""
+"""The quantile function of the standard normal for log-probabilities, accurate far in the tail."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 TAIL = -5.0  # log-probability below which erfinv loses digits and Newton's method takes over
 FAR_TAIL = 30.0  # |z| from which the asymptotic series of Mills' ratio is exact to 2e-12
-NEWTON_STEPS = 3  # from a start within 0.02: errors of 2e-5, 5e-11, and rounding
+NEWTON_STEPS = 3  # the start has an error of 0.02; steps leave errors of 2e-5, 5e-11 and rounding
 
 
 def log_mills_ratio(z: Tensor, log_cdf: Tensor) -> Tensor:
@@ -18,14 +18,14 @@ def log_mills_ratio(z: Tensor, log_cdf: Tensor) -> Tensor:
     .. math:: m(z) = \Phi(z) / \phi(z) = \frac{1}{|z|}
               \left(1 - \frac{1}{z^2} + \frac{3}{z^4} - \frac{15}{z^6} + \dots\right)
 
-    It is the derivative of z in log Phi(z). In the far tail log Phi + z²/2 would cancel: there the
-    series takes its place.
+    Mills' ratio is the derivative of z with respect to log Phi(z). In the far tail, the sum
+    log Phi + z²/2 would lose its digits by cancellation, and the series is used instead.
 
     Args:
         z: standard normal quantile, any shape, at most about 0.
-        log_cdf: log Phi(z), same shape.
+        log_cdf: log Phi(z), of z's shape.
     Returns:
-        log m(z), same shape, finite wherever its arguments are.
+        log m(z), of z's shape, finite for finite arguments.
     References:
         Handbook of mathematical functions (Abramowitz & Stegun, 1964), 26.2.12.
     """
@@ -41,7 +41,7 @@ class _NormalQuantile(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, log_p: Tensor) -> Tensor:
-        """Central part by erfinv; tail by Newton's method from the asymptotic expansion."""
+        """Use erfinv in the centre; in the tail, Newton's method from the asymptotic expansion."""
         z = -math.sqrt(2) * torch.erfinv(1 - 2 * log_p.exp())
         tail = log_p < TAIL
         if tail.any():
@@ -71,7 +71,7 @@ def normal_quantile(log_p: Tensor) -> Tensor:
         log_p: log-probability l of the lower tail in nats, at most -log 2, any shape. For the upper
             tail, negate the quantile of the log-survival.
     Returns:
-        z, same shape, accurate to a few units in the last place of float32 or float64 for every
+        z, of l's shape, accurate to a few units in the last place of float32 or float64 for every
         finite l; differentiable any number of times.
 
     >>> normal_quantile(torch.tensor([-1.0, -5.0, -1e3, -1e9]))

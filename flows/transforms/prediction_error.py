@@ -1,4 +1,4 @@
-"""A linear predictor as a flow: a waveform becomes the predictor's error, and back."""
+"""A linear predictor as a flow: it maps a waveform to the predictor's error, and back."""
 
 import math
 
@@ -12,23 +12,24 @@ from flows.precision import full_precision
 from flows.transforms.convolution import CausalConvolution
 
 LARGEST_LOG_GAIN = 9.5
-"""Largest log-gain: a prediction error of exp(-9.5), -82.5 dBFS, is raised to 1.
+"""Largest log-gain in nats, which raises a prediction error of exp(-9.5), -82.5 dBFS, to 1.
 
-Digital silence would otherwise ask for a gain without bound.
+Without the bound, digital silence would make the gain grow without limit.
 """
 
 LARGEST_PREDICTION_GAIN = 6.9
-"""Largest gain of the inverse filter for white noise: exp(6.9), 60 dB.
+"""Largest log-gain, in nats, of the inverse filter for white noise: a gain of exp(6.9), 60 dB.
 
-Coefficients near 1 make filters that are stable, but louder than floating point can hold. Speech
-asks for gains of up to 40 dB.
+Filters with reflection coefficients near 1 are stable, but their output can exceed the range of
+floating point. Speech needs gains of up to 40 dB.
 """
 
 LARGEST_RADIUS = 0.99
 """Largest radius of a pole of the inverse filter: at 16 kHz, a bandwidth of at least 50 Hz.
 
-What a pole nearer to 1 remembers lasts longer than what the network sees of the past. Maximum
-likelihood puts one at 0 Hz, where recordings have no energy, and what is drawn drifts away.
+The response of a pole nearer to 1 lasts longer than the receptive field of the network. Maximum
+likelihood would put such a pole at 0 Hz, where recordings have no energy, and the samples would
+drift away from 0.
 """
 
 PARAMETER_GAIN = 5.0  # see LinearPrediction.gain
@@ -46,8 +47,8 @@ def bounded_reflection(raw: Tensor) -> Tensor:
     Args:
         raw: r, unbounded, shape (..., K).
     Returns:
-        k_1 .. k_K in (-1, 1), same shape; tanh(r) where the gain is below G,
-        `LARGEST_PREDICTION_GAIN`.
+        k_1 .. k_K in (-1, 1), shape (..., K). They are tanh(r) if the log-gain is below the bound
+        G = `LARGEST_PREDICTION_GAIN`.
     """
     size = raw.abs()
     gain = (size + F.softplus(-2 * size) - math.log(2)).sum(-1, keepdim=True)  # log cosh
@@ -55,18 +56,18 @@ def bounded_reflection(raw: Tensor) -> Tensor:
 
 
 class PredictionErrorFilter(CausalConvolution):
-    r"""Turn a signal into the error of a linear predictor, divided by its expected level.
+    r"""Map a signal to the error of a linear predictor, divided by the error's expected level.
 
     .. math:: z_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
               \log|\det J| = \sum_t g
 
-    The predictor's coefficients a come from reflection coefficients in (-1, 1), so that the
-    inverse, an all-pole filter, is stable for any parameters: whatever noise it is given, its
-    output stays bounded. Gain and coefficients follow the context frame by frame. Where the
-    context tells the level of the signal, z has a level near 1, however loud the signal is.
+    The predictor's coefficients a come from reflection coefficients in (-1, 1). So the inverse, an
+    all-pole filter, is stable for any parameters, and its output is bounded for bounded noise. Gain
+    and coefficients follow the context frame by frame. If the context tells the signal's level, z
+    has a level near 1 at any loudness.
 
     Args:
-        order: past samples that a sample is predicted from, K.
+        order: number of past samples that the predictor reads, K.
         num_channels: channels of the signal, each with its own predictor.
         context_channels: channels H of a context (B, H, L), where each frame serves T / L samples;
             0 for one predictor for all time.
@@ -77,7 +78,7 @@ class PredictionErrorFilter(CausalConvolution):
     """
 
     def set_level(self, std: float) -> None:
-        """Start from the gain that suits a prediction error of this standard deviation."""
+        """Set the initial gain to 1 / `std`, for a prediction error of standard deviation `std`."""
         wanted = torch.tensor(std).log().neg().clamp(max=LARGEST_LOG_GAIN - 0.1)
         raw = LARGEST_LOG_GAIN - torch.log(torch.expm1(LARGEST_LOG_GAIN - wanted))
         with torch.no_grad():
@@ -91,8 +92,8 @@ class PredictionErrorFilter(CausalConvolution):
         """Compute each frame's filter; see `CausalConvolution.filters`.
 
         Returns:
-            log-gains (B, C, L), at most `LARGEST_LOG_GAIN`, and taps -a_k (B, C, L, K), nearest
-            sample first.
+            log-gains (B, C, L), at most `LARGEST_LOG_GAIN`, and taps -a_k (B, C, L, K); the tap of
+            the newest sample comes first.
         """
         self.check(x, context)
         raw = self.raw_parameters(x, context)
@@ -109,10 +110,10 @@ class PredictionErrorFilter(CausalConvolution):
         Args:
             z: the piece's prediction errors, shape (B, C, T).
             context: the piece's frames, shape (B, H, L).
-            before: the signal before the piece, shape (B, C, n); K samples are read of it, fewer
-                are preceded by silence.
+            before: the signal before the piece, shape (B, C, n). The filter reads the last K
+                samples; missing samples are zeros.
         Returns:
-            x, shape (B, C, T): joined, the pieces equal one call of `inverse`.
+            x, shape (B, C, T). The joined pieces equal one call of `inverse`.
         """
         with full_precision(z):
             log_gain, taps = self.filters(z, context)

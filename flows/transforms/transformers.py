@@ -1,7 +1,7 @@
-"""Scalar bijections whose parameters a conditioner supplies.
+"""Transformers: scalar bijections whose parameters a conditioner computes.
 
-A transformer acts on each scalar of its input by itself. Its parameters carry one axis more than
-the input, at position 1: an input of shape (B, ...) takes parameters of shape (B, P, ...).
+A transformer acts on each scalar of its input by itself. The parameters have one axis more than the
+input, at position 1: an input of shape (B, ...) has parameters of shape (B, P, ...).
 """
 
 import math
@@ -11,23 +11,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LOG_SCALE_FLOOR = -7.0
-"""Smallest log-scale of a sample in [-1, 1]: exp(-7) is thirty steps of 16-bit audio.
+"""Smallest log-scale of a sample in [-1, 1], in nats: exp(-7) is thirty steps of 16-bit audio.
 
-Digital silence would otherwise have infinite density (ClariNet, Ping et al., 2019, sec. 3.1).
+Without a floor, digital silence would have infinite density (ClariNet, Ping et al., 2019, sec.
+3.1).
 """
 
 
 LOG_SCALE_LIMIT = 3.0
-"""Largest |log-scale| of one coupling: a factor of 20, and of its power in a stack."""
+"""Largest |log-scale| of one coupling, in nats: a factor of 20. In a stack the factors multiply."""
 
 
 def bound_log_scale(raw: Tensor, floor: float) -> Tensor:
-    r"""Bound a log-scale from below, smoothly, so that its gradient never dies.
+    r"""Bound a log-scale smoothly from below, so that its gradient is never zero.
 
     .. math:: s = f + \log(1 + e^{r - f})
 
-    This is the only place in the program where a log-scale meets its floor: likelihood, KL and
-    sampling all read the bounded value.
+    Only this function applies the floor of a log-scale: likelihood, KL and sampling read the
+    bounded value.
 
     Args:
         raw: unbounded log-scale, any shape.
@@ -39,12 +40,12 @@ def bound_log_scale(raw: Tensor, floor: float) -> Tensor:
 
 
 def limit_log_scale(raw: Tensor, limit: float) -> Tensor:
-    r"""Bound a log-scale on both sides, smoothly.
+    r"""Bound a log-scale smoothly on both sides.
 
     .. math:: s = l \tanh(r / l)
 
-    Stacked couplings multiply their scales, in both directions: with no ceiling, an input far from
-    the data overflows.
+    Stacked couplings multiply their scales. Without an upper bound, an input far from the data
+    would overflow.
 
     Args:
         raw: unbounded log-scale, any shape.
@@ -69,8 +70,8 @@ def unbound_log_scale(bounded: float, floor: float) -> float:
 def unbound_log_scales(bounded: Tensor, floor: float) -> Tensor:
     """Invert `bound_log_scale` for log-scales measured on data.
 
-    Those at the floor or below it, down to the -inf of constant data, come out 0.1 nats above it,
-    where they can still move.
+    A log-scale at or below the floor, such as -inf for constant data, is raised to 0.1 nats above
+    the floor, where its gradient is not small.
     """
     return floor + torch.log(torch.expm1((bounded - floor).clamp(min=0.1)))
 
@@ -96,9 +97,9 @@ class Transformer(nn.Module):
         raise NotImplementedError
 
     def initial_params(self, x: Tensor) -> Tensor:
-        """Return parameters that bring the columns of data near the base, to start training from.
+        """Return parameters to start training from, which map the columns of data near the base.
 
-        Zeros, unless a transformer knows better.
+        The default is zeros; subclasses fit the data.
 
         Args:
             x: rows of data, shape (N, D), N >= 2.
@@ -109,7 +110,7 @@ class Transformer(nn.Module):
 
 
 class Additive(Transformer):
-    r"""Shift without scaling, volume preserving.
+    r"""Shift without scaling, which preserves volume.
 
     .. math:: z = x - \mu
 
@@ -146,7 +147,7 @@ class Affine(Transformer):
         self.log_scale_floor = log_scale_floor
 
     def split(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Read parameters (B, 2, ...) as the shift and the bounded log-scale, (B, ...) each."""
+        """Split parameters (B, 2, ...) into shift and bounded log-scale, (B, ...) each."""
         shift, raw = params.unbind(1)
         return shift, bound_log_scale(raw, self.log_scale_floor)
 
@@ -165,17 +166,17 @@ class Affine(Transformer):
         return torch.stack([x.mean(0), self.unbound(torch.log(x.std(0)))])
 
     def unbound(self, log_scale: Tensor) -> Tensor:
-        """Return the raw value that `split` reads as this log-scale, as nearly as bounds allow."""
+        """Return the raw value that `split` maps to `log_scale`, or nearest to it."""
         return unbound_log_scales(log_scale, self.log_scale_floor)
 
 
 class ScaleShift(Affine):
-    r"""Affine, with the shift after the scale: in units of the noise, not of the data.
+    r"""`Affine` with the shift after the scale: the shift is in units of the noise.
 
     .. math:: z = x\, e^{-s} + b, \qquad \log|dz/dx| = -s
 
-    The same maps as `Affine`'s, with b = -mu e^{-s}; the gradient of b does not grow with e^{-s},
-    from which stacked layers learn faster (docs/decisions/0008-shift-after-scale.md).
+    With b = -mu e^{-s} the map equals `Affine`'s. The gradient of b does not grow with e^{-s}, so
+    stacked layers learn faster (docs/decisions/0008-shift-after-scale.md).
 
     Args:
         log_scale_floor: lower bound of s in nats.
@@ -199,7 +200,7 @@ class ScaleShift(Affine):
 
 
 class BoundedAffine(Affine):
-    r"""Affine, with a log-scale bounded on both sides: the transformer of RealNVP.
+    r"""`Affine` with a log-scale bounded on both sides: the transformer of RealNVP.
 
     .. math:: z = (x - \mu)\, e^{-s}, \qquad |s| < l
 
@@ -216,12 +217,12 @@ class BoundedAffine(Affine):
         self.log_scale_limit = log_scale_limit
 
     def split(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Read parameters (B, 2, ...) as the shift and the bounded log-scale, (B, ...) each."""
+        """Split parameters (B, 2, ...) into shift and bounded log-scale, (B, ...) each."""
         shift, raw = params.unbind(1)
         return shift, limit_log_scale(raw, self.log_scale_limit)
 
     def unbound(self, log_scale: Tensor) -> Tensor:
-        """Return the raw value that `split` reads as this log-scale, up to 0.99 of the limit."""
+        """Return the raw value that `split` maps to `log_scale`, clamped to 0.99 of the limit."""
         bounded = log_scale / self.log_scale_limit
         return self.log_scale_limit * torch.atanh(bounded.clamp(-0.99, 0.99))
 
@@ -239,11 +240,12 @@ class BoundedScaleShift(BoundedAffine, ScaleShift):
 class Swapped(Transformer):
     r"""Exchange a transformer's two directions.
 
-    An IAF writes each step as :math:`x = z\,e^{s} + \mu` with parameters from earlier *noise*: its
-    network reads noise in the slot where a MAF's reads data, so its transformer is swapped too.
+    An IAF computes each step as :math:`x = z\,e^{s} + \mu`, with parameters from earlier *noise*.
+    In an `Autoregressive` transform the noise then takes the place of a MAF's data, so the
+    transformer must map noise to data.
 
     Args:
-        transformer: the bijection to turn around.
+        transformer: the bijection to swap.
     References:
         IAF (Kingma et al., 2016), eq. 10. arXiv:1606.04934
     """

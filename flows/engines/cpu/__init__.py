@@ -1,6 +1,7 @@
 """WaveNets in compiled float32 arithmetic on the CPU: sample by sample, and in parallel.
 
-numba keeps what it has compiled, and compiles a function again when the function's own file has
-changed, but not when a file has changed whose functions it calls. So each file states a digest of
-those that it calls: a change there has to show here, too. The tests say what to write.
+numba caches compiled functions. It compiles a function again when the function's own file has
+changed. It does not notice a change in a file whose functions the function calls. Each file
+therefore states a digest of every file that it calls: a change in the called file then changes the
+calling file, too. The tests say which digests to write.
 """

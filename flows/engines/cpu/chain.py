@@ -20,34 +20,37 @@ from flows.transforms.mixing import Rotation
 from flows.transforms.transformers import Affine
 
 CHUNK, CHUNK_OF_FRAMES = 128, 32
-"""Steps that go through the layers together, at most: what a layer reads and writes stays in the
-second-level cache, and its weights are read as seldom as that allows. Of folded signals, which have
-few steps, the threads would wait for more."""
+"""The longest chunk in time steps: of a signal of one channel, and of a folded signal.
+
+A chunk goes through the layers together. A chunk of 128 steps keeps a layer's inputs and outputs in
+the second-level cache, and reads the weights as seldom as the cache allows. A folded signal has few
+time steps: with longer chunks the threads would wait for each other."""
 
 FEW_CHUNKS = 8
-"""Of fewer the threads would wait for whole ones: they go in halves."""
+"""Number of chunks below which a signal is cut into half chunks, because the threads would wait for
+whole chunks."""
 
 
 class Step(NamedTuple):
-    """What one of the steps multiplies by."""
+    """The weights of one step."""
 
     network: Network
     context: ContextWeights
     mixing: np.ndarray
-    """Of what comes out of it: a matrix in panels, or none."""
+    """The matrix that rotates the step's output, in panels; empty for no rotation."""
 
 
 class ChainWeights:
-    """What a chain of steps multiplies by, laid out for compiled code.
+    """The weights of a chain of steps, laid out for compiled code.
 
-    It is laid out when it is first needed, and again when it has changed since: by an optimiser,
-    for one, or by loading another state. A change through `Tensor.data` goes unnoticed, because
-    PyTorch does not count it.
+    The weights are laid out when they are first needed, and again after they have changed, for
+    example by an optimiser or by `load_state_dict`. A change through `Tensor.data` goes unnoticed,
+    because PyTorch does not count such changes.
 
     Args:
         networks: conditional networks of equal width in float32 on the CPU, noise side first.
-        transformer: of every step.
-        rotations: after each step but the last; none for no mixing.
+        transformer: the affine transformer of every step.
+        rotations: one rotation after each step but the last; empty for no mixing.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class ChainWeights:
 
     @torch.no_grad()
     def laid_out(self, in_pairs: bool = False) -> list[Step]:
-        """Return the steps, the layers' matrices in float32 or in pairs of bfloat16 numbers."""
+        """Return the steps, with layers' matrices in float32 or in pairs of bfloat16 numbers."""
         version = self._versions()
         if version is None or version != self._version:
             self._laid_out, self._version = {}, version
@@ -80,7 +83,10 @@ class ChainWeights:
         return self._laid_out[in_pairs]
 
     def _versions(self) -> list[tuple[int, int]] | None:
-        """Where each weight is, and how often it was changed there; None if that is not known."""
+        """Return each weight's address and PyTorch's count of its changes.
+
+        Inference tensors have no such count: the result is then None.
+        """
         modules = [*self.networks, *self.rotations]
         weights = [w for m in modules for w in (*m.parameters(), *m.buffers())]
         if any(weight.is_inference() for weight in weights):
@@ -94,14 +100,14 @@ class CompiledChain:
     .. math:: x^{(k)}_t = Q_k (x^{(k-1)}_t\, e^{s_k} + \mu_k), \qquad
               s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c
 
-    The layers of all networks are dealt out to the threads in consecutive, equal parts; chunks
-    pass from one thread to the next as on an assembly line. The rotation Q is the identity after
-    the last step, and where there is none.
+    The layers of all networks are divided among the threads in consecutive, equal parts, and
+    chunks pass from one thread to the next as on an assembly line. The rotation Q is the identity
+    after the last step, and in a chain without rotations.
 
     Args:
-        weights: of the steps; as they are when the chain is made.
+        weights: the steps' weights. The chain uses their values at its construction.
         num_streams: signals in a batch, B.
-        in_pairs: the layers multiply in bfloat16.
+        in_pairs: whether the layers multiply in bfloat16.
     """
 
     def __init__(self, weights: ChainWeights, num_streams: int, in_pairs: bool = False) -> None:
@@ -115,7 +121,7 @@ class CompiledChain:
         self._pool = ThreadPoolExecutor(max(1, threads - 1))  # the caller has a stage, too
         cuts = [total * i // threads for i in range(threads + 1)]
         self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]
-        start = 0  # of a network's layers among all
+        start = 0  # number of a network's first layer among the layers of all networks
         for k, (network, *_) in enumerate(self._steps):
             stop = start + network.dilations.size
             for stage, low, high in zip(self._stages, cuts, cuts[1:], strict=False):
@@ -129,13 +135,13 @@ class CompiledChain:
 
     @torch.no_grad()
     def __call__(self, z: Tensor, context: Tensor) -> Tensor:
-        """Continue the signal.
+        """Transform the next piece of the signal.
 
         Args:
-            z: what the first step reads, shape (B, C, T).
+            z: input of the first step, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
         Returns:
-            what the last step writes, shape (B, C, T).
+            output of the last step, shape (B, C, T).
         """
         check_signal(z, self._networks[0].num_channels, "z")
         check_frames(context, z, self._networks[0].context_channels)
@@ -153,13 +159,13 @@ class CompiledChain:
             line.run(last, inboxes[-1], None)
         finally:
             for run in runs:
-                run.result()  # raises what that stage failed of
+                run.result()  # raises the stage's exception, if it failed
         self._time += z.shape[-1]
         return x.transpose(1, 2)
 
 
 class _Line:
-    """Chunks on their way through the stages."""
+    """The chunks of one piece of signal, on their way through the threads' stages."""
 
     def __init__(
         self,
@@ -181,7 +187,7 @@ class _Line:
         inbox: SimpleQueue | None,
         outbox: SimpleQueue | None,
     ) -> None:
-        """Take every chunk through one stage, from the stage before to the one after."""
+        """Take every chunk from the stage before, through this stage, to the stage after."""
         num_streams, num_samples, _ = self._x.shape
         span = num_samples // self._frames.shape[1]
         width = self._steps[0].network.row_scale.size
@@ -189,7 +195,7 @@ class _Line:
         start = 0
         try:
             while start < num_samples:
-                # The rings hold whole chunks: none goes beyond a multiple of their length.
+                # A ring holds whole chunks: no chunk may cross a multiple of the chunk length.
                 time = self._time + start
                 length = min(num_samples - start, self._length - time % self._length)
                 if inbox is None:

@@ -1,4 +1,4 @@
-"""Threads that draw a WaveNet's samples: one for a group of streams, or two that share it."""
+"""A worker pool that draws a WaveNet's samples: one or two threads for each group of streams."""
 
 import math
 import time
@@ -22,33 +22,35 @@ from flows.engines.cpu.sample_loop import advance
 from flows.networks.wavenet import WaveNet
 
 LONGEST_BLOCK = 8
-"""Samples for which a layer's older taps are computed at once, at most."""
+"""The largest number of samples whose older taps a layer computes at once."""
 
 TURN = 512
-"""Samples after which the way to draw them is chosen anew."""
+"""Number of samples after which the number of threads is chosen again."""
 
 
 class Chunk(NamedTuple):
     """Consecutive samples of B streams."""
 
     noise: Tensor  # (B, C, T)
-    choice: Tensor  # uniform in [0, 1), of a mixture; (B, C, T), else (B, C, 0)
-    x: Tensor  # gets the samples, (B, C, T)
+    choice: Tensor  # uniform in [0, 1), shape (B, C, T) for a mixture; (B, C, 0) otherwise
+    x: Tensor  # the drawn samples are written here, (B, C, T)
 
 
 class Crew:
-    """Threads that draw streams chunk by chunk; what they draw does not depend on their number.
+    """A worker pool that draws streams chunk by chunk.
+
+    The samples do not depend on the number of threads.
 
     Args:
         wavenet: the network, in float32 on the CPU.
-        log_scale_floor: of the affine transformer.
-        num_streams: B.
-        num_groups: of streams. Within a group, a weight is read once for all of them.
-        parts: threads of a group, 1 or 2.
-        block: samples for which older taps are computed at once: a power of two up to
-            `LONGEST_BLOCK`; where there are frames, a divisor of their length.
-        pool: has `num_groups * parts` threads or more, which nothing else uses.
-        in_pairs: the layers multiply in bfloat16.
+        log_scale_floor: lower bound of the affine transformer's log-scale.
+        num_streams: number of streams, B.
+        num_groups: number of groups of streams. A weight is read once for a whole group.
+        parts: number of threads for each group, 1 or 2.
+        block: number of samples whose older taps are computed at once: a power of two up to
+            `LONGEST_BLOCK` and, with a context, a divisor of the frame length.
+        pool: at least `num_groups * parts` threads, which nothing else uses.
+        in_pairs: whether the layers multiply in bfloat16.
     """
 
     def __init__(
@@ -73,13 +75,14 @@ class Crew:
             self._groups.append((group, start_exchange(networks[0], size), states))
 
     def take_over(self, other: "Crew") -> None:
-        """Continue where another crew, with the same streams in the same groups, has stopped.
+        """Continue where another pool stopped; both pools have equal groups of streams.
 
-        That is at a multiple of the block: of a block that has begun, nothing is handed over.
+        The other pool must have stopped at a multiple of the block length, because the sums of an
+        unfinished block are not copied.
         """
         for (_, _, states), (_, _, others) in zip(self._groups, other._groups, strict=True):
             for mine in states:
-                theirs = others[0]  # each of them remembers the same
+                theirs = others[0]  # all threads of a group hold equal states
                 mine.past[:] = theirs.past
                 mine.previous[:] = theirs.previous
                 mine.prediction[:] = theirs.prediction
@@ -90,12 +93,12 @@ class Crew:
     def lay_out(
         self, x: Tensor, context: Tensor | None, first_frame: int, span: int
     ) -> list[Frames]:
-        """Lay out what the context of a chunk contributes.
+        """Lay out the context's contributions to a chunk, one `Frames` for each thread of a group.
 
         Args:
-            x: of the chunk's shape, (B, C, T).
-            context: its frames, shape (B, H, L).
-            first_frame: number of the first of them.
+            x: a tensor of the chunk's shape, (B, C, T).
+            context: the chunk's frames, shape (B, H, L).
+            first_frame: number of the chunk's first frame.
             span: samples per frame.
         """
         return lay_out_frames(self._wavenet, x, context, first_frame, span, len(self._networks))
@@ -106,21 +109,21 @@ class Crew:
         """Draw some samples of a chunk.
 
         Args:
-            samples: the chunk's.
-            frames: from `lay_out`.
+            samples: noise and output of the chunk.
+            frames: the context's contributions, from `lay_out`.
             start: time of the chunk's first sample.
-            first: sample of the chunk to begin with, a multiple of the block.
-            stop: the one after the last.
+            first: index in the chunk of the first sample to draw, a multiple of the block length.
+            stop: index in the chunk after the last sample to draw.
         """
         runs = []
         for group, exchange, states in self._groups:
-            # What stands there is not of the first sample.
+            # The units get the opposite mark of the first sample: they are not yet its units.
             exchange.units[:] = MARKED * (1 - (start + first) % 2)
             try:
                 for network, streams, own in zip(self._networks, states, frames, strict=True):
                     what = (network, streams, exchange, own.of(group), samples.of(group))
                     runs.append(self._pool.submit(advance, *what, start, first, stop))
-            except RuntimeError:  # no thread to be had: nobody is to wait for it
+            except RuntimeError:  # the pool starts no more threads: nobody may wait for this one
                 exchange.counters[:] = np.iinfo(np.int64).max
                 raise
         for run in runs:
@@ -128,27 +131,28 @@ class Crew:
 
 
 class Faster:
-    """The faster of two crews, one thread for a group of streams or two.
+    """Draws with the faster of two worker pools: one thread for each group of streams, or two.
 
-    Threads that share streams wait for each other at every layer: fast on idle cores, slow where
-    other programs run. So one thread begins, two go on, and one again if they turn out slower.
+    Two threads that share a group wait for each other at every layer. They are fast on idle cores,
+    and slow where other programs run. The pool with one thread begins, the pool with two goes on,
+    and the pool with one finishes if two threads prove slower.
 
     Args:
-        alone: has one thread a group.
-        shared: has two; None if there are not so many, or they are not worth trying.
+        alone: the pool with one thread for each group.
+        shared: the pool with two; None if the threads are too few, or two are not worth trying.
     """
 
     def __init__(self, alone: Crew, shared: Crew | None) -> None:
         self._alone, self._shared = alone, shared
         self._crew, self._turns = alone, 0
-        self._pace = math.inf  # of one thread, seconds a sample
-        self._seconds, self._samples = 0.0, 0  # of two
+        self._pace = math.inf  # best time of one thread, seconds a sample
+        self._seconds, self._samples = 0.0, 0  # time and samples of two threads so far
 
     def draw(self, chunk: Chunk, context: Tensor | None, start: int, span: int) -> None:
         """Draw the samples of a chunk.
 
         Args:
-            chunk: what is drawn from and written to.
+            chunk: noise and output of the chunk.
             context: the chunk's frames, shape (B, H, L).
             start: time of the chunk's first sample.
             span: samples per frame.
@@ -163,12 +167,12 @@ class Faster:
             stop = min(length, first + (length if self._shared is None else TURN))
             began = time.perf_counter()
             crew.draw(samples, frames[crew], start, first, stop)
-            if (start + stop) % LONGEST_BLOCK == 0:  # nothing is computed ahead of then
+            if (start + stop) % LONGEST_BLOCK == 0:  # no layer's block is unfinished
                 self._choose(stop - first, time.perf_counter() - began)
             first = stop
 
     def _choose(self, num_samples: int, seconds: float) -> None:
-        """Choose who draws next, from how long the last samples took."""
+        """Choose the pool that draws next, from the seconds that the last samples took."""
         if self._shared is None:
             return
         self._turns += 1
@@ -194,17 +198,17 @@ def hire(
     pool: ThreadPoolExecutor,
     in_pairs: bool = False,
 ) -> Faster:
-    """Put together who draws some streams: a group of them for every thread, or for every two.
+    """Build the worker pools for some streams: a group of streams for each thread, or each two.
 
     Args:
         wavenet: the network, in float32 on the CPU.
-        log_scale_floor: of the affine transformer.
-        num_streams: B.
-        num_samples: of each.
-        block: see `Crew`.
-        num_threads: at most.
-        pool: has so many threads, which nothing else uses.
-        in_pairs: the layers multiply in bfloat16.
+        log_scale_floor: lower bound of the affine transformer's log-scale.
+        num_streams: number of streams, B.
+        num_samples: length of each stream, samples.
+        block: number of samples whose older taps are computed at once, see `Crew`.
+        num_threads: largest number of threads.
+        pool: `num_threads` threads, which nothing else uses.
+        in_pairs: whether the layers multiply in bfloat16.
     """
     num_groups = min(num_streams, num_threads)
     parts = threads_sharing(wavenet.config, num_threads // num_groups, in_pairs)

@@ -1,8 +1,8 @@
-"""What two threads that share a network tell each other while they draw.
+"""How two threads that share a network pass gated units and skips to each other while they draw.
 
-Gated units say by themselves whether they are new: a mark that changes with every sample stands in
-the numbers (`MARKED`), so that they arrive as fast as a counter would. Sums of skips, which may
-have any value, are followed by a counter.
+Each integer of gated units carries a mark that flips with every sample (`MARKED`). A thread sees
+from the mark whether the units are new, and needs no separate counter for them. The sums of skips
+may have any value and leave no bit for a mark: a counter says when they are complete.
 """
 
 import numba
@@ -12,25 +12,29 @@ from flows.engines.cpu.arrays import Exchange, Network, Streams
 from flows.engines.cpu.intrinsics import fetch_to_write, give_way, observe, publish, receive, send
 from flows.engines.cpu.kernels import CONTRACT
 
-INTRINSICS = "214663375170"  # digest, see flows.engines.cpu
+INTRINSICS = "bf89fae12ba6"  # digest, see flows.engines.cpu
 
 COUNTER_STRIDE = 16
-"""Integers from one counter to the next: two cache lines, as processors fetch pairs."""
+"""The distance between two counters in integers of 64 bits: two cache lines, because processors
+fetch cache lines in pairs."""
 
 MARKED = 1 << 62 | 1 << 30
-"""The highest bit of the exponents of two numbers in an integer, or of two of four in bfloat16. No
-gated unit has it, because none is greater than one; so it can say whether they are new. NaN has it,
-and is above one without it."""
+"""The two mark bits of an integer of 64 bits: bit 30 of each half.
 
-_PATIENCE = 2000  # looks at what the other thread sends: some microseconds
-_NEVER = np.iinfo(np.int64).max  # counter of a thread that will not come
-_LINE = 8  # integers in a cache line
-_NAN_UNMARKED = 0x3FC00000  # least bits of NaN, or of a pair whose second number it is, but for 30
+Each half of an integer holds a float32 number or a pair of bfloat16 numbers. Bit 30 is the highest
+bit of the exponent of the float32 number, or of the pair's second number. A gated unit is at most 1
+in magnitude, so its bit 30 is zero, and the bit is free for the mark. NaN is the exception: its bit
+30 is set. With the bit cleared, NaN reads as a number above 1, which `_with_nan` recognises."""
+
+_PATIENCE = 2000  # looks at the other thread's units, some microseconds, before giving way
+_NEVER = np.iinfo(np.int64).max  # counter of a thread that could not be started
+_LINE = 8  # integers of 64 bits in a cache line
+_NAN_UNMARKED = 0x3FC00000  # smallest quiet NaN in one half of an integer, with bit 30 cleared
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _with_nan(pair: int) -> int:  # pragma: no cover
-    """Restore NaN in an integer of gated units, whose bit the mark has taken the place of."""
+    """Restore NaN in an integer of gated units: set bit 30 again, which the mark had replaced."""
     for shift in (0, 32):
         if (pair >> shift) & 0x7FFFFFFF >= _NAN_UNMARKED:
             pair |= 1 << (30 + shift)
@@ -41,7 +45,7 @@ def _with_nan(pair: int) -> int:  # pragma: no cover
 def claim_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int
 ) -> None:  # pragma: no cover
-    """Prepare to send the gated units of a layer: the other thread has read the last sample's."""
+    """Prefetch the cache lines that `send_units` will write; the other thread holds them."""
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     count = num_streams * exchange.units.shape[1]
     at = (network.part * num_layers + layer) * count
@@ -53,7 +57,7 @@ def claim_units(
 def send_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int, time: int
 ) -> None:  # pragma: no cover
-    """Send this thread's gated units of a layer to the other."""
+    """Send this thread's gated units of a layer to the other thread."""
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     count, mark = exchange.units.shape[1], (time & 1) * MARKED
     row = (network.part * num_layers + layer) * num_streams
@@ -67,7 +71,7 @@ def send_units(
 def wait_for_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int, time: int
 ) -> None:  # pragma: no cover
-    """Wait for the other thread's gated units of a layer, and put them beside the own ones."""
+    """Wait for the other thread's gated units of a layer; put them beside this thread's units."""
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     count, mark, other = exchange.units.shape[1], (time & 1) * MARKED, 1 - network.part
     row, tries = (other * num_layers + layer) * num_streams, 0
@@ -81,11 +85,11 @@ def wait_for_units(
             if different & MARKED == 0:
                 break
             tries += 1
-            if tries > _PATIENCE:  # it may be waiting for this processor
+            if tries > _PATIENCE:  # the other thread may be waiting for this processor
                 give_way()
                 if observe(exchange.counters, other * COUNTER_STRIDE) == _NEVER:
                     break
-    if network.skip_channels == 0:  # with skips, a thread's own ones tell the other
+    if network.skip_channels == 0:  # with skips, a thread's sums of skips carry its NaN
         for b in range(num_streams):
             for k in range(other * count, (other + 1) * count):
                 streams.sent[b, k] = _with_nan(streams.sent[b, k])
@@ -93,13 +97,13 @@ def wait_for_units(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def publish_skips(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
-    """Say that this thread's skips of a step are complete."""
+    """Announce that this thread's sums of skips of a step are complete."""
     publish(exchange.counters, part * COUNTER_STRIDE, step)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def wait_for_skips(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
-    """Wait until the other thread's skips of a step are complete."""
+    """Wait until the other thread's sums of skips of a step are complete."""
     tries = 0
     while observe(exchange.counters, (1 - part) * COUNTER_STRIDE) < step:
         tries += 1

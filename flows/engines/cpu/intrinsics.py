@@ -1,4 +1,4 @@
-"""Instructions that numba cannot be asked for in Python."""
+"""Processor instructions that Python code compiled by numba cannot express."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +11,15 @@ from numba.extending import intrinsic
 _FEATURES = binding.get_host_cpu_features()
 WIDE_VECTORS = bool(_FEATURES.get("avx512f", False))
 MULTIPLIES_PAIRS = WIDE_VECTORS and bool(_FEATURES.get("avx512bf16", False))
-"""Whether the processor multiplies pairs of bfloat16 numbers, a pair in each lane of 32 bits."""
+"""Whether the processor multiplies pairs of bfloat16 numbers, one pair in each lane of 32 bits."""
 
 LANES = 16 if WIDE_VECTORS else 8
 VECTORS = 4 if WIDE_VECTORS else 2
-"""Vectors of a wide panel: with four rows of sums they fill the registers."""
+"""Number of vectors across a wide panel: four rows of sums then fill the registers."""
 
 
 def bit_cast(from_type: types.Type, to_type: types.Type, to_ir: ir.Type) -> Callable[..., Any]:
-    """Make a reading of a number's bits as another type."""
+    """Make an intrinsic that reads a number's bits as another type."""
 
     @intrinsic
     def read(typing_context: Any, value: Any) -> Any:
@@ -32,15 +32,19 @@ def bit_cast(from_type: types.Type, to_type: types.Type, to_ir: ir.Type) -> Call
 
 
 def instruction(generator: Callable[..., Any]) -> Callable[..., Any]:
-    """Make an intrinsic of its generator, which takes what the intrinsic takes and a context."""
+    """Make an intrinsic from its generator: numba's `intrinsic`, with a type.
+
+    The generator takes the typing context, then the intrinsic's arguments.
+    """
     return intrinsic(generator)
 
 
 @instruction
 def borrow(typing_context: Any, fields: Any) -> Any:
-    """Take a named tuple of arrays that the caller holds: reading one counts no references.
+    """Return a named tuple whose arrays are read without counting references.
 
-    Counting is a locked instruction, which waits for whatever has been written before.
+    The caller must hold the arrays meanwhile. Counting a reference is a locked instruction, which
+    waits until all earlier writes are done.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -57,7 +61,7 @@ def borrow(typing_context: Any, fields: Any) -> Any:
 
 
 def _atomic(write_order: str, read_order: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Make a writing and a reading of an integer that another thread reads and writes."""
+    """Make the atomic write and the atomic read of an integer that two threads use."""
 
     @intrinsic
     def write(typing_context: Any, integers: Any, at: Any, value: Any) -> Any:
@@ -80,15 +84,17 @@ def _atomic(write_order: str, read_order: str) -> tuple[Callable[..., Any], Call
 
 
 publish, observe = _atomic("release", "acquire")
-"""Set a counter, so that who observes it finds all that was written before; read such a counter."""
+"""`publish` sets a counter and `observe` reads it. A thread that observes the new count also sees
+everything that the other thread wrote before publishing it."""
 
 send, receive = _atomic("monotonic", "monotonic")
-"""Write and read an integer that says by itself whether it is new."""
+"""`send` writes and `receive` reads an integer that carries its own mark of being new. Their order
+relative to other reads and writes is not fixed."""
 
 
 @instruction
 def fetch_to_write(typing_context: Any, array: Any, at: Any) -> Any:
-    """Ask for the cache line of an element that will soon be written, and that another has read."""
+    """Prefetch, for writing, the cache line of an element that another thread has read."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -105,7 +111,7 @@ def fetch_to_write(typing_context: Any, array: Any, at: Any) -> Any:
 
 @instruction
 def give_way(typing_context: Any) -> Any:
-    """Let another thread run on this processor, if one waits for it."""
+    """Let another thread run on this processor, if one is waiting."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), ())
@@ -121,13 +127,14 @@ as_float = bit_cast(types.int32, types.float32, ir.FloatType())
 
 @instruction
 def whole_vectors(typing_context: Any) -> Any:
-    """Have the loops of the calling function use the processor's whole vectors.
+    """Make the loops of the calling function use the processor's full vector width.
 
-    LLVM prefers half of them on some processors, which were once clocked down for the whole.
+    LLVM prefers half the width on some processors, whose older models lowered their clock for
+    full-width vectors.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if WIDE_VECTORS:  # llvmlite does not know this attribute: past its check of names
+        if WIDE_VECTORS:  # set.add bypasses llvmlite's list of names, which lacks this attribute
             set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 

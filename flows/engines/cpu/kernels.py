@@ -1,7 +1,7 @@
 """Compiled arithmetic of a WaveNet, in float32: small matrix products and gates.
 
 The order of every sum is fixed: a row's result depends neither on the rows computed with it nor on
-the number of threads. All is compiled into what calls it, because to hand over arrays takes time.
+the number of threads. Every function is inlined into its caller, because passing arrays takes time.
 """
 
 import numba
@@ -10,10 +10,10 @@ import numpy as np
 from flows.engines.cpu.intrinsics import LANES, VECTORS, as_float, as_int, whole_vectors
 from flows.engines.cpu.products import round_vector, row_products, tile_product
 
-PRODUCTS = "be3d2d687a73"  # digests, see flows.engines.cpu
-INTRINSICS = "214663375170"
+PRODUCTS = "da3fc6ecb1af"  # digests, see flows.engines.cpu
+INTRINSICS = "bf89fae12ba6"
 
-# A product may be fused with a sum (one rounding instead of two); no sum is reordered.
+# LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
 CONTRACT = {"contract"}
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
@@ -38,10 +38,10 @@ def multiply_add_some(
     stop: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Do as `multiply_add` with inputs `first` to `stop` alone.
+    """Do as `multiply_add`, but with the inputs `first` to `stop` alone.
 
-    Their sum begins with what stands in `out` or, if it is taken `apart`, with zero, and is added
-    when it is complete.
+    The sum over these inputs begins with the value in `out`. If it is taken `apart`, it begins with
+    zero, and the complete sum is added to `out`.
     """
     _, num_panels, all_inputs, columns = weights.shape
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
@@ -96,9 +96,9 @@ def multiply_add(
     weights: np.ndarray,
     which: int,
 ) -> None:  # pragma: no cover
-    """Add rows of x, from `x_row`, times one of `weights` to rows of `out`, from `out_row`.
+    """Multiply rows of x, from `x_row`, by matrix `which`; add them to `out` from `out_row`.
 
-    Weights are in panels, (how many, panels, depth, columns): wide, half as wide or narrow.
+    Weights have shape (matrices, panels, depth, columns); panels are wide, half as wide or narrow.
     """
     depth = weights.shape[2]
     multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False)
@@ -106,7 +106,7 @@ def multiply_add(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def are_alike(weights: np.ndarray, others: np.ndarray) -> bool:  # pragma: no cover
-    """Say whether `multiply_add_halves` takes two kinds of matrices."""
+    """Return whether `multiply_add_halves` accepts matrices of these two layouts."""
     _, num_panels, depth, columns = weights.shape
     like = others.shape[1] == num_panels and others.shape[3] == columns
     return like and depth % 2 == 0 and columns > LANES
@@ -123,10 +123,12 @@ def multiply_add_halves(
     other_weights: np.ndarray,
     which: int,
 ) -> None:  # pragma: no cover
-    """Add the row x times two matrices, over the first half of the inputs and over the second.
+    """Multiply the row x by two matrices; sum over each half of the inputs by itself.
 
-    A row of `out` gets both halves, the second taken apart; of `other` a row gets the first, the
-    next the second. Results are those of `multiply_add_some`. See `are_alike`.
+    The product with `weights` goes to row `out_row` of `out`: its first half is added, then its
+    second half, which is taken apart. The product with `other_weights` goes to two rows of `other`:
+    the first half to row `other_row`, the second half to the next row. Results equal
+    `multiply_add_some` to the bit. `are_alike` tells which matrices fit.
     """
     _, num_panels, depth, columns = weights.shape
     for panel in range(num_panels):
@@ -145,7 +147,7 @@ def multiply_add_halves(
 def fill_rows(
     out: np.ndarray, row: int, num_rows: int, values: np.ndarray
 ) -> None:  # pragma: no cover
-    """Write the same values to consecutive rows."""
+    """Write the values to each of `num_rows` consecutive rows."""
     for r in range(row, row + num_rows):
         for j in range(values.size):
             out[r, j] = values[j]
@@ -163,7 +165,8 @@ def round_rows(
 ) -> None:  # pragma: no cover
     """Round consecutive rows to pairs of bfloat16 numbers, if `out` holds pairs; else do nothing.
 
-    Columns `first` to `stop` are rounded, in whole vectors: rows of both arrays are as long.
+    Columns `first` to `stop` are rounded in whole vectors: the rows of both arrays must be long
+    enough for whole vectors.
     """
     for r in range(num_rows):
         for j in range(first, stop, LANES):
@@ -184,7 +187,7 @@ def rectify_rows(
 
 
 _LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
-_LN_2_HIGH = np.float32(0.693359375)  # short: products with n are exact
+_LN_2_HIGH = np.float32(0.693359375)  # so few bits that its product with n is exact
 _LN_2_LOW = np.float32(-2.12194440e-4)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
@@ -194,11 +197,11 @@ _C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
-    shifted = x * _LOG2_E + _ROUND  # rounds to n, which stands in the low bits
+    shifted = x * _LOG2_E + _ROUND  # the sum rounds to the integer n, in its low bits
     power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
     n = shifted - _ROUND
     r = x - n * _LN_2_HIGH - n * _LN_2_LOW
-    # Taylor's series: what follows is below 2e-8 of the sum.
+    # Taylor's series: the omitted terms are below 2e-8 of the sum.
     series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
     return power, series * (r * r) + r
 
@@ -207,11 +210,12 @@ def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no co
 def gated_units(
     gates: np.ndarray, row: int, width: int, out: np.ndarray
 ) -> None:  # pragma: no cover
-    r"""Write tanh(f) sigmoid(g), of a row that holds f, then g, to a few units in the last place.
+    r"""Write tanh(f) sigmoid(g) for a row that holds `width` values f, then `width` values g.
 
     .. math:: \tanh(f)\,\sigma(g) = \pm\frac{-u}{(u + 2)(1 + e^{-g})}, \qquad u = e^{-2|f|} - 1
 
-    There is no branch and no cancellation, so that the loop runs in vector registers.
+    The results are exact to a few units in the last place, because the formula has no cancellation.
+    The loop runs in vector registers, because it has no branch.
     """
     whole_vectors()
     lowest, highest = np.float32(-40.0), np.float32(87.0)  # tanh is 1 and sigmoid 0 in float32
@@ -231,17 +235,17 @@ def gated_units(
 def shift_and_scale(
     params: np.ndarray, row: int, floor: np.float32, x: np.ndarray, x_row: int
 ) -> None:  # pragma: no cover
-    r"""Scale and shift a row of x by parameters that hold the locations, then raw log-scales.
+    r"""Scale and shift a row of x; its parameters hold C locations mu, then C raw log-scales s.
 
     .. math:: x \leftarrow x\,(e^s + e^{floor}) + \mu, \qquad
               \log(e^s + e^{floor}) = floor + \operatorname{softplus}(s - floor)
 
     Args:
-        params: the network's, shape (rows, at least 2 C).
-        row: of them.
-        floor: the least scale; `flows.bound_log_scale` has its logarithm.
-        x: changed in place, shape (rows, C).
-        x_row: of it.
+        params: output of the network's head, shape (rows, at least 2 C).
+        row: row of `params` to read.
+        floor: the smallest scale; `flows.bound_log_scale` takes its logarithm.
+        x: samples, changed in place, shape (rows, C).
+        x_row: row of `x` to change.
     """
     width, highest = x.shape[1], np.float32(87.0)
     for c in range(width):
@@ -254,6 +258,6 @@ def shift_and_scale(
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
 def bounded_log_scale(raw: np.float32, floor: float) -> float:  # pragma: no cover
-    """Bound a log-scale as `flows.bound_log_scale` does; the tests hold them to each other."""
+    """Bound a log-scale as `flows.bound_log_scale` does; a test compares the two functions."""
     above = np.float64(raw) - floor
     return floor + (above if above > 20.0 else np.log1p(np.exp(above)))

@@ -1,4 +1,4 @@
-"""How a network, its context and the state of a loop are laid out for compiled code."""
+"""Layout of a network, its context and a loop's state in arrays for compiled code."""
 
 import numpy as np
 import torch
@@ -23,29 +23,30 @@ from flows.networks.wavenet_config import WaveNetConfig
 from flows.precision import full_precision
 
 LEAST_SHARED, LEAST_SHARED_IN_PAIRS = 64, 96
-"""Residual channels, at least, of a network that two threads share, in float32 and in bfloat16:
-what they gain by it is above what they spend on waiting for each other."""
+"""The smallest number of residual channels of a network that two threads share, in float32 and in
+bfloat16. In a smaller network the threads lose more time by waiting for each other than they gain.
+"""
 
 
 def threads_sharing(config: WaveNetConfig, num_threads: int, in_pairs: bool = False) -> int:
-    """Return by how many threads a network is best shared.
+    """Return the best number of threads to share a network, 1 or 2.
 
     Args:
-        config: of the network.
-        num_threads: at most.
-        in_pairs: its layers multiply in bfloat16.
+        config: the network's size.
+        num_threads: largest number of threads.
+        in_pairs: whether the network's layers multiply in bfloat16.
     """
     width, least = config.residual_channels, LEAST_SHARED_IN_PAIRS if in_pairs else LEAST_SHARED
     return 2 if num_threads >= 2 and width >= least and width % (2 * LANES) == 0 else 1
 
 
 def lay_out_pass(wavenet: WaveNet, log_scale_floor: float, in_pairs: bool = False) -> Network:
-    """Lay out what a parallel pass multiplies by, weight norm folded.
+    """Lay out the weights of a parallel pass, with weight norm folded.
 
     Args:
         wavenet: the network, in float32 on the CPU.
-        log_scale_floor: of the affine transformer.
-        in_pairs: the layers' matrices are in pairs of bfloat16 numbers.
+        log_scale_floor: lower bound of the affine transformer's log-scale.
+        in_pairs: whether the layers' matrices hold pairs of bfloat16 numbers.
     """
     config = wavenet.config
     row = config.residual_channels + config.skip_channels
@@ -55,13 +56,13 @@ def lay_out_pass(wavenet: WaveNet, log_scale_floor: float, in_pairs: bool = Fals
 def lay_out_loop(
     wavenet: WaveNet, log_scale_floor: float, parts: int, in_pairs: bool = False
 ) -> list[Network]:
-    """Lay out what a loop over samples multiplies by, weight norm folded, for each thread.
+    """Lay out the weights of a loop over samples for each thread, with weight norm folded.
 
     Args:
         wavenet: the network, in float32 on the CPU.
-        log_scale_floor: of the affine transformer.
-        parts: threads that share the network, 1 or 2.
-        in_pairs: see `lay_out_pass`.
+        log_scale_floor: lower bound of the affine transformer's log-scale.
+        parts: number of threads that share the network, 1 or 2.
+        in_pairs: whether the layers' matrices hold pairs of bfloat16 numbers.
     """
     return _lay_out(wavenet, log_scale_floor, wavenet.config.residual_channels, parts, in_pairs)
 
@@ -70,7 +71,7 @@ def lay_out_loop(
 def _lay_out(
     wavenet: WaveNet, log_scale_floor: float, row: int, parts: int, in_pairs: bool
 ) -> list[Network]:
-    """Lay out what `WaveNet.step` multiplies by for rows of so many columns, for each thread."""
+    """Lay out the weights of `WaveNet.step` for each thread, for rows of `row` columns."""
     config = wavenet.config
     like = wavenet.input_std.new_zeros(1, wavenet.num_channels, 1)
     context = like.new_zeros(1, wavenet.context_channels, 1) if wavenet.context_channels else None
@@ -123,7 +124,7 @@ def _lay_out(
 
 @torch.no_grad()
 def lay_out_context(wavenet: WaveNet) -> ContextWeights:
-    """Lay out what a conditional network multiplies its context by, as `lay_out_pass`."""
+    """Lay out the context weights of a conditional network for a parallel pass."""
     assert wavenet.context is not None
     assert wavenet.frame_params is not None
     biases = wavenet.gate_biases()
@@ -139,15 +140,15 @@ def lay_out_context(wavenet: WaveNet) -> ContextWeights:
 def lay_out_frames(
     wavenet: WaveNet, like: Tensor, context: Tensor | None, first: int, length: int, parts: int = 1
 ) -> list[Frames]:
-    """Lay out what the context of a chunk contributes, for each thread.
+    """Lay out the context's contributions to a chunk, for each thread.
 
     Args:
         wavenet: the network.
         like: a tensor of the chunk's shape, (B, C, T).
-        context: its frames, shape (B, H, L); None for an unconditional network.
+        context: the chunk's frames, shape (B, H, L); None for an unconditional network.
         first: number of the chunk's first frame.
         length: samples per frame.
-        parts: threads that share the network.
+        parts: number of threads that share the network.
     """
     coefficients, batch, channels = None, like.shape[0], like.shape[1]
     lag_biases = torch.zeros(batch, 1, 0)
@@ -182,16 +183,18 @@ def start_streams(
     """Return the state of streams before their first sample.
 
     Args:
-        network: weights.
-        num_streams: B.
+        network: the network's weights.
+        num_streams: number of streams, B.
         num_channels: channels of the signal, C.
-        order: of the linear predictor, K.
-        longest_block: a power of two; where there are frames, a divisor of their length.
+        order: order of the linear predictor, K.
+        longest_block: largest number of samples whose older taps a layer computes at once: a power
+            of two and, with a context, a divisor of the frame length.
     """
     samples = (num_streams, num_channels)
     taps = network.older.shape[0] // network.dilations.size
     blocks = np.minimum(network.dilations, longest_block)
-    # A block's oldest inputs are read after its first row has been written: a block more.
+    # A block's oldest inputs are read after the block's first row is written: rings need room for
+    # one block more.
     rings = taps * network.dilations + blocks
     in_pairs = are_pairs(network.current)
 
@@ -227,9 +230,9 @@ def start_streams(
 
 
 def start_exchange(network: Network, num_streams: int) -> Exchange:
-    """Return what passes between the parts of a network before the first sample."""
+    """Return the memory that two threads exchange results in, before the first sample."""
     shared = num_streams * network.dilations.size if network.parts == 2 else 0
-    width = network.out.shape[2] // 4  # a thread's half of the units, or of their pairs, in twos
+    width = network.out.shape[2] // 4  # half of the units or pairs for a thread, two an integer
     return Exchange(
         units=torch.zeros(2 * shared, width, dtype=torch.int64).numpy(),
         skips=torch.zeros(4 * num_streams, network.skip_bias.size).numpy(),
@@ -238,5 +241,5 @@ def start_exchange(network: Network, num_streams: int) -> Exchange:
 
 
 def _for_threads(gates: Tensor, parts: int) -> Tensor:
-    """Cut (..., 2R), tanh's gates and then the sigmoid's, into each thread's, (parts, ..., 2U)."""
+    """Split gates (..., 2R), the tanh's R and then the sigmoid's R, to (parts, ..., 2U)."""
     return gates.unflatten(-1, (2, parts, -1)).movedim(-2, 0).flatten(-2)

@@ -1,4 +1,4 @@
-"""The compiled step of `flows.PitchPrediction`: lags chosen from the past, and a prediction."""
+"""The compiled step of `flows.PitchPrediction`: it weighs lags by the past, then predicts."""
 
 import numba
 import numpy as np
@@ -7,21 +7,21 @@ from flows.engines.cpu.arrays import Frames, Network, Streams
 from flows.engines.cpu.intrinsics import whole_vectors
 from flows.engines.cpu.kernels import CONTRACT
 
-KERNELS = "373d72780188"  # digest, see flows.engines.cpu
+KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
 
-LEAST_ENERGY = 10.0  # that of flows.networks.pitch_prediction
+LEAST_ENERGY = 10.0  # LEAST_ENERGY of flows.networks.pitch_prediction
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
 def _choose_taps(
     history: np.ndarray, biases: np.ndarray, sharpness: np.ndarray, taps: np.ndarray
 ) -> None:  # pragma: no cover
-    """Weigh the lags of one stream by its past; `taps` begins with the longest lag."""
+    """Write one stream's taps, a weight for each lag, from its past; the longest lag is first."""
     whole_vectors()
     longest, num_lags = history.size // 2, taps.size
     for k in range(num_lags):
         taps[k] = np.float32(0.0)
-    for j in range(longest):  # the last `longest` samples, times those a lag before them
+    for j in range(longest):  # the last `longest` samples, times the samples one lag earlier
         value = history[longest + j]
         for k in range(num_lags):
             taps[k] += value * history[j + k]
@@ -51,7 +51,7 @@ def _choose_taps(
 
 @numba.njit(cache=True, fastmath=CONTRACT | {"reassoc"}, error_model="numpy")
 def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32:  # pragma: no cover
-    """Sum a stream's taps times its past. The order is the compiler's, and always the same."""
+    """Sum a stream's taps times its past, in an order that the compiler fixes."""
     whole_vectors()
     total = np.float32(0.0)
     for k in range(taps.size):
@@ -63,7 +63,7 @@ def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32: 
 def predict_pitch(
     network: Network, streams: Streams, frames: Frames, frame: int, time: int
 ) -> None:  # pragma: no cover
-    """Read the last frame of every stream, predict the next, and write the network's inputs."""
+    """Append the last C samples to every stream's history, predict the next C, write the inputs."""
     whole_vectors()
     num_streams, channels = streams.previous.shape
     longest, update = network.lags[0], network.lags[2]

@@ -1,4 +1,4 @@
-"""How compiled code holds matrices: in panels, a few vector registers wide."""
+"""Layout of matrices for compiled code: in panels of columns, a few vector registers wide."""
 
 import numpy as np
 import torch
@@ -13,41 +13,45 @@ def in_panels(matrices: Tensor, in_pairs: bool = False) -> np.ndarray:
 
     Args:
         matrices: shape (N, depth, width), in float32.
-        in_pairs: rounded to bfloat16, two rows an integer of 32 bits.
+        in_pairs: whether to round to bfloat16 and join the numbers of two rows in an integer of 32
+            bits.
     Returns:
-        shape (N, panels, depth, columns), or half of that depth; zeros beyond depth and width.
+        panels, shape (N, panels, depth, columns), with half the depth in pairs; padded with zeros
+        to whole pairs and panels.
     """
     columns = _columns(matrices.shape[2])
     if in_pairs:
         rounded = F.pad(matrices.transpose(1, 2), (0, matrices.shape[1] % 2)).bfloat16()
-        rounded = rounded.clone(memory_format=torch.contiguous_format)  # the strides of none, too
+        rounded = rounded.clone(
+            memory_format=torch.contiguous_format
+        )  # right strides even if empty
         matrices = rounded.view(torch.int32).transpose(1, 2)
     padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))
     return padded.transpose(1, 2).contiguous().numpy()
 
 
 def are_pairs(panels: np.ndarray) -> bool:
-    """Say whether `in_panels` has laid matrices out in pairs."""
+    """Return whether panels hold pairs of bfloat16 numbers."""
     return panels.dtype == np.int32
 
 
 def whole_panels(rows: Tensor) -> np.ndarray:
-    """Lengthen rows (..., N) by zeros to whole panels."""
+    """Pad rows (..., N) with zeros to whole panels."""
     width = rows.shape[-1]
     return F.pad(rows, (0, -width % _columns(width))).contiguous().numpy()
 
 
 def padded_width(weights: np.ndarray) -> int:
-    """Return the columns of matrices in panels, the zeros beyond their width included."""
+    """Return the number of columns of matrices in panels, padding included."""
     return int(weights.shape[1] * weights.shape[3])
 
 
 def padded_to_vectors(width: int) -> int:
-    """Return how many numbers there are in the fewest vectors that hold so many."""
+    """Round a width up to whole vectors."""
     return width + -width % LANES
 
 
 def _columns(width: int) -> int:
-    """Choose the columns of a matrix's panels: the widest that leave little space unused."""
+    """Choose a panel's number of columns: the most that leave less than a vector unused."""
     wide = VECTORS * LANES
     return next(columns for columns in (wide, wide // 2, LANES) if -width % columns < LANES)

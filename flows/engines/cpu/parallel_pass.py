@@ -1,11 +1,12 @@
 """The compiled parallel pass: a WaveNet's layers over many samples at once, chunk by chunk.
 
-Time runs along the rows, so that a tap of a dilated convolution is a matrix product with rows some
-way up. Each layer keeps its past inputs in a ring; a chunk is small enough for what a layer reads
-and writes to stay in the cache.
+Each row is one time step, so a tap of a dilated convolution is a matrix product with earlier rows.
+Each layer keeps its past inputs in a ring buffer. A chunk is so small that a layer's inputs and
+outputs stay in the cache.
 
-Where the layers' matrices are in pairs of bfloat16 numbers, what they are multiplied by is rounded
-to pairs, too: the rings hold these. All sums, and what passes from layer to layer, are in float32.
+Where the layers' matrices hold pairs of bfloat16 numbers, the layers' inputs and gated units are
+rounded to pairs, too, and the rings hold pairs. Sums, and the rows that pass from layer to layer,
+are in float32.
 """
 
 from typing import NamedTuple
@@ -26,25 +27,29 @@ from flows.engines.cpu.kernels import (
 )
 from flows.engines.cpu.panels import are_pairs, padded_to_vectors, padded_width
 
-KERNELS = "373d72780188"  # digest, see flows.engines.cpu
+KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
 
 
 class Segment(NamedTuple):
-    """Consecutive layers of a network, and what they remember of B streams between chunks."""
+    """Consecutive layers of a network, and their streaming state for B streams between chunks.
 
-    first: int  # the first of the layers
-    stop: int  # the one after the last
+    In float32, `rings` is `rows`. In pairs, `rings` holds pairs, and `rows` has room for a chunk of
+    two layers: the layer that is read and the layer that is written.
+    """
+
+    first: int  # number of the first layer
+    stop: int  # number after the last layer
     previous: np.ndarray  # the last sample of the chunk before, (B, C)
-    starts: np.ndarray  # of each layer, the first row of its ring
-    lengths: np.ndarray  # of each layer, the rows of its ring: whole chunks
-    rings: np.ndarray  # past inputs: (B, ring rows, ..), `rows` or their pairs
-    row_starts: np.ndarray  # of each layer, its first of `rows`: of the ring's, or a chunk's
-    row_lengths: np.ndarray  # of each layer, how many there are
-    rows: np.ndarray  # inputs and sums of skips, (B, rows, (R + S)*)
-    framed: np.ndarray  # space to work in, (chunk, (2R)*)
-    gates: np.ndarray  # the same
-    gated: np.ndarray  # (chunk, R or more)
-    units: np.ndarray  # `gated` or its pairs
+    starts: np.ndarray  # each layer's first row in `rings`
+    lengths: np.ndarray  # each layer's number of rows in `rings`: whole chunks
+    rings: np.ndarray  # past inputs, (B, ring rows, ..)
+    row_starts: np.ndarray  # each layer's first row in `rows`
+    row_lengths: np.ndarray  # each layer's number of rows in `rows`
+    rows: np.ndarray  # a layer's input beside the sum of skips so far, (B, rows, (R + S)*)
+    framed: np.ndarray  # working memory: the context's gates, one row a frame, (chunk, (2R)*)
+    gates: np.ndarray  # working memory: a layer's gates, one row a sample, (chunk, (2R)*)
+    gated: np.ndarray  # working memory: a layer's gated units, (chunk, R or more)
+    units: np.ndarray  # `gated`, or pairs of it
 
 
 def start_segment(
@@ -53,12 +58,12 @@ def start_segment(
     """Return layers `first` to `stop` before the first chunk.
 
     Args:
-        network: weights.
-        first: number of the first of the layers.
-        stop: of the one after the last.
-        num_streams: B.
-        num_channels: C.
-        chunk: samples, at most; none goes beyond a multiple of it.
+        network: the network's weights.
+        first: number of the first layer.
+        stop: number after the last layer.
+        num_streams: number of streams, B.
+        num_channels: channels of the signal, C.
+        chunk: largest number of samples in a chunk; a chunk must not cross a multiple of `chunk`.
     """
     taps = network.older.shape[0] // network.dilations.size
     past = taps * network.dilations[first:stop]
@@ -68,7 +73,7 @@ def start_segment(
     gates = (chunk, padded_width(network.current))
     gated = np.zeros((chunk, padded_to_vectors(network.residual_channels)), np.float32)
     in_pairs = are_pairs(network.current)
-    if in_pairs:  # one chunk of rows is read while the next layer's is written
+    if in_pairs:  # one layer's chunk of rows is read while the next layer's chunk is written
         row_lengths = np.full_like(lengths, chunk)
         row_starts = chunk * (np.arange(stop - first) % 2)
     num_rows = int((row_starts + row_lengths).max())
@@ -104,7 +109,7 @@ def _enter(
     h: np.ndarray,
     here: int,
 ) -> None:  # pragma: no cover
-    """Write the first layer's input to rows of h; it reads the samples x (T, C) one step late."""
+    """Write the first layer's input to rows of h, from the samples x (T, C) delayed by one step."""
     fill_rows(h, here, num_samples, network.first_bias)
     multiply_add(h, here, segment.previous, b, 1, network.first, 0)
     multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0)
@@ -122,7 +127,7 @@ def _leave(
     x: np.ndarray,
     start: int,
 ) -> None:  # pragma: no cover
-    """Shift and scale the samples x (T, C) by what the head reads from the last rows, then mix."""
+    """Compute the head from the last layer's rows h, shift and scale x (T, C), then rotate x."""
     num_samples, channels = h.shape[0], x.shape[1]
     width = network.hidden.shape[2]
     first = network.residual_channels if network.skip_channels else 0
@@ -167,16 +172,17 @@ def run_segment(
     """Take a chunk through some layers of an inverse autoregressive flow.
 
     Args:
-        network: weights.
-        weights: of its context.
-        mixing: what the last layer's samples are multiplied by, in panels, one of C to C or none.
-        segment: which layers, and their state; updated in place.
+        network: the network's weights.
+        weights: the context's weights.
+        mixing: matrix C to C that rotates the flow's output, in panels; empty for no rotation.
+        segment: the layers and their state, updated in place.
         context: frames, shape (B, L, H).
         span: samples per frame.
-        time: of the chunk's first sample.
-        x: what the flow reads, shape (B, L * span, C); after the last layer, what it writes.
-        start: the chunk's first sample in x.
-        h: rows from the layers before, for the layers after, shape (B, T, (R + S)*): a chunk of T.
+        time: time of the chunk's first sample.
+        x: the flow's input, shape (B, L * span, C); after the network's last layer, its output.
+        start: index of the chunk's first sample in x.
+        h: rows from the layers before, replaced by rows for the layers after, shape
+            (B, T, (R + S)*) for a chunk of T samples.
     """
     network, weights, segment = borrow(network), borrow(weights), borrow(segment)
     num_streams, num_samples, _ = h.shape

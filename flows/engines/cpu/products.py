@@ -13,7 +13,7 @@ from flows.engines.cpu.intrinsics import LANES, MULTIPLIES_PAIRS, instruction
 
 
 class _BFloat16(ir.Type):
-    """A bfloat16 number, which llvmlite does not know."""
+    """LLVM's type of a bfloat16 number, which llvmlite lacks."""
 
     def _to_string(self) -> str:
         return "bfloat"
@@ -26,10 +26,10 @@ class _BFloat16(ir.Type):
 
 
 def is_of_pairs(array: types.Array) -> bool:
-    """Say whether an array type is of pairs of bfloat16 numbers: of integers of 32 bits.
+    """Return whether an array type holds pairs of bfloat16 numbers, as integers of 32 bits.
 
     Raises:
-        TypingError: if it is, and the processor has no instructions for them.
+        TypingError: if the type holds pairs, and the processor has no instructions for pairs.
     """
     pairs: bool = array.dtype == types.int32
     if pairs and not MULTIPLIES_PAIRS:
@@ -38,10 +38,10 @@ def is_of_pairs(array: types.Array) -> bool:
 
 
 class _Products:
-    """Instructions for products of vectors with numbers of a row, added to sums.
+    """Builder of the instructions that add products of a row's numbers and a matrix's vectors.
 
-    Where the row and the vectors are of integers, each holds a pair of bfloat16 numbers that stand
-    one after the other along the depth of the product.
+    With `in_pairs`, the row and the vectors consist of integers. Each integer holds a pair of
+    bfloat16 numbers, which are neighbours along the depth of the product.
     """
 
     def __init__(self, builder: Any, in_pairs: bool) -> None:
@@ -57,16 +57,16 @@ class _Products:
         self._instruction = cgutils.get_or_insert_function(builder.module, kind, name)
 
     def sums_at(self, data: Any, at: Any, num_vectors: int) -> list[Any]:
-        """Point to consecutive vectors of sums, from an element of them onwards."""
+        """Return pointers to consecutive vectors of sums, from element `at` onwards."""
         return [self._pointer(data, at, v, self.vector) for v in range(num_vectors)]
 
     def columns(self, data: Any, at: Any, num_vectors: int) -> list[Any]:
-        """Load consecutive vectors of a matrix, from an element of it onwards."""
+        """Load consecutive vectors of a matrix, from element `at` onwards."""
         pointers = [self._pointer(data, at, v, self._entry) for v in range(num_vectors)]
         return [self._builder.load(pointer, align=4) for pointer in pointers]
 
     def everywhere(self, data: Any, at: Any) -> Any:
-        """Load a number of the row into all lanes."""
+        """Load one number of the row into all lanes of a vector."""
         builder, undefined = self._builder, ir.Constant(self._entry, ir.Undefined)
         first = builder.insert_element(
             undefined, builder.load(builder.gep(data, [at])), ir.IntType(32)(0)
@@ -76,7 +76,7 @@ class _Products:
         )
 
     def add(self, value: Any, column: Any, total: Any) -> None:
-        """Add a product to a sum, which is in memory or, once optimised, in a register."""
+        """Add a product to a sum in memory, which LLVM's optimiser moves to a register."""
         builder, before = self._builder, self._builder.load(total)
         factors = [value, column]
         if self._in_pairs:
@@ -92,9 +92,10 @@ class _Products:
 
 
 def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
-    """Make the innermost product: rows of x times a panel, some vectors of a matrix's columns.
+    """Make the innermost product: `num_rows` rows of x times a panel of `num_vectors` vectors.
 
-    numba cannot be told in Python to keep sums in registers; these are the instructions for it.
+    The product is written in LLVM's instructions, because Python code compiled by numba does not
+    keep the sums in registers.
     """
 
     @intrinsic
@@ -109,9 +110,11 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
         depth: Any,
         apart: Any,
     ) -> Any:
-        """Add sum_k x[r, k] w[k, :] to out[r, :]; each array is read from an element onwards.
+        """Add sum_k x[r, k] w[k, :] to out[r, :].
 
-        The sum begins with out[r, :] or, if it is taken `apart`, with zero.
+        Elements `out_at`, `x_at` and `w_at` are the first of each array. The sum begins with
+        out[r, :]. If it is taken `apart`, it begins with zero, and the complete sum is added to
+        out[r, :].
         """
         index = types.intp
         signature = types.void(out, index, x, index, w, index, index, types.boolean)
@@ -159,13 +162,13 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
 
 
 def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Callable[..., Any]:
-    """Make products of one row with panels, all at once: none waits for another's sums.
+    """Make several products of one row with panels in one loop: no sum waits for another sum.
 
     Args:
-        num_vectors: of a panel.
-        plan: for each sum: number of the output it is added to, of the panel, and of the part of
-            the row that it is over. The first sum of an output begins with what stands there, as
-            in `tile_product`; others are taken apart.
+        num_vectors: number of vectors across a panel.
+        plan: three numbers for each sum: the output that the sum is added to, the panel that it
+            multiplies, and the part of the row that it runs over. The first sum of an output begins
+            with the output's value; further sums are taken apart, see `tile_product`.
     """
     parts = 1 + max(part for _, _, part in plan)
 
@@ -180,7 +183,7 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
         w_ats: Any,
         depth: Any,
     ) -> Any:
-        """Add products of equal parts of x[:depth]; arrays are read from an element onwards."""
+        """Add the plan's products of equal parts of x[:depth], beginning at elements `.._at`."""
         signature = types.void(outs, out_ats, x, types.intp, w, w_ats, types.intp)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -200,7 +203,7 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
                 make.sums_at(data, at, num_vectors)
                 for data, at in zip(outputs, out_ats, strict=True)
             ]
-            sums: list[list[Any]] = []  # of the plan, each a few vectors
+            sums: list[list[Any]] = []  # for each sum of the plan, its vectors
             of_output: list[list[list[Any]]] = [[] for _ in targets]
             for out, _, _ in plan:
                 totals = [cgutils.alloca_once(builder, make.vector) for _ in targets[out]]
@@ -235,7 +238,7 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
 
 @instruction
 def holds_pairs(typing_context: Any, array: Any) -> Any:
-    """Say whether an array is of pairs of bfloat16 numbers: known when code is compiled."""
+    """Return whether an array holds pairs of bfloat16 numbers; a constant in compiled code."""
     pairs = is_of_pairs(array)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -246,9 +249,10 @@ def holds_pairs(typing_context: Any, array: Any) -> Any:
 
 @instruction
 def round_vector(typing_context: Any, x: Any, x_at: Any, out: Any, out_at: Any) -> Any:
-    """Round a vector of numbers to pairs of bfloat16, where `out` is of integers; else do nothing.
+    """Round a vector of numbers to pairs of bfloat16, if `out` holds integers; else do nothing.
 
-    A vector begins at an element of each array. A number rounds to the nearest, NaN to NaN.
+    The vector begins at element `x_at` of `x`, and its pairs at element `out_at` of `out`. A number
+    rounds to the nearest bfloat16 number, and NaN to NaN.
     """
     to_pairs = is_of_pairs(out)
 

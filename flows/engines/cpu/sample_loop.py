@@ -1,19 +1,18 @@
-"""The compiled loop over samples: what `WaveNet.step` and `Affine.inverse` do, many times over.
+"""The compiled loop over samples: it repeats `WaveNet.step` and `Affine.inverse` in compiled code.
 
-Streams (utterances of a batch) run in lockstep through each layer, so that a weight is read once
-for all of them. A layer of dilation d reads inputs at least d samples old: what its older taps
-contribute to the next few samples is known beforehand and computed for all of these at
-once, which reads those weights once a block.
+Streams (utterances of a batch) run in lockstep through each layer, so each weight is read once for
+all streams. A layer's older taps read inputs at least `dilation` samples old. The older taps of the
+next few samples, a block, are therefore computed at once, and their weights are read once a block.
 
-Two threads can share a network. Each computes half of a layer's gated units and what the skips get
-from them; the layer's output each computes for itself, so it waits once a layer, for the other's
-units. Meanwhile it computes what its own units contribute.
+Two threads can share a network. Each thread computes half of a layer's gated units and their part
+of the skips. Each thread computes the whole output of the layer, and waits once a layer for the
+other thread's units; meanwhile it sums over its own units.
 
-The order of every sum is fixed: a stream's samples depend neither on the streams beside it nor on
-the number of threads. What goes over the gated units is summed over each half of them by itself.
+The order of every sum is fixed: a stream's samples depend neither on the other streams nor on the
+number of threads. A sum over the gated units is split into a sum over each half of the units.
 
-Where the layers' matrices are in pairs of bfloat16 numbers, a layer's input and its gated units are
-rounded to pairs, too; the rings hold these. All sums are in float32.
+Where the layers' matrices hold pairs of bfloat16 numbers, a layer's input and its gated units are
+rounded to pairs, too, and the rings hold pairs. All sums are in float32.
 """
 
 import numba
@@ -43,16 +42,16 @@ from flows.engines.cpu.kernels import (
 from flows.engines.cpu.long_term import predict_pitch
 from flows.engines.cpu.products import holds_pairs
 
-EXCHANGE = "be6a5f2f4ac9"  # digests, see flows.engines.cpu
-KERNELS = "373d72780188"
-LONG_TERM = "1e57ee59d0fc"
+EXCHANGE = "6dd60b028bec"  # digests, see flows.engines.cpu
+KERNELS = "cadf07f122e4"
+LONG_TERM = "c6292c34b6a1"
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _read(
     streams: Streams, frames: Frames, frame: int, error_gain: np.float32
 ) -> None:  # pragma: no cover
-    """Write the network's inputs: the last sample, the prediction, and the error of the last."""
+    """Write the network's inputs: the last sample, the next prediction, the last error."""
     num_streams, channels, order = streams.recent.shape
     for b in range(num_streams):
         for c in range(channels):
@@ -81,7 +80,7 @@ def _start_block(
     ring: int,
     gate: int,
 ) -> None:  # pragma: no cover
-    """Write a layer's gates for a block of samples, but for the taps on current inputs."""
+    """Begin a layer's gates for a block of samples: the context and the older taps."""
     num_streams, block, gates = streams.previous.shape[0], streams.blocks[layer], streams.gates
     taps = network.older.shape[0] // network.dilations.size
     for r in range(block):
@@ -104,7 +103,7 @@ def _add_half(
     layer: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Add half of a layer's gated units, times its weights, to rows of `out`."""
+    """Multiply half of a layer's gated units by the layer's weights; add them to rows of `out`."""
     num_streams, depth = streams.units.shape[0], weights.shape[2]
     middle = (depth + 1) // 2
     first, stop = half * middle, middle + half * (depth - middle)
@@ -113,7 +112,7 @@ def _add_half(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cover
-    """Return the first row of the sums of a sample's skips over half of the gated units."""
+    """Return the first row in `Exchange.skips` for a sample and a half of the gated units."""
     row: int = (time % 2 * 2 + half) * streams.gated.shape[0]
     return row
 
@@ -122,7 +121,7 @@ def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cove
 def _begin_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Add the own half to a layer's output: the first half to its rows, the second apart."""
+    """Sum over this thread's half of the units: thread 0 into the output, thread 1 apart."""
     if part == 0:
         _add_half(network.out, streams, 0, streams.rows, row, layer, False)
     else:
@@ -134,7 +133,7 @@ def _begin_output(
 def _finish_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Add the other thread's half to a layer's output: the sums are those of one thread."""
+    """Add the sum over the other thread's units: the output equals one thread's to the bit."""
     rows, apart = streams.rows, streams.apart
     if part == 0:
         _add_half(network.out, streams, 1, rows, row, layer, True)
@@ -157,16 +156,16 @@ def _layers(
     here: int,
     row: int,
 ) -> int:  # pragma: no cover
-    """Take a sample of every stream through all layers; return the row of the last's output.
+    """Take a sample of every stream through all layers; return the row of the last layer's output.
 
-    The first layer's input is row `row` of `rows`, and will be row `here` of the past. Rows run
-    over streams, then over time. The last output is not computed where nothing reads it.
+    The first layer's input is in row `row` of `streams.rows`; the loop stores it in row `here` of
+    `streams.past`. Rows run over streams, then over time. With skips, the last output is omitted.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     rows, gates, gated = streams.rows, streams.gates, streams.gated
     part = network.part if parts == 2 else 0
     width, units = network.residual_channels, network.residual_channels // parts
-    ring = gate = 0  # first rows of a layer
+    ring = gate = 0  # a layer's first rows in `past` and in `gates`
     for layer in range(num_layers):
         block = streams.blocks[layer]
         place = time & (block - 1)  # the remainder: blocks are powers of two
@@ -224,7 +223,7 @@ def _layers(
 def _start_skips(
     network: Network, streams: Streams, exchange: Exchange, time: int
 ) -> None:  # pragma: no cover
-    """Begin the sums of a sample's skips, this thread's: over the first half with the biases."""
+    """Begin this thread's sums of a sample's skips: with the biases for the first half, else 0."""
     num_streams, skips = streams.previous.shape[0], exchange.skips
     for half in range(2):
         if network.parts == 1 or network.part == half:
@@ -238,7 +237,7 @@ def _start_skips(
 def _sum_up(
     network: Network, streams: Streams, exchange: Exchange, time: int, last_row: int
 ) -> None:  # pragma: no cover
-    """Write what the hidden layer reads: the sum of the skips or, without any, the last row."""
+    """Write the hidden layer's input: the sum of the skips or, without skips, the last output."""
     summed, gain = streams.summed, np.float32(network.skip_gain)
     if network.skip_channels == 0:
         rectify_rows(streams.rows, last_row, 0, gain, summed)
@@ -253,7 +252,7 @@ def _sum_up(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
-    """Pick a component of a mixture, as `sample_mixture` does."""
+    """Choose a component of a mixture, as `sample_mixture` does."""
     highest = logits.max()
     total = 0.0
     for logit in logits:
@@ -270,7 +269,7 @@ def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
 def _draw(
     network: Network, streams: Streams, frames: Frames, frame: int, samples: Samples, i: int
 ) -> None:  # pragma: no cover
-    """Draw sample i of every stream: location + scale * noise of its one or chosen component."""
+    """Draw sample i of every stream: location + scale * noise, of the chosen component if many."""
     num_streams, channels, _ = samples.noise.shape
     num_params, num_logits = network.is_location.size, network.num_logits
     components = (num_params - num_logits) // 2
@@ -304,14 +303,14 @@ def advance(
     """Draw samples of a chunk, one after the other.
 
     Args:
-        network: weights of this thread; if others share the network, they have to run meanwhile.
-        streams: state of B streams, of this thread alone; updated in place.
-        exchange: of these streams, for both threads.
-        frames: context of the chunk.
-        samples: what the chunk is drawn from and written to; every thread writes all of it.
+        network: this thread's weights; a thread that shares the network must run meanwhile.
+        streams: this thread's state of B streams, updated in place.
+        exchange: memory in which the two threads pass results to each other.
+        frames: the context's contributions to the chunk.
+        samples: noise and output of the chunk; each thread writes all samples.
         start: time of the chunk's first sample.
-        first: sample of the chunk to begin with.
-        stop: the one after the last.
+        first: index in the chunk of the first sample to draw.
+        stop: index in the chunk after the last sample to draw.
     """
     whole_vectors()
     network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
@@ -331,7 +330,7 @@ def advance(
         fill_rows(rows, row, num_streams, network.first_bias)
         multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
         _start_skips(network, streams, exchange, time)
-        if network.parts == 2:  # compiled twice, for each number by itself
+        if network.parts == 2:  # a literal number of parts: each case is compiled by itself
             row = _layers(network, streams, exchange, frames, 2, time, frame, here, row)
         else:
             row = _layers(network, streams, exchange, frames, 1, time, frame, here, row)

@@ -1,7 +1,7 @@
-"""Triton kernels for networks on a GPU that learn nothing: a gated layer, a loop over samples.
+"""Triton kernels for inference on a GPU: a gated layer, and a loop over samples.
 
-`layer_kernel` and `loop_kernel` need triton, which comes with PyTorch's builds for CUDA; nothing
-imports them before there is something to compute.
+`layer_kernel` and `loop_kernel` need triton, which comes with PyTorch's builds for CUDA. Other
+modules import them only when they launch a kernel.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
-"""One gated residual layer in one pass: what `ResidualLayer` computes, in Triton.
+"""One gated residual layer as a Triton kernel: it computes a `ResidualLayer` in one pass.
 
-A program computes all channels of a block of samples, so that what the convolution gives reaches
-the gate, and the gate the 1x1 convolution, without a way through memory. Channels are rows, samples
-columns; rows are padded with zero weights to a power of two.
+A program computes all channels of a block of samples. The convolution's output therefore goes to
+the gate, and the gated units go to the 1x1 convolution, without passing through memory. Channels
+are rows, and samples are columns; rows are padded with zero weights to a power of two.
 """
 
 import triton
@@ -20,13 +20,13 @@ def read_rows(
     width: tl.constexpr,
     has_past: tl.constexpr,
 ) -> tl.tensor:
-    """Load h at rows and times: from the past where a time is negative, zero where there is none.
+    """Load h at rows and times: from the past at negative times, and zero outside both.
 
     Args:
-        h: first sample of a signal, rows of `num_samples`.
-        past: first of what came before it, rows of `history`.
-        row: channels, a vector; zero is read for those from `width` on.
-        time: samples, a vector.
+        h: pointer to the signal, rows of `num_samples`.
+        past: pointer to the samples before the signal, rows of `history`.
+        row: channels to load, a vector; channels from `width` on read as zero.
+        time: times to load, a vector.
     """
     known = (row < width)[:, None]
     within = (time >= 0) & (time < num_samples)
@@ -74,21 +74,24 @@ def gated_layer(
 
     Args:
         h: the layer's input, (B, width, num_samples).
-        past: what came before it, (B, width, history), if `has_past`; otherwise silence did.
-        context: of the gates, (B, 2 width, L), frames of `frame_length`, if `has_context`.
-        gate_weight: (taps, 2 rows, rows), filter above gate.
+        past: the input's past, (B, width, history), read if `has_past`; otherwise it is zero.
+        context: gate context, (B, 2 width, L), read if `has_context`; a frame serves `frame_length`
+            samples.
+        gate_weight: (taps, 2 rows, rows), rows of the filter, then rows of the gate.
         gate_bias: (2 rows,), in float32.
-        out_weight: (rows + skip_rows, rows), residual above skip.
+        out_weight: (rows + skip_rows, rows), rows of the residual, then rows of the skip.
         out_bias: (rows + skip_rows,), in float32.
-        residual: gets the next layer's input, (B, width, num_samples).
-        total: gets the skip output, or has it added: (B, skips, num_samples).
-        look_ahead: samples that the last tap reads ahead.
-        rows: `width` rounded up to a power of two; `skip_rows` likewise, or 0.
-        depth: rows multiplied at once, a divisor of `rows` and `skip_rows`.
-        block: samples of a program.
-        precision: of the products of float32 numbers, "ieee" or "tf32".
-        widen: multiply in float32 whatever the numbers are. That changes no product of bfloat16
-            numbers; Triton's interpreter (3.7) multiplies these as if their bits were integers.
+        residual: output, the next layer's input, (B, width, num_samples).
+        total: output, the skip, (B, skips, num_samples); with `add_to_total`, the skip is added.
+        look_ahead: number of samples that the last tap reads ahead.
+        rows: `width` rounded up to a power of two.
+        skip_rows: `skips` rounded up to a power of two, or 0.
+        depth: number of rows multiplied at once, a divisor of `rows` and `skip_rows`.
+        block: number of samples of a program.
+        precision: precision of products of float32 numbers, as Triton calls it.
+        widen: whether to convert all numbers to float32 before multiplying. Products of bfloat16
+            numbers stay exactly equal. Triton's interpreter (3.7) needs this: it multiplies
+            bfloat16 numbers as if their bits were integers.
     """
     batch = tl.program_id(1).to(tl.int64)
     time = tl.program_id(0) * block + tl.arange(0, block)
@@ -114,7 +117,7 @@ def gated_layer(
         used = (row < width)[:, None] & (time < num_samples)[None]
         filter += tl.load(first, mask=used, other=0.0).to(tl.float32)
         gate += tl.load(second, mask=used, other=0.0).to(tl.float32)
-    # tanh(f) = 2 sigmoid(2 f) - 1, to the rounding of a number near 1.
+    # tanh(f) = 2 sigmoid(2 f) - 1, with an absolute error of the rounding near 1.
     gated = ((2.0 * tl.sigmoid(2.0 * filter) - 1.0) * tl.sigmoid(gate)).to(h.dtype.element_ty)
     gated = gated.to(number)
     for start in range(0, rows, depth):

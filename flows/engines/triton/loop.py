@@ -1,4 +1,4 @@
-"""Sequential sampling from a WaveNet on a GPU in one kernel for a whole piece of the signal."""
+"""Sequential sampling from a WaveNet on a GPU: one kernel draws a whole piece of the signal."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ from flows.transforms.mixture import MixtureCdf
 from flows.transforms.transformers import Affine
 
 LEAST_COLUMNS = 2
-"""Of the vectors in the kernel."""
+"""The smallest length of a vector in the kernel."""
 
 
 def loop_obstacle(wavenet: WaveNet) -> str | None:
-    """Say why a network's samples cannot be drawn in one kernel, if they cannot."""
+    """Return the reason why one kernel cannot draw a network's samples, or None if it can."""
     config = wavenet.config
     if wavenet.num_channels != 1:
         return f"persistent sampling is for signals of one channel, got {wavenet.num_channels}"
@@ -39,7 +39,7 @@ def persistent_chunks(
     choice: Tensor | None,
     chunk: int,
 ) -> Iterator[Tensor]:
-    """Draw the signals that `cached_chunks` draws, a kernel for every piece; C is 1."""
+    """Draw the signals of `cached_chunks` with one kernel for each piece; C must be 1."""
     loop = PersistentLoop(wavenet, transformer, noise, context)
     for start in range(0, noise.shape[-1], chunk):
         now = slice(start, start + chunk)
@@ -47,13 +47,13 @@ def persistent_chunks(
 
 
 class PersistentLoop:
-    """Streams of a network, drawn piece by piece; weights are copied when it is made.
+    """Streams of a network, drawn piece by piece. The constructor copies the weights.
 
     Args:
         wavenet: a network without a `loop_obstacle`, in float32.
-        transformer: of each sample.
-        like: the whole signal's shape and device, (B, 1, T).
-        context: its frames, shape (B, H, L); None for an unconditional network.
+        transformer: the transformer of each sample.
+        like: a tensor of the whole signal's shape, (B, 1, T), and device.
+        context: the signal's frames, shape (B, H, L); None for an unconditional network.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PersistentLoop:
         is_mixture = isinstance(transformer, MixtureCdf)
         components = wavenet.num_params // 3 if is_mixture else 1
         columns, order = padded(components, LEAST_COLUMNS), config.prediction_order
-        # A row more than is read: see the kernel.
+        # Each ring has one row more than a step reads: see the kernel.
         lengths = [older * dilation + 1 for dilation in config.dilations]
         starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
         dilations = torch.tensor(config.dilations, dtype=torch.int32)
@@ -116,7 +116,7 @@ class PersistentLoop:
 
         Args:
             noise: shape (B, 1, n).
-            choice: of a mixture's components, the same.
+            choice: uniform in [0, 1), chooses the components of a mixture, shape (B, 1, n).
         Returns:
             x, shape (B, 1, n).
         """
@@ -139,7 +139,7 @@ class PersistentLoop:
 def _lay_out_frames(
     state: WaveNetState, like: Tensor, rows: int, components: int, columns: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what frames contribute: gates, offsets (a zero if there are none) and predictors."""
+    """Return the frames' gates, offsets (a single zero without offsets) and linear predictors."""
     offsets, filters = like.new_zeros(1), like.new_zeros(like.shape[0], 1, 1, 0)
     if state.offsets is not None:  # (B, P, 1, L) to (L, B, 3, columns)
         offsets = state.offsets[:, :, 0].permute(2, 0, 1).unflatten(2, (-1, components))
@@ -156,7 +156,7 @@ def _lay_out_frames(
 def _lay_out_layers(
     state: WaveNetState, input_std: Tensor, rows: int, skip_rows: int
 ) -> tuple[Tensor, ...]:
-    """Return the weights of the inputs and of the layers: taps, then outputs and their biases."""
+    """Return the weights: input layer with bias, layers' taps, layers' outputs, output biases."""
     first, bias = state.first
     first = F.pad(first.T / input_std, (0, 0, 0, 3 - first.shape[1]))
     width = first.shape[1]
@@ -176,7 +176,7 @@ def _lay_out_layers(
 def _lay_out_head(
     state: WaveNetState, head_rows: int, components: int, columns: int
 ) -> tuple[Tensor, ...]:
-    """Return weights and biases of the hidden layer and of the head, zeros for logits it lacks."""
+    """Return weights and biases of the hidden layer and the head; missing logits are zeros."""
     weight, bias = (t.unflatten(0, (-1, components)) for t in state.head)
     missing = 3 - len(bias)
     weight, bias = F.pad(weight, (0, 0, 0, 0, missing, 0)), F.pad(bias, (0, 0, missing, 0))
@@ -189,7 +189,7 @@ def _lay_out_head(
 
 
 def _pad(tensor: Tensor, *sizes: int) -> Tensor:
-    """Lengthen the last dimensions by zeros to these sizes."""
+    """Pad the last dimensions with zeros to `sizes`."""
     have = tensor.shape[tensor.dim() - len(sizes) :]
     padding = [0, 0] * len(sizes)
     padding[1::2] = [size - size_now for size, size_now in zip(sizes, have, strict=True)][::-1]

@@ -1,9 +1,9 @@
-"""The loop over samples of a WaveNet in one Triton kernel: what `WaveNet.step` does, many times.
+"""The loop over samples of a WaveNet as one Triton kernel, which repeats `WaveNet.step`.
 
-A program draws one stream. It keeps a layer's input and the sum of the skips in registers; past
-inputs are in memory, in a ring for each layer. A layer's weights do not depend on its input, so
-they are asked for first, and arrive while the older taps are computed. Vectors are padded with
-zero weights to powers of two.
+A program draws one stream. The program keeps a layer's input and the sum of the skips in registers.
+Each layer's past inputs are in a ring buffer in memory. A layer's weights are loaded first, because
+they do not depend on its input: they arrive while the older taps are computed. Vectors are padded
+with zero weights to powers of two.
 """
 
 import triton
@@ -12,19 +12,19 @@ import triton.language as tl
 
 @triton.jit
 def product(w: tl.tensor, x: tl.tensor) -> tl.tensor:
-    """Multiply a matrix (rows, columns) by a vector of its columns."""
+    """Multiply a matrix (rows, columns) by a vector (columns,)."""
     return tl.sum(w * x[None], 1)
 
 
 @triton.jit
 def matrix(weights: tl.tensor, rows: tl.constexpr, columns: tl.constexpr) -> tl.tensor:
-    """Load a matrix that lies in rows."""
+    """Load a matrix (rows, columns) whose rows follow each other in memory."""
     return tl.load(weights + tl.arange(0, rows)[:, None] * columns + tl.arange(0, columns)[None])
 
 
 @triton.jit
 def rectify(x: tl.tensor) -> tl.tensor:
-    """Return max(x, 0); NaN stays NaN, which a GPU's maximum would make zero."""
+    """Return max(x, 0). NaN stays NaN here; a GPU's maximum would turn NaN into zero."""
     return tl.where(x < 0.0, 0.0, x)
 
 
@@ -75,33 +75,35 @@ def draw_samples(
     has_offsets: tl.constexpr,
     residual_gain: tl.constexpr,
 ) -> None:
-    """Draw `count` samples of a stream, the program's; streams are (B, ...), all in float32.
+    """Draw `count` samples of the program's stream; B streams run in parallel, in float32.
 
     Args:
-        x: gets the samples, behind the `order` that came before them: (B, order + count).
-        noise: (B, count); `choice` too, if `has_choice`.
+        x: output, the samples, behind the `order` samples before them: (B, order + count).
+        noise: (B, count).
+        choice: (B, count), read if `has_choice`.
         carried: the last sample and its prediction, (B, 2); updated.
         rings: past inputs of all layers, (B, ring_rows, rows); updated.
-        ring_starts: of each layer, the first row of its ring; its length is the distance to the
-            next one's.
-        dilations: of each layer.
-        gates: what frames and biases contribute, (frames, num_layers, B, 2, rows).
-        offsets: of the parameters, (frames, B, 3, padded_components), if `has_offsets`.
-        coefficients: of the predictor, oldest sample first, (num_filters, B, padded_order), zeros
-            in front.
-        first: of the inputs: sample, prediction, error, then the bias, (4, rows).
-        gate_weight: (num_layers, 1 + older, 2, rows, rows), newest tap first, filter above gate.
-        out_weight: (num_layers, rows + skip_rows, rows), residual above skip.
+        ring_starts: first row of each layer's ring, then the end of the last ring.
+        dilations: dilation of each layer.
+        gates: projected context plus gate bias, (frames, num_layers, B, 2, rows).
+        offsets: offsets of the parameters, (frames, B, 3, padded_components), if `has_offsets`.
+        coefficients: coefficients of the linear predictor, oldest sample first, padded with zeros
+            in front, (num_filters, B, padded_order).
+        first: weights of the sample, the prediction and the error, then the bias, (4, rows).
+        gate_weight: (num_layers, 1 + older, 2, rows, rows), newest tap first; filter, then gate.
+        out_weight: (num_layers, rows + skip_rows, rows), rows of residual, then rows of skip.
         out_bias: (num_layers, rows + skip_rows).
         hidden: (head_rows, head_rows), with `hidden_bias` (head_rows,).
-        head: logits, locations, log-scales, (3, padded_components, head_rows), with `head_bias`.
+        head: weights of logits, locations and log-scales, (3, padded_components, head_rows), with
+            `head_bias`.
         start: time of the first sample.
         span: samples per frame.
-        num_filters: frames of `coefficients`, 1 where one serves all.
-        total_gain: of what the hidden layer reads.
-        least_scale: bound of every scale.
-        skip_rows: 0 without skips; `head_rows` is what the hidden layer reads.
-        components: of the mixture.
+        num_filters: number of frames of `coefficients`, 1 if one filter serves all frames.
+        total_gain: factor of the hidden layer's input.
+        least_scale: lower bound of every scale.
+        skip_rows: padded number of skip channels, 0 without skips.
+        head_rows: padded number of channels that the hidden layer reads.
+        components: number of components of the mixture.
     """
     stream, streams = tl.program_id(0).to(tl.int64), tl.num_programs(0)
     row, component = tl.arange(0, rows), tl.arange(0, padded_components)
@@ -110,7 +112,7 @@ def draw_samples(
     previous = tl.load(carried + 2 * stream)
     prediction = tl.load(carried + 2 * stream + 1)
     for i in range(count):
-        # What other threads of the program have written is read from here on.
+        # Wait until all threads of the program have written the last sample's results.
         tl.debug_barrier()
         time = start + i
         frame = time // span
@@ -141,11 +143,12 @@ def draw_samples(
                 tap_weight = newest + (1 + tap) * 2 * rows * rows
                 filter += product(matrix(tap_weight, rows, rows), past)
                 gate += product(matrix(tap_weight + rows * rows, rows, rows), past)
-            # A ring has a row more than is read: no thread overwrites what another still reads.
+            # A ring has one row more than a step reads, so that no thread overwrites a row that
+            # another thread still reads.
             tl.store(rings + (ring + time % (ring_end - ring)) * rows + row, h)
             filter += product(filter_weight, h)
             gate += product(sigmoid_weight, h)
-            # tanh(f) = 2 sigmoid(2 f) - 1, to the rounding of a number near 1.
+            # tanh(f) = 2 sigmoid(2 f) - 1, with an absolute error of the rounding near 1.
             gated = (2.0 * tl.sigmoid(2.0 * filter) - 1.0) * tl.sigmoid(gate)
             h = (h + product(residual_weight, gated) + tl.load(bias + row)) * residual_gain
             if skip_rows:

@@ -1,4 +1,4 @@
-"""A network's gated layers, one Triton kernel each."""
+"""A stack of gated layers on a GPU, with one Triton kernel for each layer."""
 
 import importlib.util
 import os
@@ -13,36 +13,36 @@ from flows.networks.gated import SQRT_HALF, ResidualLayer, skip_gain
 from flows.streaming_state import Past
 
 WIDEST = 128
-"""Residual channels, at most: they stay on the chip between the two convolutions."""
+"""The largest number of residual channels, which stay on the chip between the two convolutions."""
 
 SMALLEST_TILE = 16
-"""Rows of the smallest product that Triton has."""
+"""The smallest number of rows of a matrix product in Triton."""
 
 DEPTH = 32
-"""Channels that are multiplied at once: tiles for more do not fit on every GPU at `WIDEST`."""
+"""The number of channels multiplied at once. At `WIDEST`, larger tiles do not fit on every GPU."""
 
 BLOCK = 64
-"""Samples of a program."""
+"""The number of samples that one program computes."""
 
 LEAST_CAPABILITY = (8, 0)
-"""Of a GPU, for TF32 and bfloat16."""
+"""The lowest compute capability of a GPU that has TF32 and bfloat16."""
 
 
 def is_interpreted() -> bool:
-    """Say whether Triton's kernels run in its interpreter, which takes tensors on a CPU."""
+    """Return whether Triton runs kernels in its interpreter, which takes tensors on a CPU."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def triton_obstacle(
     engine: str, dtypes: tuple[torch.dtype, ...], dtype: torch.dtype, device: torch.device
 ) -> str | None:
-    """Say why an engine of Triton kernels does not apply, if it does not.
+    """Return the reason why an engine of Triton kernels does not apply, or None if it applies.
 
     Args:
-        engine: its name.
-        dtypes: what its kernels compute with.
-        dtype: of the tensors at hand.
-        device: of these.
+        engine: name of the engine.
+        dtypes: the dtypes that the engine's kernels support.
+        dtype: dtype of the tensors to compute with.
+        device: device of the tensors to compute with.
     """
     on_device = device.type == "cuda" or (device.type == "cpu" and is_interpreted())
     if dtype not in dtypes or not on_device:
@@ -62,24 +62,24 @@ def triton_obstacle(
 
 
 def fused_obstacle(dtype: torch.dtype, device: torch.device) -> str | None:
-    """Say why fused layers do not apply to tensors of a dtype on a device, if they do not."""
+    """Return the reason why fused layers do not apply to a dtype on a device, or None."""
     return triton_obstacle("fused", (torch.float32, torch.bfloat16, torch.float16), dtype, device)
 
 
 def fused_name(dtype: torch.dtype) -> str:
-    """Name the fused layers in words, with how they multiply."""
+    """Describe the fused layers and the precision of their products in words."""
     products = {"tf32": "TF32", "tf32x3": "three TF32 parts", "ieee": str(dtype)}
     where = " in the interpreter" if is_interpreted() else ""
     return f"fused Triton layers{where}, products in {products[product_precision(dtype)]}"
 
 
 def product_precision(dtype: torch.dtype) -> str:
-    """Return how a GPU multiplies, as Triton calls it.
+    """Return the precision of products on a GPU, as Triton calls it.
 
-    The kernel stands in for convolutions, so it multiplies float32 in TF32 where PyTorch's
-    convolutions may, which by default they do. Otherwise it splits each number in two: the three
-    products that matter have nearly float32's precision. Plain float32 would have to do without
-    the matrix units, and spills hundreds of registers.
+    The kernel takes the place of convolutions. It multiplies float32 in TF32 if PyTorch's
+    convolutions may use TF32, which is PyTorch's default. Otherwise it splits each number into two
+    TF32 parts; the three largest products of the parts have nearly float32's precision. Plain
+    float32 products do not use the matrix units, and spill hundreds of registers.
     """
     if dtype != torch.float32:
         return "ieee"
@@ -89,12 +89,12 @@ def product_precision(dtype: torch.dtype) -> str:
 class FusedStack:
     """Chain gated layers as `flows.networks.gated.residual_stack` does, without gradients.
 
-    Sums are in float32, the sum of the skip outputs included; what passes from layer to layer is
-    rounded to `dtype`. Weights are copied when the stack is made.
+    Sums are in float32, and so is the sum of the skips. The residual is rounded to `dtype` between
+    layers. The constructor copies the weights.
 
     Args:
         layers: `ResidualLayer`s of equal width, at most `WIDEST`.
-        dtype: in which inputs and weights are read: float32, bfloat16 or float16.
+        dtype: dtype of inputs and weights: float32, bfloat16 or float16.
     """
 
     def __init__(self, layers: nn.ModuleList, dtype: torch.dtype) -> None:
@@ -102,7 +102,7 @@ class FusedStack:
         self._layers = fuse([layer for layer in layers if isinstance(layer, ResidualLayer)], dtype)
 
     def __call__(self, h: Tensor, gates: Tensor | None, past: Past | None = None) -> Tensor:
-        """Chain the layers; arguments and result are `residual_stack`'s."""
+        """Chain the layers; `residual_stack` describes the arguments and the result."""
         h = h.to(self._dtype)
         total: Tensor | None = None
         for i, layer in enumerate(self._layers):
@@ -112,11 +112,11 @@ class FusedStack:
 
 @torch.no_grad()
 def fuse(layers: Sequence[ResidualLayer], dtype: torch.dtype) -> list["FusedLayer"]:
-    """Lay out the weights of layers that differ in their dilation alone, all at once.
+    """Lay out the weights of layers that differ only in their dilation.
 
     Args:
-        layers: what is computed.
-        dtype: as in `FusedStack`.
+        layers: the layers.
+        dtype: dtype of the weights, see `FusedStack`.
     """
     gate_weight = torch.stack([layer.gate.weight for layer in layers])  # (N, 2R, R, taps)
     out_weight = torch.stack([layer.out.weight[..., 0] for layer in layers])  # (N, R + S, R)
@@ -165,7 +165,7 @@ def fuse(layers: Sequence[ResidualLayer], dtype: torch.dtype) -> list["FusedLaye
 
 @dataclass(frozen=True, kw_only=True)
 class FusedLayer:
-    """One gated layer as a Triton kernel; fields as of `layer_kernel.gated_layer`."""
+    """One gated layer as a Triton kernel; `layer_kernel.gated_layer` describes the fields."""
 
     dilation: int
     history: int
@@ -174,11 +174,11 @@ class FusedLayer:
     gate_bias: Tensor
     out_weight: Tensor
     out_bias: Tensor
-    sizes: dict[str, int]  # what the kernel is compiled for
+    sizes: dict[str, int]  # arguments of the kernel that are constants of its compilation
 
     @property
     def options(self) -> dict[str, int]:
-        """How the kernel is compiled: so that registers and memory suffice at every width."""
+        """Compiler options, chosen so that registers and memory suffice at every width."""
         return {"num_warps": 4 if self.sizes["rows"] <= 64 else 8, "num_stages": 2}
 
     def __call__(
@@ -192,14 +192,14 @@ class FusedLayer:
 
         Args:
             h: the layer's input, of the weights' dtype.
-            context: frames of T / L samples.
-            past: of a signal in chunks, for causal layers.
-            total: sum of the skip outputs of earlier layers, (B, S, T), in float32; this layer's is
-                added in place. None before the first.
+            context: gate context; each frame serves T / L samples.
+            past: streaming state of a signal in chunks, for causal layers.
+            total: sum of the skips of earlier layers, (B, S, T), in float32; this layer's skip is
+                added in place. None for the first layer.
         Returns:
-            as `ResidualLayer.forward`, but for the sum; None in its place where S is 0.
+            the next residual (B, R, T); the sum of the skips (B, S, T), None if S is 0.
         """
-        # Only here: a kernel becomes one of the interpreter, or not, when it is imported.
+        # Imported here, because the import decides whether the kernel runs in the interpreter.
         from flows.engines.triton.layer_kernel import gated_layer
 
         assert not (torch.is_grad_enabled() and h.requires_grad)
@@ -251,5 +251,5 @@ class FusedLayer:
 
 
 def padded(size: int, least: int = SMALLEST_TILE) -> int:
-    """Round up to a power of two, `least` or more."""
+    """Round a size up to a power of two, at least `least`."""
     return max(least, 1 << (size - 1).bit_length())
