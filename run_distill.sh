@@ -10,7 +10,6 @@ dump=""        # features; default: dump/NAME
 corpus=""      # folder of audio files to use instead of the recipe's corpus
 corpora=""     # where named corpora are kept; default: corpora
 device=auto
-teacher_seconds=1 # audio the teacher generates: it takes seconds for each
 
 usage() {
   cat <<EOF
@@ -29,7 +28,6 @@ are in; exp/, dump/ and corpora/ of the defaults lie beside this script.
   --corpus DIR        folder of audio files instead of the recipe's corpus
   --corpora DIR       where named corpora are kept (now: ${corpora:-corpora})
   --device NAME       auto, cpu or cuda (now: $device)
-  --teacher_seconds S audio the teacher generates (now: $teacher_seconds)
   --recipe.KEY VALUE  change one value of the recipe, e.g. --recipe.seed 2
 EOF
 }
@@ -37,8 +35,6 @@ EOF
 overrides=()
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/pipelines/stages.sh"
 parse_options "$@"
-[[ "$teacher_seconds" =~ ^[0-9]*\.?[0-9]+$ && "$teacher_seconds" =~ [1-9] ]] ||
-  fail "teacher_seconds is '$teacher_seconds', expected a number above 0"
 
 if in_stages 0; then
   say "stage 0: set-up"
@@ -62,10 +58,10 @@ if in_stages 4; then
   logged generate_student generate --model "$exp/student" --input "$exp/samples/recording" \
     --out "$exp/samples/student" --device "$device"
   logged generate_teacher generate --model "$exp/teacher" --input "$exp/samples/recording" \
-    --out "$exp/samples/teacher" --max_seconds "$teacher_seconds" --device "$device"
+    --out "$exp/samples/teacher" --device "$device"
 fi
 if in_stages 5; then
-  say "stage 5: evaluate recording, Griffin-Lim, WORLD and student"
+  say "stage 5: evaluate recording, Griffin-Lim, WORLD, teacher and student"
   logged evaluate evaluate --teacher "$exp/teacher" --student "$exp/student" --dump "$dump" \
     --out "$exp/evaluation" --device "$device"
 fi

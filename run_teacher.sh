@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train a teacher: set-up, corpus, features, training, held-out likelihood.
+# Train a teacher: set-up, corpus, features, training, held-out likelihood and free running.
 set -euo pipefail
 
 recipe=allison # a name in pipelines/recipes, or a YAML file
@@ -15,7 +15,7 @@ usage() {
   cat <<EOF
 usage: ./run_teacher.sh [options] [--recipe.KEY VALUE ...]
 
-Stages: 0 set-up, 1 corpus and features, 2 train the teacher, 3 held-out likelihood.
+Stages: 0 set-up, 1 corpus and features, 2 train the teacher, 3 held-out likelihood and free running.
 What is done already is skipped; an interrupted stage resumes. Paths are relative to the folder you
 are in; exp/, dump/ and corpora/ of the defaults lie beside this script.
 
@@ -48,7 +48,7 @@ if in_stages 2; then
   logged train_teacher train-teacher "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device"
 fi
 if in_stages 3; then
-  say "stage 3: held-out likelihood"
-  logged evaluate_teacher evaluate --teacher "$exp/teacher" --dump "$dump" --systems recording --device "$device"
+  say "stage 3: held-out likelihood, and what the teacher draws"
+  logged evaluate_teacher evaluate --teacher "$exp/teacher" --dump "$dump" --systems [recording,teacher] --device "$device"
 fi
 say "teacher: $exp/teacher"

@@ -1,36 +1,43 @@
 """Corpora, audio files, log-mel features and training segments; tables of numbers."""
 
-from data.audio.outputs import mark_output
-from data.audio.read import (
-    AUDIO_SUFFIXES,
-    AudioError,
-    from_int16,
-    read_waveform,
-    to_int16,
-)
-from data.audio.search import Found, find_audio_files, search_audio
-from data.audio.write import write_blocks, write_pcm, write_waveform
-from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
-from data.corpora.debian import CorpusError
-from data.corpora.synthetic import synthesise
-from data.csv_tables import TableError
-from data.prepared.manifest import DataError, Manifest, Skipped, Statistics, Utterance
-from data.prepared.prepare import PrepareConfig, prepare, prepare_part
-from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
-from data.prepared.speakers import speaker_of, speakers_of, with_speaker
-from data.prepared.split import SPLITS, Split, assign_splits, split_of
-from data.tables import (
-    HAS_HEADER,
-    Table,
-    discrete_columns,
-    read_table,
-    repeated_values,
-    split_rows,
-)
-from data.toys import TOYS
-from dsp.mel import FeatureMismatch, MelConfig, log_mel
-from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
-from dsp.pulses import residual_energy
+from typing import TYPE_CHECKING
+
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from data.audio.outputs import mark_output
+    from data.audio.read import (
+        AUDIO_SUFFIXES,
+        AudioError,
+        from_int16,
+        read_waveform,
+        to_int16,
+    )
+    from data.audio.search import Found, find_audio_files, search_audio
+    from data.audio.write import write_blocks, write_pcm, write_waveform
+    from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
+    from data.corpora.debian import CorpusError
+    from data.corpora.synthetic import synthesise
+    from data.csv_tables import TableError
+    from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
+    from data.prepared.prepare import PrepareConfig, prepare, prepare_part
+    from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
+    from data.prepared.speakers import speaker_of, speakers_of, with_speaker
+    from data.prepared.split import SPLITS, Split, assign_splits, split_of
+    from data.tables import (
+        HAS_HEADER,
+        Table,
+        discrete_columns,
+        read_table,
+        repeated_values,
+        split_rows,
+    )
+    from data.toys import TOYS
+    from dsp.mel import FeatureMismatch, MelConfig, log_mel
+    from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
+    from dsp.pulses import residual_energy
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -50,13 +57,13 @@ __all__ = [
     "MelConfig",
     "PitchConfig",
     "PrepareConfig",
+    "PreparedUtterance",
     "SegmentSampler",
     "Skipped",
     "Split",
     "Statistics",
     "Table",
     "TableError",
-    "Utterance",
     "UtteranceSet",
     "assign_splits",
     "check_pitch_rows",

@@ -1,4 +1,4 @@
-"""What the student minimises, as values."""
+"""Configuration of the objective that the student minimises."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -14,40 +14,42 @@ from teacher import TeacherConfig
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
-    """Weights of the objective's terms, and how each is computed.
+    """Weights of the objective's terms, and how each term is computed.
 
-    A term of weight 0 has no gradient; the costly ones (perceptual, contrastive, forward KL) are
-    not even computed.
+    A term of weight 0 has no gradient. Costly terms of weight 0 (perceptual, contrastive, forward
+    KL) are not computed at all.
 
     Args:
         kl_weight: weight of KL(student || teacher), nats per sample.
-        kl_estimator: "closed_form" (between Gaussians only), "monte_carlo", or "auto": the closed
-            form where there is one.
-        num_draws: draws of each sample for Monte Carlo, S.
-        regulariser_weight: ClariNet's lambda on the squared difference of log deviations, inside
-            the KL term.
+        kl_estimator: "closed_form" (between Gaussians only), "monte_carlo", or "auto" for the
+            closed form if it exists, else Monte Carlo.
+        num_draws: Monte-Carlo draws of each sample, S.
+        regulariser_weight: ClariNet's lambda, the weight of the squared difference of log standard
+            deviations; `kl_weight` multiplies this term, too.
         spectral_weight: weight of the multi-resolution STFT distance.
         power_weight: weight of the distance of time-averaged power spectra.
         stft_power_weight: weight of Parallel WaveNet's power loss.
         mel_weight: weight of the mean absolute distance of log-mel frames, nats.
-        perceptual_weight: weight of the distance under a frozen network.
-        contrastive_weight: weight of the KL less gamma times that under another clip's context.
+        perceptual_weight: weight of the distance between the features of a frozen network.
+        contrastive_weight: weight of the contrastive term: the KL minus gamma times the KL under
+            another clip's context.
         contrastive_gamma: Parallel WaveNet's gamma.
-        contrastive_limit: nats per sample beyond which a wrong context is wrong enough.
-        forward_kl_weight: weight of log p - log q of the recording, for study: it is sequential.
-        pitch_weight: weight of the distance of the predicted pitch, where the student has an
-            excitation and is not given the pitch.
-        voice_weight: weight of the distance of the filters of voice and noise from the recording's
-            spectra, where the student has a voice.
-        excitation_steps: the first steps of training that leave out all terms but pitch and voice:
-            those need no sample, and are several times as fast.
-        adversarial_weight: weight of the discriminators' verdict.
-        forward_kl_frames: how much of each clip's start that term sees, mel frames.
-        initialise_context: start the student's context network from the teacher's, where the two
-            agree in shape.
+        contrastive_limit: upper bound of the KL under another clip's context, nats per sample.
+        forward_kl_weight: weight of log p - log q of the recording. The term is for study, because
+            it is computed sequentially.
+        pitch_weight: weight of the distance of the predicted pitch from the measured pitch, for a
+            student that predicts the pitch of an excitation.
+        voice_weight: weight of the distance of the voice's and noise's filters from the recording's
+            spectra, for a student with a voice.
+        excitation_steps: number of training steps at the start that compute only the pitch term and
+            the voice term. Both terms need no sample, so these steps are several times as fast.
+        adversarial_weight: weight of the student's adversarial loss.
+        forward_kl_frames: mel frames from the start of each clip that the forward KL covers.
+        initialise_context: whether to copy the teacher's context network into the student's, if the
+            two agree in shape.
         spectral: resolutions of the spectral terms.
-        perceptual: the network that listens.
-        adversarial: the discriminators.
+        perceptual: network and distance of the perceptual term.
+        adversarial: configuration of the discriminators.
     """
 
     kl_weight: float = 0.5
@@ -78,7 +80,7 @@ class DistillationConfig:
         for name in sorted(weights):
             if getattr(self, name) < 0:
                 raise ValueError(f"distillation.{name} is {getattr(self, name)}, expected >= 0")
-        # The regulariser is a part of the KL term; pitch and voice say nothing of the sample.
+        # The regulariser is a part of the KL term; the pitch and voice terms ignore the sample.
         beside = {"regulariser_weight", "pitch_weight", "voice_weight"}
         if all(getattr(self, name) == 0 for name in weights - beside):
             raise ValueError("distillation: every weight is 0, nothing to minimise")
@@ -101,8 +103,8 @@ class DistillationConfig:
         """Refuse models that this objective cannot compare.
 
         Raises:
-            ValueError: if they disagree on the conditioning, or have no KL in closed form and it
-                is asked for.
+            ValueError: if the models disagree on the conditioning, or if `kl_estimator` is
+                "closed_form" and one of the models is not Gaussian.
         """
         for name in ("num_mels", "pitch", "num_speakers", "hop_length", "context_margin"):
             ours, theirs = getattr(student, name), getattr(teacher, name)

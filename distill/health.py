@@ -1,4 +1,4 @@
-"""Signs that a distillation goes wrong long before the loss says so."""
+"""Health checks that show a failing distillation long before the loss does."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from torch import Tensor
 from distill.objective import Distillation
 
 SILENT_DBFS = -60.0
-"""Frames of the recording below this level count as silent."""
+"""Level, in dBFS, below which a frame of the recording counts as silent."""
 
 
 @dataclass(frozen=True)
 class HealthReport:
-    """Measures of one held-out batch and what is alarming about them."""
+    """Measures of one held-out batch, and warnings about measures that are out of bounds."""
 
     values: dict[str, float]
     warnings: tuple[str, ...]
@@ -32,15 +32,19 @@ def check_health(
         log_mel: conditioning of the batch.
         recording: the batch's waveforms, shape (B, 1, T).
     Returns:
-        values by name, and a sentence for each that is out of bounds:
+        values by name, and a warning for each value that is out of bounds. The values are:
 
-        * `std_ratio`: deviation of the samples over the recordings'; quiet students whisper.
-        * `floor_share`: share of log-scales of the student's total at or below the floor.
-        * `silence_dbfs`: the sample's level where the recording is silent (absent if nowhere).
-        * `context_gap`: loss under another clip's context less the loss under the right one,
-          over the latter; near 0 when the student ignores its context.
-        * `flow_K_log_scale_mean`, `_std`: each flow's log-scale, noise side first; last, a
-          filter's log-gain.
+        * `std_ratio`: standard deviation of the samples over that of the recordings. A student
+          with a low ratio whispers.
+        * `floor_share`: share of the samples whose log-scale is at the floor (within 0.05 nats) or
+          below it.
+        * `silence_dbfs`: level of the sample in frames where the recording is silent; absent if the
+          recording has no silent frame.
+        * `context_gap`: (wrong - right) / |right|, where right is the loss under the clip's own
+          context and wrong is the loss under another clip's context. The gap is near 0 if the
+          student ignores its context.
+        * `flow_K_log_scale_mean`, `flow_K_log_scale_std`: mean and standard deviation of each
+          flow's log-scale in nats, noise side first, then of a filter's log-gain.
     """
     sample = objective.student(noise, log_mel)
     hop, floor = objective.student.config.hop_length, objective.student.config.log_scale_floor
@@ -87,6 +91,6 @@ def _alarms(values: dict[str, float]) -> list[str]:
 
 
 def _frame_levels(waveform: Tensor, hop: int) -> Tensor:
-    """Level of each frame in dBFS (RMS), shape (B, L)."""
+    """Return the RMS level of each frame in dBFS, shape (B, L)."""
     frames = waveform[:, 0].unfold(-1, hop, hop)
     return 10 * frames.square().mean(-1).clamp(min=1e-12).log10()

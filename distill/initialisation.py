@@ -1,4 +1,4 @@
-"""Start a student from what its teacher already knows."""
+"""Initialise a student's context network from its teacher's."""
 
 import torch
 from torch import Tensor
@@ -8,23 +8,25 @@ from student import Student
 from teacher import Teacher
 
 NUM_PROBE_FRAMES = 512
+"""Number of random frames on which the level of a context network's output is measured."""
 
 
 @torch.no_grad()
 def initialise_context(student: Student, teacher: Teacher) -> bool:
     """Copy the teacher's context network, statistics included, into the student's.
 
-    Both read the same frames, and what the teacher found worth knowing about them the student
-    needs, too. The copy computes the same function up to one gain, but in the proportions of a
-    fresh network: a trained teacher's weights and hidden frames may be many times smaller, and
-    steps that suit the one wreck the other. The copy is trained on with the rest of the student.
+    Both networks read the same frames, so the teacher's features are useful to the student. The
+    copy computes the teacher's function up to one gain, with weights as large as those of an
+    untrained network. A trained teacher's weights and hidden frames may be many times smaller, and
+    a learning rate that suits an untrained network would wreck them. Training then changes the copy
+    with the rest of the student.
 
     Args:
-        student: untrained, in its training form or folded; changed in place.
+        student: untrained, with weight norm or with folded weight norm; changed in place.
         teacher: trained; its weight norm may be folded.
     Returns:
-        whether the networks agree in shape and see their frames; if not, as where the student's
-        predicts a pitch, too, the student is left as it is.
+        whether the copy was made. The student stays unchanged if a model is unconditional, or if
+        the networks differ in shape, for instance because the student's also predicts a pitch.
     """
     if teacher.context.blind or student.frame_context.blind:
         return False
@@ -32,8 +34,8 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
     shapes = [{name: tensor.shape for name, tensor in part.items()} for part in (state, ours)]
     if shapes[0] != shapes[1]:
         return False
-    # A leaky rectifier passes a positive gain through unchanged: the gain of each hidden channel
-    # can move from one layer to the next, and that of the output is free.
+    # A leaky rectifier commutes with a positive gain. So the gain of each hidden channel can move
+    # from the first layer to the second, and the gain of the output is free.
     norms = state["first.weight"].flatten(1).norm(dim=1).clamp(min=1e-6)
     gain = _output_level(student.frame_context) / _output_level(teacher.context)
     state["first.weight"] = state["first.weight"] / norms[:, None, None]
@@ -45,7 +47,7 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
 
 
 def _output_level(context: FrameContext) -> Tensor:
-    """Root mean square of the hidden frames for frames of the corpus's mean and deviation."""
+    """Return the RMS of the hidden frames for random frames with the corpus's mean and std."""
     generator = torch.Generator().manual_seed(0)
     shape = (1, context.num_features, NUM_PROBE_FRAMES)
     noise = torch.randn(shape, generator=generator, dtype=context.mean.dtype)

@@ -1,4 +1,4 @@
-"""What the student minimises: divergence from the teacher, and distance from the recording."""
+"""The objective of a student: divergence from the teacher plus distance from the recording."""
 
 from collections.abc import Callable
 
@@ -25,16 +25,18 @@ class Distillation(nn.Module):
     """The distillation objective of a student and a frozen teacher.
 
     Args:
-        student: trained.
-        teacher: scores the student's samples; frozen, in eval mode, and never given the
-            recording to score them. Gradients flow through its input.
+        student: the model to train.
+        teacher: scores the student's samples. It is frozen and in eval mode, and does not see the
+            recording when it scores a sample. Gradients flow through its input.
         config: weights of the terms.
-        sample_rate: of the waveforms in Hz, for the perceptual network "crepe" alone.
-        total: as in `multi_resolution_stft`, where several processes share each batch.
-        log_mel: computes the log-mel of waveforms (B, 1, T), for the mel term alone.
-        measure_voice: measures the voice of waveforms (B, 1, T), for an excited student alone.
+        sample_rate: sample rate of the waveforms in Hz; only the perceptual network "crepe" needs
+            it.
+        total: sums values over the processes that share a batch; see `multi_resolution_stft`.
+        log_mel: computes the log-mel of waveforms (B, 1, T); only the mel term needs it.
+        measure_voice: measures the voice of waveforms (B, 1, T); only a student with an excitation
+            needs it.
     Raises:
-        ValueError: if teacher, student and objective do not go together.
+        ValueError: if teacher, student and objective do not fit each other.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Distillation(nn.Module):
         self.network = self._feature_network()
 
     def train(self, mode: bool = True) -> "Distillation":
-        """Set the student's mode; teacher and perceptual network stay in eval mode."""
+        """Set the student's mode; the teacher and the perceptual network stay in eval mode."""
         super().train(False)
         self.training = mode
         self.student.train(mode)
@@ -82,17 +84,18 @@ class Distillation(nn.Module):
         Args:
             noise: from the student's base, shape (B, 1, T).
             log_mel: conditioning, shape (B, num_mels, L) or with margins.
-            recording: the waveform the conditioning was computed from, shape (B, 1, T).
-            generator: source of Monte-Carlo draws, on the waveform's device; default: the same
-                draws in every call.
-            adversary: discriminators to be deceived; their own loss, `discriminator`, is a part of
-                `loss`.
+            recording: waveform from which the conditioning was computed, shape (B, 1, T).
+            generator: source of Monte-Carlo draws, on the waveform's device; by default, every call
+                uses a fixed seed.
+            adversary: discriminators of the adversarial term. `loss` includes their own loss,
+                `discriminator`.
         Returns:
-            scalars by name: `loss`, and its terms, unweighted.
+            scalars by name: `loss`, and its unweighted terms.
         """
         measured = self._measured_voice(recording)
-        # In training the excitation has the recording's own pitch and phase: harmonics a percent
-        # off fall between the recording's, and a spectral distance prefers noise to them.
+        # In training the excitation has the recording's pitch and phase. Harmonics of a pitch that
+        # is one percent off fall between the recording's, and a spectral distance would prefer
+        # noise to such harmonics.
         sample = self.student(noise, log_mel, measured if self.training else None)
         terms = self.score(sample, log_mel, recording, generator)
         if adversary is not None:
@@ -108,7 +111,7 @@ class Distillation(nn.Module):
         return terms
 
     def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
-        """Score what makes up a student's excitation, without a sample; as `forward`."""
+        """Compute the pitch and voice terms alone, without a sample; see `forward`."""
         measured = self._measured_voice(recording)
         assert measured is not None
         return self._excitation_terms(measured, log_mel, recording)
@@ -120,7 +123,7 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample; as `forward`, without pitch, voice and adversary."""
+        """Score a drawn sample as `forward` does, without pitch, voice and adversarial terms."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
         kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
@@ -160,9 +163,9 @@ class Distillation(nn.Module):
     def _divergence(
         self, sample: StudentSample, log_mel: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """KL and regulariser of each sample that counts."""
-        # The teacher has not seen a clip's past: its first receptive field does not count, but
-        # at least half of a clip shorter than two receptive fields does.
+        """Return the KL and the regulariser of each sample that counts."""
+        # The teacher does not see the audio before a clip, so the clip's first receptive field does
+        # not count. At least half of a short clip counts.
         start = min(self.teacher.receptive_field, sample.waveform.shape[-1] // 2)
         config = self.config
         return divergence(
@@ -217,7 +220,7 @@ class Distillation(nn.Module):
             return forward_kl(self.student, self.teacher, clip, features)
 
     def _measured_voice(self, recording: Tensor) -> MeasuredVoice | None:
-        """Measure what drives a student in training; None if it has no excitation."""
+        """Measure the recording's voice; return None for a student without an excitation."""
         if self.student.config.excitation.kind == "none":
             return None
         assert self.measure_voice is not None
@@ -243,7 +246,8 @@ class Distillation(nn.Module):
             full_precision(log_mel),
             self._gradients_if(self.config.pitch_weight),
         ):
-            return pitch_loss(context.pitch(log_mel, hz.shape[-1]), hz, voiced, context.config)
+            pitch = context.pitch(log_mel, hz.shape[-1])
+            return pitch_loss(pitch, hz, voiced, context.config, self.total)
 
     def _voice_term(self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor) -> Tensor:
         context, (hz, voiced, *_) = self.student.context, measured
@@ -255,14 +259,14 @@ class Distillation(nn.Module):
             self._gradients_if(self.config.voice_weight),
         ):
             filters = context.filters(log_mel, hz.shape[-1])
-            # As many as half a window of the envelope reaches, but not all of a short clip.
+            # Half a window of the envelope does not count at either end; one place always counts.
             reach = envelope_points(rate, lowest) // 2
             edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
             spectra = source_spectra(recording, hz, voiced, each, rate, lowest)
             return filters_distance(filters, spectra, edge, rate)
 
     def _feature_network(self) -> FeatureNetwork:
-        """Make the network that listens, the teacher's where no term asks for one."""
+        """Make the network of the perceptual term, or the teacher's if the term has weight 0."""
         perceptual = self.config.perceptual
         if perceptual.network == "teacher" or not self.config.perceptual_weight:
             return TeacherFeatures(self.teacher)
@@ -272,12 +276,12 @@ class Distillation(nn.Module):
         return CrepeFeatures(perceptual.crepe_capacity, self.sample_rate, device)
 
     def _gradients_if(self, weight: float) -> torch.set_grad_enabled:
-        """Record no gradient for a term that only informs."""
+        """Record gradients only for a term with a weight above 0."""
         return torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0)
 
 
 def _another_context(log_mel: Tensor) -> Tensor:
-    """Give each clip its neighbour's frames; a single clip its own, half its length later."""
+    """Give each clip its neighbour's frames; rotate the frames of a single clip by half a clip."""
     if log_mel.shape[0] > 1:
         return log_mel.roll(1, 0)
     return log_mel.roll(log_mel.shape[-1] // 2, -1)

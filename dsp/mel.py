@@ -23,7 +23,10 @@ class FeatureMismatch(ValueError):  # noqa: N818 - says what it is
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """The log-mel convention; at 22050 Hz the defaults are those of HiFi-GAN and Tacotron 2.
+    """The log-mel convention; at 22050 Hz the defaults are those of HiFi-GAN.
+
+    NVIDIA's Tacotron 2 differs in one thing: its frames are centred half a hop earlier, and there
+    is one more of them.
 
     Args:
         sample_rate: of the waveform, Hz.

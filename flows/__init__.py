@@ -1,77 +1,85 @@
 """The shared flow core: transforms, their composition, densities and the causal network."""
 
+from typing import TYPE_CHECKING
+
 import storage.cache_folders  # noqa: F401  # before anything imports numba
-from flows.density import Flow, StandardLogistic, StandardNormal
-from flows.engines.choose import Engine, EngineError, choose_engine
-from flows.engines.cpu.chain import ChainWeights, CompiledChain
-from flows.engines.cpu.layout import threads_sharing
-from flows.engines.sequential import draw_chunks
-from flows.families import (
-    FAMILIES,
-    FamilyConfig,
-    build_family,
-    family_config,
-    iaf_stack,
-    maf_stack,
-    nice,
-    realnvp,
-)
-from flows.gaussianization import GaussianizationLayer, gaussianization
-from flows.initialisation import Initialisable, initialise
-from flows.networks.conditioning import FrameContext, check_conditioning, rows_in_words
-from flows.networks.gated import as_matrix, recompute_layers
-from flows.networks.made import Made
-from flows.networks.mlp import Mlp, NonCausalWaveNet
-from flows.networks.pitch_prediction import PitchPrediction, PitchPredictionConfig
-from flows.networks.wavenet import WaveNet
-from flows.networks.wavenet_config import WaveNetConfig
-from flows.networks.weight_norm import fold_weight_norm, folded_state, load_folded_state
-from flows.pretrained import ArtefactError, Pretrained
-from flows.signal_families import glow_signal, nice_signal
-from flows.streaming_state import Past
-from flows.transforms.actnorm import DiagonalScale
-from flows.transforms.autoregressive import Autoregressive, Conditioner, iaf, maf
-from flows.transforms.base import Compose, ContextPart, Inverse, Transform
-from flows.transforms.context_shift import ContextShift
-from flows.transforms.convolution import (
-    CausalConvolution,
-    ContextFilter,
-    cepstra_of,
-    taps_from_cepstrum,
-)
-from flows.transforms.coupling import (
-    Coupling,
-    CouplingNetwork,
-    alternating_mask,
-    half_mask,
-    network_sizes,
-)
-from flows.transforms.dequantize import Dequantize
-from flows.transforms.elementwise import Elementwise
-from flows.transforms.fold import Fold
-from flows.transforms.logistic_mixture import (
-    discretised_log_prob,
-    fit_mixture,
-    mixture_log_prob,
-    mixture_log_std,
-    sample_mixture,
-)
-from flows.transforms.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
-from flows.transforms.mixture import MixtureCdf
-from flows.transforms.prediction_error import PredictionErrorFilter
-from flows.transforms.transformers import (
-    LOG_SCALE_FLOOR,
-    LOG_SCALE_LIMIT,
-    Additive,
-    Affine,
-    BoundedAffine,
-    ScaleShift,
-    Swapped,
-    Transformer,
-    bound_log_scale,
-    limit_log_scale,
-    unbound_log_scale,
-)
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from flows.density import Flow, StandardLogistic, StandardNormal
+    from flows.engines.choose import Engine, EngineError, choose_engine
+    from flows.engines.cpu.chain import ChainWeights, CompiledChain
+    from flows.engines.cpu.layout import threads_sharing
+    from flows.engines.sequential import draw_chunks
+    from flows.families import (
+        FAMILIES,
+        FamilyConfig,
+        build_family,
+        family_config,
+        iaf_stack,
+        maf_stack,
+        nice,
+        realnvp,
+    )
+    from flows.gaussianization_stack import GaussianizationLayer, gaussianization
+    from flows.initialisation import Initialisable, initialise
+    from flows.logistic_mixture import (
+        discretised_log_prob,
+        fit_mixture,
+        mixture_log_prob,
+        mixture_log_std,
+        sample_mixture,
+    )
+    from flows.networks.conditioning import FrameContext, check_conditioning, rows_in_words
+    from flows.networks.gated import as_matrix, recompute_layers
+    from flows.networks.made import Made
+    from flows.networks.mlp import Mlp, NonCausalWaveNet
+    from flows.networks.pitch_prediction import PitchPrediction, PitchPredictionConfig
+    from flows.networks.wavenet import WaveNet
+    from flows.networks.wavenet_config import WaveNetConfig
+    from flows.networks.weight_norm import fold_weight_norm, folded_state, load_folded_state
+    from flows.pretrained import ArtefactError, Pretrained
+    from flows.signal_families import glow_signal, nice_signal
+    from flows.streaming_state import Past
+    from flows.transforms.actnorm import DiagonalScale
+    from flows.transforms.autoregressive import Autoregressive, Conditioner, iaf, maf
+    from flows.transforms.base import Compose, ContextPart, Inverse, Transform
+    from flows.transforms.context_shift import ContextShift
+    from flows.transforms.convolution import (
+        CausalConvolution,
+        ContextFilter,
+        cepstra_of,
+        taps_from_cepstrum,
+    )
+    from flows.transforms.coupling import (
+        Coupling,
+        CouplingNetwork,
+        alternating_mask,
+        half_mask,
+        network_sizes,
+    )
+    from flows.transforms.dequantize import Dequantize
+    from flows.transforms.elementwise import Elementwise
+    from flows.transforms.fold import Fold
+    from flows.transforms.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
+    from flows.transforms.mixture import MixtureCdf
+    from flows.transforms.prediction_error import PredictionErrorFilter
+    from flows.transforms.transformers import (
+        LOG_SCALE_FLOOR,
+        LOG_SCALE_LIMIT,
+        Additive,
+        Affine,
+        BoundedAffine,
+        BoundedScaleShift,
+        ScaleShift,
+        Swapped,
+        Transformer,
+        bound_log_scale,
+        limit_log_scale,
+        unbound_log_scale,
+    )
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "FAMILIES",
@@ -82,6 +90,7 @@ __all__ = [
     "ArtefactError",
     "Autoregressive",
     "BoundedAffine",
+    "BoundedScaleShift",
     "CausalConvolution",
     "ChainWeights",
     "CompiledChain",

@@ -35,9 +35,12 @@ class StandardLogistic(nn.Module):
         return -z.abs() - 2 * F.softplus(-z.abs())
 
     def sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a tensor with the shape, dtype and device of `like`."""
-        uniform = torch.empty_like(like).uniform_(generator=generator)
-        return torch.logit(uniform, eps=torch.finfo(like.dtype).tiny)
+        """Draw a tensor with the shape, dtype and device of `like`; between -37.5 and 37.5."""
+        # In float32 one uniform number in 2^24 is 0, and none is nearer to 1 than 2^-24. Here the
+        # middle of one of 2^53 equal cells is drawn: both tails are alike.
+        uniform = torch.empty_like(like, dtype=torch.float64).uniform_(generator=generator)
+        middle = 2.0**-54
+        return ((uniform + middle).log() - (1 - uniform - middle).log()).to(like.dtype)
 
 
 class Flow(nn.Module):

@@ -4,13 +4,14 @@
 are the same without the configuration.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from flows.gaussianization import gaussianization
+from flows.gaussianization_stack import gaussianization
 from flows.networks.made import Made
 from flows.networks.mlp import Mlp
 from flows.transforms.actnorm import DiagonalScale
@@ -20,7 +21,14 @@ from flows.transforms.coupling import Coupling, alternating_mask, half_mask, net
 from flows.transforms.elementwise import identity_params
 from flows.transforms.mixing import Permutation
 from flows.transforms.mixture import MixtureCdf
-from flows.transforms.transformers import Additive, BoundedAffine, ScaleShift, Transformer
+from flows.transforms.transformers import (
+    LOG_SCALE_LIMIT,
+    Additive,
+    BoundedAffine,
+    BoundedScaleShift,
+    ScaleShift,
+    Transformer,
+)
 from storage.configuration import nearest_name
 
 
@@ -32,6 +40,7 @@ class FamilyDefaults:
         num_layers: layers.
         hidden: width of each hidden layer of each network.
         num_components: logistics per scalar.
+        log_scale_limit: largest |log-scale| that all layers together give a feature, nats.
         least_features: smallest D it can transform.
         takes_context: whether it can be conditional.
     """
@@ -39,14 +48,16 @@ class FamilyDefaults:
     num_layers: int
     hidden: tuple[int, ...] = ()
     num_components: int = 0
+    log_scale_limit: float = 0.0
     least_features: int = 1
     takes_context: bool = True
 
 
 FAMILIES = {
     "nice": FamilyDefaults(num_layers=6, hidden=(128, 128), least_features=2),
-    "realnvp": FamilyDefaults(num_layers=6, hidden=(128, 128), least_features=2),
-    "maf": FamilyDefaults(num_layers=5, hidden=(128, 128)),
+    # Beside constant scales between the layers; a MAF has none, and needs more.
+    "realnvp": FamilyDefaults(6, (128, 128), log_scale_limit=3.0, least_features=2),
+    "maf": FamilyDefaults(5, (128, 128), log_scale_limit=7.0),
     "maf_mixture": FamilyDefaults(num_layers=3, hidden=(128, 128), num_components=8),
     "iaf": FamilyDefaults(num_layers=5, hidden=(128, 128)),
     "gaussianization": FamilyDefaults(num_layers=8, num_components=8, takes_context=False),
@@ -65,6 +76,8 @@ class FamilyConfig:
             networks.
         num_components: logistics per scalar, for maf_mixture and gaussianization; 0 for the others.
         context_features: size E of a context (B, E); 0 for none.
+        log_scale_limit: for realnvp and maf, see `realnvp` and `maf_stack`; 0 as models from
+            before this bound: 3 for each coupling, and a floor of -7 for each layer of a MAF.
     Raises:
         ValueError: if the family is unknown, or has no such part, or a size is too small.
     """
@@ -75,6 +88,7 @@ class FamilyConfig:
     hidden: tuple[int, ...] = ()
     num_components: int = 0
     context_features: int = 0
+    log_scale_limit: float = 0.0
 
     def __post_init__(self) -> None:
         own = family_defaults(self.family)
@@ -83,10 +97,11 @@ class FamilyConfig:
             "num_layers": 1,
             "num_components": min(own.num_components, 1),
             "context_features": 0,
+            "log_scale_limit": 0,
         }
         for field, least in minimum.items():
             value = getattr(self, field)
-            if value < least:
+            if not least <= value < math.inf:
                 raise ValueError(f"{self.family}: {field} is {value}, expected at least {least}")
         if own.hidden and (not self.hidden or min(self.hidden) < 1):
             raise ValueError(
@@ -96,6 +111,7 @@ class FamilyConfig:
             "hidden": not own.hidden,
             "num_components": not own.num_components,
             "context_features": not own.takes_context,
+            "log_scale_limit": not own.log_scale_limit,
         }
         for field, is_unused in unused.items():
             if is_unused and getattr(self, field):
@@ -107,10 +123,8 @@ class FamilyConfig:
 def family_defaults(family: str) -> FamilyDefaults:
     """Return a family's own sizes; ValueError names the families if there is none such."""
     if family not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise ValueError(
-            f"family is {family!r}{nearest_name(family, FAMILIES)}, expected one of {known}"
-        )
+        known = f"{nearest_name(family, FAMILIES)}, expected one of {', '.join(FAMILIES)}"
+        raise ValueError(f"family is {family!r}{known}")
     return FAMILIES[family]
 
 
@@ -122,6 +136,7 @@ def family_config(
     hidden: tuple[int, ...] | None = None,
     num_components: int | None = None,
     context_features: int = 0,
+    log_scale_limit: float | None = None,
 ) -> FamilyConfig:
     """Complete a configuration with the family's own sizes where None is given.
 
@@ -136,24 +151,25 @@ def family_config(
         hidden=own.hidden if hidden is None else hidden,
         num_components=own.num_components if num_components is None else num_components,
         context_features=context_features,
+        log_scale_limit=own.log_scale_limit if log_scale_limit is None else log_scale_limit,
     )
 
 
 def build_family(config: FamilyConfig) -> Transform:
     """Build the transform of a configuration, over vectors (B, num_features)."""
     sizes = (config.num_features, config.num_layers)
-    context = config.context_features
+    context, limit = config.context_features, config.log_scale_limit
     match config.family:
         case "nice":
             return nice(*sizes, config.hidden, context)
         case "realnvp":
-            return realnvp(*sizes, config.hidden, context)
+            return realnvp(*sizes, config.hidden, context, log_scale_limit=limit)
         case "iaf":
             return iaf_stack(*sizes, config.hidden, context)
         case "gaussianization":
             return gaussianization(*sizes, config.num_components)
         case _:  # maf and maf_mixture
-            return maf_stack(*sizes, config.hidden, config.num_components, context)
+            return maf_stack(*sizes, config.hidden, config.num_components, context, limit)
 
 
 def nice(
@@ -184,6 +200,7 @@ def realnvp(
     hidden: tuple[int, ...],
     context_features: int = 0,
     permute: bool = False,
+    log_scale_limit: float = FAMILIES["realnvp"].log_scale_limit,
 ) -> Compose:
     """Build RealNVP: affine couplings with bounded scales, a shift and scale before each.
 
@@ -194,9 +211,12 @@ def realnvp(
         context_features: size E of an optional context (B, E).
         permute: split into halves after a fixed random permutation, another one for each layer,
             instead of alternating masks.
+        log_scale_limit: largest |log-scale|, in nats, that the couplings together give a feature,
+            half of them changing it; 0 for `LOG_SCALE_LIMIT` each.
     References:
         RealNVP (Dinh et al., 2017), sec. 3. arXiv:1605.08803
     """
+    limit = log_scale_limit / math.ceil(num_layers / 2) or LOG_SCALE_LIMIT
     layers: list[Transform] = []
     for k in range(num_layers):
         layers.append(DiagonalScale(num_features, shift=True))
@@ -204,7 +224,7 @@ def realnvp(
         if permute:
             layers.append(Permutation.random(num_features, seed=k))
             mask = half_mask(num_features)
-        layers.append(_coupling(BoundedAffine(), mask, hidden, context_features))
+        layers.append(_coupling(BoundedAffine(limit), mask, hidden, context_features))
     return Compose([*layers, DiagonalScale(num_features, shift=True)])
 
 
@@ -214,6 +234,7 @@ def maf_stack(
     hidden: tuple[int, ...],
     num_components: int = 0,
     context_features: int = 0,
+    log_scale_limit: float = FAMILIES["maf"].log_scale_limit,
 ) -> Compose:
     """Build masked autoregressive flows, the order of the features reversed from one to the next.
 
@@ -223,10 +244,14 @@ def maf_stack(
         hidden: width of each hidden layer of a layer's masked network.
         num_components: logistics of a mixture-CDF transformer; 0 for an affine one.
         context_features: size E of an optional context (B, E).
+        log_scale_limit: largest |log-scale|, in nats, that affine layers together give a feature;
+            0 for a floor of `LOG_SCALE_FLOOR` in each and no ceiling.
     References:
         MAF (Papamakarios et al., 2017), sec. 3. arXiv:1705.07057
     """
-    transformer = MixtureCdf(num_components) if num_components else ScaleShift()
+    transformer: Transformer = MixtureCdf(num_components) if num_components else ScaleShift()
+    if log_scale_limit and not num_components:
+        transformer = BoundedScaleShift(log_scale_limit / num_layers)
     start = identity_params(transformer).repeat_interleave(num_features)
     layers = []
     for _ in range(num_layers):

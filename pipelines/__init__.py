@@ -1,5 +1,13 @@
 """What a person runs: command line, training loop, generation, evaluation, benchmark."""
 
-from pipelines.recipe import Recipe, TrainingConfig, find_recipe
+from typing import TYPE_CHECKING
+
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe, TrainingConfig
+    from pipelines.recipes import find_recipe
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = ["Recipe", "TrainingConfig", "find_recipe"]

@@ -53,7 +53,7 @@ def teacher_bits(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
 @torch.no_grad()
 def floor_share(teacher: Teacher, utterance: Utterance) -> float:
     """Share of an utterance's log-scales that the floor holds up, within 0.05 nats of it."""
-    params = teacher.predict_params(utterance.waveform, utterance.log_mel)
+    params = teacher.prediction(utterance.waveform, utterance.log_mel).params
     log_stds = teacher.distribution.component_log_stds(params)
     held_up = log_stds <= teacher.config.log_scale_floor + 0.05
     return float(held_up.double().mean())

@@ -7,7 +7,9 @@ import torch
 from lightning_fabric.plugins import MixedPrecision, Precision
 from torch import nn
 
-PrecisionName = Literal["32-true", "bf16-mixed", "16-mixed"]
+from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+
+PrecisionName = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 class FullInputs(MixedPrecision):
@@ -26,13 +28,17 @@ def precision_plugin(name: PrecisionName, device: str) -> Precision:
     """Choose how numbers are held.
 
     Args:
-        name: "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (float16, with a scaled
-            loss; bfloat16 where the device is a CPU, which has no use for float16).
+        name: "32-true", "bf16-mixed" (networks in bfloat16), "16-mixed" (float16, with a scaled
+            loss; bfloat16 where the device is a CPU, which has no use for float16), or "auto":
+            "bf16-mixed" where the device multiplies in bfloat16, else "32-true".
         device: "cpu", "cuda" or "auto".
     """
+    is_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if name == "auto":
+        has_bfloat16 = torch.cuda.is_bf16_supported() if is_cuda else MULTIPLIES_PAIRS
+        name = "bf16-mixed" if has_bfloat16 else "32-true"
     if name == "32-true":
         return Precision()
-    is_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return FullInputs(name if is_cuda else "bf16-mixed", "cuda" if is_cuda else "cpu")
 
 

@@ -3,17 +3,12 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import Literal
-
-import yaml
 
 from data import PrepareConfig
 from data.prepared.segments import LARGEST_GAIN_DB
 from distill import DistillationConfig
-from pipelines.plain_yaml import load_plain
-from storage.configuration import nearest_name
+from pipelines.precision import PrecisionName
 from student import StudentConfig
 from teacher import TeacherConfig
 
@@ -35,7 +30,8 @@ class TrainingConfig:
         final_learning_rate_ratio: learning rate at the end over the peak; cosine in between.
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights, which are what is evaluated and saved.
-        precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16.
+        precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16, "auto" does where
+            the device multiplies in it.
         recompute: gated layers compute their activations again in the backward pass instead of
             keeping them (gradient checkpointing): less memory, more time.
         log_every: steps between scalars.
@@ -54,7 +50,7 @@ class TrainingConfig:
     final_learning_rate_ratio: float = 0.02
     gradient_clip: float = 10.0
     ema_decay: float = 0.9999
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: PrecisionName = "32-true"
     recompute: bool = False
     log_every: int = 20
     validate_every: int = 1000
@@ -149,43 +145,3 @@ class Recipe:
     def to_dict(self) -> dict[str, object]:
         """Return plain values, as stored in every artefact."""
         return dataclasses.asdict(self)
-
-
-def recipe_names() -> list[str]:
-    """List the recipes that come with the package."""
-    folder = resources.files("pipelines") / "recipes"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
-
-
-def find_recipe(name_or_path: str) -> Path:
-    """Resolve the name of a bundled recipe, or the path of a YAML file.
-
-    Raises:
-        ValueError: if it is neither, or a file that is not plain YAML in UTF-8.
-    """
-    if name_or_path in recipe_names():
-        return Path(str(resources.files("pipelines") / "recipes" / f"{name_or_path}.yaml"))
-    path = Path(name_or_path)
-    if path.is_file():
-        _check_yaml(path)
-        # To the parser of the command line, "mine.yaml" could be an attribute of a module.
-        return path.absolute()
-    names = recipe_names()
-    raise ValueError(
-        f"recipe {name_or_path!r} is neither a file nor one of {', '.join(names)}"
-        f"{nearest_name(name_or_path, names)}"
-    )
-
-
-def _check_yaml(path: Path) -> None:
-    """Refuse by its name a file that the parser of the command line would refuse without."""
-    try:
-        load_plain(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"recipe {path}: is not in UTF-8 ({error.reason} at byte {error.start})"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"recipe {path}: {error}") from error

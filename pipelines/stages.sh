@@ -20,7 +20,7 @@ need() {
 set_option() {
   local name=${1#--}
   [[ "$name" =~ ^[a-z_]+$ ]] && declare -p "$name" >/dev/null 2>&1 &&
-    [[ " recipe stage stop_stage exp dump corpus corpora device teacher_seconds " == *" $name "* ]] ||
+    [[ " recipe stage stop_stage exp dump corpus corpora device " == *" $name "* ]] ||
     fail "unknown option $1; see --help"
   need "$@"
   printf -v "$name" '%s' "${2/#\~\//$HOME/}" # shells expand no ~ in --exp=~/x

@@ -25,8 +25,7 @@ from pipelines.heldout import Utterance
 from pipelines.models import model_folder
 from pipelines.recipe import Recipe
 from pipelines.training.processes import local_rank
-from storage.configuration import from_dict
-from storage.decoding import decode
+from storage.configuration import decode, from_dict
 from student import Student
 from teacher import Teacher
 

@@ -1,4 +1,4 @@
-"""Plain values to frozen dataclasses, with errors that name the field."""
+"""Plain values, as JSON and YAML give them, checked against types and made dataclasses."""
 
 import dataclasses
 import difflib
@@ -6,6 +6,7 @@ import math
 import reprlib
 import typing
 from collections.abc import Iterable
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar
 
@@ -18,6 +19,27 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
+def decode(kind: type[T], value: object, where: str) -> T:
+    """Check a plain value against a type, and build it.
+
+    Args:
+        kind: int, float (finite), bool, str, a Literal, a tuple, a dataclass of such, or one of
+            these or None.
+        value: as `json.loads` gives it.
+        where: name of the value, for messages.
+    Returns:
+        the value as a `kind`.
+    Raises:
+        ValueError: names the first field that is missing, unknown or of another type; also
+            whatever the dataclass itself refuses.
+
+    >>> decode(tuple[int, ...], [1, "2"], "counts")
+    Traceback (most recent call last):
+    ValueError: counts[1] is '2', expected int
+    """
+    return typing.cast(T, _convert(kind, value, where))
+
+
 def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     """Build a dataclass, and those nested in it, from plain JSON or YAML values.
 
@@ -28,28 +50,30 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     Raises:
         ValueError: on an unknown field, a value of the wrong type or one the class refuses.
     """
-    assert dataclasses.is_dataclass(cls)
     label = where or cls.__name__
     if not isinstance(values, dict):
         raise ValueError(f"{label} is {_shown(values)}, expected a mapping of its fields")
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in names:
-            raise ValueError(
-                f"{label}: unknown field {_shown(name)}{nearest_name(str(name)[:80], names)}"
-            )
-        arguments[name] = _convert(hints[name], value, f"{where}.{name}" if where else name)
-    for field in dataclasses.fields(cls):
-        no_default = field.default is dataclasses.MISSING
-        if (
-            field.name not in arguments
-            and no_default
-            and field.default_factory is dataclasses.MISSING
-        ):
-            raise ValueError(f"{label}: field {field.name!r} is missing")
-    return cls(**arguments)
+    hints, required = _fields_of(typing.cast(Any, cls))
+    for name in values:
+        if name not in hints:
+            nearest = nearest_name(str(name)[:80], hints)
+            raise ValueError(f"{label}: unknown field {_shown(name)}{nearest}")
+    for name in required:
+        if name not in values:
+            raise ValueError(f"{label}: field {name!r} is missing")
+    prefix = f"{where}." if where else ""
+    return cls(
+        **{name: _convert(hints[name], value, prefix + name) for name, value in values.items()}
+    )
+
+
+@cache  # a manifest holds one utterance for each recording
+def _fields_of(cls: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Types of a dataclass's fields by name, and the names of those without a default."""
+    hints, missing = typing.get_type_hints(cls), dataclasses.MISSING
+    fields = dataclasses.fields(cls)
+    required = (f.name for f in fields if f.default is missing and f.default_factory is missing)
+    return {field.name: hints[field.name] for field in fields}, tuple(required)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

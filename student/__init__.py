@@ -1,12 +1,19 @@
-"""The student: a composition of inverse autoregressive flows that samples in parallel."""
+"""The student: a stack of inverse autoregressive flows that draws a waveform in parallel."""
 
-from student.config import StudentConfig
-from student.export import StreamingStudent, WholeStudent
-from student.model import Student
-from student.sample import StudentSample
-from student.voice.excitation import ExcitationConfig, ExcitedContext
-from student.voice.pitch_predictor import MeasuredVoice, Pitch
-from student.voice.source import Envelope
+from typing import TYPE_CHECKING
+
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from student.config import StudentConfig
+    from student.export import StreamingStudent, WholeStudent
+    from student.model import Student
+    from student.sample import StudentSample
+    from student.voice.excitation import ExcitationConfig, ExcitedContext
+    from student.voice.pitch_predictor import MeasuredVoice, Pitch
+    from student.voice.source import Envelope
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "Envelope",

@@ -1,4 +1,4 @@
-"""Size of a student, as values."""
+"""Configuration of a student."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from flows import (
 from student.voice.excitation import ExcitationConfig
 
 LONGEST_FRAME = 1024
-"""Samples of a frame, at most: its covariance has as many rows, and as many columns."""
+"""Largest frame length, in samples. A frame's covariance is a square matrix of this size."""
 
 BASES: dict[str, type[StandardNormal] | type[StandardLogistic]] = {
     "gaussian": StandardNormal,
@@ -24,34 +24,38 @@ BASES: dict[str, type[StandardNormal] | type[StandardLogistic]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StudentConfig:
-    """Size of a student.
+    """Configuration of a student.
 
     Args:
         num_mels: bands of the log-mel conditioning.
-        conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
-            how many there are.
-        pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
-            each frame's end; the pipeline sets it from `dsp.pitch`.
-        num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
+        conditioning: "mel", or "none" for an unconditional model, which ignores the values of the
+            frames and reads only their number.
+        pitch: whether each frame has two rows below the bands: pitch (log2 of Hz) and voicing
+            (0 or 1) at the frame's end. The pipeline sets this flag from `dsp.pitch`.
+        num_speakers: number of one-hot speaker rows, below bands and pitch. The pipeline sets this
+            number from the corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
-        frame_length: samples r that are drawn together. 1 is the papers' student; more make a frame
-            student, whose networks run over frames of r samples, r times less often.
-        flow_layers: layers of each flow's network, noise side first; Parallel WaveNet has
-            10, 10, 10, 30, ClariNet six flows of 10.
-        layers_per_cycle: dilation doubles from 1 within a cycle, then starts again.
+        frame_length: samples r that are drawn together. 1 is the papers' student. With r > 1 the
+            student is a frame student: its networks run over frames of r samples, r times less
+            often.
+        flow_layers: layers of each flow's network, noise side first. Parallel WaveNet has
+            10, 10, 10, 30; ClariNet has six flows of 10.
+        layers_per_cycle: layers of a cycle. The dilation doubles from 1 within a cycle, then starts
+            again.
         kernel_size: taps of each dilated convolution.
         residual_channels: width of every network.
-        filter_order: taps of a causal filter after the last flow, whose log-spectrum is linear in
-            the context, or made up with that of a voice; 0 for none, as in the papers.
-        initial_std: standard deviation of the untrained student's samples; the training
-            pipeline sets it from the corpus.
+        filter_order: taps of a causal filter after the last flow; 0 for no filter, as in the
+            papers. The filter's log-spectrum is linear in the context. With a voice, the voice's
+            network computes the filter.
+        initial_std: standard deviation of the untrained student's samples. The training pipeline
+            sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
-        excitation: what drives a frame student beside noise; its pitch is predicted from the
-            conditioning, or given with it.
-        base: distribution of the noise, and of each sample given earlier noise: "gaussian" as in
-            ClariNet, or "logistic" as in Parallel WaveNet.
+        excitation: excitation of a frame student beside its noise. The pitch of the excitation is
+            predicted from the conditioning, or is part of it.
+        base: distribution of the noise, and of each sample given the earlier noise: "gaussian" as
+            in ClariNet, or "logistic" as in Parallel WaveNet.
     """
 
     num_mels: int = 80
@@ -116,22 +120,22 @@ class StudentConfig:
 
     @property
     def num_features(self) -> int:
-        """Rows of a conditioning frame."""
+        """Number of rows of a conditioning frame."""
         return self.num_mels + 2 * self.pitch + self.num_speakers
 
     @property
     def pitch_row(self) -> int | None:
-        """Place of the pitch in a conditioning frame, the voicing below it; None if not given."""
+        """Row of the pitch in a conditioning frame, or None; the next row is the voicing."""
         return self.num_mels if self.pitch else None
 
     @property
     def predicts_pitch(self) -> bool:
-        """Whether an excitation's pitch is not given but has to be learnt."""
+        """Whether the student has an excitation and must predict its pitch."""
         return self.excitation.kind != "none" and not self.pitch
 
     @property
     def samples_per_hidden_frame(self) -> int:
-        """Samples that a frame of the context network serves: an excitation varies step by step."""
+        """Samples per hidden frame: a hop, or a step of a student with an excitation."""
         return self.hop_length if self.excitation.kind == "none" else self.frame_length
 
     @property

@@ -1,4 +1,4 @@
-"""A student as one pure function, to be traced: noise and log-mel in, waveform out."""
+"""A student as one pure function for tracing: noise and log-mel in, waveform out."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from student.voice.spectral_filter import SpectralFilter, SpectralVoice
 
 
 class WholeStudent(nn.Module):
-    """`Student.forward`'s waveform, of whole utterances.
+    """Compute the waveform of `Student.forward` for whole utterances.
 
     Args:
-        student: used up: its weight norm is folded in place.
+        student: changed in place and not usable afterwards: its weight norm is folded.
     """
 
     def __init__(self, student: Student) -> None:
@@ -28,7 +28,7 @@ class WholeStudent(nn.Module):
             self.context.voice = SpectralVoice(self.context.voice)
         self.parts = parts = student.parts
         self.networks = nn.ModuleList(parts.networks)
-        # Tracing takes a product of two and three dimensions for one of a batch that is not 1.
+        # A matrix product of two and three dimensions would trace only for batches other than 1.
         self.rotations = nn.ModuleList(_as_convolution(q.matrix()) for q in parts.rotations)
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
@@ -58,10 +58,10 @@ class WholeStudent(nn.Module):
 
 
 class StreamingStudent(nn.Module):
-    """The same, chunk by chunk: what a chunk leaves to the next is one tensor.
+    """Compute a waveform chunk by chunk; one tensor is the state between chunks.
 
     Args:
-        student: used up, as `WholeStudent`'s.
+        student: changed in place and not usable afterwards; see `WholeStudent`.
     """
 
     def __init__(self, student: Student) -> None:
@@ -79,13 +79,13 @@ class StreamingStudent(nn.Module):
 
     @property
     def state_size(self) -> int:
-        """Numbers that a stream remembers."""
+        """Number of values in the state of a stream."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def frames(
         self, log_mel: Tensor, num_frames: int, kept: Sequence[Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Compute hidden frames, and what an excitation leaves to the next chunk."""
+        """Compute hidden frames and the state of an excitation for the next chunk."""
         context = self.whole.context
         if not isinstance(context, ExcitedContext):
             return context(log_mel, num_frames), []
@@ -100,11 +100,11 @@ class StreamingStudent(nn.Module):
         Args:
             noise: shape (B, 1, n * hop_length).
             log_mel: the n frames and `context_margin` neighbours on each side, shape
-                (B, num_mels, n + 2 * context_margin); at the ends of an utterance the outermost
-                frame is repeated.
+                (B, num_mels, n + 2 * context_margin); at the ends of an utterance the caller
+                repeats the outermost frame.
             state: shape (B, state_size); zeros at the start of an utterance.
         Returns:
-            waveform, shape (B, 1, n * hop_length); the state after it.
+            waveform, shape (B, 1, n * hop_length); the state for the next chunk.
         """
         parts = state.split([math.prod(shape) for shape in self.shapes], 1)
         parts = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
@@ -117,9 +117,9 @@ class StreamingStudent(nn.Module):
 
 
 def _packed(state: ExcitationState, like: Tensor) -> list[Tensor]:
-    """Return what an excitation remembers, of the type of `like`."""
+    """Return the tensors of an excitation's state, in the dtype of `like`."""
     rough = state.phase.cycles.to(like)
-    # In 32 bits a phase would be off by more with every chunk: what is missing goes along.
+    # The rounding error of a 32-bit phase would add up over chunks, so the state carries it.
     fine = (state.phase.cycles - rough).to(like)
     return [state.phase.hz.to(like), rough, fine, *(state.voice or ())]
 

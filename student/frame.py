@@ -1,4 +1,4 @@
-"""What a student that draws whole frames knows of each sample."""
+"""The distribution of each single sample of a student that draws whole frames."""
 
 from collections.abc import Sequence
 
@@ -11,27 +11,29 @@ from flows.precision import full_precision
 def sample_by_sample(
     z: Tensor, loc: Tensor, log_scales: Sequence[Tensor], rotations: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    r"""Write the Gaussian of each frame as one sample after the other.
+    r"""Factor the Gaussian of each frame into conditional Gaussians of its samples.
 
     .. math:: x_n = b_n + A_n z_n, \quad A_n = D_K Q_{K-1} D_{K-1} \cdots Q_1 D_1, \quad
               D_k = \operatorname{diag}(e^{s_k}), \qquad A_n = L_n V_n
 
-    with L lower triangular and V orthogonal, from the QR decomposition of A's transpose. The noise
-    :math:`\epsilon_n = V_n z_n` is white, too, and sample i of the frame depends on
-    :math:`\epsilon_{n,1} \dots \epsilon_{n,i}`, which say the same as the samples up to i:
+    L is lower triangular and V is orthogonal; they come from the QR decomposition of A's transpose.
+    The noise :math:`\epsilon_n = V_n z_n` is white, because V is orthogonal. Sample i of the frame
+    depends on :math:`\epsilon_{n,1} \dots \epsilon_{n,i}`, and the samples up to i determine these
+    noise values:
 
     .. math:: x_{n,i} \mid x_{<(n,i)} \sim \mathcal N\Big(b_{n,i} + \sum_{j<i} L_{ij}\epsilon_j,\;
               L_{ii}^2\Big), \qquad \sum_i \log|L_{ii}| = \sum_{k,i} s_{k,i}
 
-    The decomposition is in full precision whatever that of the networks.
+    The decomposition runs in full precision, whatever precision the networks have.
 
     Args:
         z: noise in frames, shape (B, r, N).
-        loc: b, what the steps make of no noise in the frame itself, same shape.
-        log_scales: s of each step, noise side first, same shape each.
+        loc: b, the output of the steps if the frame's own noise is zero, shape (B, r, N).
+        log_scales: s of each step in nats, noise side first, shape (B, r, N) each.
         rotations: Q between the steps, shape (r, r) each, one fewer than the steps.
     Returns:
-        location of each sample given all before it and its log-scale in nats, shape (B, r, N).
+        location and log-scale (nats) of each sample given all samples before it, shape (B, r, N)
+        each.
     """
     with full_precision(z):
         scales = [log_scale.mT.exp() for log_scale in log_scales]

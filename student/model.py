@@ -1,4 +1,4 @@
-"""A mel-conditioned stack of inverse autoregressive flows: noise in, waveform out, in parallel."""
+"""A mel-conditioned stack of inverse autoregressive flows: noise to waveform in parallel."""
 
 import dataclasses
 import math
@@ -39,20 +39,20 @@ from student.voice.source import Envelope
 
 
 class Student(Pretrained):
-    r"""An inverse autoregressive flow.
+    r"""A stack of inverse autoregressive flows.
 
     .. math:: x^{(k)}_t = x^{(k-1)}_t\, e^{s_k} + \mu_k, \qquad
               s_k, \mu_k \text{ from } x^{(k-1)}_{<t} \text{ and } c, \qquad x^{(0)} = z
 
-    Given z_<t the sample x_t is Gaussian, or logistic, as the noise is, with log-scale
-    :math:`\sum_k s_k` and a location accumulated the same way: its entropy is known, and between
-    Gaussians the KL to the teacher has a closed form. A causal filter after the last flow (the
-    inverse of a convolutional flow) leaves it what it is.
+    Given z_<t, the sample x_t is Gaussian or logistic, like the noise. Its log-scale is
+    :math:`\sum_k s_k`, and its location follows from all s_k and mu_k. So its entropy is known, and
+    between Gaussians the KL to the teacher has a closed form. A causal filter after the last flow
+    (the inverse of a convolutional flow) keeps x_t Gaussian or logistic.
 
-    A frame student (`config.frame_length` r > 1) is the same flow over the signal folded into
-    frames of r samples, with fixed random rotations of a frame between the steps. Given the noise
-    of earlier frames, a frame is Gaussian with a full covariance, and so is each of its samples
-    given those before it: see `sample_by_sample`.
+    A frame student (`config.frame_length` r > 1) applies the flows to the signal folded into frames
+    of r samples, with fixed random rotations of a frame between flows. Given the noise of earlier
+    frames, a frame is Gaussian with a full covariance, and each sample of the frame is Gaussian
+    given all earlier samples; see `sample_by_sample`.
 
     References:
         Parallel WaveNet (van den Oord et al., 2018), eq. 4-6. arXiv:1711.10433
@@ -81,7 +81,7 @@ class Student(Pretrained):
 
     @property
     def receptive_field(self) -> int:
-        """Past noise samples that a sample's own distribution depends on, at most."""
+        """Largest number of past noise samples on which the distribution of a sample depends."""
         frames = 1 + sum(size.receptive_field for size in self.config.wavenets)
         return frames * self.config.frame_length - 1 + self.config.filter_order
 
@@ -96,10 +96,10 @@ class Student(Pretrained):
 
         Args:
             mel_mean: mean of each mel band, shape (num_mels,).
-            mel_std: its standard deviation, shape (num_mels,).
-            waveform_std: standard deviation of the samples; fresh samples get it, too, from the
-                last flow's log-scale.
-            envelope: what the bands say of a voice; None for a flat one of the same deviation.
+            mel_std: standard deviation of each mel band, shape (num_mels,).
+            waveform_std: standard deviation of the corpus's samples; the last flow's log-scale is
+                set so that the untrained student's samples have this deviation.
+            envelope: how the bands show the spectrum of a voice; None for a flat spectrum.
         """
         self.context.set_statistics(mel_mean, mel_std)
         self.set_initial_std(waveform_std)
@@ -107,9 +107,10 @@ class Student(Pretrained):
             self.context.set_envelope(envelope)
 
     def set_initial_std(self, std: float) -> None:
-        """Set the last flow's log-scale bias so that fresh samples have this deviation.
+        """Set the last flow's log-scale bias so that an untrained student's samples have this std.
 
-        An untrained voice gets it, too, and so does the filter beside it, in the flow's place.
+        An untrained voice gets this std, too. If the voice comes with a filter for the noise, that
+        filter sets the std of the flow's output, and the flow's own scale is 1.
         """
         log_scale = 0.0 if self.parts.given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
@@ -118,10 +119,10 @@ class Student(Pretrained):
             self.context.set_initial_std(std)
 
     def set_breath(self, breath: float) -> None:
-        """Give another gain to what is drawn beside the voice; see `ExcitationConfig`.
+        """Change the gain of the flow's output beside the voice; see `ExcitationConfig`.
 
         Raises:
-            ValueError: if it is no such gain, or there is no voice.
+            ValueError: if `breath` is out of range, or the student has no voice.
         """
         excitation = dataclasses.replace(self.config.excitation, breath=breath)
         self.config = dataclasses.replace(self.config, excitation=excitation)
@@ -129,13 +130,13 @@ class Student(Pretrained):
             voice.gain = breath
 
     def sharpen(self, amount: float) -> None:
-        """Deepen the spectrum of a trained voice, once and for all: what is learnt is an average.
+        """Deepen the spectrum of a trained voice permanently; training learns a flat average.
 
         Args:
-            amount: by which the log-spectrum is multiplied, but for its tilt and broad shape, less
-                1; the level stays the same on average.
+            amount: the fine structure of the log-spectrum is multiplied by 1 + amount. Tilt, broad
+                shape and mean level stay.
         Raises:
-            ValueError: if it is not between 0 and 1, or there is no voice.
+            ValueError: if `amount` is not between 0 and 1, or the student has no voice.
         References:
             The postfilter of Yoshimura et al. (2005) for spectra from a statistical model.
         """
@@ -153,7 +154,7 @@ class Student(Pretrained):
             z: noise from `flow.base`, shape (B, 1, T), T a multiple of hop_length.
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
-            measured: of the recording, in training; see `ExcitedContext`.
+            measured: the recording's voice, in training; see `ExcitedContext.forward`.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:
@@ -212,7 +213,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, L).
             temperature: factor on the noise.
             generator: source of randomness.
-            engine: "compiled", "fused", "torch", or "auto": the first of them that applies; see
+            engine: "compiled", "fused", "torch", or "auto" for the first engine that applies; see
                 `choose_engine`.
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
@@ -231,18 +232,18 @@ class Student(Pretrained):
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw a waveform as its conditioning comes in, in memory that does not grow with it.
+        """Draw a waveform while its conditioning comes in, in constant memory.
 
-        A sample comes out as soon as the conditioning frames that it depends on have come in: the
-        latency is `context_margin` frames of look-ahead and the frame itself, besides the time of
-        computing. The same seed gives the same waveform, to float rounding, however the frames are
-        put together.
+        A sample comes out once all its conditioning frames have come in. The latency is the frame
+        itself, `context_margin` frames of look-ahead, and the time of computing. A seed gives one
+        waveform, to float rounding, for any division into pieces. The rounding of a predicted pitch
+        adds up in the phase: after a minute, two divisions differ at some 75 dB below the waveform.
 
         Args:
             log_mels: consecutive frames, shape (B, num_mels, n) each, any n.
             temperature: factor on the noise.
             generator: source of randomness.
-            engine: as in `sample`.
+            engine: see `sample`.
         Yields:
             consecutive pieces of the waveform, shape (B, 1, m * hop_length) each; not clipped.
         Raises:
@@ -258,7 +259,7 @@ class Student(Pretrained):
         engine: Engine,
         few: bool,
     ) -> Iterator[Tensor]:
-        """Draw a waveform under consecutive hidden frames, shape (B, H, n) each, n large or not."""
+        """Draw a waveform from chunks of hidden frames (B, H, n); `few` says that n is small."""
         check_temperature(temperature)
         engine = self.choose_engine(engine)[0]
         if few and engine == "compiled":
@@ -276,7 +277,7 @@ class Student(Pretrained):
             yield renderer(noise * temperature, frames)
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Recover the noise behind a waveform, step by step: the slow direction of an IAF.
+        """Recover the noise of a waveform step by step, which is the slow direction of an IAF.
 
         Args:
             waveform: shape (B, 1, T).

@@ -1,4 +1,4 @@
-"""What a student is made of, as its configuration says."""
+"""The parts of a student, built from its configuration."""
 
 from typing import NamedTuple
 
@@ -25,29 +25,30 @@ from student.voice.excitation import ExcitedContext
 
 
 class Parts(NamedTuple):
-    """What noise passes through on its way to a waveform, in this order, but for the fold."""
+    """Parts of a student: noise passes networks and rotations by turns, then filters and voices."""
 
     fold: Fold
-    """Around networks and rotations."""
+    """Folds the noise before the first network, and unfolds the signal after the last."""
     networks: list[WaveNet]
-    """Noise side first."""
+    """Networks of the flows, noise side first."""
     rotations: list[Rotation]
-    """Of a frame student: after each network but the last."""
+    """Rotations of a frame student, one after each network but the last; else empty."""
     filters: list[CausalConvolution]
-    """None or one."""
+    """The causal filter after the flows: none or one."""
     voices: list[ContextShift]
-    """What the context carries: none or one."""
+    """The shift that adds the voice, which the context carries: none or one."""
     given: int
-    """First channels of the context that are the filter's own parameters; 0 if it reads all."""
+    """Number of leading context channels that are the parameters of the filter. If 0, the filter
+    reads all context channels."""
 
     def seen(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the networks and what the filter sees of hidden frames (B, H, L)."""
+        """Split hidden frames (B, H, L) into the networks' context and the filter's context."""
         given = self.given
         return (frames[:, given:], frames[:, :given]) if given else (frames, frames)
 
 
 def make_context(config: StudentConfig) -> FrameContext | ExcitedContext:
-    """Make the network of the conditioning, and what it drives beside noise, if anything."""
+    """Make the context network, with the excitation if the configuration has one."""
     excitation = config.excitation
     frames = FrameContext(
         config.num_features,
@@ -71,11 +72,11 @@ def make_context(config: StudentConfig) -> FrameContext | ExcitedContext:
 
 
 def make_parts(config: StudentConfig, transformer: Affine) -> Parts:
-    """Make all that comes after the context; `transformer` is that of every network."""
+    """Make all parts after the context; every network uses `transformer`."""
     r, order, excitation = config.frame_length, config.filter_order, config.excitation
     voices = [ContextShift(r, excitation.breath)] if excitation.kind == "voice" else []
     channels = config.context_channels + r * len(voices)
-    # With a voice, the context begins with the filter's own parameters.
+    # With a voice, the first channels of the context are the parameters of the filter.
     given = order + 1 if voices and order else 0
     networks = [WaveNet(size, transformer.num_params, r, channels) for size in config.wavenets]
     rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]
@@ -87,7 +88,7 @@ def make_parts(config: StudentConfig, transformer: Affine) -> Parts:
 
 
 def compose(parts: Parts, transformer: Affine) -> Compose:
-    """Compose the parts to a transform from waveform to noise."""
+    """Compose the parts into a transform from waveform to noise."""
     fold, networks, rotations, filters, voices, given = parts
     is_folded = fold.factor > 1
     steps: list[Transform] = [Inverse(fold)] if is_folded else []
@@ -98,5 +99,5 @@ def compose(parts: Parts, transformer: Affine) -> Compose:
     steps += [fold] if is_folded else []
     after = [Inverse(filter) for filter in filters]
     steps += [ContextPart(step, 0, given) for step in after] if given else after
-    # Compose runs from data to noise: the last step of sampling comes first.
+    # Compose runs from data to noise, so the last step of sampling comes first.
     return Compose(reversed([*steps, *voices]))

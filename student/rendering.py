@@ -1,4 +1,4 @@
-"""How a student turns noise into a waveform where nothing is to be learned: in pieces, and fast."""
+"""Sampling from a student without gradients: piece by piece, by the fastest engine."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -24,15 +24,16 @@ from student.config import StudentConfig
 from student.parts import Parts
 
 FRAMES_AT_ONCE = 64
-"""Conditioning frames computed together, at most: what bounds the memory, and keeps PyTorch in the
-cache."""
+"""Largest number of conditioning frames computed together on a CPU. The number bounds the memory,
+and the working set of PyTorch stays in the cache."""
 
 FRAMES_ON_GPU = 512
-"""The same on a GPU, which has to be asked layer by layer, and should have to do meanwhile."""
+"""Largest number of conditioning frames computed together on a GPU. Every layer is a kernel launch,
+so a GPU needs more frames to stay busy."""
 
 
 def frames_at_once(device: torch.device) -> int:
-    """Return how many conditioning frames are computed together on a device, at most."""
+    """Return the largest number of conditioning frames computed together on a device."""
     return FRAMES_ON_GPU if device.type == "cuda" else FRAMES_AT_ONCE
 
 
@@ -40,11 +41,12 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
     """Choose how to sample a student.
 
     Args:
-        config: of the student.
-        like: a tensor with its dtype and device.
-        engine: what is asked for.
+        config: configuration of the student.
+        like: a tensor with the student's dtype and device.
+        engine: the requested engine.
     Returns:
-        as `flows.choose_engine`, which knows nothing of frames and widths.
+        engine and reason, as `flows.choose_engine` returns them, but without "fused" for networks
+        that are too wide.
     """
     chosen, said = choose_engine(like, engine)
     if chosen == "fused" and config.residual_channels > WIDEST:
@@ -54,12 +56,12 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
 
 
 class Renderer:
-    """Turn noise into a waveform that continues from call to call.
+    """Turn noise into a waveform; each call continues the waveform of the call before.
 
     Args:
-        parts: of the student.
-        weights: of its networks and the rotations between them.
-        transformer: of every network.
+        parts: parts of the student.
+        weights: weights of the networks and of the rotations between them.
+        transformer: the transformer of every network.
         like: a tensor with the noise's batch, dtype and device.
         engine: see `flows.choose_engine`.
     """
@@ -93,7 +95,7 @@ class Renderer:
 
     @torch.no_grad()
     def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
-        """Render noise (B, 1, n * hop_length) under n hidden frames (B, H, n): a waveform."""
+        """Map noise (B, 1, n * hop_length) and hidden frames (B, H, n) to the next samples."""
         threads = pytorch_threads(1) if self._chain is not None else nullcontext()
         with threads, full_precision(z):
             return self._render(z, frames)
@@ -131,12 +133,12 @@ def draw_frames(
     hop_length: int,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Draw noise frame by frame, so that it does not depend on how frames are put together.
+    """Draw noise frame by frame, so that the noise does not depend on the size of pieces.
 
     Args:
         base: distribution of the noise.
         like: a tensor with the noise's batch, dtype and device.
-        num_frames: frames, n.
+        num_frames: number of frames, n.
         hop_length: samples per frame.
         generator: source of randomness.
     Returns:
@@ -147,7 +149,7 @@ def draw_frames(
 
 
 def in_pieces(chunks: Iterable[Tensor], longest: int) -> Iterator[Tensor]:
-    """Cut chunks of frames (B, H, n) into pieces of at most `longest`, leaving out none."""
+    """Cut chunks of frames (B, H, n) into pieces of at most `longest` frames; skip empty chunks."""
     for chunk in chunks:
         if chunk.shape[-1]:
             yield from chunk.split(longest, -1)

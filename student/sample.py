@@ -1,4 +1,4 @@
-"""What a student returns in training: a sample and its own distribution."""
+"""The output of a student in training: a sample and the sample's own distribution."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,18 @@ from flows import StandardLogistic, StandardNormal
 
 
 class StudentSample(NamedTuple):
-    """A differentiable sample and its own distribution, step by step."""
+    """A differentiable sample, and the distribution of each x_t given the noise before t."""
 
     waveform: Tensor
     """x, shape (B, 1, T)."""
     loc: Tensor
-    """Location of x_t given z_<t, its mean, shape (B, 1, T)."""
+    """Location (mean) of x_t given z_<t, shape (B, 1, T)."""
     log_scale: Tensor
     """Log-scale of x_t given z_<t in nats, shape (B, 1, T)."""
     flow_log_scales: tuple[Tensor, ...]
-    """Each flow's own log-scale, noise side first, shape (B, 1, T) each; a filter's log-gain is the
-    last. Of a frame student, those of the mixed samples of each frame."""
+    """Log-scale of each flow in nats, noise side first, then the log-gain of a filter, shape
+    (B, 1, T) each. In a frame student, each flow scales the rotated samples of a frame."""
     base: StandardNormal | StandardLogistic
-    """What x_t given z_<t is, shifted and scaled."""
+    """Distribution of the noise: x_t given z_<t is this distribution, shifted and scaled."""
     voice: Tensor | None = None
-    """What the context alone adds to x, shape (B, 1, T); None of a student without a voice."""
+    """Voiced signal that the context adds to x, shape (B, 1, T); None without a voice."""

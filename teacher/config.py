@@ -1,4 +1,4 @@
-"""Size of a teacher, as values."""
+"""Configuration of a teacher."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,38 +7,42 @@ from typing import Literal
 from flows import LOG_SCALE_FLOOR, WaveNetConfig, check_conditioning
 
 LARGEST_ORDER = 4096
-"""Most past samples of a linear predictor."""
+"""Largest order of a linear predictor, in samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
-    """Size of a teacher.
+    """Configuration of a teacher.
 
     Args:
         num_mels: bands of the log-mel conditioning.
-        conditioning: "mel", or "none" for an unconditional model, which reads of the frames only
-            how many there are.
-        pitch: whether two rows below the bands give pitch (log2 of Hz) and voicing (0 or 1) at
-            each frame's end; the pipeline sets it from `data.pitch`.
-        num_speakers: rows below those that say who speaks; the pipeline sets it from the corpus.
+        conditioning: "mel", or "none" for an unconditional model, which ignores the values of the
+            frames and reads only their number.
+        pitch: whether each frame has two rows below the bands: pitch (log2 of Hz) and voicing
+            (0 or 1) at the frame's end. The pipeline sets this flag from `data.pitch`.
+        num_speakers: number of one-hot speaker rows, below bands and pitch. The pipeline sets this
+            number from the corpus.
         hop_length: samples per mel frame.
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
         wavenet: size of the causal network.
-        log_scale_floor: lower bound of the log standard deviation, of every component in a mixture,
-            nats.
-        distribution: of each sample given those before it: "gaussian", or "mixture" of logistics.
+        log_scale_floor: lower bound of the log standard deviation in nats; in a mixture, of every
+            component.
+        distribution: distribution of each sample given the earlier samples: "gaussian", or
+            "mixture" for a mixture of logistics.
         num_components: logistics in the mixture.
-        discretised: train a mixture by the probability of 16-bit steps instead of the density.
-        frame_length: samples r that the network predicts at once, each from the frames before; 1
-            for the papers' WaveNet. A divisor of hop_length.
-        filter_order: past samples of the linear predictor whose error the network models, with
-            coefficients and gain from the context; 0 for none, as in the papers.
-        past_noise: in training, largest level of the noise on the past that predictor and network
-            read, over the waveform's own. A network that has learnt from a perfect past alone goes
-            astray when it reads its own samples. The network is told the level.
-        assumed_noise: level of noise that the past is taken to have when the model is used, from 0
-            to past_noise. Less gives cleaner samples, more keeps them on course.
+        discretised: whether to train a mixture by the probability of 16-bit steps instead of the
+            density.
+        frame_length: samples r that the network predicts at once from the earlier frames; 1 for the
+            papers' WaveNet. A divisor of hop_length.
+        filter_order: order of a linear predictor, in past samples; 0 for no predictor, as in the
+            papers. The predictor's coefficients and gain come from the context, and the network
+            models the prediction errors.
+        past_noise: largest level of the noise on the past in training, over the waveform's level.
+            Predictor and network read the noisy past, and the network is told the level. A network
+            that learns from a perfect past diverges when it reads its own samples.
+        assumed_noise: noise level that the network is told when the model is used, from 0 to
+            past_noise. A lower level gives cleaner samples, a higher level more stable ones.
     """
 
     num_mels: int = 80
@@ -120,5 +124,5 @@ class TeacherConfig:
 
     @property
     def num_features(self) -> int:
-        """Rows of a conditioning frame."""
+        """Number of rows of a conditioning frame."""
         return self.num_mels + 2 * self.pitch + self.num_speakers

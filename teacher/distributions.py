@@ -1,4 +1,4 @@
-"""What a teacher predicts for each sample: a density, and the bijection that takes it to noise."""
+"""The distributions that a teacher predicts: a density, and the bijection from it to noise."""
 
 import math
 from typing import Protocol
@@ -19,19 +19,23 @@ from flows import (
 LOG_LOGISTIC_STD = math.log(StandardLogistic.std)
 
 INITIAL_LOG_SCALES = (-2.5, 0.3)
-"""Narrowest and widest component of an untrained mixture, relative to the signal's deviation.
+"""Smallest and largest log-scale in an untrained mixture, nats, relative to the signal's std.
 
-Speech is mostly quiet, and predicted closely once training has begun: narrow components are wanted.
+Speech is mostly quiet, and soon predicted closely: it needs narrow components.
 """
 
 INITIAL_SPREAD = 0.02
-"""Largest location of an untrained mixture over the signal's deviation: enough to tell apart."""
+"""Largest location in an untrained mixture, relative to the signal's standard deviation.
+
+Components with distinct locations get distinct gradients.
+"""
 
 
 class SampleDistribution(Protocol):
     """The conditional distribution of one sample, given P parameters.
 
-    `transformer` carries it to `base`; `locations` are the parameters that shift it.
+    `transformer` maps a sample to noise of the distribution `base`. The parameters with indices
+    `locations` shift the distribution.
     """
 
     @property
@@ -44,24 +48,24 @@ class SampleDistribution(Protocol):
 
     @property
     def locations(self) -> tuple[int, ...]:
-        """Which parameters are locations."""
+        """Indices of the parameters that are locations."""
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
-        """Return the log-density in nats, elementwise; x may have more draws than parameters.
+        """Return the log-density in nats, elementwise.
 
         Args:
             x: shape (B, ...).
-            params: shape (B, P, ...), or 1 in place of an axis of x.
+            params: shape (B, P, ...). An axis may have size 1 and serve a whole axis of x.
         """
 
     def component_log_stds(self, params: Tensor) -> Tensor:
-        """Return the log standard deviation of every component: (B, P, ...) to (B, K, ...)."""
+        """Map parameters (B, P, ...) to each component's log-std in nats, shape (B, K, ...)."""
 
     def log_std(self, params: Tensor) -> Tensor:
-        """Return the log standard deviation in nats: (B, P, ...) to (B, ...)."""
+        """Map parameters (B, P, ...) to the log standard deviation in nats, shape (B, ...)."""
 
     def initial_params(self, std: float) -> Tensor:
-        """Return parameters, shape (P,), that suit a signal of this standard deviation."""
+        """Return initial parameters, shape (P,), for a signal of this standard deviation."""
 
 
 class Gaussian:
@@ -85,7 +89,7 @@ class Gaussian:
         return self.base.log_prob(z) + log_det
 
     def component_log_stds(self, params: Tensor) -> Tensor:
-        """Return the one log standard deviation, shape (B, 1, ...)."""
+        """Return the log standard deviation of the one component in nats, shape (B, 1, ...)."""
         return self.log_std(params)[:, None]
 
     def log_std(self, params: Tensor) -> Tensor:
@@ -93,20 +97,20 @@ class Gaussian:
         return self.transformer.split(params)[1]
 
     def initial_params(self, std: float) -> Tensor:
-        """Return location 0 and the log-scale of the signal as a whole."""
+        """Return location 0 and the log standard deviation of the whole signal."""
         return torch.tensor([0.0, math.log(std)])
 
 
 class LogisticMixture:
     """A mixture of K logistics per sample.
 
-    Its transformer is the mixture's CDF followed by the logistic's inverse CDF: the flow's density
-    is the mixture's, and one component alone is an affine step.
+    The transformer is the mixture's CDF followed by the logistic's inverse CDF. So the flow's
+    density is the mixture's density, and a mixture of one component is an affine step.
 
     Args:
         num_components: logistics in each mixture, K.
-        log_std_floor: lower bound of each component's log standard deviation, nats: the same as a
-            Gaussian's, whose scale is its deviation.
+        log_std_floor: lower bound of each component's log standard deviation, nats. It bounds the
+            standard deviation, not the scale, so that it means what it means for `Gaussian`.
     References:
         Parallel WaveNet (van den Oord et al., 2018): a mixture of logistics for 16-bit audio.
         arXiv:1711.10433
@@ -131,7 +135,7 @@ class LogisticMixture:
         return mixture_log_std(params, self.transformer.log_scale_floor)
 
     def initial_params(self, std: float) -> Tensor:
-        """Return components of equal weight and different widths, all centred near 0."""
+        """Return components of equal weight and different widths, with locations near 0."""
         count = self.transformer.num_components
         spread = INITIAL_SPREAD * std
         locations = torch.linspace(-spread, spread, count)

@@ -2,21 +2,19 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from flows import (
     Autoregressive,
-    Compose,
     Engine,
     Flow,
     Fold,
     FrameContext,
     PredictionErrorFilter,
     Pretrained,
-    Transform,
     Transformer,
     WaveNet,
     choose_engine,
@@ -26,18 +24,17 @@ from flows import (
 )
 from flows.density import check_temperature
 from flows.precision import full_precision
+from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
-from teacher.frames import compose, synthesise
+from teacher.frames import compose, part_of, synthesise
 from teacher.prediction import Prediction
-
-PartT = TypeVar("PartT", bound=Transform)
 
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
 
 PIECE_SAMPLES = 4096
-"""Samples that a teacher draws at once, about: pieces hold whole conditioning frames."""
+"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -46,26 +43,15 @@ class Teacher(Pretrained):
     .. math:: p(x \mid c) = \prod_t p(x_t;\, h(x_{<t}, c)), \qquad
               p = \mathcal{N}(\mu, \sigma^2) \text{ or } \textstyle\sum_k \pi_k\, L(\mu_k, s_k)
 
-    As a flow it is a MAF: the likelihood of a whole waveform is one parallel pass, a sample is
-    drawn step by step.
+    The teacher is a MAF: the likelihood of a whole waveform takes one parallel pass, and a waveform
+    is drawn step by step.
 
-    A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
-    samples. The waveform passes a linear predictor (`flows.PredictionErrorFilter`), its errors are
-    folded into frames, and the network predicts a frame from the frames before it:
-
-    .. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
-              p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
-
-    Within a frame the errors are independent given the earlier frames, and the predictor carries
-    the dependence between neighbouring samples. The predictor is stable whatever its coefficients
-    are, and the network's output is bounded, so that free running cannot run away.
+    A frame teacher (`frame_length` above 1) runs its network once for every r samples; see
+    `teacher.frames`.
 
     References:
-        WaveNet (van den Oord et al., 2016). arXiv:1609.03499
         Parallel WaveNet (van den Oord et al., 2018), sec. 2. arXiv:1711.10433
         ClariNet (Ping et al., 2019), sec. 3.1. arXiv:1807.07281
-        LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846
-        Bunched LPCNet2 (Park et al., 2022): several samples a step. arXiv:2203.14416
     """
 
     kind = "teacher"
@@ -81,7 +67,7 @@ class Teacher(Pretrained):
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
-        # What the level of noise on the past adds to the context.
+        # The direction in which the noise level shifts the context.
         self.noise_level = (
             torch.nn.Parameter(torch.zeros(config.context_channels, 1))
             if config.past_noise
@@ -102,28 +88,22 @@ class Teacher(Pretrained):
         )
         self.flow = Flow(self.distribution.base, compose(config, maf(wavenet, transformer)))
 
-    def _part(self, kind: type[PartT]) -> PartT | None:
-        """Return the first of the flow's transforms that is of a kind, if there is one."""
-        whole = self.flow.transform
-        parts = whole.transforms if isinstance(whole, Compose) else [whole]
-        return next((part for part in parts if isinstance(part, kind)), None)
-
     @property
     def autoregressive(self) -> Autoregressive:
-        """The transform that the causal network belongs to."""
-        found = self._part(Autoregressive)
+        """The autoregressive transform, which contains the causal network."""
+        found = part_of(self.flow.transform, Autoregressive)
         assert found is not None
         return found
 
     @property
     def error_filter(self) -> PredictionErrorFilter | None:
-        """The linear predictor before the network, if there is one."""
-        return self._part(PredictionErrorFilter)
+        """The linear predictor before the network, or None."""
+        return part_of(self.flow.transform, PredictionErrorFilter)
 
     @property
     def fold(self) -> Fold | None:
-        """What makes frames of samples, if the network reads frames."""
-        return self._part(Fold)
+        """The fold that makes frames of samples, or None if `frame_length` is 1."""
+        return part_of(self.flow.transform, Fold)
 
     @property
     def wavenet(self) -> WaveNet:
@@ -133,7 +113,7 @@ class Teacher(Pretrained):
 
     @property
     def transformer(self) -> Transformer:
-        """The distribution of each sample, as a bijection."""
+        """The bijection from each sample (or prediction error) to noise."""
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
@@ -141,7 +121,7 @@ class Teacher(Pretrained):
 
         Args:
             mel_mean: mean of each mel band, shape (num_mels,).
-            mel_std: its standard deviation, shape (num_mels,).
+            mel_std: standard deviation of each mel band, shape (num_mels,).
             waveform_std: standard deviation of the samples.
         """
         self.context.set_statistics(mel_mean, mel_std)
@@ -152,9 +132,15 @@ class Teacher(Pretrained):
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that the distribution of a sample depends on, at most."""
+        """Largest number of past samples on which the distribution of a sample depends."""
         length = self.config.frame_length
         return self.wavenet.receptive_field * length + length - 1 + self.config.filter_order
+
+    @property
+    def smallest_log_scale(self) -> float:
+        """Lower bound of a sample's log standard deviation, nats."""
+        gain = 0.0 if self.error_filter is None else LARGEST_LOG_GAIN
+        return self.config.log_scale_floor - gain
 
     def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return the exact log-density of whole waveforms.
@@ -171,7 +157,7 @@ class Teacher(Pretrained):
         return self.flow.log_prob(waveform, self.context_frames(waveform, log_mel))
 
     def prediction(self, waveform: Tensor, log_mel: Tensor) -> Prediction:
-        """Return the distribution of every sample given those before it.
+        """Return the distribution of every sample given all earlier samples.
 
         Args:
             waveform: shape (B, 1, T).
@@ -186,23 +172,11 @@ class Teacher(Pretrained):
             shift, log_gain = self.error_filter.shift_and_log_scale(waveform, frames)
         return Prediction(self.distribution, params, shift, log_gain)
 
-    def predict_params(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Return what `distribution` reads, shape (B, P, 1, T), arguments as `prediction`'s.
-
-        Parameters of a teacher with a predictor are those of its errors, not of the samples.
-        """
-        return self.prediction(waveform, log_mel).params
-
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return location and bounded log-scale of every sample given those before it.
+        """Return location and log-scale of each sample, (B, 1, T) each; see `prediction`.
 
-        Args:
-            waveform: shape (B, 1, T).
-            log_mel: as in `log_prob`.
-        Returns:
-            location and log-scale, shape (B, 1, T) each; differentiable in the waveform.
         Raises:
-            ValueError: if the teacher is no Gaussian.
+            ValueError: if the teacher's distribution is not Gaussian.
         """
         return self.prediction(waveform, log_mel).location_and_log_scale()
 
@@ -221,8 +195,7 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample; the choice of a mixture's component
-                stays as it is.
+            temperature: factor on the noise of each sample, not on the choice of a component.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -239,25 +212,23 @@ class Teacher(Pretrained):
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw waveforms piece by piece, as `sample` does.
+        """Draw the waveforms of `sample` piece by piece.
 
         Yields:
             consecutive pieces of the waveforms, shape (B, 1, n) each.
         """
         check_temperature(temperature)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
-        shape = (log_mel.shape[0], 1, log_mel.shape[-1] * self.config.hop_length)
-        like = log_mel.new_empty(shape)
+        length = log_mel.shape[-1] * self.config.hop_length
+        like = log_mel.new_empty(log_mel.shape[0], 1, length)
         choice = None
         if isinstance(self.distribution, LogisticMixture):
-            # The inverse of a mixture's CDF is iterative; a component's is not.
-            choice = torch.empty_like(like).uniform_(generator=generator)
-        noise = self.flow.base.sample(like, generator) * temperature
-        step = self.config.frame_length
-        chunk = self.config.hop_length * max(1, PIECE_SAMPLES // self.config.hop_length) // step
-        choice = None if choice is None else self.folded(choice)
-        pieces = draw_chunks(self.autoregressive, self.folded(noise), frames, choice, engine, chunk)
+            # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
+            choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
+        noise = self.folded(self.flow.base.sample(like, generator) * temperature)
         hop = self.config.hop_length
+        chunk = hop * max(1, PIECE_SAMPLES // hop) // self.config.frame_length
+        pieces = draw_chunks(self.autoregressive, noise, frames, choice, engine, chunk)
         yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
 
     def config_dict(self) -> dict[str, Any]:
@@ -270,14 +241,14 @@ class Teacher(Pretrained):
         return cls(from_dict(TeacherConfig, config))
 
     def residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute what the network reads of a waveform.
+        """Compute the network's input from a waveform.
 
         Args:
             waveform: shape (B, 1, T).
-            frames: of the context network, shape (B, H, T / hop_length).
+            frames: output of the context network, shape (B, H, T / hop_length).
         Returns:
-            frames of r samples, of the predictor's errors if there is one, shape (B, r, T / r);
-            log-determinant in nats, shape (B,).
+            frames of r samples, or of r prediction errors with a linear predictor, shape
+            (B, r, T / r); log-determinant in nats, shape (B,).
         """
         log_det = waveform.new_zeros(waveform.shape[0])
         if self.error_filter is not None:
@@ -289,7 +260,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters, shape (B, P, 1, T), of every sample of a `residual`."""
+        """Return the network's parameters for every sample of a `residual`, (B, P, 1, T)."""
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
@@ -314,11 +285,11 @@ class Teacher(Pretrained):
         Args:
             log_mel: shape (B, num_mels, num_frames), or with margins.
             num_frames: L.
-            noise_level: of the past over `past_noise`, shape (B,); default: `assumed_noise`.
+            noise_level: noise level of the past over `past_noise`, (B,); default: `assumed_noise`.
         Returns:
-            shape (B, H, L).
+            hidden frames, shape (B, H, L).
         """
-        with full_precision(log_mel):  # coefficients of the predictor come of it
+        with full_precision(log_mel):  # the frames determine the predictor's coefficients
             frames: Tensor = self.context(log_mel, num_frames)
             if self.noise_level is not None:
                 if noise_level is None:

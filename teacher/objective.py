@@ -1,4 +1,4 @@
-"""What a teacher's training maximises: likelihood, under a past that is not quite right."""
+"""The objective of a teacher: the likelihood of clean samples given a noisy past."""
 
 import math
 
@@ -11,10 +11,11 @@ from teacher.distributions import LogisticMixture
 from teacher.model import Teacher
 
 INT16_STEPS = 32768.0
-"""Steps of 16-bit audio in a unit."""
+"""Steps of 16-bit audio per unit of a waveform in [-1, 1]."""
 
 DE_EMPHASIS = 0.6
-"""Pole of the noise on the past: 12 dB less at half the sampling rate than at 0 Hz."""
+"""Pole of the filter that shapes the noise on the past. The noise has 12 dB less power at half the
+sample rate than at 0 Hz."""
 
 
 def training_log_probs(
@@ -24,27 +25,27 @@ def training_log_probs(
     past_noise: Tensor | None = None,
     noise_level: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    r"""Return what training maximises: log-density under a noisy past, and the predictor's own.
+    r"""Return the log-density of clean samples given a noisy past, and that of the predictor alone.
 
-    The linear predictor by itself is a density, too: its errors are white noise of level 1. The
-    network could make up for any gain; this keeps the level at 1, which the network and the
-    noise on its past rely on.
+    The linear predictor alone also defines a density p_0, under which the errors e are white noise
+    of level 1. The network could compensate for any gain g. Maximising p_0, too, keeps the level of
+    the errors at 1; the network and the noise on its past rely on this level.
 
     .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
 
     The noise is added to the waveform that the predictor and the network read, not to the
-    samples that they predict. So they learn to come back from a past that is a little wrong.
+    samples that they predict. So both learn to recover from small errors in the past.
 
     Args:
-        teacher: in training.
-        waveform: as in `Teacher.log_prob`.
-        log_mel: as in `Teacher.log_prob`.
-        past_noise: shape (B, 1, T); None for none. See `noise_like`.
-        noise_level: of it over `TeacherConfig.past_noise`, shape (B,); default: what the model
-            assumes when it is used.
+        teacher: the model to train.
+        waveform: see `Teacher.log_prob`.
+        log_mel: see `Teacher.log_prob`.
+        past_noise: noise, shape (B, 1, T), or None for a clean past. See `noise_like`.
+        noise_level: level of `past_noise` over `TeacherConfig.past_noise`, shape (B,); by default,
+            the level is `TeacherConfig.assumed_noise`.
     Returns:
-        log-density in nats, or of a `discretised` teacher log-probability, shape (B,); that
-        of the predictor alone, shape (B,), or None without one.
+        log-density (for a `discretised` teacher: log-probability) in nats, shape (B,);
+        log-density under the predictor alone in nats, shape (B,), or None without a predictor.
     References:
         LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
         clean signal less the prediction from the noisy one. arXiv:1810.11846
@@ -72,17 +73,18 @@ def training_log_probs(
 def sixteen_bit_log_prob(teacher: Teacher, waveform: Tensor, log_mel: Tensor) -> Tensor:
     """Return the log-probability of whole 16-bit waveforms.
 
-    The waveforms are rounded to 16 bits first, what the network reads included. This is a
-    probability, at most 1; the flow, and `log_prob`, stay the continuous density.
+    The waveforms, and with them the network's input, are first rounded to 16 bits. The result is a
+    probability, at most 1. The flow and `log_prob` still compute the continuous density.
 
     Args:
-        teacher: a mixture.
-        waveform: as in `Teacher.log_prob`; dither within half a step is undone by the rounding.
-        log_mel: as in `Teacher.log_prob`.
+        teacher: a teacher whose distribution is a mixture.
+        waveform: see `Teacher.log_prob`. The rounding removes dither of up to half a step.
+        log_mel: see `Teacher.log_prob`.
     Returns:
-        log-probability in nats, shape (B,); over -T log 2 it is bits per sample.
+        log-probability in nats, shape (B,). Divided by -T log 2, it is bits per sample.
     Raises:
-        ValueError: if the teacher is no mixture, or the shapes do not fit each other.
+        ValueError: if the teacher's distribution is not a mixture, or the shapes do not fit each
+            other.
     """
     if not isinstance(teacher.distribution, LogisticMixture):
         raise ValueError(
@@ -91,21 +93,21 @@ def sixteen_bit_log_prob(teacher: Teacher, waveform: Tensor, log_mel: Tensor) ->
         )
     rounded = torch.round(waveform * INT16_STEPS).clamp(-INT16_STEPS, INT16_STEPS - 1)
     rounded = rounded / INT16_STEPS
-    params = teacher.predict_params(rounded, log_mel)
+    params = teacher.prediction(rounded, log_mel).params
     floor = teacher.distribution.transformer.log_scale_floor
     return discretised_log_prob(rounded, params, 16, floor).flatten(1).sum(1)
 
 
 def noise_like(waveform: Tensor, white: Tensor, hop_length: int) -> Tensor:
-    """Give white noise the local level of a waveform, and a spectrum that falls as speech's.
+    """Give white noise the local level of a waveform, and a falling spectrum like that of speech.
 
     Args:
         waveform: shape (B, 1, T), T a multiple of hop_length.
-        white: noise of deviation 1, or less, shape (B, 1, T).
+        white: white noise with a standard deviation of at most 1, shape (B, 1, T).
         hop_length: samples in a conditioning frame.
     Returns:
-        noise, shape (B, 1, T): in each conditioning frame `white` times the RMS of the
-        waveform, with less above some kilohertz than below.
+        noise, shape (B, 1, T). In each conditioning frame it is `white` times the RMS of the
+        waveform, low-pass filtered: the power is lower above some kilohertz than below.
     """
     levels = waveform.unflatten(-1, (-1, hop_length)).square().mean(-1).sqrt()
     scaled = white * levels.repeat_interleave(hop_length, -1)

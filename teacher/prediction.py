@@ -1,4 +1,4 @@
-"""What a teacher says of every sample of a waveform, given the samples before it."""
+"""The distribution that a teacher predicts for every sample given all earlier samples."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ from teacher.distributions import SampleDistribution
 class Prediction:
     r"""The conditional distribution of each sample, p(x_t | x_<t, c).
 
-    The network's distribution is that of the residual e, which a linear predictor makes of the
-    waveform; without one, e is the waveform itself.
+    The network predicts the distribution of the residual e. A linear predictor computes e from the
+    waveform; without a predictor, e is the waveform itself.
 
     .. math:: e_t = x_t\, e^{g_t} + \mu_t(x_{<t}), \qquad
               \log p(x_t \mid x_{<t}) = \log p_e(e_t) + g_t
 
     Args:
-        distribution: of the residual.
-        params: its parameters, shape (B, P, 1, T).
-        shift: mu, the linear predictor's part, shape (B, 1, T).
-        log_gain: g in nats, shape (B, 1, T).
+        distribution: distribution of the residual.
+        params: parameters of the distribution, shape (B, P, 1, T).
+        shift: mu, the shift of the linear predictor, shape (B, 1, T); 0 without a predictor.
+        log_gain: g in nats, shape (B, 1, T); 0 without a predictor.
     """
 
     distribution: SampleDistribution
@@ -42,12 +42,12 @@ class Prediction:
         return Prediction(self.distribution, *(part.float() for part in parts))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-density of other values of the samples, each given the same past.
+        """Return the log-density of any values in place of the samples, given the fixed past.
 
         Args:
-            x: shape (B, 1, T), or (B, 1, T, S) for S values of each sample.
+            x: values, shape (B, 1, T), or (B, 1, T, S) for S values of each sample.
         Returns:
-            nats, shape of x.
+            log-density in nats, shape of x.
         """
         params, shift, log_gain = self.params, self.shift, self.log_gain
         if x.dim() == 4:
@@ -62,7 +62,7 @@ class Prediction:
 
     @property
     def is_gaussian(self) -> bool:
-        """Whether each sample has one location and one log-scale."""
+        """Whether the distribution of each sample is Gaussian."""
         return isinstance(self.distribution.transformer, Affine)
 
     def location_and_log_scale(self) -> tuple[Tensor, Tensor]:

@@ -58,7 +58,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 folders=(--exp "$work/exp" --dump "$work/dump" --corpora "$work/corpora")
 ./run_teacher.sh --recipe tiny "${folders[@]}"
-./run_distill.sh --recipe tiny "${folders[@]}" --teacher_seconds 0.2
+./run_distill.sh --recipe tiny "${folders[@]}"
 test -s "$work/exp/summary.md"
 test -s "$work/exp/report/index.html"
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data.prepared.manifest import waveform_path
-from data.prepared.recording import Record, Task
+from data.prepared.recording import PrepareTask, Record
 from storage.atomic import atomic_write
-from storage.decoding import decode
+from storage.configuration import decode
 
 
 class Journal:
@@ -39,7 +39,7 @@ class Journal:
                     continue
                 self.records[record.name] = record
 
-    def is_current(self, task: Task) -> bool:
+    def is_current(self, task: PrepareTask) -> bool:
         """Whether the task has been done, and neither its source nor its outputs changed since."""
         return task.name in self.records and self.records[task.name].is_current(task)
 

@@ -10,7 +10,7 @@ from data.prepared.split import SPLITS, Split
 from dsp.mel import FeatureMismatch, MelConfig
 from dsp.pitch import NO_PITCH, PitchConfig
 from storage.atomic import atomic_write
-from storage.decoding import decode
+from storage.configuration import decode
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -22,7 +22,7 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterance:
+class PreparedUtterance:
     """One prepared recording.
 
     Args:
@@ -103,7 +103,7 @@ class Contents:
     val_percent: float
     test_percent: float
     statistics: Statistics
-    utterances: tuple[Utterance, ...]
+    utterances: tuple[PreparedUtterance, ...]
     skipped: tuple[Skipped, ...]
     pitch: PitchConfig = NO_PITCH
     gone: tuple[str, ...] = ()
@@ -190,7 +190,7 @@ class Manifest:
         except FeatureMismatch as error:
             raise DataError(f"{error}: run prepare again") from error
 
-    def utterances(self, split: Split | None = None) -> list[Utterance]:
+    def utterances(self, split: Split | None = None) -> list[PreparedUtterance]:
         """List the utterances of one split, or all, in the order of their names."""
         return [u for u in self.contents.utterances if split is None or u.split == split]
 

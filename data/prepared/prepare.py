@@ -19,12 +19,12 @@ from data.prepared.manifest import (
     Contents,
     DataError,
     Manifest,
+    PreparedUtterance,
     Skipped,
-    Utterance,
     refuse_foreign,
 )
 from data.prepared.parallel import choose_num_workers, parallel_map
-from data.prepared.recording import Record, Task, make_utterance
+from data.prepared.recording import PrepareTask, Record, make_utterance
 from data.prepared.split import assign_splits, check_shares
 from data.prepared.statistics import training_statistics
 from dsp.mel import MelConfig
@@ -156,7 +156,7 @@ def _open_folder(dump_dir: Path) -> None:
 
 def _tasks(
     corpus_folder: Path, dump_dir: Path, config: PrepareConfig
-) -> tuple[list[Task], dict[str, str]]:
+) -> tuple[list[PrepareTask], dict[str, str]]:
     """One task per name, whatever the suffix, and what the search left out."""
     found = search_speech(config.corpus, corpus_folder)
     sources: dict[str, list[Path]] = {}
@@ -164,7 +164,7 @@ def _tasks(
         name = path.relative_to(corpus_folder).with_suffix("").as_posix()
         sources.setdefault(name, []).append(path)
     make_task = partial(
-        Task,
+        PrepareTask,
         dump_dir=dump_dir,
         mel=config.mel,
         pitch=config.pitch,
@@ -190,7 +190,7 @@ class _Done:
 
 
 def _bring_up_to_date(
-    tasks: Sequence[Task], dump_dir: Path, num_workers: int, progress: bool
+    tasks: Sequence[PrepareTask], dump_dir: Path, num_workers: int, progress: bool
 ) -> _Done:
     """Do what is not done."""
     journal = Journal(dump_dir)
@@ -206,7 +206,7 @@ def _bring_up_to_date(
 
 
 def _make_pending(
-    tasks: Sequence[Task], journal: Journal, dump_dir: Path, num_workers: int, progress: bool
+    tasks: Sequence[PrepareTask], journal: Journal, dump_dir: Path, num_workers: int, progress: bool
 ) -> int:
     """Do the tasks that are not done, and count them."""
     pending = [task for task in tasks if not journal.is_current(task)]
@@ -225,7 +225,7 @@ def _describe(
     corpus_folder: Path,
     dump_dir: Path,
     config: PrepareConfig,
-    tasks: Sequence[Task],
+    tasks: Sequence[PrepareTask],
     left_out: Mapping[str, str],
     done: _Done,
 ) -> Manifest:
@@ -258,7 +258,7 @@ def _describe(
         val_percent=float(config.val_percent),
         test_percent=float(config.test_percent),
         utterances=tuple(
-            Utterance(
+            PreparedUtterance(
                 name=record.name,
                 split=splits[record.name],
                 num_frames=record.num_frames,
@@ -283,7 +283,7 @@ def _describe(
     return manifest
 
 
-def _unused(task: Task, record: Record) -> Iterator[tuple[Path, str]]:
+def _unused(task: PrepareTask, record: Record) -> Iterator[tuple[Path, str]]:
     """Files of an utterance that are not used, and why."""
     failed = record.failed or ((record.problem,) if record.problem else ())
     yield from zip(task.sources, failed, strict=False)

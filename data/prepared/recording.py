@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from data.audio.read import AudioError, FloatArray, from_int16, read_waveform, to_int16
+from data.audio.decoding import FloatArray
+from data.audio.read import AudioError, from_int16, read_waveform, to_int16
 from data.prepared.manifest import FORMAT_VERSION, check_name, mel_path, waveform_path
 from dsp.mel import MelConfig, log_mel
 from dsp.pitch import PitchConfig, with_pitch
@@ -20,7 +21,7 @@ READER_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class PrepareTask:
     """What is to be done with one file.
 
     Args:
@@ -67,8 +68,8 @@ class Record:
 
     Args:
         name: of the utterance.
-        key: `Task.key` at the time; `Task.refused_key` of one with a problem.
-        outputs: `Task.outputs` afterwards.
+        key: `PrepareTask.key` at the time; `PrepareTask.refused_key` of one with a problem.
+        outputs: `PrepareTask.outputs` afterwards.
         problem: why the utterance was skipped; empty if it was not.
         failed: why each source up to the one that was used, or the last, could not be; empty in
             journals of earlier versions.
@@ -93,7 +94,7 @@ class Record:
     def __post_init__(self) -> None:
         check_name(self.name)
 
-    def is_current(self, task: Task) -> bool:
+    def is_current(self, task: PrepareTask) -> bool:
         """Whether doing the task again would change nothing."""
         if self.key != (task.refused_key() if self.problem else task.key()):
             return False
@@ -101,7 +102,7 @@ class Record:
         return bool(self.problem) or (bool(self.mel_sha256) and self.outputs == task.outputs())
 
 
-def make_utterance(task: Task) -> Record:
+def make_utterance(task: PrepareTask) -> Record:
     """Read, quantise, analyse and store one utterance.
 
     Args:
@@ -143,7 +144,7 @@ def make_utterance(task: Task) -> Record:
     )
 
 
-def _read_whole_frames(source: Path, task: Task) -> FloatArray:
+def _read_whole_frames(source: Path, task: PrepareTask) -> FloatArray:
     """Read a recording up to the end of its last whole frame."""
     waveform = read_waveform(source, task.mel.sample_rate, min_seconds=task.min_seconds)
     hop = task.mel.hop_length

@@ -1,1 +1,1 @@
-"""The terms of the objective, one module each."""
+"""The terms of the objective; each term has a module."""

@@ -15,12 +15,12 @@ from flows.precision import full_precision
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialConfig:
-    """Size of the discriminators, and when they come in.
+    """Size of the discriminators, and the step at which they come in.
 
     Args:
-        first_step: the step of training that they are first asked at.
-        channels: width of each.
-        spectral: resolutions, one discriminator for each.
+        first_step: first training step that uses the discriminators.
+        channels: width of each discriminator.
+        spectral: resolutions of the spectrograms; each resolution has its own discriminator.
     """
 
     first_step: int = 0
@@ -40,14 +40,14 @@ class AdversarialConfig:
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Score the regions of a log-magnitude spectrogram: towards 1 for a recording, 0 for a sample.
+    """Score regions of a log-magnitude spectrogram; the target is 1 for recordings, 0 for samples.
 
     Args:
-        channels: width.
-        resolution: points, hop and window of the transform.
+        channels: width of the layers.
+        resolution: points, hop and window of the transform, in samples.
     References:
-        UnivNet (Jang et al., 2021), sec. 2.2: the multi-resolution spectrogram discriminator, here
-        of log-magnitudes. arXiv:2106.07889
+        UnivNet (Jang et al., 2021), sec. 2.2: the multi-resolution spectrogram discriminator. Here
+        the discriminator reads log-magnitudes. arXiv:2106.07889
     """
 
     def __init__(self, channels: int, resolution: tuple[int, int, int]) -> None:
@@ -71,7 +71,7 @@ class SpectrogramDiscriminator(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Score waveforms (B, 1, T): shape (B, 1, regions, frames)."""
+        """Score waveforms (B, 1, T); return scores of shape (B, 1, regions, frames)."""
         h = stft_magnitude(waveform, *self.resolution).log()[:, None]
         for layer in self.layers[:-1]:
             h = F.leaky_relu(layer(h), 0.2)
@@ -80,13 +80,13 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 class Adversary(nn.Module):
-    r"""One discriminator per resolution, and both sides' least-squares losses.
+    r"""One discriminator per resolution, with least-squares losses for student and discriminators.
 
     .. math:: L_G = \mathbb E\,(1 - D(\hat x))^2, \qquad
               L_D = \mathbb E\,(1 - D(x))^2 + \mathbb E\,D(\hat x)^2
 
-    Both are for one backward pass and one optimiser: the gradient of the one reaches the sample
-    alone, that of the other the discriminators alone.
+    One backward pass and one optimiser serve both losses. The gradient of L_G reaches only the
+    sample, and the gradient of L_D reaches only the discriminators.
 
     References:
         Least squares generative adversarial networks (Mao et al., 2017). arXiv:1611.04076
@@ -109,14 +109,14 @@ class Adversary(nn.Module):
             return [discriminator(waveform.float()) for discriminator in self.discriminators]
 
     def losses(self, sample: Tensor, recording: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute what the student and what the discriminators minimise.
+        """Compute the adversarial loss of the student and the loss of the discriminators.
 
         Args:
             sample: generated waveforms, shape (B, 1, T).
-            recording: real ones, same shape.
+            recording: recorded waveforms, shape (B, 1, T).
         Returns:
-            the student's loss, with a gradient to the sample, and the discriminators', with one to
-            their parameters.
+            the student's loss, with a gradient to the sample; the discriminators' loss, with a
+            gradient to their parameters.
         """
         frozen = {name: parameter.detach() for name, parameter in self.named_parameters()}
         deceived = generator_loss(functional_call(self, frozen, (sample,)))
@@ -124,17 +124,17 @@ class Adversary(nn.Module):
 
 
 def at_rest(module: nn.Module) -> Tensor:
-    """Return a zero that depends on every parameter: one optimiser steps them all, always."""
+    """Return a zero that depends on all parameters: the optimiser can always step all of them."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.stack([0.0 * parameter.sum() for parameter in trained]).sum()
 
 
 def generator_loss(scores: Sequence[Tensor]) -> Tensor:
-    """Mean squared distance of samples' scores from 1, over resolutions."""
+    """Return the mean squared distance of samples' scores from 1, averaged over resolutions."""
     return torch.stack([(1 - score).square().mean() for score in scores]).mean()
 
 
 def discriminator_loss(recordings: Sequence[Tensor], samples: Sequence[Tensor]) -> Tensor:
-    """Mean squared distance of recordings' scores from 1 and of samples' from 0, added up."""
+    """Return the mean squared distances of recordings' scores from 1 and samples' from 0, added."""
     zeros = torch.stack([score.square().mean() for score in samples]).mean()
     return generator_loss(recordings) + zeros

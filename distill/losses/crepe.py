@@ -1,4 +1,4 @@
-"""CREPE's layers as features: a network whose weights come inside a package."""
+"""The layers of CREPE as features; the weights of CREPE come inside a package."""
 
 from pathlib import Path
 from typing import Any
@@ -7,21 +7,22 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import resample
 
-SAMPLE_RATE = 16_000  # CREPE's own, Hz
-WINDOW = 1024
-HOP = 256
-SILENT_STD = 1e-3  # -60 dBFS: below it a window is not brought to unit deviation
+SAMPLE_RATE = 16_000  # of CREPE, Hz
+WINDOW = 1024  # samples of a window
+HOP = 256  # samples between windows
+SILENT_STD = 1e-3  # std (-60 dBFS) below which a window is not scaled to a std of 1
 
 
 class CrepeFeatures(nn.Module):
     """The first five layers of CREPE, a pitch tracker, frozen.
 
-    It hears windows of 64 ms, each brought to unit deviation: pitch and timbre, not level.
+    CREPE reads windows of 64 ms. Each window is scaled to a standard deviation of 1, so that the
+    features show pitch and timbre, but not level.
 
     Args:
-        capacity: "tiny" or "full".
-        sample_rate: of the waveforms, Hz.
-        device: where to put the network.
+        capacity: size of the network, "tiny" or "full".
+        sample_rate: sample rate of the waveforms, Hz.
+        device: device of the network.
     Raises:
         ValueError: if torchcrepe is not installed.
     References:
@@ -63,7 +64,7 @@ class CrepeFeatures(nn.Module):
             )
         windows = x.unfold(1, WINDOW, HOP)
         windows = windows - windows.mean(-1, keepdim=True)
-        # The deviation's gradient has no limit where every sample is equal; its square's has.
+        # The gradient of the std is unbounded where all samples are equal; the variance's is not.
         power = windows.square().mean(-1, keepdim=True)
         windows = windows * torch.rsqrt(power.clamp(min=SILENT_STD**2))
         batch, count, _ = windows.shape

@@ -1,4 +1,4 @@
-"""A student's sample, scored by its teacher: the divergence of each step's two distributions."""
+"""The divergence of student and teacher at each step of a student's sample."""
 
 import math
 from typing import Literal
@@ -29,24 +29,26 @@ def divergence(
     generator: torch.Generator | None = None,
     start: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Compare what student and teacher say of each sample, given the earlier ones.
+    """Compare the student's and the teacher's distribution of each sample given earlier samples.
 
-    One pass of the teacher over the student's sample. In fp32 whatever the precision of the
-    networks: scales are small, and squared.
+    The teacher runs one pass over the student's sample. The divergence is computed in fp32,
+    whatever precision the networks have, because the scales are small and get squared.
 
     Args:
         sample: drawn by the student, T samples.
-        teacher: scores it; gradients flow through its input.
+        teacher: scores the sample; gradients flow through the teacher's input.
         log_mel: conditioning of the teacher.
-        estimator: "closed_form", "monte_carlo", or "auto": the closed form where there is one.
-        num_draws: draws of each sample for Monte Carlo.
-        generator: their source, on the sample's device; default: the same draws in every call.
-        start: leave out so many samples at the beginning.
+        estimator: "closed_form", "monte_carlo", or "auto" for the closed form if it exists, else
+            Monte Carlo.
+        num_draws: Monte-Carlo draws of each sample.
+        generator: source of the draws, on the sample's device; by default, every call uses a fixed
+            seed.
+        start: number of samples at the beginning that are left out.
     Returns:
-        KL(student || teacher) in nats and squared difference of log deviations, both of shape
-        (B, 1, T - start).
+        KL(student || teacher) in nats and squared difference of log standard deviations, shape
+        (B, 1, T - start) each.
     Raises:
-        ValueError: if there is no closed form and it is asked for.
+        ValueError: if `estimator` is "closed_form" and student or teacher is not Gaussian.
     """
     closed = has_closed_form(sample, teacher)
     if estimator == "closed_form" and not closed:

@@ -1,4 +1,4 @@
-"""The divergence the other way round, for study: how well the student covers the data."""
+"""The forward KL, for study: it measures how well the student covers the data."""
 
 import torch
 from torch import Tensor
@@ -8,24 +8,24 @@ from teacher import Teacher
 
 
 def forward_kl(student: Student, teacher: Teacher, waveform: Tensor, log_mel: Tensor) -> Tensor:
-    r"""Score a waveform by both densities.
+    r"""Return the difference of a waveform's log-densities under teacher and student.
 
     .. math:: \frac1T \left[\log p(x \mid c) - \log q(x \mid c)\right], \qquad
               x \sim p \;\Rightarrow\; \mathrm{E}[\cdot] = \frac1T\,\mathrm{KL}(p \,\|\, q)
 
-    On samples of the teacher this estimates KL(p || q). On recordings it is the difference of two
-    codes' lengths, negative where the student is the better model of them; the student's gradient
-    is that of maximum likelihood either way. It makes a student cover what the teacher finds
-    likely, where the reverse divergence makes it choose.
+    On samples of the teacher, the difference estimates KL(p || q). On recordings, the difference is
+    negative if the student is the better model of the recordings. In both cases the student's
+    gradient is that of maximum likelihood. The forward KL makes a student cover everything that the
+    teacher finds likely; the reverse KL lets the student choose a part.
 
-    The student's density is its slow direction: T steps in sequence through every flow, and as many
-    again for the gradient. Clips of a few hundred samples are feasible, whole utterances are not.
+    The student's density is its slow direction: T sequential steps through every flow, and T more
+    steps for the gradient. Clips of a few hundred samples are feasible, whole utterances are not.
 
     Args:
-        student: its noise is found step by step.
-        teacher: frozen; one parallel pass.
-        waveform: shape (B, 1, T); before its start both are told silence.
-        log_mel: as both models take it.
+        student: computes the waveform's noise step by step.
+        teacher: frozen; runs one parallel pass.
+        waveform: shape (B, 1, T); both models assume silence before the first sample.
+        log_mel: conditioning of both models, shape (B, num_mels, L) or with margins.
     Returns:
         nats per sample, scalar.
     """

@@ -1,4 +1,4 @@
-"""Divergence from any teacher, by drawing from what the student knows of its own sample."""
+"""Divergence from any teacher, estimated by draws from the student's distribution."""
 
 from collections.abc import Callable
 
@@ -15,18 +15,18 @@ def monte_carlo_kl(
     base: StandardNormal | StandardLogistic,
     log_prob_p: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    r"""KL(q || p), elementwise, q a shifted and scaled base; p needs a density, nothing more.
+    r"""Estimate KL(q || p) elementwise: q is a shifted and scaled base, p has any density.
 
     .. math:: \mathrm{KL} = H(q, p) - H(q), \qquad
               H(q, p) \approx -\frac1S \sum_i \log p(\mu_q + \sigma_q\, \epsilon_i), \qquad
               H(q) = \log\sigma_q + H(\epsilon)
 
-    The entropy is exact; the cross-entropy's error falls as 1/sqrt(S). Every draw of a step shares
-    that step's p, so that one pass of the teacher over the student's sample serves all of them.
+    The entropy is exact. The error of the cross-entropy falls as 1/sqrt(S). All draws of a step
+    share the step's p, so one pass of the teacher over the student's sample serves all draws.
 
     Args:
         loc_q: location of q (the student), shape (B, ...).
-        log_scale_q: its log-scale in nats, same shape.
+        log_scale_q: log-scale of q in nats, shape (B, ...).
         noise: draws from the base, shape (B, ..., S).
         base: distribution of the noise.
         log_prob_p: log-density of p (the teacher) in nats, for draws of the noise's shape.

@@ -1,4 +1,4 @@
-"""Distance between waveforms as a frozen network hears them."""
+"""Distance between waveforms, measured on the features of a frozen network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from torch import Tensor
 from teacher import Teacher
 
 FEATURE_FLOOR = 1e-8
-"""Smallest mean square of a reference's features, for the ratio to it."""
+"""Smallest mean square of a reference's features; it bounds the denominator of the distance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PerceptualConfig:
-    """Which network listens, and to what.
+    """Network and distance of the perceptual term.
 
     Args:
-        network: "teacher" (the teacher's own layers, with the clip's context) or "crepe" (a pitch
+        network: "teacher" (the layers of the teacher, with the clip's context) or "crepe" (a pitch
             tracker of package torchcrepe, extra `perceptual`).
-        distance: "style" compares the correlations of features, averaged over time; "feature" the
-            features themselves, sample by sample, which asks for the recording's very phases.
-        crepe_capacity: "tiny" or "full".
+        distance: "style" compares the correlations of features, averaged over time. "feature"
+            compares the features themselves at each time, which demands the recording's phases.
+        crepe_capacity: size of CREPE, "tiny" or "full".
     """
 
     network: Literal["teacher", "crepe"] = "teacher"
@@ -43,16 +43,16 @@ class PerceptualConfig:
 
 
 class FeatureNetwork(Protocol):
-    """A frozen network with layers to listen at."""
+    """A frozen network that returns the features of its layers."""
 
     def __call__(self, waveform: Tensor, log_mel: Tensor) -> list[Tensor]:
         """Return each layer's features.
 
         Args:
             waveform: shape (B, 1, T).
-            log_mel: the clip's conditioning, for networks that take one.
+            log_mel: the clip's conditioning; some networks ignore it.
         Returns:
-            features, shape (B, C, N) each, with C and N of the layer; differentiable in the
+            features, shape (B, C, N) each, where C and N depend on the layer; differentiable in the
             waveform.
         """
 
@@ -60,7 +60,7 @@ class FeatureNetwork(Protocol):
 class TeacherFeatures:
     """The residual path after each layer of a teacher.
 
-    It was trained on the corpus at hand, and tells apart what matters for the next sample.
+    The teacher was trained on the corpus, so its features show what matters for the next sample.
 
     Args:
         teacher: frozen.
@@ -78,7 +78,7 @@ class TeacherFeatures:
 
         hooks = [layer.register_forward_hook(record) for layer in self.teacher.wavenet.layers]
         try:
-            self.teacher.predict_params(waveform, log_mel)
+            self.teacher.prediction(waveform, log_mel)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -93,7 +93,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     Args:
         features: shape (B, C, N).
     Returns:
-        shape (B, C, C).
+        Gram matrices G, shape (B, C, C).
     """
     return features @ features.transpose(1, 2) / features.shape[2]
 
@@ -103,18 +103,18 @@ def style_distance(
     recording: Sequence[Tensor],
     total: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    r"""Relative squared distance of Gram matrices, averaged over layers.
+    r"""Return the relative squared distance of Gram matrices, averaged over layers.
 
     .. math:: \frac1L \sum_l \frac{\lVert G_l(\hat x) - G_l(x) \rVert^2}{\lVert G_l(x) \rVert^2}
 
-    Blind to where in the clip things happen, and to phase.
+    The distance does not depend on phase, nor on the times of events in the clip.
 
     Args:
         sample: features of the generated waveform, shape (B, C, N) each.
-        recording: features of the reference, same shapes.
-        total: as in `multi_resolution_stft`.
+        recording: features of the reference waveform, shape (B, C, N) each.
+        total: see `multi_resolution_stft`.
     Returns:
-        scalar.
+        distance, scalar.
     References:
         A neural algorithm of artistic style (Gatys et al., 2015). arXiv:1508.06576
         Parallel WaveNet (van den Oord et al., 2018), sec. 4, perceptual loss. arXiv:1711.10433
@@ -131,7 +131,9 @@ def feature_distance(
     recording: Sequence[Tensor],
     total: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Relative squared distance of features, averaged over layers; arguments as `style_distance`'s.
+    """Return the relative squared distance of features, averaged over layers.
+
+    The arguments are those of `style_distance`.
 
     Raises:
         ValueError: if there are no features, or their shapes differ.
@@ -142,9 +144,10 @@ def feature_distance(
     distances = []
     for found, wanted in zip(sample, recording, strict=True):
         error, power = (found - wanted).square().sum(), wanted.square().sum()
+        count = power.new_tensor(wanted.numel())
         if total is not None:
-            error, power = total(torch.stack([error, power]))
-        distances.append(error / power.clamp(min=FEATURE_FLOOR * wanted.numel()))
+            error, power, count = total(torch.stack([error, power, count]))
+        distances.append(error / torch.maximum(power, FEATURE_FLOOR * count))
     return torch.stack(distances).mean()
 
 

@@ -1,4 +1,6 @@
-"""How far a prediction of pitch is from what was measured."""
+"""Distance of a predicted pitch from the measured pitch."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -8,25 +10,36 @@ from student import ExcitationConfig, Pitch
 from student.voice.pitch_predictor import BINS_PER_OCTAVE
 
 BELL = 0.75
-"""Standard deviation of the bell around a measured pitch, in bins."""
+"""Standard deviation, in bins, of the target distribution: a Gaussian at the measured pitch."""
 
 
-def pitch_loss(pitch: Pitch, hz: Tensor, voiced: Tensor, config: ExcitationConfig) -> Tensor:
-    """Measure a prediction of pitch.
+def pitch_loss(
+    pitch: Pitch,
+    hz: Tensor,
+    voiced: Tensor,
+    config: ExcitationConfig,
+    total: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Score a predicted pitch and voicing.
 
     Args:
-        pitch: predicted.
-        hz: measured, shape (B, L).
-        voiced: whether it is voiced, shape (B, L).
+        pitch: predicted pitch and voicing.
+        hz: measured pitch, shape (B, L).
+        voiced: measured voicing, shape (B, L).
         config: range of the pitch.
+        total: see `multi_resolution_stft`. The processes that share a batch have different numbers
+            of voiced frames.
     Returns:
-        in nats, summed: cross-entropy of the voicing, and the mean divergence of the bins from a
-        bell around the measured pitch, where voiced.
+        cross-entropy of the voicing plus, over voiced frames, the mean divergence of the predicted
+        bins from a Gaussian at the measured pitch; nats, scalar.
     """
     voicing = F.binary_cross_entropy_with_logits(pitch.voicing, voiced.to(pitch.voicing))
     position = BINS_PER_OCTAVE * (hz / config.fmin_hz).log2()[:, None]
     bins = torch.arange(pitch.scores.shape[1], device=hz.device)[:, None]
     wanted = (-0.5 * ((bins - position) / BELL).square()).log_softmax(1)
     found = pitch.scores.log_softmax(1)
-    divergence = (wanted.exp() * (wanted - found)).sum(1) * voiced
-    return voicing + divergence.sum() / voiced.sum().clamp(min=1)
+    divergence = ((wanted.exp() * (wanted - found)).sum(1) * voiced).sum()
+    count = voiced.sum().to(divergence)
+    if total is not None:
+        divergence, count = total(torch.stack([divergence, count]))
+    return voicing + divergence / count.clamp(min=1)

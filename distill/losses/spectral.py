@@ -9,7 +9,7 @@ from torch import Tensor
 from torchaudio.functional import spectrogram
 
 POWER_FLOOR = 1e-7
-"""Smallest power of a bin, so that the magnitude's square root and logarithm stay finite."""
+"""Smallest power of a bin: it keeps the logarithm and the gradient of the magnitude finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class SpectralConfig:
 
 
 def stft_power(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
-    """Hann-windowed power spectrogram; arguments as in `stft_magnitude`."""
+    """Compute a Hann-windowed power spectrogram; see `stft_magnitude` for the arguments."""
     window = torch.hann_window(win_length, dtype=waveform.dtype, device=waveform.device)
     power: Tensor = spectrogram(
         waveform[:, 0],
@@ -56,7 +56,7 @@ def stft_power(waveform: Tensor, fft_size: int, hop_length: int, win_length: int
 
 
 def stft_magnitude(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
-    """Hann-windowed magnitude spectrogram.
+    """Compute a Hann-windowed magnitude spectrogram.
 
     Args:
         waveform: shape (B, 1, T).
@@ -76,17 +76,17 @@ def multi_resolution_stft(
     config: SpectralConfig,
     total: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""Spectral convergence and log-magnitude distance, averaged over resolutions.
+    r"""Return spectral convergence and log-magnitude distance, averaged over resolutions.
 
     .. math:: \frac{\lVert |S(x)| - |S(\hat x)| \rVert_F}{\lVert |S(x)| \rVert_F}, \qquad
               \frac1N \lVert \log|S(x)| - \log|S(\hat x)| \rVert_1
 
     Args:
         sample: generated waveform, shape (B, 1, T).
-        recording: reference waveform, same shape.
+        recording: reference waveform, shape (B, 1, T).
         config: resolutions.
-        total: adds sums of squares up over the parts of a batch that is spread over processes:
-            a ratio of norms is not the mean of its parts'.
+        total: adds up sums over the processes that share a batch. It is needed because a ratio of
+            sums is not the mean of the processes' ratios.
     Returns:
         spectral convergence and log-magnitude distance (nats), scalars.
     Raises:
@@ -112,31 +112,35 @@ def multi_resolution_stft(
 
 
 def octave_powers(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
-    """Power in each octave of the spectrum, averaged over time; arguments as in `stft_magnitude`.
+    """Return the power in each octave of the spectrum, averaged over time.
+
+    The arguments are those of `stft_magnitude`.
 
     Returns:
-        shape (B, log2(fft_size) - 2): bins 1-3 (below speech), 4-7, 8-15 and so on; the constant
-        is left out.
+        powers, shape (B, floor(log2(fft_size)) - 2). The bands are bins 1-3 (below speech), 4-7,
+        8-15 and so on; bin 0 is left out. The last band reaches up to half the sample rate, and is
+        wider than an octave if fft_size is not a power of two.
     """
     spectrum = stft_power(waveform, fft_size, hop_length, win_length).mean(-1)
-    edges = [1, *(2**i for i in range(2, fft_size.bit_length()))]
+    # The last band takes the few bins left over: alone, one bin would weigh as much as an octave.
+    edges = [1, *(2**i for i in range(2, fft_size.bit_length() - 2)), fft_size // 2 + 1]
     return torch.stack(
         [spectrum[:, low:high].sum(-1) for low, high in itertools.pairwise(edges)], -1
     )
 
 
 def power_distance(sample: Tensor, recording: Tensor, config: SpectralConfig) -> Tensor:
-    r"""Distance of two clips' powers, octave by octave, averaged over time first.
+    r"""Return the distance of two clips' octave powers; each power is averaged over time first.
 
     .. math:: \frac1K \sum_k \left|\log P_k(x) - \log P_k(\hat x)\right|, \qquad
               P_k(x) = \sum_{f \in \text{octave } k} \overline{|S_f(x)|^2}
 
-    A distance of single bins is smallest for a noisy sample when that is too quiet (the shrinkage
-    of least squares); a mean power has no such bias, and holds the level.
+    A distance of single bins has a bias: it is smallest if a noisy sample is too quiet (the
+    shrinkage of least squares). A mean power has no such bias, so this distance keeps the level.
 
     Args:
         sample: generated waveform, shape (B, 1, T).
-        recording: reference waveform, same shape.
+        recording: reference waveform, shape (B, 1, T).
         config: the first resolution is used.
     Returns:
         mean absolute difference in nats, scalar.
@@ -158,18 +162,18 @@ def stft_power_loss(
     config: SpectralConfig,
     total: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    r"""Parallel WaveNet's power loss: squared distance of power spectrograms.
+    r"""Return Parallel WaveNet's power loss, the squared distance of power spectrograms.
 
     .. math:: \frac{\lVert |S(\hat x)|^2 - |S(x)|^2 \rVert_F^2}{\lVert |S(x)|^2 \rVert_F^2}
 
-    Over the recording's own norm, so that a weight means the same at any level. The loudest bins
-    decide; quiet ones, and silence, have no say.
+    The distance is divided by the recording's norm, so that it does not depend on the level. The
+    loudest bins dominate it; quiet bins and silence hardly count.
 
     Args:
         sample: generated waveform, shape (B, 1, T).
-        recording: reference waveform, same shape.
+        recording: reference waveform, shape (B, 1, T).
         config: the first resolution is used.
-        total: as in `multi_resolution_stft`.
+        total: see `multi_resolution_stft`.
     Returns:
         relative squared distance, scalar.
     References:
@@ -178,6 +182,7 @@ def stft_power_loss(
     resolution = (config.fft_sizes[0], config.hop_lengths[0], config.win_lengths[0])
     found, wanted = (stft_power(waveform, *resolution) for waveform in (sample, recording))
     error, scale = (found - wanted).square().sum(), wanted.square().sum()
+    count = scale.new_tensor(wanted.numel())
     if total is not None:
-        error, scale = total(torch.stack([error, scale]))
-    return error / scale.clamp(min=POWER_FLOOR**2 * wanted.numel())  # digital silence
+        error, scale, count = total(torch.stack([error, scale, count]))
+    return error / torch.maximum(scale, POWER_FLOOR**2 * count)  # bounded for digital silence

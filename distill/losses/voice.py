@@ -1,4 +1,4 @@
-"""How far the filters of a student's voice are from what a recording is made of."""
+"""Distance of the filters of a student's voice from the spectra of a recording."""
 
 from typing import NamedTuple
 
@@ -13,39 +13,41 @@ from student.voice.pitch_predictor import between_ends
 
 FFT_SIZE, WINDOW = 1024, 480
 BAND, STEP = 21, 10
-"""Bins of a band, and from one to the next. At 16 kHz a band is 0.33 kHz wide: it holds a harmonic
-of most pitches."""
+"""Width of a band and distance from one band to the next, in bins. At 16 kHz a band is 0.33 kHz
+wide. Such a band holds a harmonic of most pitches."""
 LAGS = (0.98, 0.9867, 0.9933, 1.0, 1.0067, 1.0133, 1.02)
-"""In periods; the best one of each band and frame counts. A pitch that is half a percent off, or
-glides, is nothing to its own harmonic and all to the twentieth."""
+"""Lags at which a signal is compared with itself, in periods. The best lag of each band and frame
+counts. A pitch that glides, or is half a percent off, hardly matters to the first harmonic, but the
+twentieth harmonic no longer matches at all."""
 CHANCE = 0.1
-"""Of noise, the share of its power taken to pass for periodic at the best lag. Of noise alone 0.3
-(at 250 Hz) to 0.4 (at 80 Hz) do; of noise beside as much of a voice, whose lag stands out, hardly
-any. With more, noise takes the voice's place in all bands that hold both."""
+"""Share of a noise's power that is assumed to look periodic by chance at the best lag. Noise alone
+reaches a periodicity of 0.3 (at 250 Hz) to 0.4 (at 80 Hz). Noise mixed with an equally loud voice
+hardly looks periodic, because the lag of the voice stands out. With a larger constant, noise takes
+the voice's place in every band that holds both."""
 LEAST_SHARE = 0.01
-"""Of a band's power, counted as periodic at least."""
+"""Smallest periodic share of a band's power."""
 LEAST_REST = 1e-4
-"""Of a band's power, counted as not periodic at least."""
+"""Smallest aperiodic share of a band's power."""
 NOISE_HZ = 500.0
-"""What the envelope of noise resolves, at most; WORLD's choice, too."""
+"""Largest pitch, Hz, for which the envelope of noise is computed. WORLD also uses 500 Hz."""
 NOISE_BIAS = 0.27
-"""Nats that half of the envelopes of noise are below its power, whatever they resolve
-(measured)."""
+"""Bias of the envelope of noise, nats: the median envelope lies this far below the power of the
+noise, at every resolution (measured)."""
 TAPS = 8
-"""Samples that one between them is interpolated from."""
+"""Number of samples from which a value between two samples is interpolated."""
 
 
 class SourceSpectra(NamedTuple):
-    """What a recording is made of, at N places: log-power, nats, shape (B, N, bins)."""
+    """Log-power spectra of a recording at N places, nats, shape (B, N, bins) each."""
 
     voice: Tensor
-    """Of its periodic part, where it is voiced."""
+    """Spectrum of the periodic part; counts at voiced places."""
     breath: Tensor
-    """Of the rest, there."""
+    """Spectrum of the aperiodic part; counts at voiced places."""
     noise: Tensor
-    """Of all, where it is not."""
+    """Spectrum of the whole recording; counts at unvoiced places."""
     voiced: Tensor
-    """Whether it is, shape (B, N)."""
+    """Whether each place is voiced, shape (B, N)."""
 
 
 @torch.no_grad()
@@ -57,22 +59,23 @@ def source_spectra(
     sample_rate: int,
     lowest_hz: float,
 ) -> SourceSpectra:
-    r"""Take a recording apart into what is periodic and what is not.
+    r"""Split the spectrum of a recording into a periodic part H and an aperiodic part N.
 
     .. math:: H = E\,(1 - a^2), \qquad N = E\,a^2
 
-    with the spectral envelope E and the share a of a band's power that does not come again a period
-    later. Of a voice whose pitch moves not all comes again: squared, the share leaves little of it
-    in bands that are mostly periodic. On eight utterances pulses and noise through filters so found
-    have DistillMOS 3.48, by the share itself 3.25, by WORLD's aperiodicity 3.46; recordings 3.78.
+    E is the spectral envelope, and a is the share of a band's power that does not repeat one period
+    later. A voice with a moving pitch does not repeat exactly, so a is above 0 without any noise.
+    Squaring a leaves little noise in bands that are mostly periodic. We filtered pulses and noise
+    by the spectra of eight utterances: DistillMOS is 3.48 with the square of a, 3.25 with a itself,
+    3.46 with WORLD's aperiodicity, and 3.78 for the recordings.
 
     Args:
         recording: x, shape (B, 1, T).
         hz: pitch at each frame's end, shape (B, L).
-        voiced: whether it is voiced, same shape.
-        filters_per_frame: places in each frame, S, the last at its end: N = L * S.
+        voiced: whether each frame's end is voiced, shape (B, L).
+        filters_per_frame: places in each frame, S; the last place is the frame's end. N = L * S.
         sample_rate: Hz.
-        lowest_hz: of any pitch.
+        lowest_hz: lowest possible pitch.
     Returns:
         spectra at the bins of `spectral_envelope`.
     """
@@ -99,18 +102,20 @@ def source_spectra(
 def filters_distance(
     filters: SourceFilters, spectra: SourceSpectra, edge: int, sample_rate: int
 ) -> Tensor:
-    r"""Compare filters with the spectra that they should have.
+    r"""Compare filters with target spectra.
 
     .. math:: \overline{\left|2 \log|H| - \log P\right|}
 
     Args:
-        filters: at N places, shape (B, N, K + 1).
-        spectra: at the same places.
-        edge: places at either end of a clip that do not count: what is beyond it is not known.
+        filters: filters at N places, shape (B, N, K + 1).
+        spectra: target spectra at these N places.
+        edge: number of places at either end of a clip that do not count, because the audio beyond
+            the clip is unknown.
         sample_rate: Hz.
     Returns:
-        mean over the places, nats of power, with frequencies weighted as the mel scale has them:
-        half the distances of voice and breath where voiced, that of the noise elsewhere.
+        mean distance over the places, nats of power, scalar. Frequencies are weighted as on the mel
+        scale. A voiced place has half the distance of the voice plus half the distance of the
+        breath; an unvoiced place has the distance of the noise.
     """
     bins = spectra.voice.shape[-1]
     inside = slice(edge, spectra.voiced.shape[1] - edge)
@@ -130,30 +135,31 @@ def filters_distance(
 
 
 def band_powers(waveform: Tensor, hop: int) -> Tensor:
-    """Mean power of each band around the end of each frame: (B, 1, L * hop) to (B, L, bands)."""
-    # The transform's frame k is centred at the end of frame k - 1.
+    """Compute each band's mean power at the end of each frame: (B, 1, L * hop) to (B, L, bands)."""
+    # Frame k of the transform is centred at the end of signal frame k - 1.
     spectrum = stft_power(waveform, FFT_SIZE, hop, WINDOW)[..., 1:]
     return F.avg_pool1d(spectrum.transpose(1, 2), BAND, STEP) + POWER_FLOOR
 
 
 @torch.no_grad()
 def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: float) -> Tensor:
-    r"""Estimate the share of the power in each band that comes again a period later, H / P(x).
+    r"""Estimate the share of each band's power that repeats one period later, H / P(x).
 
     .. math:: P\big(\tfrac12 (x_t + x_{t \pm \tau})\big) = H + \tfrac12 N, \qquad P(x) = H + N
 
     Args:
-        waveform: x, shape (B, 1, L * hop_length); zeros are taken to precede and to follow it.
-        hz: pitch at each frame's end, shape (B, L); it goes linearly from end to end.
+        waveform: x, shape (B, 1, L * hop_length), padded with zeros on both sides.
+        hz: pitch at each frame's end, shape (B, L), interpolated linearly between ends.
         sample_rate: Hz.
-        lowest_hz: of any pitch.
+        lowest_hz: lowest possible pitch.
     Returns:
-        shape (B, L, bands), the mean of a period before and a period after.
+        shares, shape (B, L, bands). Each share is the mean of two comparisons: with the signal one
+        period earlier and with the signal one period later.
     """
     samples = waveform.shape[-1]
     hop = samples // hz.shape[1]
     period = sample_rate / between_ends(hz, hop).flatten(1).clamp(min=lowest_hz)
-    reach = int(max(LAGS) * sample_rate / lowest_hz) + TAPS  # known without asking the device
+    reach = int(max(LAGS) * sample_rate / lowest_hz) + TAPS  # needs no sync with the device
     x, extended = waveform[:, 0], F.pad(waveform[:, 0], (reach, reach))
     time = torch.arange(reach, reach + samples, dtype=hz.dtype, device=hz.device)
     whole = band_powers(waveform, hop)
@@ -167,7 +173,7 @@ def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: fl
 
 
 def _at(x: Tensor, places: Tensor) -> Tensor:
-    """Interpolate rows of x (B, S) at places between samples (B, T) by a windowed sinc."""
+    """Interpolate rows of x (B, S) at fractional indices (B, T) by a windowed sinc."""
     before = places.floor()
     taps = torch.arange(1 - TAPS // 2, TAPS // 2 + 1, device=x.device)
     distance = (places - before)[..., None] - taps

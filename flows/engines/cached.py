@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from flows.logistic_mixture import sample_mixture
 from flows.networks.wavenet import WaveNet
-from flows.transforms.logistic_mixture import sample_mixture
 from flows.transforms.mixture import MixtureCdf
 from flows.transforms.transformers import Affine
 

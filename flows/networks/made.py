@@ -34,8 +34,25 @@ class MadeState:
     index: int = 0
 
 
+def hidden_degrees(width: int, num_features: int) -> Tensor:
+    """Spread the degrees 0..D-1 evenly over the units of a layer, shape (width,).
+
+    Of two units or more one has degree 0, which reads nothing but the context, and one D-1, which
+    reads every feature that another depends on.
+
+    >>> hidden_degrees(5, 3), hidden_degrees(3, 7), hidden_degrees(1, 7)
+    (tensor([0, 1, 2, 0, 1]), tensor([6, 3, 0]), tensor([6]))
+    """
+    if width >= num_features:
+        return torch.arange(width) % num_features
+    return torch.linspace(num_features - 1, 0, width, dtype=torch.float64).round().long()
+
+
 class Made(Conditioner):
     """Masked network in which the parameters of feature d read features before d only.
+
+    In a network narrower than D not every feature reads its direct predecessor: the degrees of a
+    layer are fewer than the features. A stack with other orders, or a width of D or more, mends it.
 
     Args:
         num_features: D.
@@ -63,13 +80,12 @@ class Made(Conditioner):
         self.num_features = num_features
         self.num_params = num_params
         self.context_features = context_features
-        # Degree m of a unit: it may read features 0..m-1. Inputs have degrees 1..D; degrees of
-        # hidden units cycle over 0..D-1, so that feature 0 (which reads nothing but the context)
-        # has units of its own; output d reads hidden units of degree <= d.
+        # Degree m of a unit: it may read features 0..m-1. Inputs have degrees 1..D, output d reads
+        # hidden units of degree <= d.
         previous = torch.arange(1, num_features + 1)
         layers: list[nn.Module] = []
         for width in hidden:
-            degrees = torch.arange(width) % num_features
+            degrees = hidden_degrees(width, num_features)
             layers.append(MaskedLinear(degrees[:, None] >= previous[None, :]))
             previous = degrees
         outputs = torch.arange(num_features).repeat(num_params)

@@ -226,6 +226,16 @@ class BoundedAffine(Affine):
         return self.log_scale_limit * torch.atanh(bounded.clamp(-0.99, 0.99))
 
 
+class BoundedScaleShift(BoundedAffine, ScaleShift):
+    r"""`ScaleShift` with a log-scale bounded on both sides: the transformer of stacks of MAFs.
+
+    .. math:: z = x\, e^{-s} + b, \qquad |s| < l
+
+    Args:
+        log_scale_limit: bound l of |s| in nats.
+    """
+
+
 class Swapped(Transformer):
     r"""Exchange a transformer's two directions.
 

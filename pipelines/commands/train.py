@@ -1,4 +1,4 @@
-"""The commands behind `parallel-wavenet` that follow a recipe, one function each."""
+"""The commands `parallel-wavenet train-teacher` and `distill`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-import data
 from data import Manifest, SegmentSampler
 from distill import initialise_context
 from flows import folded_state, load_folded_state
@@ -28,37 +27,6 @@ from pipelines.workspace import (
 )
 from student import Envelope, Student
 from teacher import Teacher
-
-
-def prepare(
-    recipe: Recipe,
-    corpus: Path | None = None,
-    corpora: Path = Path("corpora"),
-    dump: Path | None = None,
-    part: int | None = None,
-    num_parts: int = 1,
-) -> None:
-    """Fetch a corpus, compute its features and split it; resumes and skips what is done.
-
-    Args:
-        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
-        corpus: folder of audio files to use instead of the recipe's corpus.
-        corpora: where named corpora are kept.
-        dump: where features go; default: dump/NAME.
-        part: do only this share of the recordings, from 0; when all are done, run without.
-        num_parts: how many shares there are, for as many processes or machines.
-    """
-    config = recipe.data
-    if corpus is not None:
-        # A folder that is there goes before a corpus of its name, as `data.fetch` wants it written.
-        is_named = str(corpus) in data.CORPORA and corpus.is_dir()
-        config = dataclasses.replace(config, corpus=f"./{corpus}" if is_named else str(corpus))
-    folder = data.fetch(config.corpus, corpora)
-    if part is not None:
-        num_made = data.prepare_part(folder, dump or _dump_of(recipe), config, part, num_parts)
-        print(f"part {part} of {num_parts}: {num_made} recordings made")
-        return
-    print(data.prepare(folder, dump or _dump_of(recipe), config).report(), end="")
 
 
 def train_teacher(

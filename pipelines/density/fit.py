@@ -16,7 +16,7 @@ from flows.initialisation import initialise
 from pipelines.density.model import DensityModel
 from pipelines.density.rows import Rows
 from pipelines.training.ema import Average
-from pipelines.training.loop import TrainingError
+from pipelines.training.errors import TrainingError
 
 CHUNK_ROWS = 1024
 """Rows scored at once."""

@@ -23,7 +23,7 @@ from data import (
     with_pitch,
     with_speaker,
 )
-from pipelines.generation.inputs import InputError
+from pipelines.generation.input_errors import InputError
 from pipelines.heldout import Utterance
 from pipelines.workspace import held_out
 

@@ -145,7 +145,7 @@ def _likelihood(
 ) -> dict[str, dict[str, float]]:
     """Nats and bits per sample of the teacher beside its baselines, on the recordings."""
     assert measurer.teacher is not None
-    floor, mel = measurer.teacher.config.log_scale_floor, recordings.mel
+    floor, mel = measurer.teacher.smallest_log_scale, recordings.mel
     nats = {"teacher": teacher_nats}
     for length in (mel.win_length, mel.hop_length):
         baselines = baseline_nll(recordings.utterances, length, floor)

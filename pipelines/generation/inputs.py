@@ -18,15 +18,12 @@ from data import (
     search_audio,
     with_pitch,
 )
+from pipelines.generation.input_errors import InputError
 from pipelines.generation.long_audio import log_mel_in_pieces
 from storage.arrays import ArrayError, open_array
 
 FRAMES_PER_PIECE = 1024
 """Mel frames of a recording computed at once: 16 s at 16 kHz and a hop of 256."""
-
-
-class InputError(ValueError):
-    """An input that cannot be vocoded; the message names the file and what is wrong."""
 
 
 def find_inputs(input: Path) -> Found:

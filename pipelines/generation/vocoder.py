@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from data import MelConfig, PitchConfig, with_speaker, write_blocks, write_pcm
 from flows import Engine
-from pipelines.generation.inputs import InputError, check_max_seconds, read_frames
+from pipelines.generation.input_errors import InputError
+from pipelines.generation.inputs import check_max_seconds, read_frames
 from pipelines.precision import PrecisionName, networks_in
 from student import Student
 from teacher import Teacher

@@ -2,7 +2,6 @@
 
 import errno
 import sys
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,8 @@ from tqdm import tqdm
 
 from data import mark_output
 from flows import Engine
-from pipelines.generation.inputs import InputError, find_inputs, left_out_lines
+from pipelines.generation.input_errors import InputError, InputsFailedError
+from pipelines.generation.inputs import find_inputs, left_out_lines
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
 from pipelines.models import model_files
 from pipelines.precision import PrecisionName, networks_in
@@ -23,25 +23,6 @@ from storage.overwriting import refuse_overwriting
 # Of the disk, or of whoever reads the stream; other errors, as a name that is too long, are of one
 # file alone.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
-
-
-class InputsFailedError(InputError):
-    """Some inputs of a folder cannot be used; the others are done.
-
-    Args:
-        written: what was written.
-        failed: reasons, by input.
-        num_inputs: how many there are.
-    """
-
-    def __init__(
-        self, written: Sequence[Generated], failed: Mapping[Path, str], num_inputs: int
-    ) -> None:
-        names = ", ".join(path.name for path in failed)
-        super().__init__(f"{len(failed)} of {num_inputs} inputs gave nothing: {names}")
-        self.written = list(written)
-        self.failed = dict(failed)
-        self.num_inputs = num_inputs
 
 
 def generate(
@@ -80,7 +61,7 @@ def generate(
         engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
             (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
             left out.
-        precision: "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
+        precision: "auto", "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
             `pipelines.precision`).
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
             samples are those of a file, to rounding.

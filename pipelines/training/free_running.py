@@ -30,8 +30,9 @@ class FreeRunning:
     """What a teacher drew of held-out utterances.
 
     Args:
-        values: by name: `level_ratio` (mean), `lowest_level_ratio`, `highest_level_ratio`, `peak`,
-            `log_mel_distance`, and `silence_dbfs` where a recording has silence.
+        values: by name: `peak`, `log_mel_distance`; `level_ratio` (mean), `lowest_level_ratio` and
+            `highest_level_ratio` where a recording is not digital silence; `silence_dbfs` where
+            one has silence.
         warnings: a sentence for each value that is out of bounds.
         audio: what was drawn, shape (1, T), utterance by utterance.
     """
@@ -57,7 +58,8 @@ def free_running(
     for i, utterance in enumerate(utterances):
         generator = torch.Generator(utterance.log_mel.device).manual_seed(seed + i)
         sample = teacher.sample(utterance.log_mel, generator=generator)
-        levels.append(level_ratio(sample, utterance.waveform))
+        level = level_ratio(sample, utterance.waveform)
+        levels += [] if level is None else [level]
         peaks.append(float(sample.abs().max()))
         # A runaway may have left what a log-mel is computed of.
         within = sample.nan_to_num().clamp(-10, 10)
@@ -66,12 +68,13 @@ def free_running(
         silences += [] if silence is None else [silence]
         audio.append(within[0].cpu())
     values = {
-        "level_ratio": sum(levels) / len(levels),
-        "lowest_level_ratio": min(levels),
-        "highest_level_ratio": max(levels),
         "peak": max(peaks),
         "log_mel_distance": sum(distances) / len(distances),
     }
+    if levels:
+        values["level_ratio"] = sum(levels) / len(levels)
+        values["lowest_level_ratio"] = min(levels)
+        values["highest_level_ratio"] = max(levels)
     if silences:
         values["silence_dbfs"] = sum(silences) / len(silences)
     return FreeRunning(values, tuple(_alarms(values)), tuple(audio))
@@ -79,7 +82,8 @@ def free_running(
 
 def _alarms(values: dict[str, float]) -> list[str]:
     alarms = []
-    lowest, highest = values["lowest_level_ratio"], values["highest_level_ratio"]
+    lowest = values.get("lowest_level_ratio", 1.0)
+    highest = values.get("highest_level_ratio", 1.0)
     least, most = HEALTHY_LEVELS
     if not (math.isfinite(highest) and highest <= most and values["peak"] <= HIGHEST_PEAK):
         alarms.append(

@@ -18,6 +18,7 @@ from pipelines.recipe import TrainingConfig
 from pipelines.training.checkpoints import CheckpointError
 from pipelines.training.deferred import Deferred
 from pipelines.training.ema import Average
+from pipelines.training.errors import TrainingError
 from pipelines.training.log import SilentLog, TrainingLog, Validation
 from pipelines.training.processes import (
     is_lost_process,
@@ -29,13 +30,10 @@ from pipelines.training.processes import (
 from pipelines.training.schedule import learning_rate_at, seed_step
 from pipelines.training.signals import Stopped, StopRequest, stop_requests
 from pipelines.training.state import TrainingState
+from pipelines.training.threads import settle_threads
 from storage.folder_lock import folder_lock
 
 MAX_CONSECUTIVE_SKIPS = 20
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and where the last good state is."""
 
 
 class Task(nn.Module):
@@ -129,6 +127,9 @@ class _Run:
         self.sample_rate, self.stop = sample_rate, stop
         self.fabric = join_processes(device, precision_plugin(config.precision, device))
         self.is_writer = self.fabric.is_global_zero
+        settled = settle_threads(task, self.fabric.device)
+        if settled is not None and self.is_writer:
+            tqdm.write(settled)
         adam = torch.optim.Adam(
             [p for p in task.parameters() if p.requires_grad],
             lr=config.learning_rate,

@@ -1,4 +1,4 @@
-"""Move an excitation's pulses to where a recording has them, for training."""
+"""Shift an excitation's pulses to the times of a recording's pulses, for training."""
 
 import torch
 import torch.nn.functional as F
@@ -7,26 +7,28 @@ from torch import Tensor
 from student.voice.pitch_predictor import between_ends
 
 SPAN_S = 0.064
-"""Seconds around the end of a frame that its pulses are looked for in."""
+"""Length, in seconds, of the window around a frame's end in which its pulses are sought."""
 
 
 @torch.no_grad()
 def aligned_cycles(cycles: Tensor, voiced: Tensor, energy: Tensor, sample_rate: int) -> Tensor:
-    r"""Shift a running phase, so that it is whole where the energy of each period is.
+    r"""Shift a running phase so that it is a whole number of cycles at each energy peak.
 
     .. math:: \phi'_t = \phi_t + \frac1{2\pi} \arg \sum_j w_{j-t}\, e_j \exp(-2\pi i\,\phi_j)
 
-    A voice has the phase it has, and no conditioning tells it. A sample with another is as good,
-    but a spectrogram whose windows are not much longer than a period holds it against the sample.
+    The phase of a voice does not follow from the conditioning. A sample with another phase sounds
+    as good, but a spectrogram with windows little longer than a period penalises the sample.
 
     Args:
         cycles: running phase in cycles, float64, shape (B, L, hop_length).
-        voiced: whether the end of each frame is, shape (B, L). Other ends take their neighbour's
-            shift, the next one's first: the phase does not run where a voice sets in or fades.
-        energy: peaks at the recording's pulses, shape (B, L * hop_length).
+        voiced: whether each frame's end is voiced, shape (B, L). An unvoiced end takes the shift of
+            a voiced neighbour, the next end before the previous one, so that the shift stays
+            constant where a voice sets in or fades.
+        energy: a signal with peaks at the recording's pulses, shape (B, L * hop_length).
         sample_rate: Hz.
     Returns:
-        shifted phase, same shape; the shift goes linearly from end to end, the shortest way round.
+        shifted phase in cycles, shape (B, L, hop_length). The shift is interpolated linearly
+        between frame ends, the shorter way around the circle.
     """
     frames, hop = cycles.shape[1:]
     half = round(SPAN_S * sample_rate / 2)

@@ -1,4 +1,4 @@
-"""A harmonic excitation as context: what phase a voiced sound has is hard to invent."""
+"""A harmonic excitation as context: a network can hardly invent the phase of a voiced sound."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -19,20 +19,20 @@ from student.voice.source import Envelope, Voice, VoiceState, pulse_train
 
 @dataclass(frozen=True, kw_only=True)
 class ExcitationConfig:
-    """What drives a frame student beside noise, and the range of its pitch.
+    """Excitation of a frame student beside its noise, and the range of the pitch.
 
     Args:
-        kind: "none" as in the papers; "harmonic": a sine and a cosine of the pitch; "voice": both,
-            and a filtered pulse train, which is added to the waveform, too.
-        sample_rate: of the waveforms, Hz.
+        kind: "none" as in the papers; "harmonic" for a sine and a cosine at the pitch; "voice" for
+            sine, cosine and a filtered pulse train that is also added to the waveform.
+        sample_rate: sample rate of the waveforms, Hz.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
-        voice_order: taps of the filter of "voice" beside the first.
-        voice_channels: width of the layers that make up the voice's filters.
-        filters_per_frame: filters of a voice, and of the noise beside it, per conditioning frame.
+        voice_order: taps of the pulses' filter beside the first.
+        voice_channels: width of the layers that compute the voice's filters.
+        filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
         pitch_channels: width of the layers that predict the pitch.
-        breath: gain of what the flow draws beside a voice. It is not learnt, and a flow in training
-            makes up for it: to be lowered afterwards, where a trained student is too rough.
+        breath: gain of the flow's output beside a voice. Lower it after training, if the student
+            sounds too rough; a flow in training would compensate for it.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"
@@ -68,16 +68,16 @@ class ExcitationConfig:
 
 
 class Phase(NamedTuple):
-    """Where an excitation is between two frames."""
+    """Pitch and phase of an excitation between two frames."""
 
     hz: Tensor
-    """Pitch there, float64, shape (B, 1); 0 before the first frame."""
+    """Pitch, float64, shape (B, 1); 0 before the first frame."""
     cycles: Tensor
-    """Its phase in cycles, float64, shape (B, 1)."""
+    """Phase in cycles, float64, shape (B, 1)."""
 
 
 class ExcitationState(NamedTuple):
-    """What the excitation of one piece leaves to the next."""
+    """Streaming state of an excitation between two pieces."""
 
     phase: Phase
     voice: VoiceState | None
@@ -87,27 +87,26 @@ class ExcitedContext(nn.Module):
     r"""Hidden frames that carry a sine and a cosine of the pitch, at the rate of the folded signal.
 
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
-              \phi_t = \phi_{t-1} + f_t / f_s
+              \phi_t = \phi_{t-1} + \frac{f_{t-1} + f_t}{2 f_s}
 
-    Pitch and voicing v (0 or 1) are predicted from the conditioning alone, or a part of it, at the
-    end of each frame; between the ends f goes linearly. The two signals are folded as the student's
-    are, r samples to a step, and a layer joins them to the hidden frames. They are a function of
-    the conditioning: the density given it stays what it is. The waveform's gradient does not reach
-    a predicted pitch, which is trained on its own (`Distillation`'s `pitch`).
+    Pitch f and voicing v (0 or 1) hold at the end of each frame: the conditioning contains them, or
+    a predictor computes them from it. f is linear between ends. The signals u and w are folded, r
+    samples a step, and a layer joins them to the hidden frames. They are functions of the
+    conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
+    pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the last r channels carry it folded: the networks read what is voiced of the
-    waveform, and a `ContextShift` after them adds it. The first `breath_order` + 1 are then the
-    parameters of a filter for the networks' output, see `ContextFilter`.
+    With a voice, the last r channels carry the folded voice. The networks read it, and a
+    `ContextShift` after the networks adds it to the waveform. The first `breath_order` + 1 channels
+    are then the parameters of a filter for the networks' output; see `ContextFilter`.
 
     Args:
-        frames: the network of the conditioning, of H channels, followed by those that the pitch
-            is predicted from, if it is, and by the features, for a voice, which reads them all.
+        frames: the context network. Its channels are H hidden ones, then (to predict the pitch)
+            those of the predictor, then (for a voice, which reads all channels) the features.
         channels: H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
-        config: range of the pitch.
-        pitch_row: row of the conditioning that is log2 of the pitch in Hz, the voicing below it;
-            None to predict them.
+        config: kind of excitation and range of the pitch.
+        pitch_row: row that is log2 of the pitch in Hz, above the voicing; None to predict both.
         breath_order: taps of the filter beside a voice; 0 for none.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
@@ -152,7 +151,7 @@ class ExcitedContext(nn.Module):
 
     @property
     def margin(self) -> int:
-        """Conditioning frames seen before and after each."""
+        """Number of conditioning frames seen before, and after, each frame."""
         return self.frames.margin
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
@@ -160,14 +159,14 @@ class ExcitedContext(nn.Module):
         self.frames.set_statistics(mean, std)
 
     def set_envelope(self, envelope: Envelope) -> None:
-        """Give an untrained voice the spectral envelope that the features show."""
+        """Initialise an untrained voice with the spectral envelope that the features show."""
         if self.voice is not None:
             middle = math.sqrt(self.config.fmin_hz * self.config.fmax_hz)
             mean, std = self.frames.mean[:, 0], self.frames.std[:, 0]
             self.voice.set_envelope(envelope, mean, std, middle, self.config.sample_rate)
 
     def set_initial_std(self, std: float) -> None:
-        """Give an untrained voice this deviation."""
+        """Give an untrained voice this standard deviation."""
         if self.voice is not None:
             self.voice.set_initial_std(std)
 
@@ -180,15 +179,15 @@ class ExcitedContext(nn.Module):
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
         Args:
-            features: as `FrameContext.forward`'s.
+            features: see `FrameContext.forward`.
             num_frames: conditioning frames wanted, L.
-            measured: of the recording, in training: its pitch is taken for a predicted one, and
-                the pulses come when its own do.
+            measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
+                the pulses are shifted to the recording's pulses.
         Returns:
-            hidden frames, shape (B, H, L * hop_length / r), with r more channels for a voice.
+            hidden frames, shape (B, H, L * hop_length / r); see the class for a voice's channels.
         """
         hidden = self.frames(features, num_frames)
-        first = (features.shape[-1] - num_frames) // 2  # neighbours that come with them
+        first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
         inner = features[..., first : first + num_frames]
         with torch.no_grad():
             track, voiced = self._track(hidden, inner)
@@ -202,10 +201,7 @@ class ExcitedContext(nn.Module):
         return self._excite(hidden, cycles, hz, voiced, None)[0]
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Compute the hidden frames of conditioning that comes piece by piece.
-
-        As `FrameContext.stream`, hop_length / r times as many.
-        """
+        """Compute hidden frames piece by piece; see `FrameContext.stream` and `forward`."""
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
             excited, state = self.excite(hidden, features, state)
@@ -214,14 +210,14 @@ class ExcitedContext(nn.Module):
     def excite(
         self, hidden: Tensor, features: Tensor, state: ExcitationState | None
     ) -> tuple[Tensor, ExcitationState]:
-        """Add the excitation to what `frames` makes of a piece of conditioning.
+        """Add the excitation to the hidden frames of one piece of conditioning.
 
         Args:
-            hidden: shape (B, H', n).
+            hidden: output of `frames`, with all H' channels, shape (B, H', n).
             features: the conditioning, shape (B, M, n).
-            state: what the piece before left.
+            state: state after the previous piece.
         Returns:
-            hidden frames as `forward`'s, and the state for the next piece.
+            hidden frames in the form that `forward` returns; the state for the next piece.
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features)
@@ -234,7 +230,7 @@ class ExcitedContext(nn.Module):
         return self._pitch(self.frames(features, num_frames))
 
     def filters(self, features: Tensor, num_frames: int) -> SourceFilters:
-        """Compute the filters of a voice and of the noise beside it, of L conditioning frames."""
+        """Compute the filters of voice and noise for L conditioning frames."""
         assert self.voice is not None
         return self.voice.filters(self.frames(features, num_frames))
 
@@ -245,12 +241,12 @@ class ExcitedContext(nn.Module):
         return predicted
 
     def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict or read the pitch in Hz, and whether it is voiced, (B, L) each."""
+        """Predict or read the pitch in Hz and the voicing (true or false), (B, L) each."""
         if self.pitch_row is None:
             pitch = self._pitch(hidden)
             return pitch.hz, pitch.voicing > 0
         octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
-        # As high as a predicted one may be.
+        # A given pitch has the upper limit that a predicted pitch may have.
         return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
 
     def _excite(
@@ -279,7 +275,7 @@ class ExcitedContext(nn.Module):
                 pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state
             )
         folded_voice, _ = self.fold_voice(voice)
-        # A step's filter is that of its middle.
+        # A step takes the filter that is interpolated at the step's middle.
         each = self.voice.span // self.fold.factor
         middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
@@ -287,14 +283,14 @@ class ExcitedContext(nn.Module):
         return torch.cat(parts, 1), state
 
     def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
-        """Run the phase through L frames: cycles and pitch of each sample, (B, L, hop_length)."""
+        """Run the phase through L frames; return cycles and Hz of samples, (B, L, hop_length)."""
         hz = hz.double()
         if phase is None:
             phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))
         hop, rate = self.hop_length, self.config.sample_rate
         before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
         before = torch.cat([before, hz[:, :-1]], 1)
-        # In whole cycles nothing is lost: the phase of an hour is as exact as that of a second.
+        # Dropping whole cycles keeps the phase as exact after an hour as after a second.
         ends = (phase.cycles + ((before + hz) / 2 * (hop / rate)).cumsum(1)).remainder(1.0)
         starts = torch.cat([phase.cycles, ends[:, :-1]], 1)
         time = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device)

@@ -1,4 +1,4 @@
-"""Filters of minimum phase by the parameters of their cepstra, made up from hidden frames."""
+"""Minimum-phase filters, given by their cepstra, which are computed from hidden frames."""
 
 from typing import NamedTuple
 
@@ -9,28 +9,29 @@ from torch import Tensor, nn
 from flows import as_matrix, cepstra_of
 
 FINE = 10
-"""Cepstral coefficients before this one are a spectrum's tilt and broad shape."""
+"""Index of the first cepstral coefficient of fine structure. Lower coefficients are the tilt and
+the broad shape of a spectrum."""
 LOUDER = 0.75
-"""Nats of amplitude that a voice gains by each part that its finer cepstrum is multiplied by, above
-one (measured)."""
+"""Gain of a voice in nats of amplitude per unit of `amount`, if its fine cepstrum is multiplied by
+1 + amount (measured)."""
 
 
 class SourceFilters(NamedTuple):
-    r"""Filters at each of N places, by log-gain and parameters :math:`k\,c_k` of the cepstrum."""
+    r"""Filters at N places: a log-gain, then the scaled cepstral coefficients :math:`k\,c_k`."""
 
     voice: Tensor
-    """Of the pulses, shape (B, N, K + 1)."""
+    """Filters of the pulses, shape (B, N, K + 1)."""
     breath: Tensor
-    """Of the noise beside a voice, shape (B, N, J + 1)."""
+    """Filters of the noise beside a voice, shape (B, N, J + 1)."""
     noise: Tensor
-    """Of the noise where there is no voice, shape (B, N, J + 1)."""
+    """Filters of the noise without a voice, shape (B, N, J + 1)."""
 
 
 class FilterHead(nn.Conv1d):
-    """Parameters of filters, linear in a hidden layer and the features.
+    """Compute the parameters of filters by a layer that is linear in hidden channels and features.
 
     Args:
-        width: channels of the hidden layer, which come first.
+        width: hidden channels; they are the first input channels.
         num_features: channels of the features.
         order: taps of each filter beside the first, K.
         filters_per_frame: S.
@@ -45,7 +46,7 @@ class FilterHead(nn.Conv1d):
 
     @property
     def log_gains(self) -> Tensor:
-        """What is added to each filter's log-gain, shape (S,): a view."""
+        """Bias of each filter's log-gain in nats, shape (S,), as a view of the layer's bias."""
         assert self.bias is not None
         return self.bias.view(self.filters_per_frame, -1)[:, 0]
 
@@ -56,7 +57,7 @@ class FilterHead(nn.Conv1d):
 
     @torch.no_grad()
     def sharpen(self, amount: float) -> None:
-        """Multiply the finer cepstrum by 1 + amount, at the same level on average."""
+        """Multiply the fine cepstrum by 1 + amount, and lower the gain to keep the mean level."""
         assert self.bias is not None
         rows = (self.filters_per_frame, self.order + 1, -1)
         self.weight.view(rows)[:, FINE:] *= 1 + amount
@@ -64,18 +65,20 @@ class FilterHead(nn.Conv1d):
         self.log_gains.sub_(LOUDER * amount)
 
     def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
-        """Read the filter off the features nearest to it.
+        """Set weights and bias: parameters = slope @ features + constant.
+
+        The features are interpolated linearly between the two frames nearest to each filter.
 
         Args:
-            slope: of the parameters, by the first features of a frame, shape (K + 1, M).
-            constant: of the parameters, shape (K + 1,).
-            per_frame: features of a frame.
+            slope: weights of the first M features of a frame, shape (K + 1, M).
+            constant: bias of the parameters, shape (K + 1,).
+            per_frame: number of features in a frame.
         """
         steps, bands = self.filters_per_frame, slope.shape[1]
         weight = self.weight[:, self.width :, 0].view(steps, self.order + 1, -1, per_frame)
         frames = weight.shape[2]
         for step in range(steps):
-            # The middle of a frame is where the conditioning looks.
+            # The conditioning of a frame is centred on the frame's middle.
             place = (frames - 1) // 2 + (step + 1) / steps - 0.5
             for frame in range(frames):
                 share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))
@@ -85,13 +88,13 @@ class FilterHead(nn.Conv1d):
 
 
 def log_power_spectra(raw: Tensor, points: int) -> Tensor:
-    r"""Return :math:`2 \log|H|` at the frequencies of a transform, nats.
+    r"""Return the log-power response :math:`2 \log|H|` of filters, in nats.
 
     Args:
-        raw: a log-gain and :math:`k\,c_k`, shape (..., K + 1), K < points / 2.
-        points: of the transform.
+        raw: a log-gain and :math:`k\,c_k` of each filter, shape (..., K + 1), K < points / 2.
+        points: points of the Fourier transform.
     Returns:
-        shape (..., points / 2 + 1).
+        log-power at each frequency of the transform, shape (..., points / 2 + 1).
     """
     sequence = torch.cat([raw[..., :1], cepstra_of(raw)], -1)
     spectrum: Tensor = 2 * torch.fft.rfft(sequence, n=points).real
@@ -99,7 +102,7 @@ def log_power_spectra(raw: Tensor, points: int) -> Tensor:
 
 
 def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
-    """Map a log-spectrum given in the middles of bands (M,) to a log-gain and k c_k: (K + 1, M)."""
+    """Return the matrix from a log-spectrum at M band centres to log-gain and k c_k: (K + 1, M)."""
     bands, points = band_hz.shape[0], 8 * order
     hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
     place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)
@@ -110,6 +113,6 @@ def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
     between[torch.arange(points), place] += rise
     index = torch.arange(order + 1).double()
     cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
-    # Half the constant: c_k has a factor of 2, the gain has none.
+    # The integral for c_k has a factor of 2, the integral for the log-gain has none.
     cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
     return cosines @ between

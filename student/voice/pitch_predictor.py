@@ -11,38 +11,38 @@ from flows.precision import full_precision
 
 BINS_PER_OCTAVE = 32
 NEIGHBOURS = 2
-"""Bins on each side of the best one that have a say."""
+"""Number of bins on each side of the best bin that refine the pitch."""
 
 
 class Pitch(NamedTuple):
-    """What is predicted of each conditioning frame's end."""
+    """Predicted pitch and voicing at the end of each conditioning frame."""
 
     hz: Tensor
     """Pitch, shape (B, L)."""
     voicing: Tensor
-    """Logit of its being voiced, shape (B, L)."""
+    """Logit of the probability that the frame's end is voiced, shape (B, L)."""
     scores: Tensor
     """Logits of the bins of `pitch_bins`, shape (B, bins, L); `hz` is read from them."""
 
 
 class MeasuredVoice(NamedTuple):
-    """What a recording shows of its voice, for training."""
+    """Pitch, voicing and pulses measured in a recording, for training."""
 
     hz: Tensor
     """Pitch at the end of each conditioning frame, shape (B, L)."""
     voiced: Tensor
-    """Whether it is voiced, shape (B, L)."""
+    """Whether the end of each conditioning frame is voiced, shape (B, L)."""
     energy: Tensor
-    """Peaks at the pulses, shape (B, L * hop_length); `data.residual_energy`."""
+    """A signal with peaks at the pulses, shape (B, L * hop_length); see `data.residual_energy`."""
 
 
 class PitchPredictor(nn.Module):
-    """Choose a bin on a logarithmic scale, then refine it by its neighbours.
+    """Classify the pitch into bins on a logarithmic scale, then refine it by neighbouring bins.
 
-    A distance of pitches leads nowhere from the wrong octave; a choice has no such valleys.
+    A regression of the pitch gets stuck in the wrong octave. A classifier does not.
 
     Args:
-        channels: of the hidden frames it reads.
+        channels: channels of the hidden frames that the predictor reads.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
     References:
@@ -56,8 +56,8 @@ class PitchPredictor(nn.Module):
         self.head = nn.Conv1d(channels, 1 + pitch_bins(fmin_hz, fmax_hz), 1)
 
     def forward(self, hidden: Tensor) -> Pitch:
-        """Predict from hidden frames (B, channels, L)."""
-        # Eight bits of a pitch are half a hertz: a phase that drifts away.
+        """Predict pitch and voicing from hidden frames (B, channels, L)."""
+        # bfloat16 rounds a pitch to half a hertz, and the phase would drift away.
         with full_precision(hidden):
             hidden = self.hidden(hidden.to(self.hidden.weight.dtype))
             raw = self.head(F.leaky_relu(hidden, 0.2))
@@ -72,17 +72,17 @@ class PitchPredictor(nn.Module):
 
 
 def pitch_bins(fmin_hz: float, fmax_hz: float) -> int:
-    """Count the bins from the one pitch to the other, both included."""
+    """Count the bins from the lowest to the highest pitch, both included."""
     return 1 + math.ceil(BINS_PER_OCTAVE * math.log2(fmax_hz / fmin_hz))
 
 
 def between_ends(ends: Tensor, hop_length: int, before: Tensor | None = None) -> Tensor:
-    """Go linearly from the end of each frame to that of the next.
+    """Interpolate linearly between the values at the ends of frames.
 
     Args:
         ends: values at the ends of frames, shape (B, L).
         hop_length: samples per frame.
-        before: at the start of the first, shape (B, 1); default: as it ends.
+        before: value at the start of the first frame, shape (B, 1); default: the value at its end.
     Returns:
         values at each sample, shape (B, L, hop_length).
     """

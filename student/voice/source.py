@@ -1,4 +1,4 @@
-"""The voiced part of speech as a function of the conditioning: pulses at the pitch, filtered."""
+"""The voiced part of speech, computed from the conditioning: filtered pulses at the pitch."""
 
 import math
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from student.voice.filters import FilterHead, SourceFilters, cepstra_of_bands
 from student.voice.pitch_predictor import between_ends
 
 SPREAD = 0.85
-"""Nats that bands of magnitudes read too much of speech, whose harmonics glide through a window and
-spread over more bins (measured)."""
+"""Bias of a magnitude band on speech, nats of amplitude: harmonics glide within a window and spread
+over more bins, so that the band reads too high (measured)."""
 BREATH_BELOW, NOISE_BELOW = 1.5, 0.5
-"""Nats that untrained filters of noise, beside a voice and without one, are below a voice's."""
+"""Gains of the untrained filters of breath and of noise, nats below the gain of the voice."""
 LOUDEST = 2.0
-"""Of a voice. Frames that are no sound's may ask for any: the networks, which read it, would answer
-with numbers beyond all bounds."""
+"""Largest amplitude of a voice (full scale is 1). Frames that match no real sound may ask for any
+amplitude. The networks read the voice, and would turn a huge one into unbounded numbers."""
 
 
 class Envelope(NamedTuple):
@@ -28,57 +28,57 @@ class Envelope(NamedTuple):
 
     .. math:: \log a_m \approx \log f_0 + s\,c_b + o_b
 
-    with the amplitude a of a harmonic in band b, and c the frame's value there.
+    Harmonic m lies in band b and has the amplitude a_m. The frame's value in band b is c_b.
     """
 
     hz: Tensor
     """Middle of each band, ascending, shape (M,)."""
     scale: float
-    """s, nats of amplitude for a unit of the frames."""
+    """s, nats of amplitude per unit of a frame's values."""
     offset: Tensor
     """o, nats, shape (M,)."""
 
 
 class VoiceState(NamedTuple):
-    """What the voice of one piece leaves to the next; all zeros where there was none."""
+    """Streaming state of a voice between two pieces; all zeros before the first piece."""
 
     taps: Tensor
-    """Filter at the end of the last frame, shape (B, 1, K + 1)."""
+    """Taps of the pulses' filter at the end of the last frame, shape (B, 1, K + 1)."""
     pulses: Tensor
     """The last K samples of the pulses, shape (B, 1, K)."""
     voicing: Tensor
     """Gain at the end of the last frame, shape (B, 1)."""
     breath: Tensor
-    """Parameters of the breath's filter there, shape (B, 1, J + 1), without channels if there is
-    none."""
+    """Parameters of the noise's filter at the end of the last frame, shape (B, 1, J + 1); shape
+    (B, 1, 0) without such a filter."""
     goes_on: Tensor
-    """1 where there was a piece before, shape (B, 1)."""
+    """1 after the first piece, 0 before it, shape (B, 1)."""
     unfiltered: Tensor
-    """Last samples before the high-pass, shape (B, N)."""
+    """The last N samples before the high-pass, shape (B, N)."""
 
 
 class Voice(nn.Module):
-    r"""Filter a pulse train by a response that follows the hidden frames; filters for noise beside.
+    r"""Filter a pulse train, and compute filters for the noise, both from the hidden frames.
 
     .. math:: v_t = \sum_{k=0}^{K} h_{t,k}\, p_{t-k}, \qquad p_t = \sqrt{\tfrac{2}{M}}
               \sum_{m=1}^{M} \cos m\phi_t, \qquad M = \lfloor f_s / 2 f_t \rfloor
 
-    The filters have minimum phase, as a vocal tract excited by its folds nearly has. Their
-    log-spectra are linear in a hidden layer and the conditioning around the end of a frame; there
-    are S of them for each frame, evenly spaced, the last at its end. From the one to the next the
-    pulses' taps go linearly, and to zero where a frame is unvoiced; the log-spectrum of the noise
-    goes linearly from that beside a voice to that without one.
+    The filters have minimum phase, as a vocal tract nearly has. Their log-spectra are linear in a
+    hidden layer and in the conditioning around the end of a frame. A frame has S filters, evenly
+    spaced; the last one stands at the frame's end. The taps of the pulses are interpolated linearly
+    between filters, and fall to zero in unvoiced frames. The log-spectrum of the noise is
+    interpolated linearly between the filter of breath (beside a voice) and that of noise (without).
 
-    Where pitch or filter move, so does what a pulse has below its pitch: thuds that no voice has. A
-    high-pass at the lowest pitch takes them out.
+    A moving pitch or filter adds thuds below the pitch, which no real voice has. A high-pass at the
+    lowest pitch removes the thuds.
 
     Args:
-        channels: of the hidden frames, H.
-        num_features: of the conditioning around the end of a frame.
+        channels: channels of the hidden frames, H.
+        num_features: channels of the conditioning around the end of a frame.
         hop_length: samples per frame.
-        lowest: pitch of all, over the sample rate.
+        lowest: lowest pitch over the sample rate.
         order: taps of the pulses' filter beside the first, K.
-        width: of the hidden layers.
+        width: channels of the hidden layers.
         filters_per_frame: S, divides hop_length.
         breath_order: taps of the noise's filter beside the first, J; 0 for no such filter.
     References:
@@ -120,12 +120,12 @@ class Voice(nn.Module):
 
     @property
     def num_breath(self) -> int:
-        """Parameters of a filter of noise; 0 if there is none."""
+        """Number of parameters of a noise filter; 0 without noise filters."""
         return self.breath_order + 1 if self.breath_order else 0
 
     @property
     def points(self) -> int:
-        """Of the transform from a cepstrum to taps: a voice has died away by their end."""
+        """Points of the transform from cepstrum to taps: enough for a voice to die away."""
         return 4 * self.order
 
     @property
@@ -134,7 +134,7 @@ class Voice(nn.Module):
         return self.hop_length // self.filters_per_frame
 
     def set_initial_std(self, std: float) -> None:
-        """Give untrained filters the gain that makes unit power this deviation."""
+        """Set the gain of untrained filters: input of unit power gets this standard deviation."""
         with torch.no_grad():
             for head in self._filter_heads:
                 head.log_gains.fill_(math.log(std))
@@ -143,15 +143,15 @@ class Voice(nn.Module):
     def set_envelope(
         self, envelope: Envelope, mean: Tensor, std: Tensor, pitch_hz: float, sample_rate: int
     ) -> None:
-        r"""Start from the spectral envelope that the conditioning shows, whatever the pitch.
+        r"""Initialise the filters: each frame's filters have the envelope that the frame shows.
 
         .. math:: c_k = \frac2\pi \int_0^\pi \log|H(\omega)| \cos k\omega\, d\omega
 
         Args:
-            envelope: of the first rows of the conditioning.
-            mean: of every row, shape (M,).
-            std: likewise.
-            pitch_hz: a usual pitch.
+            envelope: how the first rows of the conditioning show the spectrum.
+            mean: mean of every row, shape (M,).
+            std: standard deviation of every row, shape (M,).
+            pitch_hz: a typical pitch.
             sample_rate: Hz.
         """
         bands = envelope.hz.shape[0]
@@ -169,14 +169,14 @@ class Voice(nn.Module):
         self._filter_heads[0].sharpen(amount)
 
     def at_rest(self, like: Tensor) -> VoiceState:
-        """Return the state before the first piece, of a batch (B, ...)."""
+        """Return the state before the first piece, for the batch size, dtype and device of like."""
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
         sizes += [(len(self.highpass_taps) - 1,)]
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
 
     def filters(self, frames: Tensor) -> SourceFilters:
-        """Compute the filters of L frames, S of each; frames as `forward`'s."""
-        # In rows: matrix products of few frames are faster than convolutions of width 1.
+        """Compute S filters for each of L frames; `frames` is the argument of `forward`."""
+        # For few frames, matrix products of rows are faster than convolutions of width 1.
         rows = frames.transpose(1, 2)
         hidden = F.leaky_relu(F.linear(rows, *as_matrix(self.first)), 0.2)
         hidden = hidden + F.leaky_relu(F.linear(hidden, *as_matrix(self.second)), 0.2)
@@ -187,36 +187,36 @@ class Voice(nn.Module):
         return SourceFilters(*found)
 
     def taps(self, raw: Tensor) -> Tensor:
-        """Turn parameters (B, N, K + 1) into taps, the first one included; same shape."""
+        """Turn parameters (B, N, K + 1) into taps (B, N, K + 1), the first tap included."""
         rest = taps_from_cepstrum(cepstra_of(raw), self.points)
         return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
-        """Filter blocks of pulses by the filter before and by that at their end.
+        """Filter each block of pulses twice: by the filter at its start and by that at its end.
 
         Args:
-            blocks: pulses and the K before them, shape (B, N, K + span).
+            blocks: each block's pulses after the K samples before it, shape (B, N, K + span).
             taps: N + 1 filters, shape (B, N + 1, K + 1).
         Returns:
-            shape (B, N, span) each.
+            both filtered signals, shape (B, N, span) each.
         """
-        points = blocks.shape[-1]  # what wraps around falls on the K samples that are left out
+        points = blocks.shape[-1]  # only the first K samples wrap around; they are cut off
         spectra, driven = torch.fft.rfft(taps, n=points), torch.fft.rfft(blocks)
         before: Tensor = torch.fft.irfft(spectra[:, :-1] * driven, n=points)
         after: Tensor = torch.fft.irfft(spectra[:, 1:] * driven, n=points)
         return before[..., self.order :], after[..., self.order :]
 
     def highpass(self, extended: Tensor) -> Tensor:
-        """Filter a signal that the past its filter reads precedes: (B, N + T) to (B, T)."""
+        """High-pass a signal (B, N + T), whose first N samples are past, to (B, T)."""
         past = len(self.highpass_taps) - 1
         samples = extended.shape[-1] - past
-        # Of one length for all of a long signal, what takes most of the time are its transforms.
+        # One transform over all of a long signal is slow: the signal is filtered block by block.
         whole, block = (fft.next_fast_len(n, real=True) for n in (extended.shape[-1], 3 * past))
         points = min(whole, block)
         extended = F.pad(extended, (0, -samples % (points - past)))
         blocks = torch.fft.rfft(extended.unfold(-1, points, points - past))
         spectrum = torch.fft.rfft(self.highpass_taps, n=points)
-        # What wraps around falls on the past, which is left out.
+        # Only the past wraps around; it is cut off.
         filtered: Tensor = torch.fft.irfft(blocks * spectrum, n=points)[..., past:]
         return filtered.flatten(1)[:, :samples]
 
@@ -231,13 +231,13 @@ class Voice(nn.Module):
 
         Args:
             pulses: p, shape (B, 1, L * hop_length).
-            frames: hidden ones and the normalised conditioning around the end of each, shape
+            frames: hidden frames and, below each, the normalised conditioning around its end, shape
                 (B, H + num_features, L).
-            voicing: gain of each frame's end, 0 to 1, shape (B, L).
-            state: what the piece before left.
+            voicing: gain at each frame's end, 0 to 1, shape (B, L).
+            state: state after the previous piece.
         Returns:
-            v, shape (B, 1, L * hop_length); parameters of the noise's filter, shape
-            (B, L * S + 1, J + 1), from the start of the piece to its end; the state for the next.
+            v, shape (B, 1, L * hop_length); parameters of the noise's filter from the start of the
+            piece to its end, shape (B, L * S + 1, J + 1); the state for the next piece.
         """
         order, span = self.order, self.span
         filters = self.filters(frames)
@@ -248,7 +248,7 @@ class Voice(nn.Module):
         gain = between_ends(voicing, self.filters_per_frame, before).flatten(1)[..., None]
         taps = self.taps(filters.voice) * gain
         breath = torch.lerp(filters.noise, filters.breath, gain)
-        # Nothing is known of what precedes the first filters: they are taken to have been there.
+        # At the start of an utterance, the first filters also stand for the time before them.
         first_taps = torch.where(goes_on[..., None], state.taps, taps[:, :1])
         first_breath = torch.where(goes_on[..., None], state.breath, breath[:, :1])
         taps, breath = torch.cat([first_taps, taps], 1), torch.cat([first_breath, breath], 1)
@@ -265,10 +265,10 @@ class Voice(nn.Module):
 
 
 def highpass_response(cutoff: float) -> Tensor:
-    """Return the impulse response of a Butterworth high-pass of order 4, for three periods.
+    """Return three periods of the impulse response of a Butterworth high-pass of order 4.
 
     Args:
-        cutoff: frequency of -3 dB, over the sample rate.
+        cutoff: frequency at which the gain is -3 dB, over the sample rate.
     """
     impulse = np.zeros(math.ceil(3 / cutoff))
     impulse[0] = 1.0
@@ -277,20 +277,20 @@ def highpass_response(cutoff: float) -> Tensor:
 
 
 def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
-    r"""Add up all harmonics below half the sample rate, to a power of 1.
+    r"""Add up all harmonics below half the sample rate; the sum has a power of 1.
 
     .. math:: \sum_{m=1}^{M} \cos m\phi = \frac{\sin((M + \frac12)\phi)}{2 \sin(\phi / 2)} -
               \frac12
 
     Args:
-        cycles: running phase over 2 pi, float64, any shape.
-        hz: pitch there, same shape.
+        cycles: running phase phi over 2 pi, float64, any shape.
+        hz: pitch at each sample, shape of `cycles`.
         sample_rate: Hz.
     Returns:
-        p of `Voice`, float64, same shape.
+        the pulses p of `Voice`, float64, shape of `cycles`.
     """
     count = (sample_rate / (2 * hz)).floor()
-    # In half a cycle of either side the quotient is that of small numbers only at the pulse itself.
+    # Within half a cycle of a pulse, the denominator is near 0 only at the pulse itself.
     half = torch.pi * (cycles - cycles.round())
     at_pulse = half.abs() < 1e-6
     sine = torch.where(at_pulse, 1.0, half.sin())

@@ -1,4 +1,4 @@
-"""Filters that follow the context, in real matrix products alone: for formats without an FFT."""
+"""Filters that follow the context, by real matrix products only, for formats without an FFT."""
 
 import math
 
@@ -12,11 +12,11 @@ from student.voice.source import Voice
 
 
 class CepstralTaps(nn.Module):
-    """`flows.taps_from_cepstrum`, a column a frame.
+    """Compute `flows.taps_from_cepstrum` by matrix products; each frame is a column.
 
     Args:
-        order: taps, K.
-        points: of the transform.
+        order: number of taps, K.
+        points: points of the Fourier transform.
         like: a tensor with the dtype and device wanted.
     """
 
@@ -30,7 +30,7 @@ class CepstralTaps(nn.Module):
 
     def forward(self, cepstrum: Tensor) -> Tensor:
         """Map cepstra (B, L, K) to taps (B, K, L), nearest sample first."""
-        # A column a frame, (B, ..., L): convolutions are traced for any number of them.
+        # With frames as columns, (B, ..., L), convolutions are traced for any number of frames.
         spectrum = F.conv1d(cepstrum.transpose(1, 2).contiguous(), self.to_spectrum)
         log_magnitude, phase = spectrum.chunk(2, 1)
         magnitude = log_magnitude.exp()
@@ -39,10 +39,10 @@ class CepstralTaps(nn.Module):
 
 
 class SpectralVoice(Voice):
-    """`Voice` with its filter in real matrix products.
+    """A `Voice` that filters by real matrix products.
 
     Args:
-        voice: whose layers it takes over.
+        voice: the trained voice; its layers are reused, not copied.
     """
 
     def __init__(self, voice: Voice) -> None:
@@ -61,30 +61,30 @@ class SpectralVoice(Voice):
         self.from_cepstra = CepstralTaps(voice.order, voice.points, voice.second.weight)
 
     def taps(self, raw: Tensor) -> Tensor:
-        """As `Voice.taps`."""
+        """Compute taps without an FFT; see `Voice.taps`."""
         rest = self.from_cepstra(cepstra_of(raw)).transpose(1, 2)
         return torch.cat([torch.ones_like(raw[..., :1]), rest], -1) * raw[..., :1].exp()
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Voice.convolve`."""
+        """Filter blocks of pulses without an FFT; see `Voice.convolve`."""
         windows = blocks.unfold(-1, taps.shape[-1], 1)
         pairs = torch.stack([taps[:, :-1], taps[:, 1:]], -1).flip(2)
         before, after = (windows @ pairs).unbind(-1)
         return before, after
 
     def highpass(self, extended: Tensor) -> Tensor:
-        """As `Voice.highpass`."""
+        """High-pass a signal without an FFT; see `Voice.highpass`."""
         return F.conv1d(extended[:, None], self.highpass_taps.flip(0)[None, None])[:, 0]
 
 
 class SpectralFilter(nn.Module):
-    """`CausalConvolution.forward`, with the discrete Fourier transforms as matrices.
+    """Compute `CausalConvolution.forward` with Fourier transforms written as matrices.
 
-    A format for export knows neither complex numbers nor convolutions with as many groups as there
-    are frames. Each frame, with the past its filter reads, is filtered by way of its spectrum.
+    Export formats have no complex numbers, and no convolutions with one group per frame. So each
+    frame, with the past that its filter reads, is filtered in the frequency domain.
 
     Args:
-        filter: of one channel, with a context.
+        filter: a filter of one channel, with a context.
         span: samples per frame.
     """
 
@@ -125,19 +125,19 @@ class SpectralFilter(nn.Module):
 
 
 def _angles(first: int, length: int, points: int) -> Tensor:
-    """2 pi n w / points for n from `first` and all frequencies w, (length, points / 2 + 1)."""
+    """Return 2 pi n w / points for n from `first` and each w, (length, points / 2 + 1)."""
     steps = torch.outer(torch.arange(first, first + length), torch.arange(points // 2 + 1))
-    return (steps % points).double() * (2 * math.pi / points)  # reduced while it is exact
+    return (steps % points).double() * (2 * math.pi / points)  # the remainder of integers is exact
 
 
 def _analysis(first: int, length: int, points: int) -> Tensor:
-    """From a sequence n = first, ... to its spectrum, real and imaginary halves."""
+    """Return the matrix from a sequence n = first, ... to its spectrum, real above imaginary."""
     angles = _angles(first, length, points)
     return torch.cat([angles.cos(), -angles.sin()], 1).T.contiguous()
 
 
 def _synthesis(first: int, length: int, points: int) -> Tensor:
-    """From the two halves of a real sequence's spectrum to n = first, ..."""
+    """Return the matrix from the spectrum of a real sequence to the sequence n = first, ..."""
     angles = _angles(first, length, points)
     weight = torch.full((points // 2 + 1,), 2.0 / points, dtype=angles.dtype)
     weight[[0, -1]] = 1.0 / points

@@ -83,6 +83,24 @@ def test_the_first_receptive_field_does_not_count(objective: Distillation) -> No
     torch.testing.assert_close(objective(noise, mel, recording)["kl"], expected)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_of_a_short_clip_half_counts(objective: Distillation, frames: int) -> None:
+    noise, mel, recording = make_batch()
+    noise, mel, recording = (
+        noise[..., : frames * HOP],
+        mel[..., :frames],
+        recording[..., : frames * HOP],
+    )
+    sample = objective.student(noise, mel)
+    full = gaussian_kl(
+        sample.loc, sample.log_scale, *objective.teacher.predict(sample.waveform, mel)
+    )
+    start = min(objective.teacher.receptive_field, frames * HOP // 2)
+    torch.testing.assert_close(
+        objective(noise, mel, recording)["kl"], full[..., start:].mean().float()
+    )
+
+
 def test_kl_is_zero_when_the_student_is_the_teacher() -> None:
     # Make both the same unit Gaussian: heads without weights.
     teacher, student = make_teacher(), make_student()

@@ -39,6 +39,29 @@ def test_equals_hifi_gan_at_22050_hz() -> None:
     np.testing.assert_allclose(log_mel(waveform, HIFI_GAN).numpy(), expected, rtol=0, atol=1e-10)
 
 
+def test_tacotron_2_centres_its_frames_half_a_hop_earlier() -> None:
+    waveform = noise(22050)
+    later = waveform[..., 128:]
+    spectrum = torch.stft(
+        later[:, 0],
+        1024,
+        256,
+        window=torch.hann_window(1024, dtype=later.dtype),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
+    )
+    basis = librosa.filters.mel(
+        sr=22050, n_fft=1024, n_mels=80, fmin=0, fmax=8000, dtype=np.float64
+    )
+    tacotron = (torch.from_numpy(basis) @ spectrum.abs()).clamp(min=1e-5).log()
+    assert tacotron.shape[-1] == later.shape[-1] // 256 + 1
+    inner = slice(4, 80)
+    ours = log_mel(waveform, HIFI_GAN)[..., inner]
+    torch.testing.assert_close(ours, tacotron[..., inner], rtol=0, atol=1e-6)
+    assert (ours - log_mel(later, HIFI_GAN)[..., inner]).abs().mean() > 0.1
+
+
 def test_float32_agrees_with_float64() -> None:
     waveform = noise(8000)
     single = log_mel(waveform.float(), HIFI_GAN)

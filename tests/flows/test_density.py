@@ -1,5 +1,7 @@
 """Densities, sampling and interpolation."""
 
+import math
+
 import pytest
 import torch
 
@@ -48,6 +50,36 @@ def test_logistic_base_integrates_to_one_and_matches_its_samples() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = base.sample(torch.empty(200_000, dtype=torch.float64), generator)
     assert abs(float(drawn.std()) - torch.pi / 3**0.5) < 0.02
+
+
+def test_the_ends_of_logistic_noise_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(self: torch.Tensor, generator: object = None) -> torch.Tensor:
+        one = torch.ones((), dtype=self.dtype)
+        return self.copy_(torch.stack([0 * one, torch.nextafter(one, 0 * one)]))
+
+    monkeypatch.setattr(torch.Tensor, "uniform_", ends)
+    for dtype in (torch.float32, torch.float64):
+        low, high = StandardLogistic().sample(torch.empty(2, dtype=dtype)).tolist()
+        assert low == pytest.approx(-high)
+        assert 30 < high < 40
+
+
+@pytest.mark.parametrize(
+    ("base", "beyond"),
+    [
+        (StandardLogistic(), {b: 1 / (1 + math.exp(b)) for b in (3.0, 7.0, 10.0)}),
+        (StandardNormal(), {b: 0.5 * math.erfc(b / 2**0.5) for b in (1.0, 3.0, 4.0)}),
+    ],
+    ids=["logistic", "normal"],
+)
+def test_noise_in_float32_has_the_tails_of_its_distribution(
+    base: StandardLogistic | StandardNormal, beyond: dict[float, float]
+) -> None:
+    count = 2**22
+    z = base.sample(torch.empty(count), torch.Generator().manual_seed(0))
+    for bound, share in beyond.items():
+        for found in (int((z > bound).sum()), int((z < -bound).sum())):
+            assert abs(found - count * share) < 4 * (count * share) ** 0.5
 
 
 def test_sampled_log_prob_is_that_of_the_sample(flow: Flow) -> None:

@@ -83,6 +83,34 @@ def test_reversals_let_every_feature_decide_every_other() -> None:
         assert (jacobian != 0).all()
 
 
+@pytest.mark.parametrize("family", ["realnvp", "maf"])
+@pytest.mark.parametrize("num_layers", [1, 2, 5])
+def test_all_layers_together_keep_to_the_limit_of_the_stack(family: str, num_layers: int) -> None:
+    # Six couplings of 3 nats each gave a row unlike all others -6e7 nats.
+    torch.manual_seed(0)
+    limit = {"realnvp": 3.0, "maf": 7.0}[family]
+    flow = build_family(family_config(family, 6, num_layers=num_layers, hidden=(16,))).double()
+    with torch.no_grad():
+        for name, parameter in flow.named_parameters():
+            if "log_scale" not in name:  # constants, which no input moves
+                parameter.add_(3 * torch.randn_like(parameter))
+    x = 1000 * torch.randn(200, 6, dtype=torch.float64)
+    log_det = flow(x)[1].abs().max()
+    assert 0.6 * limit < log_det <= 6 * limit * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("family", ["realnvp", "maf"])
+def test_models_from_before_the_limit_are_what_they_were(family: str) -> None:
+    values = {"family": family, "num_features": 4, "num_layers": 2, "hidden": [8]}
+    layers = build_family(from_dict(FamilyConfig, values)).transforms
+    transformers = [layer.transformer for layer in layers if hasattr(layer, "transformer")]
+    assert len(transformers) == 2
+    for transformer in transformers:
+        low, high = (transformer.split(torch.full((1, 2, 1), raw))[1] for raw in (-50.0, 50.0))
+        expected = (-3.0, 3.0) if family == "realnvp" else (-7.0, 50.0)
+        assert (float(low), float(high)) == pytest.approx(expected)
+
+
 def test_mixture_components_start_apart() -> None:
     transform = maf_stack(3, 1, (16,), num_components=4)
     params = transform.transforms[0].conditioner(torch.zeros(1, 3))
@@ -107,6 +135,12 @@ def test_a_configuration_survives_json() -> None:
         ({"hidden": (8, 0)}, r"maf: hidden is \(8, 0\), expected at least one width"),
         ({"num_components": 4}, "maf: num_components is 4, but the family has none"),
         ({"family": "maf_mixture"}, "maf_mixture: num_components is 0, expected at least 1"),
+        ({"log_scale_limit": -1.0}, r"maf: log_scale_limit is -1\.0, expected at least 0"),
+        ({"log_scale_limit": math.inf}, "maf: log_scale_limit is inf, expected at least 0"),
+        (
+            {"family": "iaf", "log_scale_limit": 2.0},
+            r"iaf: log_scale_limit is 2\.0, but the family has none",
+        ),
         ({"context_features": -1}, "maf: context_features is -1, expected at least 0"),
         (
             {"family": "gaussianization", "num_components": 4},

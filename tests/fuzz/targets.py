@@ -36,8 +36,9 @@ from data.tables import TableError, read_table
 from flows import ArtefactError, FamilyConfig
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
-from pipelines.generation.inputs import InputError, read_saved_frames
-from pipelines.recipe import find_recipe
+from pipelines.generation.input_errors import InputError
+from pipelines.generation.inputs import read_saved_frames
+from pipelines.recipes import find_recipe
 from pipelines.training.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -232,7 +233,7 @@ def _recipe_text(folder: Path) -> st.SearchStrategy[bytes]:
 
 @cache
 def _parser() -> ArgumentParser:
-    return build_parser()
+    return build_parser("prepare")
 
 
 def _read_recipe(path: Path) -> object:

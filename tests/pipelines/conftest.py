@@ -10,6 +10,7 @@ from distill import DistillationConfig, SpectralConfig
 from flows import WaveNetConfig
 from pipelines import Recipe, TrainingConfig
 from pipelines.commands import train as commands
+from pipelines.commands.prepare import prepare
 from student import StudentConfig
 from teacher import TeacherConfig
 
@@ -57,7 +58,7 @@ def longer(recipe: Recipe, steps: int) -> Recipe:
 def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared synthetic corpus; not to be changed."""
     folder = tmp_path_factory.mktemp("pipeline")
-    commands.prepare(RECIPE, corpora=folder / "corpora", dump=folder / "dump")
+    prepare(RECIPE, corpora=folder / "corpora", dump=folder / "dump")
     return folder / "dump"
 
 

@@ -11,6 +11,7 @@ from flows import ArtefactError
 from pipelines import Recipe
 from pipelines.commands import train as commands
 from pipelines.commands.evaluate import evaluate
+from pipelines.commands.prepare import prepare
 from pipelines.generation.interpolation import interpolate
 from pipelines.generation.waveforms import generate
 from pipelines.workspace import load_model
@@ -39,7 +40,7 @@ def recipe(corpus: Path) -> Recipe:
 @pytest.fixture(scope="module")
 def exp(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("told")
-    commands.prepare(recipe, dump=folder / "dump")
+    prepare(recipe, dump=folder / "dump")
     commands.train_teacher(recipe, dump=folder / "dump", exp=folder, device="cpu")
     commands.distill(recipe, dump=folder / "dump", exp=folder, device="cpu")
     return folder

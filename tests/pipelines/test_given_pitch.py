@@ -25,8 +25,10 @@ from pipelines.cli import main
 from pipelines.commands import train as commands
 from pipelines.commands.evaluate import evaluate
 from pipelines.commands.export import METADATA_FILE, export
+from pipelines.commands.prepare import prepare
+from pipelines.generation.input_errors import InputError
 from pipelines.generation.interpolation import interpolate
-from pipelines.generation.waveforms import InputError, generate
+from pipelines.generation.waveforms import generate
 from pipelines.workspace import load_model, pitch_of
 from student import ExcitationConfig
 from tests.models import HOP, MELS, STUDENT, make_student
@@ -55,7 +57,7 @@ def recipe(corpus: Path) -> Recipe:
 @pytest.fixture(scope="module")
 def exp(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("given")
-    commands.prepare(recipe, dump=folder / "dump")
+    prepare(recipe, dump=folder / "dump")
     commands.train_teacher(recipe, dump=folder / "dump", exp=folder, device=CPU)
     commands.distill(recipe, dump=folder / "dump", exp=folder, device=CPU)
     return folder

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.signal
+import scipy.stats
 import torch
 
 from data import DataError, FeatureMismatch, Manifest, MelConfig
@@ -18,14 +20,16 @@ from pipelines.benchmark.flops import student_flops, teacher_flops
 from pipelines.benchmark.peak_memory import peak_megabytes
 from pipelines.benchmark.samplers import naive_sample
 from pipelines.cli import main
-from pipelines.commands import use as model_commands
+from pipelines.commands.benchmark import benchmark as benchmark_command
 from pipelines.commands.evaluate import evaluate
+from pipelines.commands.excerpts import excerpts
 from pipelines.frame_gaussians import frame_energy_nll, oracle_lpc_nll
 from pipelines.heldout import bits_per_sample, log_mel_distance, shuffled_frames
-from pipelines.recipe import recipe_names
+from pipelines.recipes import recipe_names
 from pipelines.report.summary import SummaryError, summary_of
 from teacher import Teacher
 from tests.models import FILTERED_STUDENT, HOP, make_mel, make_student, make_teacher
+from tests.speech import speech
 
 FLOOR = -7.0
 
@@ -43,6 +47,24 @@ def test_white_noise_costs_its_entropy_under_both_baselines() -> None:
     assert float(oracle_lpc_nll(noise, 1024, FLOOR).mean()) == pytest.approx(
         entropy(0.1) - 24 / 2048, abs=0.01
     )
+
+
+def test_the_baselines_of_real_speech_are_those_of_scipy() -> None:
+    x, order, length = speech()[0, 0].numpy(), 24, 1024
+    found = oracle_lpc_nll(torch.from_numpy(x), length, FLOOR, order).numpy()
+    energy = frame_energy_nll(torch.from_numpy(x), length, FLOOR).numpy()
+    # Least squares over each frame, the samples before it known; the first is preceded by silence.
+    past = scipy.linalg.toeplitz(np.concatenate([[0.0], x[:-1]]), np.zeros(order))
+    assert len(found) == len(energy) == len(x) // length
+    for n in range(len(found)):
+        rows = slice(n * length, (n + 1) * length)
+        fit = scipy.linalg.lstsq(past[rows], x[rows])[0]
+        error = x[rows] - past[rows] @ fit
+        for value, rest in ((found[n], error), (energy[n], x[rows])):
+            std = max(np.sqrt(np.mean(rest**2)), np.exp(FLOOR))
+            expected = -scipy.stats.norm.logpdf(rest, scale=std).mean()
+            assert value == pytest.approx(expected, abs=1e-9)
+    assert found.mean() < energy.mean() - 1
 
 
 def test_the_oracle_finds_an_autoregressive_process() -> None:
@@ -200,7 +222,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
     (trained / "benchmark.json").unlink(missing_ok=True)
     with pytest.raises(SummaryError, match=r"benchmark\.json"):
         summary_of(trained)
-    model_commands.benchmark(
+    benchmark_command(
         trained / "teacher",
         trained / "student",
         seconds=0.05,
@@ -209,7 +231,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
         out=trained / "benchmark.json",
         device="cpu",
     )
-    model_commands.excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
+    excerpts(dump, trained / "samples" / "recording", min_seconds=0.1)
     text = summary_of(trained)
     for expected in ("oracle linear predictor", "Log-mel distance", "samples/s", ".wav"):
         assert expected in text
@@ -218,23 +240,23 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
 def test_excerpts_of_short_recordings_are_the_longest(
     dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(model_commands, "EXCERPT_SECONDS", 60.0)
-    model_commands.excerpts(dump, tmp_path / "out", limit=1)
+    monkeypatch.setattr("pipelines.commands.excerpts.EXCERPT_SECONDS", 60.0)
+    excerpts(dump, tmp_path / "out", limit=1)
     assert "no test utterance of at least 60.0 s, the longest has 1." in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*.wav"))) == 1
     with pytest.raises(DataError, match=r"no test utterance of at least 30 s, the longest has"):
-        model_commands.excerpts(dump, tmp_path / "out", min_seconds=30)
+        excerpts(dump, tmp_path / "out", min_seconds=30)
     for limit in (0, -1):
         with pytest.raises(ValueError, match=f"limit is {limit}, expected at least 1"):
-            model_commands.excerpts(dump, tmp_path / "out", limit=limit)
+            excerpts(dump, tmp_path / "out", limit=limit)
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_bundled_recipes_are_valid(name: str) -> None:
     from pipelines.cli import build_parser
-    from pipelines.recipe import find_recipe
+    from pipelines.recipes import find_recipe
 
-    parser = build_parser()
+    parser = build_parser("prepare")
     arguments = parser.parse_args(["prepare", "--recipe", str(find_recipe(name))])
     recipe = parser.instantiate(arguments).prepare.recipe
     assert recipe.name == name

@@ -33,7 +33,7 @@ def test_types_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(type: wav or flac, default: wav)" in shown
     assert "(type: number)" in shown
     assert "(type: true or false, default: False)" in shown
-    assert "(type: 32-true, bf16-mixed or 16-mixed, default: 32-true)" in shown
+    assert "(type: auto, 32-true, bf16-mixed or 16-mixed, default: 32-true)" in shown
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
@@ -50,6 +50,6 @@ def test_recipe_in_another_encoding_is_named(
 
 def test_backend_of_a_notebook_is_not_loaded() -> None:
     environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
-    command = [sys.executable, "-m", "pipelines.cli", "--help"]
+    command = [sys.executable, "-m", "pipelines.cli", "evaluate", "--help"]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from distill import Distillation
 from pipelines import Recipe, find_recipe
 from pipelines.cli import main
-from pipelines.recipe import recipe_names
+from pipelines.recipes import recipe_names
 from student import Student
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE

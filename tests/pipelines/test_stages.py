@@ -40,7 +40,7 @@ def run(program: Path, script: str, *words: str, cwd: Path) -> tuple[int, list[s
 def test_paths_are_relative_to_the_folder_one_is_in(program: Path) -> None:
     user = program.parent / "user"
     options = ["--corpus", "speech", "--exp", "e", "--dump", "d", "--recipe", "mine.yaml"]
-    code, lines = run(program, "run_distill.sh", *options, "--teacher_seconds", ".5", cwd=user)
+    code, lines = run(program, "run_distill.sh", *options, cwd=user)
     assert code == 0
     (prepare,) = (line for line in lines if line.startswith("prepare "))
     assert "--recipe mine.yaml" in prepare
@@ -81,8 +81,7 @@ def test_an_equals_sign_is_as_good_as_a_space(program: Path) -> None:
         ("exp/mine", "unexpected word 'exp/mine'"),
         ("--stage 3 --stop_stage 2", "stage 3 comes after the last one, 2"),
         ("--stage two", "stage 'two' is not a number"),
-        ("--teacher_seconds 0", "teacher_seconds is '0', expected a number above 0"),
-        ("--teacher_seconds=-1", "teacher_seconds is '-1', expected a number above 0"),
+        ("--teacher_seconds 0", "unknown option --teacher_seconds"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_done(program: Path, words: str, message: str) -> None:

@@ -16,7 +16,8 @@ from data import AudioError, read_waveform, synthesise
 from flows import ArtefactError
 from pipelines.cli import main
 from pipelines.commands import train as commands
-from pipelines.generation.waveforms import InputError, generate
+from pipelines.generation.input_errors import InputError
+from pipelines.generation.waveforms import generate
 from student import Student
 from teacher import Teacher
 from tests.models import make_teacher

@@ -4,6 +4,13 @@
 imports them before there is something to compute.
 """
 
-from flows.engines.triton.stack import WIDEST, FusedStack, fused_name, fused_obstacle
+from typing import TYPE_CHECKING
+
+from storage.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from flows.engines.triton.stack import WIDEST, FusedStack, fused_name, fused_obstacle
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = ["WIDEST", "FusedStack", "fused_name", "fused_obstacle"]

@@ -61,6 +61,29 @@ def test_loss_counts_the_pitch_of_voiced_frames_alone() -> None:
     assert float(none) < 1e-6
 
 
+@pytest.mark.parametrize("counts", [(3, 1), (4, 0), (0, 0)])
+def test_the_pitch_of_a_batch_in_two_processes_is_that_of_the_whole(
+    counts: tuple[int, int],
+) -> None:
+    torch.manual_seed(0)
+    hz = 100 + 50 * torch.rand(2, 4, dtype=torch.float64)
+    voiced = torch.arange(4) < torch.tensor(counts)[:, None]
+    bins = pitch_bins(CONFIG.fmin_hz, CONFIG.fmax_hz)
+    voicing = torch.randn(2, 4, dtype=torch.float64)
+    scores = torch.randn(2, bins, 4, dtype=torch.float64)
+    whole = Pitch(hz, voicing, scores)
+    halves = [Pitch(*(part[i : i + 1] for part in whole)) for i in range(2)]
+    sums: list[Tensor] = []
+    for i, half in enumerate(halves):
+        pitch_loss(half, hz[i : i + 1], voiced[i : i + 1], CONFIG, lambda x: sums.append(x) or x)
+    found = [
+        pitch_loss(half, hz[i : i + 1], voiced[i : i + 1], CONFIG, lambda x: sums[0] + sums[1])
+        for i, half in enumerate(halves)
+    ]
+    expected = pitch_loss(whole, hz, voiced, CONFIG)
+    torch.testing.assert_close(torch.stack(found).mean(), expected)
+
+
 def make_objective(**weights: float) -> Distillation:
     config = DistillationConfig(spectral=SPECTRAL, **weights)
     student = make_student(config=EXCITED_STUDENT)

@@ -249,6 +249,7 @@ CASES = [
         (3,),
     ),
     Case("maf_stack", lambda: maf_stack(FEATURES, 3, (16,)), (FEATURES,)),
+    Case("maf_stack_narrow", lambda: maf_stack(FEATURES, 2, (3, 4)), (FEATURES,)),
     Case("maf_stack_mixture", lambda: maf_stack(FEATURES, 2, (16,), 3, 3), (FEATURES,), (3,)),
     Case("iaf_stack", lambda: iaf_stack(FEATURES, 2, (16,), 3), (FEATURES,), (3,)),
     Case(

@@ -1,5 +1,7 @@
 """What makes a flow autoregressive: strict causality, cached steps, and the duality."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -81,6 +83,29 @@ def test_masked_network_reads_exactly_the_features_before() -> None:
     before = torch.ones(6, 6).tril(-1).bool()
     assert (jacobian[~before] == 0).all()
     assert (jacobian[before] != 0).all()
+
+
+@pytest.mark.parametrize("hidden", [(5,), (5, 7), (12, 3), (2, 2)])
+def test_a_network_narrower_than_its_input_reads_every_feature(hidden: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    features = 13
+    network = Made(features, 2, hidden, context_features=1).double()
+    # Neither rectifiers nor signs may hide a path.
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(0.5, 1.0)
+    inputs = torch.ones(features), torch.ones(1)
+    by_feature, by_context = torch.autograd.functional.jacobian(
+        lambda x, c: network(x[None], c[None])[0, 0], tuple(x.double() for x in inputs)
+    )
+    assert (by_feature.triu() == 0).all()
+    assert (by_context > 0).all()
+    read = (by_feature != 0).any(0)
+    assert read[:-1].all()
+    # What a feature does not read are its last few predecessors, nowhere more than elsewhere.
+    unread = torch.arange(features) - (by_feature != 0).sum(1)
+    gaps = [math.ceil((features - 1) / (width - 1)) - 1 for width in set(hidden)]
+    assert int(unread.max()) <= sum(gaps)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -9,7 +9,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
-import flows.transforms.logistic_mixture
+import flows.logistic_mixture
 import flows.transforms.mixture
 from flows import (
     Conditioner,
@@ -236,7 +236,7 @@ def test_no_step_of_the_fit_lowers_the_likelihood(monkeypatch: pytest.MonkeyPatc
     x = torch.stack([normal[:, 0], normal[:, 1].exp(), normal[:, 2].sign() + 0.1 * normal[:, 1]], 1)
     log_probs = []
     for steps in range(12):
-        monkeypatch.setattr(flows.transforms.logistic_mixture, "FIT_STEPS", steps)
+        monkeypatch.setattr(flows.logistic_mixture, "FIT_STEPS", steps)
         log_probs.append(mixture_log_prob(x, fit_mixture(x, 5)[None]).mean(0))
     gains = torch.stack(log_probs).diff(dim=0)
     assert (gains > -1e-9).all()

@@ -14,8 +14,9 @@ import torch
 from data import MelConfig, log_mel, synthesise
 from data.corpora.synthetic import speech_like
 from pipelines.generation import waveforms as generating
+from pipelines.generation.input_errors import InputError
 from pipelines.generation.long_audio import log_mel_in_pieces
-from pipelines.generation.waveforms import InputError, generate
+from pipelines.generation.waveforms import generate
 from storage.folder_lock import FolderInUseError, folder_lock
 from student import Student
 

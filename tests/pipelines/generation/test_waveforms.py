@@ -10,7 +10,8 @@ import torch
 from data import read_waveform, synthesise
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from pipelines.cli import main
-from pipelines.generation.waveforms import InputError, generate
+from pipelines.generation.input_errors import InputError
+from pipelines.generation.waveforms import generate
 from student import Student
 
 

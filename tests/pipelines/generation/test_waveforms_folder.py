@@ -9,8 +9,9 @@ import pytest
 from data import NO_PITCH, MelConfig, synthesise
 from data.audio.outputs import MARKER_FILE
 from pipelines.cli import main
-from pipelines.generation.inputs import InputError, read_frames
-from pipelines.generation.waveforms import InputsFailedError, generate
+from pipelines.generation.input_errors import InputError, InputsFailedError
+from pipelines.generation.inputs import read_frames
+from pipelines.generation.waveforms import generate
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from pipelines.commands import train as commands
 from pipelines.training import loop as training
 from pipelines.training import tasks
 from pipelines.training.checkpoints import list_checkpoints, step_of
+from pipelines.training.errors import TrainingError
 from pipelines.training.log import TrainingLog
-from pipelines.training.loop import TrainingError
 from pipelines.training.signals import Stopped
 from storage.folder_lock import FolderInUseError
 from student import ExcitationConfig, Student

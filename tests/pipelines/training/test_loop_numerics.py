@@ -13,7 +13,7 @@ from data import Batch
 from pipelines import Recipe
 from pipelines.commands import train as commands
 from pipelines.training.checkpoints import list_checkpoints, read_checkpoint
-from pipelines.training.loop import TrainingError
+from pipelines.training.errors import TrainingError
 from pipelines.training.tasks import TeacherTask
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE, longer

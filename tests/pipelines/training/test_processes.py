@@ -19,7 +19,7 @@ from pipelines import Recipe
 from pipelines.commands import train as commands
 from pipelines.training.checkpoints import list_checkpoints, step_of
 from pipelines.training.tasks import _noise
-from student import Student
+from student import ExcitationConfig, Student
 from tests.pipelines.conftest import RECIPE
 
 STEPS = 24  # enough for a run to be found at work
@@ -98,6 +98,24 @@ def test_two_processes_have_the_curve_of_one(
     described = json.loads((tmp_path / kind / "config.json").read_text())
     expected = json.loads((alone / kind / "config.json").read_text())
     assert described["metadata"]["steps"] == expected["metadata"]["steps"]
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_curve_of_one_where_a_pitch_is_predicted(
+    dump: Path, alone: Path, tmp_path: Path
+) -> None:
+    # The rows of a batch have unequal numbers of voiced frames.
+    excitation = ExcitationConfig(kind="harmonic", pitch_channels=4)
+    student = dataclasses.replace(RECIPE.student, frame_length=64, excitation=excitation)
+    recipe = dataclasses.replace(recipe_of(max_steps=4), student=student)
+    teacher = alone / "teacher"
+    commands.distill(recipe, dump=dump, exp=tmp_path / "one", teacher=teacher, device="cpu")
+    words = ["distill", "--dump", str(dump), "--exp", str(tmp_path / "two")]
+    process = launch(tmp_path, recipe, [*words, "--teacher", str(teacher)])
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_same_curve(tmp_path / "two" / "student", tmp_path / "one" / "student")
+    assert all("pitch" in line for line in curve(tmp_path / "one" / "student") if "loss" in line)
 
 
 def processes_of(parent: int) -> list[int]:

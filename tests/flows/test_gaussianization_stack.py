@@ -24,7 +24,7 @@ from flows import (
     initialise,
     maf,
 )
-from flows.gaussianization import principal_axes
+from flows.gaussianization_stack import principal_axes
 
 
 def mixed_sources(count: int) -> Tensor:

@@ -30,21 +30,21 @@ def waveform() -> torch.Tensor:
 
 def test_log_prob_is_the_sum_of_predicted_mixtures(teacher: Teacher) -> None:
     x, mel = waveform(), make_mel()
-    expected = mixture_log_prob(x, teacher.predict_params(x, mel), FLOOR).sum((1, 2))
+    expected = mixture_log_prob(x, teacher.prediction(x, mel).params, FLOOR).sum((1, 2))
     torch.testing.assert_close(teacher.log_prob(x, mel), expected)
 
 
 @pytest.mark.parametrize("config", [TEACHER, MIXTURE_TEACHER], ids=["gaussian", "mixture"])
 def test_density_of_the_distribution_is_that_of_the_flow(config: TeacherConfig) -> None:
     teacher, x, mel = make_teacher(config=config), waveform(), make_mel()
-    log_prob = teacher.distribution.log_prob(x, teacher.predict_params(x, mel))
+    log_prob = teacher.distribution.log_prob(x, teacher.prediction(x, mel).params)
     torch.testing.assert_close(log_prob.sum((1, 2)), teacher.log_prob(x, mel))
 
 
 @pytest.mark.parametrize("config", [TEACHER, MIXTURE_TEACHER], ids=["gaussian", "mixture"])
 def test_density_of_many_draws_takes_one_prediction(config: TeacherConfig) -> None:
     teacher, x, mel = make_teacher(config=config), waveform(), make_mel()
-    params = teacher.predict_params(x, mel)
+    params = teacher.prediction(x, mel).params
     draws = torch.stack([x, x + 0.1, x - 0.2], -1)
     found = teacher.distribution.log_prob(draws, params[..., None])
     expected = [teacher.distribution.log_prob(draw, params) for draw in draws.unbind(-1)]
@@ -57,14 +57,14 @@ def test_samples_are_drawn_from_what_the_parallel_pass_predicts(teacher: Teacher
     generator = torch.Generator().manual_seed(5)
     choice = torch.empty_like(x).uniform_(generator=generator)
     noise = teacher.flow.base.sample(x, generator)
-    drawn = sample_mixture(teacher.predict_params(x, mel), choice, noise, FLOOR)
+    drawn = sample_mixture(teacher.prediction(x, mel).params, choice, noise, FLOOR)
     torch.testing.assert_close(drawn, x)
 
 
 def test_temperature_shrinks_the_samples_towards_locations(teacher: Teacher) -> None:
     mel = make_mel()
     x = teacher.sample(mel, temperature=0.0)
-    locations = teacher.predict_params(x, mel)[:, list(teacher.distribution.locations)]
+    locations = teacher.prediction(x, mel).params[:, list(teacher.distribution.locations)]
     assert (locations - x[:, None]).abs().amin(1).max() < 1e-9
 
 
@@ -92,14 +92,14 @@ def test_linear_prediction_moves_every_location_and_nothing_else() -> None:
     teacher, x, mel = make_teacher(config=config), waveform(), make_mel()
     prediction = teacher.wavenet.prediction
     assert prediction is not None
-    params = teacher.predict_params(x, mel)
+    params = teacher.prediction(x, mel).params
     with torch.no_grad():  # the network reads the prediction, too: silence it there
         teacher.wavenet.head.weight.zero_()
-    with_prediction = teacher.predict_params(x, mel)
+    with_prediction = teacher.prediction(x, mel).params
     shift = prediction(x, teacher.context(mel, FRAMES))[:, None]
     teacher.wavenet.prediction = None
     teacher.wavenet.first = torch.nn.Conv1d(1, teacher.config.wavenet.residual_channels, 1).double()
-    moved = with_prediction - teacher.predict_params(x, mel)
+    moved = with_prediction - teacher.prediction(x, mel).params
     k = config.num_components
     zero = torch.zeros_like(shift).expand(-1, k, -1, -1)
     torch.testing.assert_close(moved, torch.cat([zero, shift.expand(-1, k, -1, -1), zero], 1))
@@ -122,7 +122,7 @@ def test_discretised_likelihood_is_the_probability_of_the_rounded_waveform() -> 
     teacher, mel = make_teacher(config=MIXTURE_TEACHER), make_mel()
     rounded = torch.round(waveform() * 2**15) / 2**15
     dithered = rounded + (torch.rand_like(rounded) - 0.5) * 0.999 / 2**15
-    params = teacher.predict_params(rounded, mel)
+    params = teacher.prediction(rounded, mel).params
     expected = discretised_log_prob(rounded, params, log_scale_floor=FLOOR).sum((1, 2))
     assert (expected < 0).all()
     for x in (rounded, dithered):

@@ -1,4 +1,4 @@
-"""The pure functions of the objective, against independent computations."""
+"""Distances in the time-frequency plane, against independent computations."""
 
 import numpy as np
 import pytest
@@ -7,50 +7,11 @@ import torch
 
 from distill import (
     SpectralConfig,
-    contrastive_kl,
-    gaussian_kl,
-    log_scale_regulariser,
     multi_resolution_stft,
     power_distance,
     stft_power_loss,
 )
-from distill.losses.spectral import stft_magnitude
-
-
-def test_kl_is_that_of_torch_distributions() -> None:
-    torch.manual_seed(0)
-    loc_q, s_q, loc_p, s_p = torch.randn(4, 50, dtype=torch.float64)
-    expected = torch.distributions.kl_divergence(
-        torch.distributions.Normal(loc_q, s_q.exp()), torch.distributions.Normal(loc_p, s_p.exp())
-    )
-    torch.testing.assert_close(gaussian_kl(loc_q, s_q, loc_p, s_p), expected)
-
-
-def test_kl_is_zero_only_for_equal_distributions() -> None:
-    loc, log_scale = torch.randn(2, 20, dtype=torch.float64)
-    assert gaussian_kl(loc, log_scale, loc, log_scale).abs().max() < 1e-12
-    assert (gaussian_kl(loc, log_scale, loc + 0.1, log_scale) > 0).all()
-    assert (gaussian_kl(loc, log_scale, loc, log_scale + 0.1) > 0).all()
-
-
-def test_kl_penalises_a_wide_student_more_than_a_narrow_one() -> None:
-    # Reverse KL is mode-seeking: q wider than p costs more than q narrower by the same factor.
-    zero = torch.zeros(1)
-    assert gaussian_kl(zero, zero + 1, zero, zero) > gaussian_kl(zero, zero - 1, zero, zero)
-
-
-def test_kl_stays_finite_at_the_floor() -> None:
-    loc, log_scale = torch.zeros(1), torch.full((1,), -7.0)
-    for other in (-20.0, 0.0):
-        s_q = torch.full((1,), other, requires_grad=True)
-        kl = gaussian_kl(loc, s_q, loc, log_scale)
-        kl.backward()
-        assert torch.isfinite(kl).all()
-        assert torch.isfinite(s_q.grad).all()  # type: ignore[arg-type]
-
-
-def test_regulariser_is_the_squared_difference() -> None:
-    assert float(log_scale_regulariser(torch.tensor(1.0), torch.tensor(-2.0))) == 9.0
+from distill.losses.spectral import octave_powers, stft_magnitude, stft_power
 
 
 @pytest.mark.parametrize(("fft", "hop", "win"), [(64, 16, 64), (128, 20, 60)])
@@ -104,6 +65,45 @@ def test_power_distance_measures_the_level_without_bias() -> None:
     assert gains[int(np.argmin(single_bins))] < 1.0
 
 
+@pytest.mark.parametrize(
+    ("fft", "firsts"),
+    [
+        (1024, [1, 4, 8, 16, 32, 64, 128, 256]),
+        (64, [1, 4, 8, 16]),
+        (600, [1, 4, 8, 16, 32, 64, 128]),
+        (514, [1, 4, 8, 16, 32, 64, 128]),
+    ],
+)
+def test_octaves_share_all_bins_but_the_constant(fft: int, firsts: list[int]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 3 * fft, dtype=torch.float64)
+    bins = stft_power(x, fft, fft // 4, fft).mean(-1)
+    ends = [*firsts[1:], bins.shape[1]]
+    expected = [bins[:, a:b].sum(1) for a, b in zip(firsts, ends, strict=True)]
+    torch.testing.assert_close(octave_powers(x, fft, fft // 4, fft), torch.stack(expected, 1))
+
+
+def test_no_octave_outweighs_the_others_by_far() -> None:
+    # The bin of half the sample rate was an octave of its own.
+    torch.manual_seed(0)
+    config = SpectralConfig(fft_sizes=(1024,), hop_lengths=(120,), win_lengths=(600,))
+    x, y = torch.randn(2, 4, 1, 8192, dtype=torch.float64)
+    resolution = (1024, 120, 600)
+    powers = octave_powers(x, *resolution).requires_grad_()
+    assert powers.shape == (4, 8)
+    distance = (powers.log() - octave_powers(y, *resolution).log()).abs().mean()
+    torch.testing.assert_close(power_distance(x, y, config), distance)
+    waveform = x.requires_grad_()
+    norms = []
+    for octave in range(powers.shape[1]):
+        (gradient,) = torch.autograd.grad(
+            octave_powers(waveform, *resolution)[:, octave].log().sum(), waveform
+        )
+        norms.append(float(gradient.norm()))
+    # White noise: the gradient of a band's log-power falls as the root of its bins.
+    assert norms == sorted(norms, reverse=True)
+
+
 def test_spectral_gradient_is_finite_in_silence() -> None:
     x = torch.zeros(1, 1, 512, requires_grad=True)
     convergence, log_magnitude = multi_resolution_stft(x, torch.randn(1, 1, 512), SMALL)
@@ -143,18 +143,3 @@ def test_stft_power_loss_of_silence_is_finite() -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
-
-
-def test_contrastive_kl_rewards_being_unlike_another_context() -> None:
-    right, wrong = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 0.5], requires_grad=True)
-    found = contrastive_kl(right, wrong, gamma=0.3, limit=10.0)
-    torch.testing.assert_close(found, torch.tensor([1.0 - 1.2, 2.0 - 0.15]))
-    (gradient,) = torch.autograd.grad(found.sum(), wrong)
-    torch.testing.assert_close(gradient, torch.full((2,), -0.3))
-
-
-def test_contrastive_kl_stops_rewarding_beyond_its_limit() -> None:
-    wrong = torch.tensor([5000.0], requires_grad=True)
-    found = contrastive_kl(torch.tensor([1.0]), wrong, gamma=0.3, limit=10.0)
-    assert float(found.detach()) == pytest.approx(-2.0)
-    assert float(torch.autograd.grad(found.sum(), wrong)[0]) == 0

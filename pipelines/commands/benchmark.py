@@ -1,0 +1,59 @@
+"""The command `parallel-wavenet benchmark`."""
+
+import json
+from pathlib import Path
+
+from pipelines.benchmark import comparison
+from pipelines.benchmark.scaling import scaling_picture
+from pipelines.models import model_files
+from storage.atomic import atomic_write
+from storage.overwriting import refuse_overwriting
+
+
+def benchmark(
+    teacher: Path,
+    student: Path,
+    seconds: float = 1.0,
+    lengths: list[float] | None = None,
+    batches: list[int] | None = None,
+    naive_samples: int = 200,
+    rounds: int = 3,
+    out: Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> None:
+    """Compare the sampling speed of teacher, student and other vocoders.
+
+    Args:
+        teacher: folder of a trained teacher.
+        student: folder of a trained student.
+        seconds: audio drawn per call.
+        lengths: of audio in seconds, [1,5,30]: time teacher and student at each of them, too.
+        batches: numbers of streams to do that with, [1,8]; default: [1].
+        naive_samples: samples the naive sampler draws; its time is extrapolated.
+        rounds: interleaved measurements per system; medians are compared.
+        out: JSON file to write as well; for `lengths` with a picture beside it.
+        device: "auto", "cpu" or "cuda".
+        seed: of conditioning and noise.
+    """
+    outputs = [] if out is None else [out, out.with_suffix(".png")]
+    refuse_overwriting([*model_files(teacher), *model_files(student)], outputs)
+    result = comparison.benchmark(
+        teacher,
+        student,
+        seconds=seconds,
+        lengths=lengths or [],
+        batches=batches or [1],
+        naive_samples=naive_samples,
+        rounds=rounds,
+        device=device,
+        seed=seed,
+    )
+    print(comparison.benchmark_table(result))
+    if out is None:
+        return
+    with atomic_write(out) as file:
+        file.write((json.dumps(result, indent=2) + "\n").encode())
+    if lengths:
+        with atomic_write(out.with_suffix(".png")) as file:
+            file.write(scaling_picture(result["scaling"]))

@@ -1,0 +1,73 @@
+"""The command `parallel-wavenet generate`."""
+
+from pathlib import Path
+from typing import Literal
+
+from flows import Engine
+from pipelines.generation import waveforms
+from pipelines.generation.input_errors import InputsFailedError
+from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated
+from pipelines.precision import PrecisionName
+
+
+def generate(
+    model: Path,
+    input: Path,
+    out: Path,
+    format: Literal["wav", "flac"] = "wav",
+    seed: int = 0,
+    temperature: float = 1.0,
+    max_seconds: float | None = None,
+    device: str = "auto",
+    engine: Engine = "auto",
+    precision: PrecisionName = "32-true",
+    stream: bool = False,
+    speaker: str | None = None,
+    pitch_shift: float = 0.0,
+    skip_existing: bool = False,
+) -> None:
+    """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
+
+    Args:
+        model: folder of a student or a teacher.
+        input: an audio file, a log-mel .npy (num_mels, L), or a folder of either.
+        out: folder that gets one file per input; - streams to standard output.
+        format: of the files, 16-bit.
+        seed: of the noise; the same seed gives the same file.
+        temperature: factor on the noise.
+        max_seconds: cut inputs to this length.
+        device: "auto", "cpu" or "cuda".
+        engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
+            (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
+            left out.
+        precision: "32-true", "bf16-mixed" (networks in bfloat16, faster where the processor
+            multiplies in it), "auto" (that where it does) or "16-mixed".
+        stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
+        speaker: who speaks, for a model that is told.
+        pitch_shift: semitones added to the pitch, for a model that is given it.
+        skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
+    """
+    written: list[Generated] = []
+    try:
+        written = waveforms.generate(
+            model,
+            input,
+            out,
+            format=format,
+            seed=seed,
+            temperature=temperature,
+            max_seconds=max_seconds,
+            device=device,
+            engine=engine,
+            precision=precision,
+            stream=stream,
+            speaker=speaker,
+            pitch_shift=pitch_shift,
+            skip_existing=skip_existing,
+        )
+    except InputsFailedError as error:
+        written = error.written
+        raise
+    finally:
+        for item in written if out != STANDARD_OUTPUT else ():
+            print(f"{item.path}  {item.seconds:.2f} s")

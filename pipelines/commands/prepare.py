@@ -1,0 +1,40 @@
+"""The command `parallel-wavenet prepare`."""
+
+import dataclasses
+from pathlib import Path
+
+from data import CORPORA, fetch, prepare_part
+from data import prepare as prepare_corpus
+from pipelines.recipe import Recipe
+
+
+def prepare(
+    recipe: Recipe,
+    corpus: Path | None = None,
+    corpora: Path = Path("corpora"),
+    dump: Path | None = None,
+    part: int | None = None,
+    num_parts: int = 1,
+) -> None:
+    """Fetch a corpus, compute its features and split it; resumes and skips what is done.
+
+    Args:
+        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
+        corpus: folder of audio files to use instead of the recipe's corpus.
+        corpora: where named corpora are kept.
+        dump: where features go; default: dump/NAME.
+        part: do only this share of the recordings, from 0; when all are done, run without.
+        num_parts: how many shares there are, for as many processes or machines.
+    """
+    config = recipe.data
+    dump = dump or Path("dump") / recipe.name
+    if corpus is not None:
+        # A folder that is there goes before a corpus of its name, as `data.fetch` wants it written.
+        is_named = str(corpus) in CORPORA and corpus.is_dir()
+        config = dataclasses.replace(config, corpus=f"./{corpus}" if is_named else str(corpus))
+    folder = fetch(config.corpus, corpora)
+    if part is not None:
+        num_made = prepare_part(folder, dump, config, part, num_parts)
+        print(f"part {part} of {num_parts}: {num_made} recordings made")
+        return
+    print(prepare_corpus(folder, dump, config).report(), end="")

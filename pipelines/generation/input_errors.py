@@ -1,0 +1,33 @@
+"""Errors of inputs, apart from what reads them: who catches them need not load PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.generation.vocoder import Generated
+
+
+class InputError(ValueError):
+    """An input that cannot be vocoded; the message names the file and what is wrong."""
+
+
+class InputsFailedError(InputError):
+    """Some inputs of a folder cannot be used; the others are done.
+
+    Args:
+        written: what was written.
+        failed: reasons, by input.
+        num_inputs: how many there are.
+    """
+
+    def __init__(
+        self, written: Sequence[Generated], failed: Mapping[Path, str], num_inputs: int
+    ) -> None:
+        names = ", ".join(path.name for path in failed)
+        super().__init__(f"{len(failed)} of {num_inputs} inputs gave nothing: {names}")
+        self.written = list(written)
+        self.failed = dict(failed)
+        self.num_inputs = num_inputs
