@@ -194,57 +194,6 @@ def test_a_flag_alone_says_true(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["density", str(tmp_path / "t.npy"), "--dequantize", "false", *options]) == 2
 
 
-QUICK_OPTIONS = ["--hidden", "[4]", "--max_epochs", "1"]
-
-
-def test_another_model_is_not_replaced(
-    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        np.save(tmp_path / name / "data.npy", np.load(saved / "table.npy"))
-    folders = {"density": tmp_path / "m", "teacher": tmp_path / "t", "training": tmp_path / "c"}
-    (folders["training"] / "checkpoints").mkdir(parents=True)
-    folders["teacher"].mkdir()
-    described = {"format": 1, "kind": "teacher", "config": {}, "metadata": {}}
-    (folders["teacher"] / "config.json").write_text(json.dumps(described))
-
-    def run(table: str, kind: str) -> tuple[int, str]:
-        words = [str(tmp_path / table / "data.npy"), "--out", str(folders[kind])]
-        return main(["density", *words, *QUICK_OPTIONS]), capsys.readouterr().err
-
-    assert run("a", "density")[0] == 0
-    assert run("a", "density")[0] == 0  # its own is made again
-    before = (folders["density"] / "config.json").read_bytes()
-    for kind, holds in (
-        ("density", f"holds a density of {tmp_path / 'a' / 'data.npy'}"),
-        ("teacher", "holds a teacher"),
-        ("training", "holds checkpoints of a training run"),
-    ):
-        code, error = run("b", kind)
-        assert code == 2
-        assert f"{holds}: choose another --out" in error
-    assert (folders["density"] / "config.json").read_bytes() == before
-
-
-def test_tables_of_one_name_get_folders_of_their_own(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    values = np.load(saved / "table.npy")
-    (tmp_path / "a").mkdir()
-    np.save("data.npy", values)
-    np.save("a/data.npy", values)
-    np.savez("both.npz", x=values, y=values)
-    folders = []
-    for words in (["data.npy"], ["a/data.npy"], ["./data.npy"], ["both.npz", "--key", "x"]):
-        assert main(["density", *words, *QUICK_OPTIONS]) == 0
-        folders.append(capsys.readouterr().out.splitlines()[-1])
-    assert folders[0] == folders[2] == "model: exp/density/data-maf"
-    assert folders[1].startswith("model: exp/density/data-maf-")
-    assert folders[3] == "model: exp/density/both-x-maf"
-
-
 def test_the_first_line_is_what_it_is_said_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
