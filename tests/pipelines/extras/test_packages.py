@@ -113,7 +113,7 @@ def test_the_command_fills_every_column(dump: Path, trained: Path, tmp_path: Pat
     words += ["--student", str(trained / "student"), "--out", str(tmp_path), "--device", "cpu"]
     assert main(words) == 0
     result = json.loads((tmp_path / "evaluation.json").read_text())
-    assert list(result["systems"]) == ["recording", "griffin-lim", "world", "student"]
+    assert list(result["systems"]) == ["recording", "griffin-lim", "world", "teacher", "student"]
     assert result["left_out"]["packages"] == []
     measured = {key for means in result["systems"].values() for key in means}
     assert measured >= {measure.key for measure in MEASURES} - {"f0_octave_errors"}
