@@ -22,7 +22,11 @@ def short(net: Net) -> Net:
     return dataclasses.replace(net, config=config, channels=1, frames=frames, length=length)
 
 
-SHORT = {name: short(net) for name, net in NETS.items() if not name.startswith("frames_of")}
+SHORT = {
+    name: short(net)
+    for name, net in NETS.items()
+    if not name.startswith("frames_of") and not net.config.pitch.longest_lag
+}
 
 Signal = tuple[Autoregressive, Tensor, Tensor | None, Tensor | None]
 
@@ -69,6 +73,9 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     wide = WaveNetConfig(num_layers=1, residual_channels=WIDEST + 2, skip_channels=4)
     with pytest.raises(EngineError, match=f"at most {WIDEST} channels, got {WIDEST + 2}"):
         drawn(make(Net(wide)), "persistent")
+    lagging = dataclasses.replace(NETS["long_term_prediction"], channels=1)
+    with pytest.raises(EngineError, match="knows no long-term prediction"):
+        drawn(make(lagging), "persistent")
     flow, noise, context, choice = make(Net(SKIPS))
     with pytest.raises(EngineError, match=r"numbers of 32 bits on cuda, got torch\.float64"):
         drawn((flow.double(), noise.double(), context.double(), choice), "persistent")
