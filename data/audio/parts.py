@@ -38,6 +38,7 @@ _KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES_HZ = (44100, 48000, 32000)
 _MANY_ZEROS = 1024
+_AU_HEADER = 24
 # So many frames in a row are a stream: fewer look like one by chance.
 _FRAMES_IN_A_ROW = 3
 
@@ -102,7 +103,10 @@ def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
             return starts
         starts.append(position)
         if container == "au":
-            position += int.from_bytes(header[4:8], "big") + int.from_bytes(header[8:], "big")
+            offset = int.from_bytes(header[4:8], "big")
+            if offset < _AU_HEADER:  # damaged: following it could go on forever
+                return starts
+            position += offset + int.from_bytes(header[8:], "big")
         else:
             size = int.from_bytes(header[4:8], "little" if container == "wav" else "big")
             position += 8 + size + size % 2

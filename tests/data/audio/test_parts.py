@@ -12,7 +12,7 @@ import soundfile
 
 from data import AudioError, read_waveform
 from data.audio.containers import container_of
-from data.audio.parts import AudioFile
+from data.audio.parts import AudioFile, joined_files
 from tests.data.audio.test_read import encode, level_at_440_hz, tone
 
 RATE = 16000
@@ -224,3 +224,12 @@ def test_a_decoder_misled_by_damage_seeks_nowhere(tmp_path: Path, offset: int) -
 def test_headerless_audio_is_what_its_name_says() -> None:
     assert container_of(b"OggS\x00\x02", "g722") == "g722"
     assert container_of(b"OggS\x00\x02", "mp3") == "ogg"
+
+
+@pytest.mark.parametrize("sizes", [b"\0" * 8, b"\0\0\0\4" + b"\0" * 4])
+def test_sizes_that_lead_nowhere_are_not_followed_forever(tmp_path: Path, sizes: bytes) -> None:
+    # Found by the fuzz tests: an .au file whose header has no length was read until memory ended.
+    path = tmp_path / "damaged.au"
+    path.write_bytes(b".snd" + sizes + bytes(64))
+    with path.open("rb") as file:
+        assert len(joined_files(file, "au")) == 1
