@@ -49,6 +49,6 @@ if in_stages 2; then
 fi
 if in_stages 3; then
   say "stage 3: held-out likelihood, and what the teacher draws"
-  logged evaluate_teacher evaluate --teacher "$exp/teacher" --dump "$dump" --systems [recording,teacher] --device "$device"
+  logged evaluate_teacher evaluate --teacher "$exp/teacher" --dump "$dump" --systems "[recording,teacher]" --device "$device"
 fi
 say "teacher: $exp/teacher"
