@@ -166,10 +166,9 @@ class Teacher(Pretrained):
             the distributions, differentiable in the waveform.
         """
         frames = self.context_frames(waveform, log_mel)
-        params = self.residual_params(self.residual(waveform, frames)[0], frames)
-        shift = log_gain = torch.zeros_like(waveform)
-        if self.error_filter is not None:
-            shift, log_gain = self.error_filter.shift_and_log_scale(waveform, frames)
+        shift, log_gain = self.shift_and_log_gain(waveform, frames)
+        residual = self.folded(waveform * log_gain.exp() + shift)
+        params = self.residual_params(residual, frames)
         return Prediction(self.distribution, params, shift, log_gain)
 
     def predict(self, waveform: Tensor, log_mel: Tensor) -> tuple[Tensor, Tensor]:
@@ -240,27 +239,26 @@ class Teacher(Pretrained):
         """Build an untrained teacher from what `config_dict` returned."""
         return cls(from_dict(TeacherConfig, config))
 
-    def residual(self, waveform: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the network's input from a waveform.
+    def shift_and_log_gain(self, past: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the linear predictor's part of the residual, x e^log_gain + shift.
 
         Args:
-            waveform: shape (B, 1, T).
+            past: the waveform that the predictor reads, shape (B, 1, T).
             frames: output of the context network, shape (B, H, T / hop_length).
         Returns:
-            frames of r samples, or of r prediction errors with a linear predictor, shape
-            (B, r, T / r); log-determinant in nats, shape (B,).
+            shift and log-gain in nats, shape (B, 1, T) each; zeros without a predictor.
         """
-        log_det = waveform.new_zeros(waveform.shape[0])
-        if self.error_filter is not None:
-            waveform, log_det = self.error_filter(waveform, frames)
-        return self.folded(waveform), log_det
+        if self.error_filter is None:
+            nothing = torch.zeros_like(past)
+            return nothing, nothing
+        return self.error_filter.shift_and_log_scale(past, frames)
 
     def folded(self, signal: Tensor) -> Tensor:
         """Fold a signal (B, 1, T) into frames, shape (B, r, T / r)."""
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters for every sample of a `residual`, (B, P, 1, T)."""
+        """Return the network's parameters for every sample of a residual, (B, P, 1, T)."""
         params: Tensor = self.wavenet(residual, frames)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 

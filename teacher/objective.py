@@ -54,14 +54,10 @@ def training_log_probs(
         return sixteen_bit_log_prob(teacher, waveform, log_mel), None
     frames = teacher.context_frames(waveform, log_mel, noise_level)
     past = waveform if past_noise is None else waveform + past_noise
-    log_det = waveform.new_zeros(waveform.shape[0])
-    residual = waveform
-    if teacher.error_filter is not None:
-        shift, log_gain = teacher.error_filter.shift_and_log_scale(past, frames)
-        residual, past = waveform * log_gain.exp() + shift, past * log_gain.exp() + shift
-        log_det = log_gain.flatten(1).sum(1)
-    residual = teacher.folded(residual)
-    params = teacher.wavenet(teacher.folded(past), frames)
+    shift, log_gain = teacher.shift_and_log_gain(past, frames)
+    log_det = log_gain.flatten(1).sum(1)
+    residual = teacher.folded(waveform * log_gain.exp() + shift)
+    params = teacher.wavenet(teacher.folded(past * log_gain.exp() + shift), frames)
     z, log_scales = teacher.transformer(residual, params)
     of_base = (teacher.flow.base.log_prob(z) + log_scales).flatten(1).sum(1)
     if teacher.error_filter is None:

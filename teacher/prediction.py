@@ -60,11 +60,6 @@ class Prediction:
         """Log standard deviation of each sample in nats, shape (B, 1, T)."""
         return self.distribution.log_std(self.params) - self.log_gain
 
-    @property
-    def is_gaussian(self) -> bool:
-        """Whether the distribution of each sample is Gaussian."""
-        return isinstance(self.distribution.transformer, Affine)
-
     def location_and_log_scale(self) -> tuple[Tensor, Tensor]:
         """Return mean and log standard deviation of Gaussian samples, shape (B, 1, T) each.
 

@@ -59,7 +59,7 @@ class PitchCache:
     """The state of a long-term predictor between steps; a step predicts a frame of C samples."""
 
     predictor: "PitchPrediction"
-    biases: Tensor  # biases of the lags and the gain for each update, (B, updates or 1, lags + 1)
+    biases: Tensor  # biases of the lags and the gain for each update, (B, updates, lags + 1)
     recent: Tensor  # the last samples, (B, history)
     current: Tensor  # prediction of the next frame, (B, C)
     taps: Tensor  # taps of the current update, (B, num_lags)
@@ -84,8 +84,7 @@ class PitchCache:
         update, within = divmod(time * previous.shape[1], self.predictor.config.update)
         if within:
             return None
-        bias = self.biases[:, min(update, self.biases.shape[1] - 1)]
-        return self.predictor.choose_taps(self._extended(previous), bias)
+        return self.predictor.choose_taps(self._extended(previous), self.biases[:, update])
 
     def advance(self, previous: Tensor) -> Tensor:
         """Do as `step`, but with the present taps."""
@@ -200,15 +199,13 @@ class PitchPrediction(nn.Module):
             ValueError: if a frame of the context is not a whole number of updates.
         """
         longest, update = self.config.longest_lag, self.config.update
-        whole = x if x.shape[2] * self.num_channels % update == 0 else self._padded(x)
-        num_updates = whole.shape[2] * self.num_channels // update
+        num_updates = self._num_updates(x)
+        whole = F.pad(x, (0, num_updates * update // self.num_channels - x.shape[2]))
         steps = -(-self.config.history // self.num_channels)
         signal = with_past(whole, steps, past).transpose(1, 2).flatten(1)
         signal = signal[:, steps * self.num_channels - self.config.history :]
         before = signal[:, :-update].unfold(1, self.config.history, update)
-        biases = self.biases(x.shape[0], context)
-        self._check_updates(biases.shape[1], num_updates)
-        taps = self.choose_taps(before, biases.repeat_interleave(num_updates // biases.shape[1], 1))
+        taps = self.choose_taps(before, self._update_biases(x, context))
         # Each block of `update` samples is filtered by its taps, as a product of spectra. The
         # transform is so long that the samples which wrap around are the discarded ones.
         length = update + self.config.num_lags - 1
@@ -220,25 +217,25 @@ class PitchPrediction(nn.Module):
 
     def start(self, like: Tensor, context: Tensor | None) -> PitchCache:
         """Return the cache before the first frame of a signal shaped `like`, (B, C, T)."""
-        biases = self.biases(like.shape[0], context)
-        num_updates = -(-like.shape[2] * self.num_channels // self.config.update)
-        self._check_updates(biases.shape[1], num_updates)
         return PitchCache(
             predictor=self,
-            biases=biases.repeat_interleave(num_updates // biases.shape[1], 1),
+            biases=self._update_biases(like, context),
             recent=like.new_zeros(like.shape[0], self.config.history),
             current=torch.zeros_like(like[..., 0]),
             taps=like.new_zeros(like.shape[0], self.config.num_lags),
         )
 
-    def _padded(self, x: Tensor) -> Tensor:
-        """Pad the signal with zeros to a whole number of updates."""
-        short = -x.shape[2] % (self.config.update // self.num_channels)
-        return F.pad(x, (0, short))
+    def _num_updates(self, like: Tensor) -> int:
+        """Count the updates of a signal (B, C, T); the last one may be incomplete."""
+        return -(-like.shape[2] * self.num_channels // self.config.update)
 
-    def _check_updates(self, num_frames: int, num_updates: int) -> None:
+    def _update_biases(self, like: Tensor, context: Tensor | None) -> Tensor:
+        """Return each update's biases for a signal (B, C, T), (B, updates, num_lags + 1)."""
+        biases, num_updates = self.biases(like.shape[0], context), self._num_updates(like)
+        num_frames = biases.shape[1]
         if num_updates % num_frames:
             raise ValueError(
                 f"{num_updates} updates of {self.config.update} samples do not divide among "
                 f"{num_frames} context frames"
             )
+        return biases.repeat_interleave(num_updates // num_frames, 1)

@@ -103,19 +103,14 @@ class TeacherTask(Task):
         for i, (utterance, sample) in enumerate(zip(heard, drawn.audio, strict=True)):
             audio[f"teacher_{i}"] = sample
             audio[f"recording_{i}"] = utterance.waveform[0].cpu()
-        pictures = [
-            spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
-            for frames in (
-                heard[0].log_mel[:, : self.mel.num_mels],
-                log_mel(drawn.audio[0][None], self.mel),
-            )
-        ]
         return Validation(
             score,
             scalars | {f"free_running/{name}": value for name, value in drawn.values.items()},
             drawn.warnings,
             audio=audio,
-            images={"recording_above_teacher": np.concatenate(pictures)},
+            images={
+                "recording_above_teacher": _one_above_other(heard[0], drawn.audio[0], self.mel)
+            },
         )
 
 
@@ -203,18 +198,21 @@ class StudentTask(Task):
         example = self.held_out[0]
         generator = torch.Generator(example.waveform.device).manual_seed(self.seed)
         sample = model.sample(example.log_mel, generator=generator)
-        pictures = [
-            spectrogram_image(frames[0].cpu().numpy(), self.mel.silence, 2.0)
-            for frames in (example.log_mel[:, : self.mel.num_mels], log_mel(sample, self.mel))
-        ]
         # A sample that deceives the discriminators may well have a higher loss in the other terms.
         return Validation(
             scalars["loss"] if self.adversary is None else None,
             scalars | {f"health/{name}": value for name, value in health.values.items()},
             health.warnings,
             audio={"student": sample[0].cpu(), "recording": example.waveform[0].cpu()},
-            images={"recording_above_student": np.concatenate(pictures)},
+            images={"recording_above_student": _one_above_other(example, sample[0], self.mel)},
         )
+
+
+def _one_above_other(utterance: Utterance, sample: Tensor, mel: MelConfig) -> np.ndarray:
+    """Draw an utterance's log-mel above that of a sample (1, T): an image (H, W, 3), uint8."""
+    pair = (utterance.log_mel[:, : mel.num_mels], log_mel(sample[None], mel))
+    pictures = [spectrogram_image(frames[0].cpu().numpy(), mel.silence, 2.0) for frames in pair]
+    return np.concatenate(pictures)
 
 
 def _measure_voice(waveform: Tensor, mel: MelConfig, excitation: ExcitationConfig) -> MeasuredVoice:
