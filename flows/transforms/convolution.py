@@ -169,22 +169,34 @@ class CausalConvolution(Transform):
         shift, log_scale = self.shift_and_log_scale(x, context)
         return x * log_scale.exp() + shift, sum_over_event(log_scale)
 
+    def synthesis(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute what the all-pole filter of the inverse reads.
+
+        Args:
+            z: noise, shape (B, C, T).
+            context: frames, shape (B, H, L), or None without a context.
+        Returns:
+            the noise over its gain, shape (B C, T); coefficients, shape (B C, L, K); log-gains,
+            shape (B, C, L).
+        """
+        log_gain, taps = self.filters(z, context)
+        driven = z.unflatten(2, (taps.shape[2], -1)) * (-log_gain).exp()[..., None]
+        return driven.flatten(2).flatten(0, 1), -taps.flatten(0, 1), log_gain
+
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Filter noise (B, C, T) recursively.
 
         Raises:
             ValueError: also if the synthesis filter is unstable and its output is not finite.
         """
-        log_gain, taps = self.filters(z, context)
-        span = z.shape[2] // taps.shape[2]
-        driven = (z.unflatten(2, (-1, span)) * (-log_gain).exp()[..., None]).flatten(2)
-        x = recursive_filter(driven.flatten(0, 1), -taps.flatten(0, 1)).view_as(z)
+        driven, coefficients, log_gain = self.synthesis(z, context)
+        x = recursive_filter(driven, coefficients).view_as(z)
         if not torch.isfinite(x).all():
             raise ValueError(
                 f"the inverse of a filter of order {self.order} is unstable on {z.shape[2]} "
                 "samples: its output is not finite"
             )
-        return x, -sum_over_event(log_gain) * span
+        return x, -sum_over_event(log_gain) * (z.shape[2] // log_gain.shape[2])
 
 
 class ContextFilter(CausalConvolution):

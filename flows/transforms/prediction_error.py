@@ -116,8 +116,5 @@ class PredictionErrorFilter(CausalConvolution):
             x, shape (B, C, T). The joined pieces equal one call of `inverse`.
         """
         with full_precision(z):
-            log_gain, taps = self.filters(z, context)
-            driven = z.unflatten(2, (taps.shape[2], -1)) * (-log_gain).exp()[..., None]
-            rows = driven.flatten(2).flatten(0, 1)
-            x = continue_filter(rows, -taps.flatten(0, 1), before.flatten(0, 1))
-        return x.view_as(z)
+            driven, coefficients, _ = self.synthesis(z, context)
+            return continue_filter(driven, coefficients, before.flatten(0, 1)).view_as(z)
