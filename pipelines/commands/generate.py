@@ -44,7 +44,7 @@ def generate(
             multiplies in it), "auto" (that where it does) or "16-mixed".
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: who speaks, for a model that is told.
-        pitch_shift: semitones added to the pitch, for a model that is given it.
+        pitch_shift: semitones added to the pitch, for a model that is given or predicts a pitch.
         skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
     """
     written: list[Generated] = []

@@ -131,6 +131,7 @@ class ExcitedContext(nn.Module):
         self.config = config
         self.channels = channels
         self.pitch_row = pitch_row
+        self.pitch_shift = 0.0
         self.predictor: PitchPredictor | None = None
         if pitch_row is None:
             self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
@@ -175,6 +176,7 @@ class ExcitedContext(nn.Module):
         features: Tensor,
         num_frames: int,
         measured: MeasuredVoice | None = None,
+        pitch_shift: Tensor | None = None,
     ) -> Tensor:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
@@ -183,6 +185,7 @@ class ExcitedContext(nn.Module):
             num_frames: conditioning frames wanted, L.
             measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
                 the pulses are shifted to the recording's pulses.
+            pitch_shift: see `excite`.
         Returns:
             hidden frames, shape (B, H, L * hop_length / r); see the class for a voice's channels.
         """
@@ -190,7 +193,7 @@ class ExcitedContext(nn.Module):
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
         inner = features[..., first : first + num_frames]
         with torch.no_grad():
-            track, voiced = self._track(hidden, inner)
+            track, voiced = self._track(hidden, inner, pitch_shift)
             if measured is not None and self.pitch_row is None:
                 voiced = measured.voiced
                 track = torch.where(voiced, measured.hz.to(track), track)
@@ -208,7 +211,11 @@ class ExcitedContext(nn.Module):
             yield excited
 
     def excite(
-        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
+        self,
+        hidden: Tensor,
+        features: Tensor,
+        state: ExcitationState | None,
+        pitch_shift: Tensor | None = None,
     ) -> tuple[Tensor, ExcitationState]:
         """Add the excitation to the hidden frames of one piece of conditioning.
 
@@ -216,11 +223,13 @@ class ExcitedContext(nn.Module):
             hidden: output of `frames`, with all H' channels, shape (B, H', n).
             features: the conditioning, shape (B, M, n).
             state: state after the previous piece.
+            pitch_shift: semitones added to the pitch, shape (B, 1); default: the attribute of this
+                name, 0 unless `Student.set_pitch_shift` has set it.
         Returns:
             hidden frames in the form that `forward` returns; the state for the next piece.
         """
         with torch.no_grad():
-            track, voiced = self._track(hidden, features)
+            track, voiced = self._track(hidden, features, pitch_shift)
             cycles, hz, phase = self._oscillate(track, state and state.phase)
         excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
         return excited, ExcitationState(phase, voice)
@@ -240,14 +249,22 @@ class ExcitedContext(nn.Module):
         predicted: Pitch = self.predictor(hidden[:, self.channels : last])
         return predicted
 
-    def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def _track(
+        self, hidden: Tensor, features: Tensor, pitch_shift: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Predict or read the pitch in Hz and the voicing (true or false), (B, L) each."""
         if self.pitch_row is None:
             pitch = self._pitch(hidden)
-            return pitch.hz, pitch.voicing > 0
-        octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
-        # A given pitch has the upper limit that a predicted pitch may have.
-        return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
+            hz, voiced = pitch.hz.double(), pitch.voicing > 0
+        else:
+            octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
+            hz, voiced = octaves.double().exp2(), voicing > 0.5
+        if pitch_shift is not None:
+            hz = hz * torch.exp2(pitch_shift.double() / 12)
+        elif self.pitch_shift:
+            hz = hz * 2.0 ** (self.pitch_shift / 12)
+        # A given or shifted pitch has the upper limit that a predicted pitch may have.
+        return hz.clamp(max=self.config.sample_rate / 4), voiced
 
     def _excite(
         self,
