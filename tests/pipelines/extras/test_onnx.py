@@ -85,6 +85,25 @@ def test_a_stream_of_a_voice_joins_to_the_whole(tmp_path: Path) -> None:
     check_stream(tmp_path, 1, [(0, 2), (2, 4), (4, FRAMES)], 1e-4)
 
 
+def test_controls_are_inputs(tmp_path: Path) -> None:
+    config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
+    make_student(config=config).float().save_pretrained(tmp_path / "student", {"mel": MEL})
+    export(tmp_path / "student", "onnx", tmp_path / "whole.onnx", controls=True)
+    session = session_of(tmp_path / "whole.onnx")
+    assert session.get_modelmeta().custom_metadata_map["breath"] == "1.0"
+    mel, student = make_mel(1, FRAMES).float(), Student.from_pretrained(tmp_path / "student")
+    z = torch.randn(1, 1, FRAMES * HOP)
+    for semitones, breath in [(0.0, 1.0), (4.0, 0.25), (-7.0, 0.5)]:
+        student.set_pitch_shift(semitones)
+        student.set_breath(breath)
+        controls = {"pitch_shift": [[semitones]], "breath": [[breath]]}
+        inputs = {name: np.array(value, np.float32) for name, value in controls.items()}
+        (found,) = session.run(None, {"noise": z.numpy(), "log_mel": mel.numpy(), **inputs})
+        with torch.no_grad():
+            waveform = student(z, mel).waveform.numpy()
+        np.testing.assert_allclose(found, waveform, rtol=1e-4, atol=1e-4)
+
+
 def test_a_stream_joins_to_the_whole(folder: Path) -> None:
     check_stream(folder, 2, [(0, 1), (1, 3), (3, FRAMES)], 1e-5)
 
