@@ -307,8 +307,10 @@ class ExcitedContext(nn.Module):
         hop, rate = self.hop_length, self.config.sample_rate
         before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
         before = torch.cat([before, hz[:, :-1]], 1)
+        # The ONNX exporter rounds a number to 32 bits; hop and rate stay exact, hop / rate does not.
+        turns = (before + hz) / 2 * hop / rate
         # Dropping whole cycles keeps the phase as exact after an hour as after a second.
-        ends = (phase.cycles + ((before + hz) / 2 * (hop / rate)).cumsum(1)).remainder(1.0)
+        ends = (phase.cycles + turns.cumsum(1)).remainder(1.0)
         starts = torch.cat([phase.cycles, ends[:, :-1]], 1)
         time = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device)
         slope = (hz - before)[..., None] / hop

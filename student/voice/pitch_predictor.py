@@ -66,8 +66,7 @@ class PitchPredictor(nn.Module):
             best = scores.argmax(1, keepdim=True)
             far = (bins - best).abs() > NEIGHBOURS
             weights = scores.masked_fill(far, -torch.inf).softmax(1)
-            # Errors of a pitch add up in the phase; summed around the best bin, they stay small.
-            position = best[:, 0] + (weights * (bins - best)).sum(1).double()
+            position = (weights * bins).sum(1)
             hz = self.fmin_hz * torch.exp2(position / BINS_PER_OCTAVE)
         return Pitch(hz.clamp(max=self.fmax_hz), voicing, scores)
 
