@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     )
     from data.audio.search import Found, find_audio_files, search_audio
     from data.audio.write import write_blocks, write_pcm, write_waveform
-    from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
+    from data.corpora.catalogue import CORPORA, Corpus
     from data.corpora.debian import CorpusError
+    from data.corpora.fetch import fetch, speech_files
     from data.corpora.synthetic import synthesise
     from data.csv_tables import TableError
+    from data.prepared.augmentation import dither
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
     from data.prepared.prepare import PrepareConfig, prepare, prepare_part
-    from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
+    from data.prepared.segments import Batch, SegmentSampler, UtteranceSet
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
     from data.prepared.split import SPLITS, Split, assign_splits, split_of
     from data.tables import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data import PrepareConfig
-from data.prepared.segments import LARGEST_GAIN_DB
+from data.prepared.augmentation import LARGEST_GAIN_DB
 from distill import DistillationConfig
 from pipelines.precision import PrecisionName
 from student import StudentConfig

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.audio.outputs import mark_output
-from data.corpora.catalogue import search_speech
+from data.corpora.fetch import search_speech
 from data.prepared.journal import Journal
 from data.prepared.manifest import (
     FORMAT_VERSION,

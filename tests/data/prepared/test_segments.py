@@ -18,7 +18,6 @@ from data import (
     PrepareConfig,
     SegmentSampler,
     UtteranceSet,
-    dither,
     log_mel,
     synthesise,
 )
@@ -129,13 +128,6 @@ def test_every_start_is_possible(prepared: Manifest) -> None:
     whole = UtteranceSet(prepared, "val").load(0)[1]
     starts = {torch.equal(frames, whole[:, :-1]) for frames in source.batch(0).log_mel}
     assert starts == {True, False}
-
-
-def test_dither_is_uniform_within_half_a_step() -> None:
-    noise = dither(torch.zeros(1, 1, 100000, dtype=torch.float64), np.random.default_rng(0)) * 32768
-    assert noise.abs().max() <= 0.5
-    assert noise.std() == pytest.approx(12**-0.5, rel=0.01)
-    assert noise.mean() == pytest.approx(0, abs=0.005)
 
 
 def test_dither_is_added_within_half_a_step(prepared: Manifest) -> None:

@@ -1,0 +1,53 @@
+"""Random changes of training data: dither and changes of level."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsp.mel import MelConfig
+
+LARGEST_GAIN_DB = 60.0
+"""Largest random change of a segment's level, decibels."""
+
+_HALF_STEP = 0.5 / 32768  # of 16-bit audio in [-1, 1)
+
+
+def dither(waveform: Tensor, rng: np.random.Generator) -> Tensor:
+    """Spread 16-bit samples evenly over the interval each was rounded from.
+
+    Without it a density model of the samples gains without bound by narrowing on digital silence.
+
+    Args:
+        waveform: float samples in [-1, 1], any shape.
+        rng: where the noise is drawn from.
+    Returns:
+        The waveform plus noise, uniform within half a 16-bit step, of the same type and device.
+    """
+    noise = torch.from_numpy(rng.uniform(-_HALF_STEP, _HALF_STEP, tuple(waveform.shape)))
+    return waveform + noise.to(waveform)
+
+
+def with_gain(
+    waveform: Tensor, features: Tensor, gain_db: float, mel: MelConfig
+) -> tuple[Tensor, Tensor]:
+    """Change the level of a piece and of its log-mel.
+
+    Args:
+        waveform: samples in [-1, 1], shape (1, T).
+        features: log-mel bands, and rows below them that stay, shape (M, L).
+        gain_db: change of level; less where the waveform would leave [-1, 1].
+        mel: convention of the log-mel.
+    Returns:
+        Waveform and features of the same shapes.
+    """
+    peak = float(waveform.abs().max())
+    gain = min(10 ** (gain_db / 20), 1.0 / max(peak, 1e-9)) if gain_db > 0 else 10 ** (gain_db / 20)
+    louder = features.clone()
+    bands = louder[: mel.num_mels]
+    # A band at the floor may lie anywhere below it.
+    louder[: mel.num_mels] = (bands + math.log(gain) / mel.harmonic_scale).clamp(min=mel.silence)
+    return waveform * gain, louder
