@@ -1,4 +1,4 @@
-"""Corpora, audio files, log-mel features and training segments; tables of numbers."""
+"""Corpora, audio files, log-mel features, training segments, and tables of numbers."""
 
 from typing import TYPE_CHECKING
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from data.prepared.augmentation import dither
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
     from data.prepared.prepare import PrepareConfig, prepare, prepare_part
-    from data.prepared.segments import Batch, SegmentSampler, UtteranceSet
+    from data.prepared.segments import Batch, SegmentSampler
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
     from data.prepared.split import SPLITS, Split, assign_splits, split_of
+    from data.prepared.utterances import UtteranceSet
     from data.tables import (
         HAS_HEADER,
         Table,

@@ -1,4 +1,4 @@
-"""Corpora by name: what each is, whose voice, under which licence, and how it is had."""
+"""The catalogue of corpora: each one's speaker, licence, credit and source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from data.corpora.debian import DebianPackage
 
 _ASTERISK_VERSION = "1.6.1-1"
 _CREDIT = "Asterisk core sounds; financial contributions by Digium, Inc."
-# Pauses, tones, and a recording of monkeys.
+# Prompts that are pauses, tones, or a recording of monkeys.
 _NOT_SPEECH = (
     "silence/*",
     "beep",
@@ -24,17 +24,17 @@ class Corpus:
     """One speaker's recordings.
 
     Args:
-        name: what a user calls it.
+        name: the name that users give.
         description: one line.
-        speaker: who is heard.
-        language: tag such as "en-US"; "zxx" for no language.
+        speaker: the speaker's name.
+        language: language tag such as "en-US"; "zxx" for no language.
         licence: identifier or short name.
-        attribution: who is to be credited.
-        sample_rate: of the recordings, Hz.
-        minutes: approximate length of the speech.
-        package: the Debian package that holds it, if one does.
-        excluded: patterns of names, relative to the audio folder and without suffix, that are not
-            speech.
+        attribution: whom to credit.
+        sample_rate: rate of the recordings, Hz.
+        minutes: approximate duration of the speech.
+        package: the Debian package that holds the corpus, if any.
+        excluded: patterns of recordings that are not speech; they match a recording's path
+            relative to the audio folder, without suffix.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _prompts(
     sha256: str,
     size_bytes: int,
 ) -> Corpus:
-    """Telephone prompts of Asterisk, G.722 at 16 kHz; `voice` is as `en_US_f_Allison`."""
+    """Describe telephone prompts of Asterisk, G.722 at 16 kHz; `voice` is as `en_US_f_Allison`."""
     language, territory = voice.split("_")[:2]
     return Corpus(
         name=name,
@@ -166,4 +166,4 @@ _ALL = (
 )
 
 CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL}
-"""Every corpus known by name."""
+"""Every known corpus by its name."""

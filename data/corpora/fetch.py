@@ -16,20 +16,20 @@ from data.corpora.synthetic import synthesise
 
 
 def fetch(name_or_dir: str, root: Path = Path("corpora")) -> Path:
-    """Make a corpus present and return its folder of audio; at once when it is already there.
+    """Fetch a corpus, unless it is already there, and return its folder of audio.
 
     A named corpus appears whole or not at all as `root/NAME/audio`, with the package's licence in
-    `root/NAME/copyright` and its origin in `root/NAME/corpus.json`. A known name wins over a folder
-    of the same name: write `./NAME` for the folder.
+    `root/NAME/copyright` and its origin in `root/NAME/corpus.json`. If a folder has the name of a
+    corpus, the corpus is meant; `./NAME` means the folder.
 
     Args:
-        name_or_dir: a key of `CORPORA`, several joined by "+", or a folder of audio files, which is
-            returned as it is.
-        root: where named corpora are kept.
+        name_or_dir: a key of `CORPORA`, several keys joined by "+", or a folder of audio files,
+            which is returned unchanged.
+        root: folder of the named corpora.
     Returns:
-        The folder that holds the recordings: of several corpora, `root`.
+        the folder of the recordings; for several corpora, `root`.
     Raises:
-        CorpusError: for an unknown name, or when the corpus cannot be had.
+        CorpusError: if the name is unknown, or if the corpus cannot be fetched.
     """
     names = joined_names(name_or_dir)
     if names:
@@ -48,13 +48,13 @@ def fetch(name_or_dir: str, root: Path = Path("corpora")) -> Path:
     if audio.is_dir():
         return audio
     root.mkdir(parents=True, exist_ok=True)
-    # Within root, so that the last step is a rename on one file system.
+    # Within root, so that the last step is a rename within one file system.
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{corpus.name}-") as scratch:
         complete = _assemble(corpus, Path(scratch))
         try:
             complete.rename(home)
         except OSError as error:
-            # Another process may have been quicker.
+            # Another process may have fetched the corpus first.
             if not audio.is_dir():
                 raise CorpusError(
                     f"{home} is in the way and holds no audio/: remove it and try again"
@@ -71,11 +71,11 @@ def search_speech(corpus_or_dir: str, folder: Path) -> Found:
     """Search a corpus for recordings of speech.
 
     Args:
-        corpus_or_dir: as given to `fetch`.
-        folder: as returned by `fetch`.
+        corpus_or_dir: the argument of `fetch`.
+        folder: the result of `fetch`.
     Returns:
-        Audio files under `folder` in the order of their names, without those that the corpus
-        excludes, and what else is left out.
+        the recordings, sorted by name, without the files that the corpus excludes; and the reasons
+        for other files that were left out.
     """
     names = joined_names(corpus_or_dir)
     if names:
@@ -99,14 +99,14 @@ def search_speech(corpus_or_dir: str, folder: Path) -> Found:
 
 
 def joined_names(text: str) -> list[str]:
-    """Split corpora joined by "+" into their names, sorted.
+    """Split corpora joined by "+" into their sorted names.
 
     Args:
-        text: as given to `fetch`.
+        text: the argument of `fetch`.
     Returns:
-        the names; none for a single corpus or a folder.
+        the names; empty for a single corpus or a folder.
     Raises:
-        CorpusError: if one of several names is unknown, or comes twice.
+        CorpusError: if one of several names is unknown or occurs twice.
 
     >>> joined_names("fr+allison")
     ['allison', 'fr']

@@ -38,7 +38,7 @@ def test_one_row_is_one() -> None:
     [
         (["a", "b"], "c", "speaker is 'c', expected one of a, b"),
         (["a"], None, "speaker is None, expected one of a"),
-        ([], "a", "expected none: the model is told of none"),
+        ([], "a", "expected none: the model has no speakers"),
     ],
 )
 def test_wrong_speaker_is_refused(speakers: list[str], speaker: str | None, message: str) -> None:
