@@ -106,7 +106,7 @@ def test_a_teacher_told_of_others_is_refused(exp: Path, recipe: Recipe, tmp_path
 
 
 def test_models_told_of_others_are_not_compared(exp: Path, trained: Path) -> None:
-    with pytest.raises(ArtefactError, match="is told of speakers"):
+    with pytest.raises(ArtefactError, match="knows speakers"):
         evaluate(
             teacher=exp / "teacher", student=trained / "student", dump=exp / "dump", device="cpu"
         )
