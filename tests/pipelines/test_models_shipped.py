@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-from functools import cache
 
 import pytest
 import torch
@@ -12,26 +11,12 @@ from torch.distributions import Normal
 from data import log_mel
 from distill import divergence, gaussian_kl
 from distill.losses.divergence import has_closed_form
-from pipelines.models import FOLDER, pretrained_names
-from pipelines.workspace import load_model, mel_of
+from pipelines.models import FOLDER
+from pipelines.workspace import mel_of
 from student import Student
 from teacher import Teacher
+from tests.shipped import FIRST, STUDENTS, TEACHERS, clip, noise, shipped
 from tests.speech import speech
-
-FIRST = 40
-"""Frame in the middle of speech that short clips start with."""
-
-
-@cache
-def shipped(name: str) -> Teacher | Student:
-    return load_model(FOLDER / name).double()
-
-
-def names_of(kind: type[Teacher] | type[Student]) -> list[str]:
-    return [name for name in pretrained_names() if isinstance(load_model(FOLDER / name), kind)]
-
-
-STUDENTS, TEACHERS = names_of(Student), names_of(Teacher)
 
 
 @pytest.fixture(params=TEACHERS)
@@ -46,20 +31,6 @@ def student(request: pytest.FixtureRequest) -> Student:
     model = shipped(request.param)
     assert isinstance(model, Student)
     return model
-
-
-def clip(model: Teacher | Student, frames: int, first: int = FIRST) -> tuple[Tensor, Tensor]:
-    """Speech with its log-mel, the true neighbours included: (1, 1, T) and (1, M, L + 2 margin)."""
-    mel, margin = mel_of(model, FOLDER), model.config.context_margin
-    waveform = speech(mel.sample_rate)
-    features = log_mel(waveform, mel)[..., first - margin : first + frames + margin]
-    hop = mel.hop_length
-    return waveform[..., first * hop : (first + frames) * hop], features
-
-
-def noise(student: Student, rows: int, frames: int, seed: int = 0) -> Tensor:
-    like = torch.empty(rows, 1, frames * student.config.hop_length, dtype=torch.float64)
-    return student.flow.base.sample(like, torch.Generator().manual_seed(seed))
 
 
 def test_a_teachers_density_is_the_product_of_its_conditionals(teacher: Teacher) -> None:

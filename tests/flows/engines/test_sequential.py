@@ -22,7 +22,7 @@ from flows import (
     draw_chunks,
     maf,
 )
-from flows.engines.cpu import exchange, intrinsics, kernels, long_term, peak, products
+from flows.engines.cpu import exchange, intrinsics, kernels, layer_pass, long_term, peak, products
 from flows.engines.cpu import parallel_pass as parallel
 from flows.engines.cpu import sample_loop as sequential
 from flows.engines.cpu.arrays import Samples
@@ -109,7 +109,9 @@ NETS = {
         (kernels, "INTRINSICS", intrinsics),
         (kernels, "PRODUCTS", products),
         (exchange, "INTRINSICS", intrinsics),
-        (sequential, "EXCHANGE", exchange),
+        (layer_pass, "EXCHANGE", exchange),
+        (layer_pass, "KERNELS", kernels),
+        (sequential, "LAYER_PASS", layer_pass),
         (sequential, "KERNELS", kernels),
         (sequential, "LONG_TERM", long_term),
         (long_term, "KERNELS", kernels),
