@@ -13,7 +13,7 @@ from teacher import Teacher
 from tests.speech import speech
 
 FIRST = 40
-"""Frame in the middle of speech that short clips start with."""
+"""Number of a frame within speech, at which short clips start."""
 
 
 @cache
@@ -29,7 +29,7 @@ STUDENTS, TEACHERS = names_of(Student), names_of(Teacher)
 
 
 def clip(model: Teacher | Student, frames: int, first: int = FIRST) -> tuple[Tensor, Tensor]:
-    """Speech with its log-mel, the true neighbours included: (1, 1, T) and (1, M, L + 2 margin)."""
+    """Return speech (1, 1, T), and its log-mel with neighbours (1, M, L + 2 margin)."""
     mel, margin = mel_of(model, FOLDER), model.config.context_margin
     waveform = speech(mel.sample_rate)
     features = log_mel(waveform, mel)[..., first - margin : first + frames + margin]

@@ -1,4 +1,4 @@
-"""Every reader of files that come from elsewhere: whole examples, and what may be raised."""
+"""Readers of files from elsewhere, each with examples and the errors it may raise."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Target:
     """A reader.
 
     Args:
-        name: of the target.
+        name: name of the target.
         contents: strategy for a file's bytes, from a folder to make whole examples in.
         place: where a file goes in a scratch folder, given its content.
-        read: reads it.
-        raises: what it may raise, with a message of one line.
+        read: reads the file.
+        raises: errors that it may raise, with a message of one line.
         weight: share of a long run's inputs; slow readers get fewer.
     """
 
@@ -136,7 +136,7 @@ def _config_text(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _place_config(folder: Path, content: bytes) -> Path:
-    """Put a description beside the weights of the kind it says it is of."""
+    """Put a description beside the weights of the kind that it names."""
     kind = next((k for k in ("teacher", "student", "density") if k.encode() in content), "teacher")
     if not (folder / kind).exists():
         _model_files(folder)
@@ -160,7 +160,7 @@ def _weights(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _place_weights(folder: Path, content: bytes) -> Path:
-    """Put weights beside the teacher's description, which is made to vouch for them."""
+    """Put weights beside the teacher's description, and record their digest there."""
     if not (folder / "teacher").exists():
         _model_files(folder)
     path = folder / "teacher" / "config.json"
@@ -177,7 +177,7 @@ def _checkpoint(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _place_checkpoint(folder: Path, content: bytes) -> Path:
-    """Give a checkpoint the name that vouches for it."""
+    """Give a checkpoint the name with its digest."""
     return folder / f"step_00000007-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
 
 

@@ -66,7 +66,7 @@ def test_a_teacher_reads_what_came_before_and_nothing_else(teacher: Teacher) -> 
         assert (gradient[..., t - 1] != 0).all()
 
 
-def test_a_teachers_samples_are_its_conditionals_noise(teacher: Teacher) -> None:
+def test_a_teachers_samples_are_its_scaled_and_shifted_noise(teacher: Teacher) -> None:
     if teacher.config.distribution != "gaussian":
         pytest.skip("a mixture draws its component beside its noise")
     mel = clip(teacher, 2)[1]
@@ -96,13 +96,13 @@ def test_a_teacher_that_runs_free_neither_runs_away_nor_fades(
         assert float(drawn.abs().max()) < 1.5
 
 
-def test_a_students_noise_is_found_again(student: Student) -> None:
+def test_encoding_a_sample_recovers_its_noise(student: Student) -> None:
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     waveform = student(z, mel).waveform
     torch.testing.assert_close(student.encode(waveform, mel), z, rtol=0, atol=1e-7)
 
 
-def test_a_students_scales_are_its_jacobians(student: Student) -> None:
+def test_a_students_scales_are_its_jacobians_diagonal(student: Student) -> None:
     mel, z = clip(student, 1)[1], noise(student, 1, 1)
     jacobian = torch.autograd.functional.jacobian(
         lambda flat: student(flat.view_as(z), mel).waveform.flatten(), z.flatten()
@@ -122,7 +122,7 @@ def test_a_students_density_is_the_product_of_its_conditionals(student: Student)
     torch.testing.assert_close(each.sum((1, 2)), density)
 
 
-def test_a_students_conditionals_are_those_of_earlier_samples(student: Student) -> None:
+def test_a_students_conditionals_depend_on_earlier_samples_alone(student: Student) -> None:
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     before = student(z, mel)
     t = z.shape[-1] // 2 + 3  # within a frame of a frame student
@@ -135,7 +135,9 @@ def test_a_students_conditionals_are_those_of_earlier_samples(student: Student) 
     assert not torch.allclose(before.loc[..., t + 1 :], after.loc[..., t + 1 :])
 
 
-def test_models_give_each_of_a_batch_what_it_has_alone(student: Student, teacher: Teacher) -> None:
+def test_a_batch_gives_each_clip_the_result_it_has_alone(
+    student: Student, teacher: Teacher
+) -> None:
     mels = torch.cat([clip(student, 3, first)[1] for first in (10, FIRST, 100)])
     z = noise(student, 3, 3)
     batch = student(z, mels)
@@ -203,7 +205,7 @@ def test_the_divergences_gradient_passes_through_the_teachers_input(
 
 
 def test_gradients_of_the_conditionals_in_float32_are_those_in_float64(student: Student) -> None:
-    # Of a frame student they pass through a QR decomposition for each frame.
+    # In a frame student, the gradients pass through a QR decomposition for each frame.
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     weighting = torch.randn(2, *z.shape, generator=torch.Generator().manual_seed(3))
     found = []
@@ -240,7 +242,7 @@ def test_a_long_stream_is_the_whole(student: Student) -> None:
 
 @pytest.mark.slow
 def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) -> None:
-    # Before a clip's start networks and filters read zeros, which no speech is preceded by.
+    # Before a clip's start, networks and filters read zeros, which never precede speech.
     mel = mel_of(student, FOLDER)
     features, hop, frames = log_mel(speech(mel.sample_rate), mel).float(), mel.hop_length, 8
     model = student.float()
@@ -267,7 +269,7 @@ def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) 
 
 
 @pytest.mark.slow
-def test_compiled_samples_are_those_of_the_float64_flow(student: Student) -> None:
+def test_compiled_samples_equal_the_float64_flows(student: Student) -> None:
     mel = mel_of(student, FOLDER)
     features = log_mel(speech(mel.sample_rate), mel)[..., :60]
     single = student.float().sample(features.float(), generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""The voice of a whole student: in its samples, its density and its options."""
+"""The voice of a whole student: its samples, density and settings."""
 
 import dataclasses
 
@@ -30,9 +30,9 @@ def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
     assert student.context.predictor.head.weight.grad is None
 
 
-def test_breath_is_the_gain_of_what_is_beside_the_voice() -> None:
+def test_breath_is_the_gain_of_the_aperiodic_noise() -> None:
     student, frames = make_student(config=VOICED_STUDENT), 60
-    # Half of it sounds one way, half another, and one half is voiced.
+    # The two halves have different frames, and one half is voiced.
     mel = make_mel(frames=2).repeat_interleave(frames // 2, -1)
     z = torch.randn(2, 1, frames * HOP, generator=torch.Generator().manual_seed(3)).double()
     assert isinstance(student.context, ExcitedContext)
@@ -55,14 +55,14 @@ def test_breath_is_the_gain_of_what_is_beside_the_voice() -> None:
         after.waveform - after.voice, gain * (before.waveform - before.voice)
     )
     torch.testing.assert_close(after.log_scale, before.log_scale + gain.log())
-    # The density follows: what was drawn has the noise's, less the log-determinant.
+    # The density follows: the sample's is the noise's, less the log-determinant.
     frames = student.context(mel, frames)
     expected = (student.flow.base.log_prob(z) - after.log_scale).sum((1, 2))
     torch.testing.assert_close(student.flow.log_prob(after.waveform, frames), expected)
     assert Student.from_config(student.config_dict()).config.excitation.breath == 0.25
 
 
-def test_a_breath_that_cannot_be_is_refused() -> None:
+def test_an_impossible_breath_is_refused() -> None:
     for breath in (0.0, 1.5):
         with pytest.raises(ValueError, match=rf"excitation\.breath is {breath}"):
             make_student(config=VOICED_STUDENT).set_breath(breath)
@@ -70,7 +70,7 @@ def test_a_breath_that_cannot_be_is_refused() -> None:
         ExcitationConfig(kind="harmonic", breath=0.5)
 
 
-def test_a_fresh_filtered_student_has_the_deviation_asked_for_beside_its_voice() -> None:
+def test_an_untrained_filtered_student_has_the_wanted_deviation_beside_its_voice() -> None:
     config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
     torch.manual_seed(0)
     student = Student(config)
@@ -81,7 +81,7 @@ def test_a_fresh_filtered_student_has_the_deviation_asked_for_beside_its_voice()
     assert float((sample.waveform - sample.voice).std()) == pytest.approx(0.02, rel=0.05)
 
 
-def test_sharpening_deepens_the_finer_spectrum_of_a_voice_alone() -> None:
+def test_sharpening_deepens_only_the_fine_spectrum_of_a_voice() -> None:
     config = dataclasses.replace(
         VOICED_STUDENT,
         filter_order=5,
@@ -100,7 +100,7 @@ def test_sharpening_deepens_the_finer_spectrum_of_a_voice_alone() -> None:
 
 
 @pytest.mark.parametrize("amount", [-0.1, 1.5])
-def test_what_cannot_be_sharpened_is_refused(amount: float) -> None:
+def test_impossible_sharpening_is_refused(amount: float) -> None:
     with pytest.raises(ValueError, match=f"amount is {amount}, expected 0 to 1"):
         make_student(config=VOICED_STUDENT).sharpen(amount)
     with pytest.raises(ValueError, match="of a student with a voice"):

@@ -1,4 +1,4 @@
-"""What the catalogue says of each corpus."""
+"""The catalogue's entry of each corpus."""
 
 import re
 

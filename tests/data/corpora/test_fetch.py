@@ -20,7 +20,7 @@ assert PACKAGE is not None
 
 
 class FakeDebian:
-    """A folder of tools on PATH, and a package that carries two recordings."""
+    """A folder of tools on PATH, and a package with two recordings."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tools = folder / "tools"
@@ -32,7 +32,7 @@ class FakeDebian:
         synthesise(tree / PACKAGE.content_folder, num_utterances=2, seconds=0.1)
         (tree / "usr/share/doc" / PACKAGE.name).mkdir(parents=True)
         (tree / "usr/share/doc" / PACKAGE.name / "copyright").write_text("CC-BY-SA-3.0\n")
-        # A tar archive and a tool that unpacks it stand for dpkg-deb, absent from other systems.
+        # A tar archive and a script replace the package and dpkg-deb, which other systems lack.
         subprocess.run(["tar", "-cf", self.package, "-C", tree, "."], check=True)
         self.add_tool("dpkg-deb", '[ "$1" = -x ] && mkdir -p "$3" && tar -xf "$2" -C "$3"')
         self.add_tool("apt-get", f'[ "$2" = download ] && cp {self.package} .')
@@ -145,7 +145,7 @@ def test_root_updates_lists_that_lack_the_package(
     assert fetch("allison", tmp_path / "corpora").is_dir()
 
 
-def test_others_are_told_to_update(
+def test_users_other_than_root_are_told_to_update(
     tmp_path: Path, debian: FakeDebian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     debian.add_tool("apt-get", UPDATED_FIRST.format(calls=debian.calls, package=debian.package))
@@ -197,9 +197,7 @@ def test_only_speech_is_listed(tmp_path: Path) -> None:
     assert len(speech_files(str(tmp_path), tmp_path)) == len(names)
 
 
-def test_several_corpora_are_one_with_the_corpus_in_every_name(
-    tmp_path: Path, debian: FakeDebian
-) -> None:
+def test_joined_corpora_have_the_corpus_in_every_name(tmp_path: Path, debian: FakeDebian) -> None:
     root = tmp_path / "corpora"
     assert fetch("synthetic+allison", root) == root
     names = [path.relative_to(root).as_posix() for path in speech_files("synthetic+allison", root)]

@@ -44,7 +44,7 @@ def test_batch_has_the_promised_shapes(prepared: Manifest) -> None:
 
 def test_seed_and_step_determine_the_batch(prepared: Manifest) -> None:
     other = sampler(prepared)
-    other.batch(0)  # the past must not matter
+    other.batch(0)  # an earlier batch must not matter
     assert equal(sampler(prepared).batch(5), other.batch(5))
 
 
@@ -98,7 +98,7 @@ def test_short_utterance_is_followed_by_silence(prepared: Manifest) -> None:
     batch = sampler(prepared, segment_frames=total + 5, with_dither=False).batch(0)
     assert (batch.waveform[..., total * HOP :] == 0).all()
     assert (batch.log_mel[..., 2 + total :] == np.float32(prepared.mel.silence)).all()
-    # Not the same silence everywhere: the speech is there.
+    # The speech before the silence is there.
     assert (batch.waveform[..., : total * HOP].abs().amax(-1) > 0.1).all()
 
 

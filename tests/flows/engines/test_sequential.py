@@ -1,4 +1,4 @@
-"""Sequential sampling: the compiled loop computes what the PyTorch steps do."""
+"""Sequential sampling: the compiled loop equals the PyTorch steps."""
 
 import dataclasses
 import hashlib
@@ -44,7 +44,7 @@ LAGS = PitchPredictionConfig(longest_lag=40, shortest_lag=9, update=16)
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-    """A small network and the signal it is sampled on."""
+    """A small network, and the sizes of its signal."""
 
     config: WaveNetConfig = SKIPS
     channels: int = 1
@@ -161,8 +161,8 @@ def test_steps_draw_the_inverse_of_the_flow() -> None:
 
 
 @pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3", "linear_prediction"])
-def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(name: str) -> None:
-    # Fed its own samples, a loop with a wrong weight could still draw plausible ones.
+def test_compiled_parameters_of_given_samples_equal_the_parallel_pass(name: str) -> None:
+    # A loop that reads its own samples could draw plausible ones with a wrong weight.
     net = NETS[name]
     flow, x, context, _ = net.make()
     wavenet = flow.conditioner
@@ -258,7 +258,7 @@ def test_gated_units_are_accurate_to_a_few_units_in_the_last_place() -> None:
     assert np.abs(out[0] - expected)[~normal].max() < 1e-37
 
 
-def test_gated_units_saturate_and_pass_on_what_is_not_a_number() -> None:
+def test_gated_units_saturate_and_pass_on_nan() -> None:
     infinity, missing = np.inf, np.nan
     f = [infinity, -infinity, 1e30, 0.0, 1.0, 1.0, 1.0, missing, 0.0]
     g = [infinity, infinity, 1e30, 0.0, -infinity, -1e30, -1000.0, 0.0, missing]
@@ -284,7 +284,7 @@ def test_rows_are_multiplied_and_added(num_rows: int, columns: int) -> None:
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_what_cannot_be_drawn_is_refused() -> None:
+def test_unsupported_flows_are_refused() -> None:
     flow, noise, context, choice = Net().make()
     with pytest.raises(ValueError, match="context is missing"):
         next(draw_chunks(flow, noise))

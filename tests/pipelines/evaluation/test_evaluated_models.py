@@ -8,7 +8,7 @@ from pipelines.evaluation.evaluated_models import load_models, student_names
 from student import Student
 
 
-def test_students_get_names_of_their_own() -> None:
+def test_students_get_distinct_names() -> None:
     assert student_names([Path("e/a/student")]) == ["student"]
     assert student_names([Path("e/kl"), Path("e/full")]) == ["kl", "full"]
     assert student_names([Path("e/teacher")]) == ["teacher e"]

@@ -1,4 +1,4 @@
-"""Evaluation: its measures, its intervals, and the command on every source of utterances."""
+"""The evaluation and its command, on every source of utterances."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ MEL = MelConfig()
 
 @pytest.fixture(autouse=True)
 def _without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same tests whether or not the packages are there; tests/extras.sh tests them."""
+    """Pretend that the extra's packages are missing; tests/extras.sh tests them."""
     monkeypatch.setattr(command, "missing_packages", lambda: list(PACKAGES))
 
 
@@ -76,11 +76,11 @@ def test_means_agree_with_the_pooled_measures(dump: Path, trained: Path, tmp_pat
     following = student_following(student, utterances, MEL, seed=3)
     found = result["systems"]["student"]
     for key in ("log_mel_distance", "following_ratio"):
-        # Not equal: here the sample is rounded to 16 bits, and the recording not dithered.
+        # Not equal, because here the sample is rounded to 16 bits, and the recording has no dither.
         assert found[key]["mean"] == pytest.approx(following[key], rel=0.02)
 
 
-def test_every_so_manieth_utterance_comes_before_the_limit(dump: Path) -> None:
+def test_every_nth_utterance_is_taken_before_the_limit(dump: Path) -> None:
     manifest = Manifest.load(dump)
     names = [u.name for u in held_out(manifest, "train", None, "cpu")]
     assert [u.name for u in held_out(manifest, "train", 2, "cpu", every=3)] == names[:6:3]
@@ -112,7 +112,7 @@ def test_a_folder_of_audio_is_evaluated_and_bad_files_are_named(
     assert (tmp_path / "out" / "audio" / "student" / "sub" / "clip_000.wav").exists()
 
 
-def test_what_an_evaluation_left_in_the_folder_is_no_recording(
+def test_audio_of_an_earlier_evaluation_is_not_evaluated(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     synthesise(tmp_path, num_utterances=1, seconds=0.3)

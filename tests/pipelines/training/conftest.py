@@ -15,7 +15,7 @@ from tests.pipelines.conftest import RECIPE
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
-    """The logged values, but for the time."""
+    """Return the logged values without the times."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
@@ -31,7 +31,7 @@ def assert_same_run(found: Path, expected: Path) -> None:
 
 
 class Training:
-    """Trains one of the two models, each time with the same command."""
+    """Trains one of the two models, always by one command."""
 
     def __init__(self, kind: str, dump: Path, trained: Path, exp: Path) -> None:
         self.kind, self.dump, self.trained, self.folder = kind, dump, trained, exp / kind
@@ -53,7 +53,7 @@ def run(request: pytest.FixtureRequest, dump: Path, trained: Path, tmp_path: Pat
 def interrupt_after(
     monkeypatch: pytest.MonkeyPatch, steps: set[int], interrupt: Callable[[], None]
 ) -> None:
-    """Let something happen after each of these steps."""
+    """Call `interrupt` after each of these steps."""
     train = training.train
 
     def act(step: int) -> None:

@@ -1,4 +1,4 @@
-"""What a teacher draws by itself, where a recording is digital silence."""
+"""A teacher's own samples, for a recording that is digital silence."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The training loop: averages, schedules, resuming, and what it leaves behind."""
+"""The training loop: interrupting, resuming, and the files of a run."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ from tests.pipelines.training.conftest import (
 
 
 @pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_stopped_at_every_step_ends_like_one_never_stopped(
+def test_a_run_stopped_at_every_step_equals_an_uninterrupted_run(
     run: Training, trained: Path, monkeypatch: pytest.MonkeyPatch, received: signal.Signals
 ) -> None:
     interrupt_after(monkeypatch, set(range(1, 6)), partial(signal.raise_signal, received))
@@ -50,7 +50,7 @@ def test_a_run_stopped_at_every_step_ends_like_one_never_stopped(
 
 
 @pytest.mark.parametrize("step", [2, 3, 4])
-def test_a_run_that_broke_off_ends_like_one_never_stopped(
+def test_a_run_that_broke_off_equals_an_uninterrupted_run(
     run: Training, trained: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     class BrokenOffError(Exception):
@@ -171,7 +171,7 @@ def test_a_second_run_on_the_folder_is_refused(
     assert refusals == [True]
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     run: Training, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained / run.kind, run.folder)
@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert newest.with_name(f"{newest.name}.damaged").exists()
 
 
-def test_no_whole_checkpoint_at_all_is_an_error(run: Training, trained: Path) -> None:
+def test_it_is_an_error_if_all_checkpoints_are_damaged(run: Training, trained: Path) -> None:
     shutil.copytree(trained / run.kind, run.folder)
     for path in list_checkpoints(run.folder / "checkpoints"):
         os.truncate(path, 100)
@@ -232,7 +232,7 @@ def test_the_last_checkpoints_and_the_best_are_kept(
     assert Teacher.from_pretrained(tmp_path / "teacher").metadata["steps"] == 2
 
 
-def test_what_changed_since_the_checkpoint_is_told(
+def test_values_changed_since_the_checkpoint_are_reported(
     dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands.train_teacher(RECIPE, dump=dump, exp=tmp_path, device="cpu")

@@ -35,12 +35,12 @@ def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
     pulses, read = (
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
     )
-    # So quiet that no voice is cut off.
+    # So quiet that no voice is limited.
     return 1e-4 * pulses, read, torch.ones(2, frames, dtype=torch.float64)
 
 
 def highpassed(x: Tensor) -> Tensor:
-    """After a Butterworth high-pass at the lowest pitch."""
+    """Apply a Butterworth high-pass at the lowest pitch."""
     sections = signal.butter(4, 2 * LOWEST, "highpass", output="sos")
     return torch.from_numpy(signal.sosfilt(sections, x.detach().numpy()))
 
@@ -49,7 +49,7 @@ def steady(frames: Tensor, which: int) -> Tensor:
     return frames[..., which : which + 1].expand_as(frames)
 
 
-@pytest.mark.parametrize("samples", [1, 100, 101, 102, 202, 203, 1000])  # of 101 each
+@pytest.mark.parametrize("samples", [1, 100, 101, 102, 202, 203, 1000])  # blocks have 101 samples
 def test_highpass_of_any_length(samples: int) -> None:
     voice = make_voice()
     past = len(voice.highpass_taps) - 1
@@ -58,7 +58,7 @@ def test_highpass_of_any_length(samples: int) -> None:
     torch.testing.assert_close(voice.highpass(x), expected)
 
 
-@pytest.mark.parametrize("hz", [37.0, 50.0, 199.0])  # 50: a harmonic on half the rate itself
+@pytest.mark.parametrize("hz", [37.0, 50.0, 199.0])  # at 50 Hz a harmonic lies at half the rate
 def test_pulses_are_the_sum_of_all_harmonics_at_unit_power(hz: float) -> None:
     time = torch.arange(4000).double() / RATE
     count = int(RATE / 2 / hz)
@@ -83,7 +83,7 @@ def test_a_steady_voice_is_a_convolution() -> None:
 
 
 @pytest.mark.parametrize("each", [1, 2, 4])
-def test_between_its_filters_the_voice_goes_over_evenly(each: int) -> None:
+def test_the_voice_is_interpolated_linearly_between_its_filters(each: int) -> None:
     voice, (pulses, frames, voicing) = make_voice(each), inputs()
     found, *_ = voice(pulses, frames, voicing)
     taps, span = voice.taps(voice.filters(frames).voice), HOP // each
@@ -113,7 +113,7 @@ def test_a_voice_is_bounded_whatever_the_frames_ask_for() -> None:
     assert float(found.abs().max()) == LOUDEST
 
 
-def test_a_frame_has_filters_of_its_own_that_differ() -> None:
+def test_the_filters_within_a_frame_differ() -> None:
     filters = make_voice(2).filters(inputs()[1])
     assert filters.voice.shape == (2, 2 * FRAMES, ORDER + 1)
     assert filters.breath.shape == filters.noise.shape == (2, 2 * FRAMES, BREATH_ORDER + 1)
@@ -125,27 +125,27 @@ def test_an_unvoiced_frame_fades_to_silence() -> None:
     voice, (pulses, frames, voicing) = make_voice(2), inputs(12)
     voicing[:, 2:] = 0
     found, *_ = voice(pulses, frames, voicing)
-    # What the high-pass remembers dies away.
+    # The high-pass's memory decays.
     whole = found.abs().amax()
     assert found[..., 3 * HOP + len(voice.highpass_taps) :].abs().max() < 1e-12 * whole
     assert found[..., 2 * HOP : 3 * HOP - 1].abs().min() > 0
 
 
-def test_beside_a_voice_noise_has_another_filter_than_without() -> None:
+def test_noise_has_one_filter_beside_a_voice_and_another_without() -> None:
     voice, (pulses, frames, voicing) = make_voice(2), inputs()
     filters = voice.filters(frames)
     voicing[:, 2:] = 0
     _, breath, _ = voice(pulses, frames, voicing)
     assert breath.shape == (2, 2 * FRAMES + 1, BREATH_ORDER + 1)
-    torch.testing.assert_close(breath[:, 0], filters.breath[:, 0])  # of the start: none precedes
+    torch.testing.assert_close(breath[:, 0], filters.breath[:, 0])  # no filter precedes
     torch.testing.assert_close(breath[:, 1:5], filters.breath[:, :4])
     torch.testing.assert_close(breath[:, 5], (filters.breath + filters.noise)[:, 4] / 2)
     torch.testing.assert_close(breath[:, 6:], filters.noise[:, 5:])
 
 
-def test_the_spectrum_of_parameters_is_that_of_their_filter() -> None:
+def test_the_spectrum_of_parameters_is_their_filters() -> None:
     voice, (_, frames, _) = make_voice(), inputs()
-    raw = 0.3 * voice.filters(frames).voice  # dies away within a few taps
+    raw = 0.3 * voice.filters(frames).voice  # decays within a few taps
     raw = torch.nn.functional.pad(raw, (0, 40))
     voice.order = raw.shape[-1] - 1
     found = torch.fft.rfft(voice.taps(raw), n=256).abs().square().log()
@@ -170,7 +170,7 @@ def test_pieces_join_to_the_whole(size: int, each: int) -> None:
     torch.testing.assert_close(torch.cat(pieces, -1), whole)
 
 
-def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
+def test_an_untrained_voice_has_the_wanted_deviation() -> None:
     torch.manual_seed(0)
     voice = Voice(CHANNELS, FEATURES, HOP, 1e-3, ORDER, WIDTH)
     voice.set_initial_std(0.05)
@@ -183,7 +183,7 @@ def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
 
 @pytest.mark.parametrize(("around", "each"), [(1, 1), (2, 2), (4, 1), (4, 4)])
 @pytest.mark.parametrize("convention", [{}, {"log_base": "10", "filterbank_norm": "none"}])
-def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
+def test_an_untrained_voice_has_the_spectrum_of_its_frames(
     convention: dict, around: int, each: int
 ) -> None:
     mel, hz = MelConfig(**convention), 200.0
@@ -205,7 +205,7 @@ def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
     response = voice.taps(voice.filters(read).voice)[0, 10 * each]
     turns = torch.outer(2 * torch.pi * harmonics / mel.sample_rate, torch.arange(257).double())
     gains = torch.complex(turns.cos() @ response, turns.sin() @ response).abs().detach()
-    # The margin: `SPREAD`, which is for speech, and bands too narrow to hold a harmonic each.
+    # The tolerance covers `SPREAD`, which is for speech, and bands too narrow for a harmonic.
     found = gains.log() + 0.5 * math.log(2 / count) + SPREAD
     inside = slice(3, count * 9 // 10)
     assert float((found - amplitudes.log())[inside].abs().median()) < 0.2
