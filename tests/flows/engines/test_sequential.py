@@ -17,6 +17,8 @@ from flows import (
     Made,
     MixtureCdf,
     PitchPredictionConfig,
+    Transformer,
+    Triangular,
     WaveNet,
     WaveNetConfig,
     draw_chunks,
@@ -49,6 +51,7 @@ class Net:
     config: WaveNetConfig = SKIPS
     channels: int = 1
     components: int = 0  # of a mixture; 0 for a Gaussian
+    triangular: bool = False
     frames: int = 5  # 0 without context
     length: int = 64  # samples per frame
 
@@ -56,7 +59,9 @@ class Net:
         """Build the flow, noise, context and choice, in float32."""
         torch.manual_seed(0)
         k = self.components
-        transformer = MixtureCdf(k, base="logistic") if k else Affine()
+        transformer: Transformer = MixtureCdf(k, base="logistic") if k else Affine()
+        if self.triangular:
+            transformer = Triangular(self.channels)
         network = WaveNet(
             self.config,
             transformer.num_params,
@@ -96,6 +101,10 @@ NETS = {
     "long_term_prediction": Net(dataclasses.replace(SKIPS, pitch=LAGS), 4),
     "unconditional_long_term_prediction": Net(
         dataclasses.replace(SKIPS, pitch=LAGS), 2, frames=0, length=304
+    ),
+    "triangular": Net(SKIPS, 4, triangular=True),
+    "triangular_long_term_prediction": Net(
+        dataclasses.replace(SKIPS, pitch=LAGS), 8, triangular=True
     ),
     "wider_than_a_panel": Net(
         WaveNetConfig(num_layers=3, layers_per_cycle=3, residual_channels=72, skip_channels=66)

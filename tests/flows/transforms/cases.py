@@ -28,6 +28,7 @@ from flows import (
     Rotation,
     ScaleShift,
     Transformer,
+    Triangular,
     WaveNet,
     WaveNetConfig,
     alternating_mask,
@@ -293,12 +294,20 @@ CASES = [
         (CHANNELS, SAMPLES),
     ),
     Case(
+        "maf_triangular_folded_signal_context",
+        lambda: maf(_wavenet(SMALL, 4, 3, HIDDEN), Triangular(3)),
+        (3, SAMPLES),
+        (HIDDEN, FRAMES),
+    ),
+    Case(
         "frame_maf_with_predictor",
         lambda: Compose(
             [
                 PredictionErrorFilter(3, 1, HIDDEN),
                 Fold(CHANNELS),
-                maf(_wavenet(LONG_TERM, 2, CHANNELS, HIDDEN), Affine()),
+                maf(
+                    _wavenet(LONG_TERM, 1 + CHANNELS, CHANNELS, HIDDEN), Triangular(CHANNELS, -3.0)
+                ),
                 Inverse(Fold(CHANNELS)),
             ]
         ),
