@@ -9,8 +9,8 @@ errors e. The errors are folded into frames, and the network predicts a frame fr
           (\mu_n, \Sigma_n) \text{ from } e_{<n} \text{ and } c
 
 Given the earlier frames, the errors of a frame are Gaussian with a full covariance
-(`flows.Triangular`), or independent mixtures of logistics. The predictor is stable for all coefficients, and the
-network's output is bounded, so a drawn waveform cannot diverge.
+(`flows.Triangular`), or independent mixtures of logistics. The predictor is stable for all
+coefficients, and the network's output is bounded, so a drawn waveform cannot diverge.
 
 References:
     LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846
