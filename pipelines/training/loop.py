@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from data import Batch, SegmentSampler
@@ -222,10 +223,7 @@ class _Run:
         terms = self.module(batch.to(self.fabric.device), progress.step)
         self.optimizer.zero_grad()
         self.fabric.backward(terms["loss"])
-        norm = self.fabric.clip_gradients(
-            self.module, self.optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
-        )
-        assert isinstance(norm, Tensor)
+        norm = self._clip()
         loss = terms["loss"].detach()
         is_bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
         is_asked = torch.full_like(loss, self.stop.received is not None)
@@ -242,6 +240,26 @@ class _Run:
         numbers = torch.stack([*flags, loss, norm.to(loss)])
         self.unsettled = progress.step, Deferred(numbers)
         return {name: value.detach() for name, value in terms.items()} | {"gradient_norm": norm}
+
+    def _clip(self) -> Tensor:
+        """Clip the gradients of model and companions, each by itself; return the model's norm.
+
+        A common clip would let the discriminators' gradients shrink the step of the model.
+        """
+        limit, companions = self.config.gradient_clip, self.task.companions.values()
+        norm = self.fabric.clip_gradients(
+            self.module,
+            self.optimizer,
+            max_norm=math.inf if companions else limit,
+            error_if_nonfinite=False,
+        )
+        assert isinstance(norm, Tensor)
+        if not companions:
+            return norm
+        norms = [
+            clip_grad_norm_(part.parameters(), limit) for part in (self.task.model, *companions)
+        ]
+        return torch.where(torch.isfinite(norm), norms[0], norm)
 
     def settle(self, log: TrainingLog) -> None:
         """Take note of how the last step went."""
