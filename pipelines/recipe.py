@@ -18,6 +18,7 @@ class TrainingConfig:
     """How a model is trained; the same loop trains teacher and student.
 
     Args:
+        initial: folder or name of a trained model to start from; "" for fresh weights.
         max_steps: optimiser steps.
         batch_size: segments per step.
         segment_frames: mel frames per segment.
@@ -40,6 +41,7 @@ class TrainingConfig:
         validation_utterances: held-out utterances per validation.
     """
 
+    initial: str = ""
     max_steps: int = 100_000
     batch_size: int = 8
     segment_frames: int = 32

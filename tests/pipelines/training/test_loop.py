@@ -199,6 +199,10 @@ def test_a_student_may_start_from_a_trained_one(dump: Path, trained: Path, tmp_p
     wider = dataclasses.replace(RECIPE, student=dataclasses.replace(RECIPE.student, kernel_size=2))
     with pytest.raises(ValueError, match="is not the recipe's student: kernel_size 3 -> 2"):
         commands.student_task(wider, dump, trained / "teacher", place, initial)
+    named = dataclasses.replace(RECIPE.student_training, initial=str(initial))
+    recipe = dataclasses.replace(RECIPE, student_training=named)
+    again = commands.student_task(recipe, dump, trained / "teacher", place).model
+    torch.testing.assert_close(again.state_dict(), task.model.state_dict())
 
 
 def test_random_numbers_of_a_step_do_not_depend_on_the_steps_before(
