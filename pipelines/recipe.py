@@ -18,6 +18,7 @@ class TrainingConfig:
     """Training of a model; teacher and student are trained by one loop.
 
     Args:
+        initial: folder or name of a trained model to start from; "" for random weights.
         max_steps: number of optimiser steps.
         batch_size: number of segments in a step.
         segment_frames: number of mel frames in a segment.
@@ -40,6 +41,7 @@ class TrainingConfig:
         validation_utterances: number of held-out utterances in a validation.
     """
 
+    initial: str = ""
     max_steps: int = 100_000
     batch_size: int = 8
     segment_frames: int = 32

@@ -29,7 +29,8 @@ class TeacherConfig:
         log_scale_floor: lower bound of the log standard deviation in nats; in a mixture, of every
             component.
         distribution: distribution of each sample given the earlier samples: "gaussian", or
-            "mixture" for a mixture of logistics.
+            "mixture" for a mixture of logistics. Where frame_length is above 1, a whole frame is
+            Gaussian with a full covariance, or its samples are independent mixtures.
         num_components: logistics in the mixture.
         discretised: whether to train a mixture by the probability of 16-bit steps instead of the
             density.

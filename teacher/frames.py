@@ -5,11 +5,12 @@ samples. A linear predictor (`flows.PredictionErrorFilter`) turns the waveform x
 errors e. The errors are folded into frames, and the network predicts a frame from earlier frames:
 
 .. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
-          p(x \mid c) = \prod_n \prod_i p(e_{n,i};\, h_i(e_{<n}, c))\, e^{g}
+          p(x \mid c) = \prod_n \mathcal{N}(e_n;\, \mu_n, \Sigma_n)\, e^{r g}, \qquad
+          (\mu_n, \Sigma_n) \text{ from } e_{<n} \text{ and } c
 
-Given the earlier frames, the errors of a frame are independent; the predictor models the
-dependence between neighbouring samples. The predictor is stable for all coefficients, and the
-network's output is bounded, so a drawn waveform cannot diverge.
+Given the earlier frames, the errors of a frame are Gaussian with a full covariance
+(`flows.Triangular`), or independent mixtures of logistics. The predictor is stable for all
+coefficients, and the network's output is bounded, so a drawn waveform cannot diverge.
 
 References:
     LPCNet (Valin & Skoglund, 2019): linear prediction, noise on the past. arXiv:1810.11846

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from flows import (
@@ -16,6 +17,7 @@ from flows import (
     PredictionErrorFilter,
     Pretrained,
     Transformer,
+    Triangular,
     WaveNet,
     choose_engine,
     draw_chunks,
@@ -79,6 +81,8 @@ class Teacher(Pretrained):
             else LogisticMixture(config.num_components, config.log_scale_floor)
         )
         transformer = self.distribution.transformer
+        if config.distribution == "gaussian" and config.frame_length > 1:
+            transformer = Triangular(config.frame_length, config.log_scale_floor)
         wavenet = WaveNet(
             config.wavenet,
             transformer.num_params,
@@ -113,7 +117,7 @@ class Teacher(Pretrained):
 
     @property
     def transformer(self) -> Transformer:
-        """The bijection from each sample (or prediction error) to noise."""
+        """The bijection from samples (or prediction errors) to noise."""
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
@@ -128,7 +132,9 @@ class Teacher(Pretrained):
         if self.error_filter is not None:
             self.error_filter.set_level(waveform_std)
             waveform_std = 1.0
-        self.wavenet.set_statistics(waveform_std, self.distribution.initial_params(waveform_std))
+        initial = self.distribution.initial_params(waveform_std)
+        initial = F.pad(initial, (0, self.transformer.num_params - initial.numel()))
+        self.wavenet.set_statistics(waveform_std, initial)
 
     @property
     def receptive_field(self) -> int:
@@ -258,8 +264,10 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters for every sample of a residual, (B, P, 1, T)."""
+        """Return each sample's parameters given all earlier samples of a residual, (B, P, 1, T)."""
         params: Tensor = self.wavenet(residual, frames)
+        if isinstance(self.transformer, Triangular):
+            params = self.transformer.given_frame(residual, params)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
     def context_frames(

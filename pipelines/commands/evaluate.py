@@ -99,7 +99,7 @@ def evaluate(
     result = run_evaluation(
         compared,
         recordings,
-        Measurer(recordings.mel, models.teacher, missing, place),
+        Measurer(recordings.mel, models.teacher, missing, place, models.frame_length),
         seed=seed,
         audio=out / AUDIO_FOLDER if out else None,
     )

@@ -41,7 +41,8 @@ def train_teacher(
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         dump: prepared data; default: dump/NAME.
-        initial: folder or name of a trained teacher to start from; default: random weights.
+        initial: folder or name of a trained teacher to start from; default: the recipe's
+            teacher_training.initial, or random weights.
         exp: folder of the results; the model goes to its folder `teacher`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
@@ -53,6 +54,7 @@ def train_teacher(
     speakers = speakers_in(recipe, manifest)
     model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
+    initial = initial or _initial(config)
     if initial is not None:
         _load_weights(initial, model)
     count, pitch = config.validation_utterances, recipe.data.pitch
@@ -85,7 +87,8 @@ def distill(
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         dump: prepared data; default: dump/NAME.
         teacher: folder or name of the trained teacher; default: EXP/teacher.
-        initial: folder or name of a trained student to start from; default: random weights.
+        initial: folder or name of a trained student to start from; default: the recipe's
+            student_training.initial, or random weights.
         exp: folder of the results; the model goes to its folder `student`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
@@ -120,7 +123,8 @@ def student_task(
         dump: prepared data.
         teacher: folder of the trained teacher.
         place: device of the teacher and the held-out utterances.
-        initial: folder of a trained student to start from; None for random weights.
+        initial: folder of a trained student to start from; None for the recipe's
+            student_training.initial, or random weights.
     Raises:
         ValueError: if the teacher, the initial student or the data do not fit the recipe.
     """
@@ -135,6 +139,7 @@ def student_task(
     recipe.data.pitch.check_same(pitch_of(teacher_model, teacher), str(teacher))
     model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
+    initial = initial or _initial(recipe.student_training)
     if initial is not None:
         _load_weights(initial, model)
     elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
@@ -150,9 +155,15 @@ def student_task(
     )
 
 
+def _initial(config: TrainingConfig) -> Path | None:
+    return Path(config.initial) if config.initial else None
+
+
 def _load_weights(folder: Path, model: Teacher | Student) -> None:
     """Load a trained model's weights into a model of equal sizes in its training form."""
     trained = type(model).from_pretrained(model_folder(folder))
+    if isinstance(trained, Student) and trained.parts.voices:
+        trained.set_breath(1.0)  # a choice of those who use the model, not one of its sizes
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:
         raise ValueError(f"{folder}: is not the recipe's {model.kind}: {'; '.join(changes)}")

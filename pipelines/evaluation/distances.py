@@ -18,6 +18,9 @@ MCD_ORDER = 24
 OCTAVE_ERROR_CENTS = 600.0
 """Distance of two pitches, in cents, beyond which one of them is that of another harmonic."""
 
+LINE_WINDOW = 1024
+"""Shortest window of the spectrum in which lines are sought, samples."""
+
 
 def frame_levels(waveform: Tensor, hop_length: int) -> Tensor:
     """Return each frame's RMS level in dBFS, at least -120: (1, 1, T) to (T // hop_length,)."""
@@ -102,3 +105,30 @@ def silence_floor(sample: Tensor, recording: Tensor, hop_length: int) -> float |
     """Return the sample's mean level, dBFS, in the recording's silent frames; None without any."""
     silent = frame_levels(recording, hop_length) < SILENT_DBFS
     return float(frame_levels(sample, hop_length)[silent].mean()) if silent.any() else None
+
+
+def frame_lines(waveform: Tensor, frame_length: int) -> float | None:
+    """Return by how much the multiples of a model's frame rate stand out of the spectrum.
+
+    A model that draws frames of r samples alike, whatever the sound, leaves stationary lines at
+    multiples of sample_rate / r.
+
+    Args:
+        waveform: shape (1, 1, T).
+        frame_length: samples in a frame, r.
+    Returns:
+        power of a line over that of its neighbours on either side, in dB, averaged over the lines;
+        None if the waveform is shorter than one window, or r is 1.
+    """
+    bins = -(-LINE_WINDOW // frame_length)  # between two lines
+    window = torch.hann_window(frame_length * bins, dtype=torch.float64)
+    signal = waveform[0, 0].double()
+    if frame_length < 2 or signal.numel() < window.numel():
+        return None
+    frames = signal.unfold(-1, window.numel(), window.numel() // 2)
+    power = torch.fft.rfft(frames * window).abs().square().mean(0) + 1e-12
+    lines = torch.arange(bins, (power.numel() - 1) // bins * bins, bins)
+    if not lines.numel():
+        lines = torch.tensor([bins])
+    beside = torch.stack([power[lines + k] for k in (-5, -4, -3, 3, 4, 5)]).mean(0)
+    return float(10 * (power[lines] / beside).log10().mean())

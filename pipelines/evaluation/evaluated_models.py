@@ -33,6 +33,12 @@ class Models:
     speakers: tuple[str, ...] = ()
     pitch: PitchConfig = NO_PITCH
 
+    @property
+    def frame_length(self) -> int:
+        """The longest frame that one of the models draws at once, samples; 1 without models."""
+        models = [self.teacher, *self.students.values()]
+        return max((model.config.frame_length for model in models if model is not None), default=1)
+
 
 def load_models(
     teacher: Path | None, students: Sequence[Path], device: torch.device | str

@@ -11,6 +11,7 @@ from torch import Tensor
 from data import MelConfig, dither
 from distill import SpectralConfig, multi_resolution_stft
 from pipelines.evaluation.distances import (
+    frame_lines,
     level_ratio,
     mel_cepstral_distortion,
     pitch_errors,
@@ -64,6 +65,7 @@ MEASURES = (
     Measure(key="level_ratio", label="Level over the recording's", better="one"),
     Measure(key="peak", label="Peak", unit="of full scale", better="neither"),
     Measure(key="silence_dbfs", label="Level in silence", unit="dBFS", better="neither", digits=1),
+    Measure(key="lines_db", label="Lines at multiples of the frame rate", unit="dB", digits=1),
 )
 
 
@@ -83,6 +85,8 @@ class Measurer:
         teacher: model for the likelihood; None for no likelihood.
         missing: packages that are not installed; their measures are left out.
         device: device of the likelihood and of DistillMOS.
+        frame_length: longest frame of the evaluated models, samples; lines are measured at its
+            rate.
     """
 
     def __init__(
@@ -91,8 +95,10 @@ class Measurer:
         teacher: Teacher | None,
         missing: list[str],
         device: torch.device,
+        frame_length: int = 1,
     ) -> None:
         self.mel = mel
+        self.frame_length = frame_length
         self.teacher = teacher
         self.missing = missing
         self.mos = None if "distillmos" in missing else DistillMos(device)
@@ -121,6 +127,7 @@ class Measurer:
             "level_ratio": level_ratio(*pair),
             "peak": drawn.peak,
             "silence_dbfs": silence_floor(*pair, self.mel.hop_length),
+            "lines_db": frame_lines(drawn.waveform, self.frame_length),
         }
         values |= self._log_mel(drawn, recording, utterance)
         values |= self._by_packages(drawn.waveform, recording.waveform)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from data import Batch, SegmentSampler
@@ -19,7 +20,7 @@ from pipelines.training.checkpoints import CheckpointError
 from pipelines.training.deferred import Deferred
 from pipelines.training.ema import Average
 from pipelines.training.errors import TrainingError
-from pipelines.training.log import SilentLog, TrainingLog, Validation
+from pipelines.training.log import SilentLog, TrainingLog
 from pipelines.training.processes import (
     is_lost_process,
     join_processes,
@@ -30,30 +31,11 @@ from pipelines.training.processes import (
 from pipelines.training.schedule import learning_rate_at, seed_step
 from pipelines.training.signals import Stopped, StopRequest, stop_requests
 from pipelines.training.state import TrainingState
+from pipelines.training.task import Task
 from pipelines.training.threads import settle_threads
 from storage.folder_lock import folder_lock
 
 MAX_CONSECUTIVE_SKIPS = 20
-
-
-class Task(nn.Module):
-    """A model in training, with its loss and its validation."""
-
-    model: Pretrained
-    name: str
-
-    @property
-    def companions(self) -> dict[str, nn.Module]:
-        """Further trained modules by name, such as discriminators; only checkpoints keep them."""
-        return {}
-
-    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return scalars by name; training minimises `loss`."""
-        raise NotImplementedError
-
-    def validate(self, model: Pretrained) -> Validation:
-        """Evaluate a model, usually the averaged one, on held-out data."""
-        raise NotImplementedError
 
 
 def train(
@@ -219,10 +201,7 @@ class _Run:
         terms = self.module(batch.to(self.fabric.device), progress.step)
         self.optimizer.zero_grad()
         self.fabric.backward(terms["loss"])
-        norm = self.fabric.clip_gradients(
-            self.module, self.optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
-        )
-        assert isinstance(norm, Tensor)
+        norm = self._clip()
         loss = terms["loss"].detach()
         is_bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
         is_asked = torch.full_like(loss, self.stop.received is not None)
@@ -239,6 +218,26 @@ class _Run:
         numbers = torch.stack([*flags, loss, norm.to(loss)])
         self.unsettled = progress.step, Deferred(numbers)
         return {name: value.detach() for name, value in terms.items()} | {"gradient_norm": norm}
+
+    def _clip(self) -> Tensor:
+        """Clip the gradients of model and companions, each by itself; return the model's norm.
+
+        A common clip would let the discriminators' gradients shrink the step of the model.
+        """
+        limit, companions = self.config.gradient_clip, self.task.companions.values()
+        norm = self.fabric.clip_gradients(
+            self.module,
+            self.optimizer,
+            max_norm=math.inf if companions else limit,
+            error_if_nonfinite=False,
+        )
+        assert isinstance(norm, Tensor)
+        if not companions:
+            return norm
+        norms = [
+            clip_grad_norm_(part.parameters(), limit) for part in (self.task.model, *companions)
+        ]
+        return torch.where(torch.isfinite(norm), norms[0], norm)
 
     def settle(self, log: TrainingLog) -> None:
         """Read whether the last step was skipped, clipped or asked to stop."""

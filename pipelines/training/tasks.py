@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from data import Batch, MelConfig, log_mel, residual_energy, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
+from pipelines.evaluation.free_running import free_running
 from pipelines.heldout import (
     Utterance,
     bits_per_sample,
@@ -18,10 +19,9 @@ from pipelines.heldout import (
     teacher_nll,
 )
 from pipelines.pictures import spectrogram_image
-from pipelines.training.free_running import free_running
 from pipelines.training.log import Validation
-from pipelines.training.loop import Task
 from pipelines.training.processes import sum_over_processes, world_size
+from pipelines.training.task import Task
 from student import ExcitationConfig, MeasuredVoice, Student
 from teacher import Teacher, noise_like, training_log_probs
 

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 from distill import Distillation
 from pipelines import Recipe, find_recipe
 from pipelines.cli import main
+from pipelines.models import model_folder
 from pipelines.recipes import recipe_names
 from student import Student
 from teacher import Teacher
@@ -122,3 +123,12 @@ def test_a_folder_that_bears_a_corpus_name_is_the_corpus(
 def test_an_empty_corpus_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "--recipe", "tiny", "--recipe.data.corpus", ""]) == 2
     assert "corpus is ''" in capsys.readouterr().err
+
+
+def test_adaptation_starts_from_pretrained_models_of_its_sizes() -> None:
+    recipe = load(find_recipe("adapt"))
+    teacher = Teacher.from_pretrained(model_folder(Path(recipe.teacher_training.initial)))
+    assert teacher.config == recipe.teacher
+    student = Student.from_pretrained(model_folder(Path(recipe.student_training.initial)))
+    student.set_breath(1.0)
+    assert student.config == recipe.student

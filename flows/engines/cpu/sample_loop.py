@@ -66,10 +66,11 @@ def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
 def _draw(
     network: Network, streams: Streams, frames: Frames, frame: int, samples: Samples, i: int
 ) -> None:  # pragma: no cover
-    """Draw sample i of every stream: location + scale * noise, of the chosen component if many."""
+    """Draw sample i of every stream, as `Affine`, `Triangular` or `sample_mixture` does."""
     num_streams, channels, _ = samples.noise.shape
     num_params, num_logits = network.is_location.size, network.num_logits
-    components = (num_params - num_logits) // 2
+    components = 1 if num_logits == 0 else num_logits
+    is_triangular = num_params > num_logits + 2 * components
     params = streams.params
     for b in range(num_streams):
         for c in range(channels):
@@ -82,7 +83,12 @@ def _draw(
             raw = params[b, (k + components) * channels + c]
             scale = np.exp(bounded_log_scale(raw, network.log_scale_floor))
             location = params[b, k * channels + c]
-            value = np.float32(samples.noise[b, c, i] * scale + location)
+            deviation = samples.noise[b, c, i] * scale
+            if is_triangular:
+                for j in range(c):
+                    deviation += params[b, (2 + j) * channels + c] * streams.deviations[b, j]
+                streams.deviations[b, c] = deviation
+            value = np.float32(deviation + location)
             samples.x[b, c, i] = streams.previous[b, c] = value
 
 

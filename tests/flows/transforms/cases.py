@@ -23,6 +23,7 @@ from flows import (
     PredictionErrorFilter,
     Rotation,
     ScaleShift,
+    Triangular,
     alternating_mask,
     iaf,
     maf,
@@ -213,6 +214,12 @@ CASES = [
         "maf_affine_folded_signal_unconditional_long_term_prediction",
         lambda: maf(wavenet(LONG_TERM, 2, CHANNELS), Affine()),
         (CHANNELS, SAMPLES),
+    ),
+    Case(
+        "maf_triangular_folded_signal_context",
+        lambda: maf(wavenet(SMALL, 4, 3, HIDDEN), Triangular(3)),
+        (3, SAMPLES),
+        (HIDDEN, FRAMES),
     ),
     Case("context_filter", lambda: ContextFilter(3), (1, SAMPLES), (4, FRAMES)),
     Case(

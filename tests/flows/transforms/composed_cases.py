@@ -9,6 +9,7 @@ from flows import (
     Made,
     PredictionErrorFilter,
     Rotation,
+    Triangular,
     gaussianization,
     glow_signal,
     iaf,
@@ -73,7 +74,7 @@ COMPOSED_CASES = [
             [
                 PredictionErrorFilter(3, 1, HIDDEN),
                 Fold(CHANNELS),
-                maf(wavenet(LONG_TERM, 2, CHANNELS, HIDDEN), Affine()),
+                maf(wavenet(LONG_TERM, 1 + CHANNELS, CHANNELS, HIDDEN), Triangular(CHANNELS, -3.0)),
                 Inverse(Fold(CHANNELS)),
             ]
         ),

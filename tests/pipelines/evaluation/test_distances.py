@@ -9,6 +9,7 @@ import torch
 from data import MelConfig, log_mel
 from pipelines.evaluation import distances
 from pipelines.evaluation.distances import (
+    frame_lines,
     level_ratio,
     mel_cepstral_distortion,
     pitch_errors,
@@ -70,3 +71,18 @@ def test_levels() -> None:
     pause[..., 8192:] = 0
     hiss = torch.where(pause == 0, 1e-3 * torch.ones_like(x), pause)
     assert silence_floor(hiss, pause, 256) == pytest.approx(-60)
+
+
+def test_lines_stand_out_at_the_frame_rate_alone() -> None:
+    x = noise().repeat(1, 1, 4)
+    assert frame_lines(x, 64) == pytest.approx(0, abs=0.6)
+    pattern = torch.randn(64, generator=torch.Generator().manual_seed(1))
+    lined = x + 0.5 * x.std() * pattern.repeat(x.shape[-1] // 64)
+    found = frame_lines(lined, 64)
+    assert found is not None
+    assert found > 5
+    other = frame_lines(lined, 50)
+    assert other is not None
+    assert abs(other) < 2
+    assert frame_lines(x, 1) is None
+    assert frame_lines(x[..., :900], 64) is None

@@ -5,13 +5,14 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from data import Batch
 from distill import AdversarialConfig
@@ -94,6 +95,30 @@ def test_discriminators_resume_with_the_student_and_its_newest_model_counts(
     assert_same_run(interrupted.folder, whole.folder)
 
 
+def test_student_and_discriminators_are_clipped_apart(
+    dump: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clipped: list[tuple[int, float]] = []
+
+    def clip(parameters: Iterable[torch.nn.Parameter], max_norm: float) -> torch.Tensor:
+        parameters = list(parameters)
+        clipped.append((len(parameters), max_norm))
+        return clip_grad_norm_(parameters, max_norm)
+
+    monkeypatch.setattr(training, "clip_grad_norm_", clip)
+    objective = dataclasses.replace(
+        RECIPE.distillation,
+        adversarial_weight=1.0,
+        adversarial=AdversarialConfig(channels=2, spectral=RECIPE.distillation.spectral),
+    )
+    recipe = dataclasses.replace(RECIPE, distillation=objective)
+    task = commands.student_task(recipe, dump, trained / "teacher", torch.device("cpu"))
+    sizes = [len(list(part.parameters())) for part in (task.model, *task.companions.values())]
+    Training("student", dump, trained, tmp_path)(recipe)
+    assert len(sizes) == 2
+    assert clipped[:2] == [(size, recipe.student_training.gradient_clip) for size in sizes]
+
+
 def test_the_first_steps_may_train_the_excitation_alone(
     dump: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +155,10 @@ def test_a_student_may_start_from_a_trained_one(dump: Path, trained: Path, tmp_p
     wider = dataclasses.replace(RECIPE, student=dataclasses.replace(RECIPE.student, kernel_size=2))
     with pytest.raises(ValueError, match="is not the recipe's student: kernel_size 3 -> 2"):
         commands.student_task(wider, dump, trained / "teacher", place, initial)
+    named = dataclasses.replace(RECIPE.student_training, initial=str(initial))
+    recipe = dataclasses.replace(RECIPE, student_training=named)
+    again = commands.student_task(recipe, dump, trained / "teacher", place).model
+    torch.testing.assert_close(again.state_dict(), task.model.state_dict())
 
 
 def test_random_numbers_of_a_step_do_not_depend_on_the_steps_before(

@@ -3,8 +3,8 @@
 import torch
 
 from data import MelConfig
+from pipelines.evaluation.free_running import free_running
 from pipelines.heldout import Utterance
-from pipelines.training.free_running import free_running
 from tests.models import HOP, make_mel, make_teacher
 
 
