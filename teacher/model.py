@@ -29,7 +29,7 @@ from flows.precision import full_precision
 from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
-from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+from teacher.distributions import LogisticMixture, build_distribution
 from teacher.frames import compose, part_of, synthesise
 from teacher.prediction import Prediction
 
@@ -75,11 +75,7 @@ class Teacher(Pretrained):
             if config.past_noise
             else None
         )
-        self.distribution: SampleDistribution = (
-            Gaussian(config.log_scale_floor)
-            if config.distribution == "gaussian"
-            else LogisticMixture(config.num_components, config.log_scale_floor)
-        )
+        self.distribution = build_distribution(config)
         transformer = self.distribution.transformer
         if config.distribution == "gaussian" and config.frame_length > 1:
             transformer = Triangular(config.frame_length, config.log_scale_floor)
