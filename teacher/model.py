@@ -220,14 +220,13 @@ class Teacher(Pretrained):
         """
         check_temperature(temperature)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
-        length = log_mel.shape[-1] * self.config.hop_length
-        like = log_mel.new_empty(log_mel.shape[0], 1, length)
+        hop = self.config.hop_length
+        like = log_mel.new_empty(log_mel.shape[0], 1, log_mel.shape[-1] * hop)
         choice = None
         if isinstance(self.distribution, LogisticMixture):
             # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
             choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
         noise = self.folded(self.flow.base.sample(like, generator) * temperature)
-        hop = self.config.hop_length
         chunk = hop * max(1, PIECE_SAMPLES // hop) // self.config.frame_length
         pieces = draw_chunks(self.autoregressive, noise, frames, choice, engine, chunk)
         yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
@@ -251,8 +250,7 @@ class Teacher(Pretrained):
             shift and log-gain in nats, shape (B, 1, T) each; zeros without a predictor.
         """
         if self.error_filter is None:
-            nothing = torch.zeros_like(past)
-            return nothing, nothing
+            return torch.zeros_like(past), torch.zeros_like(past)
         return self.error_filter.shift_and_log_scale(past, frames)
 
     def folded(self, signal: Tensor) -> Tensor:
