@@ -93,7 +93,7 @@ def _between(starts: list[int]) -> list[tuple[int, int | None]]:
 
 
 def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
-    """Find the files' starts from the sizes in their headers."""
+    """Find the start of each joined file from the sizes in the headers."""
     starts: list[int] = []
     position = 0
     while True:

@@ -98,7 +98,7 @@ def _paths_under(root: Path, left_out: dict[str, str]) -> Iterator[Path]:
                 yield path
             elif is_output(path):
                 left_out[_name(path, root)] = (
-                    f"made by this program; without its file {MARKER_FILE} it would count"
+                    f"made by this program; delete its file {MARKER_FILE} to include it"
                 )
             elif path.is_symlink():
                 links.append(path)

@@ -28,8 +28,8 @@ def write_waveform(path: Path, waveform: npt.NDArray[Any] | Tensor, sample_rate:
     Returns:
         the number of samples that were clipped, for the caller's warning.
     Raises:
-        AudioError: if the suffix, the shape or the type is another, or if samples are missing or
-            not finite.
+        AudioError: if the suffix, shape or type is not supported, or if samples are missing or not
+            finite.
     """
     return write_blocks(path, [waveform], sample_rate)[1]
 

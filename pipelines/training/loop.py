@@ -220,9 +220,9 @@ class _Run:
         return {name: value.detach() for name, value in terms.items()} | {"gradient_norm": norm}
 
     def _clip(self) -> Tensor:
-        """Clip the gradients of model and companions, each by itself; return the model's norm.
+        """Clip the gradients of model and companions separately; return the model's norm.
 
-        A common clip would let the discriminators' gradients shrink the step of the model.
+        If they were clipped together, the discriminators' gradients would shrink the model's step.
         """
         limit, companions = self.config.gradient_clip, self.task.companions.values()
         norm = self.fabric.clip_gradients(

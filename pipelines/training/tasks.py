@@ -235,6 +235,7 @@ def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int 
 
 
 def _seed_of(seed: int, step: int, *row: int) -> int:
+    """Return a seed for a row of a step's batch; validation has step -1."""
     return int(np.random.SeedSequence([seed, step + 1, *row]).generate_state(1, np.uint64)[0])
 
 

@@ -93,7 +93,7 @@ def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cove
 def _begin_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Sum over this thread's half of the units: thread 0 into the output, thread 1 apart."""
+    """Sum over this thread's half of the units: thread 0 into the output, 1 into `apart`."""
     if part == 0:
         _add_half(network.out, streams, 0, streams.rows, row, layer, False)
     else:

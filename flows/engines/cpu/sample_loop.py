@@ -21,7 +21,7 @@ from flows.engines.cpu.long_term import predict_pitch
 from flows.engines.cpu.products import holds_pairs
 
 KERNELS = "cadf07f122e4"  # digests, see flows.engines.cpu
-LAYER_PASS = "56747c2d304b"
+LAYER_PASS = "7f4e026b0f01"
 LONG_TERM = "c6292c34b6a1"
 
 

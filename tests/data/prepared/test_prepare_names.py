@@ -78,7 +78,7 @@ def test_generated_audio_in_the_corpus_is_not_prepared(corpus: Path) -> None:
     synthesise(corpus / "exp" / "evaluation" / "audio", num_utterances=2, seconds=0.5)
     second = prepare(corpus, dump, config, progress=False)
     assert second.utterances() == first.utterances()
-    reason = f"made by this program; without its file {MARKER_FILE} it would count"
+    reason = f"made by this program; delete its file {MARKER_FILE} to include it"
     assert {skip.name: skip.reason for skip in second.skipped} == {
         "dump": reason,
         "exp/evaluation": reason,
