@@ -20,7 +20,6 @@ from flows import (
     Triangular,
     WaveNet,
     choose_engine,
-    draw_chunks,
     maf,
     rows_in_words,
 )
@@ -30,13 +29,12 @@ from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
-from teacher.frames import compose, part_of, synthesise
+from teacher.drawing import draw
+from teacher.frames import compose, part_of
 from teacher.prediction import Prediction
+from teacher.voicing import Voicing
 
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
-
-PIECE_SAMPLES = 4096
-"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -75,6 +73,7 @@ class Teacher(Pretrained):
             if config.past_noise
             else None
         )
+        self.voicing = Voicing(config.context_channels) if config.voiced_temperature < 1 else None
         self.distribution: SampleDistribution = (
             Gaussian(config.log_scale_floor)
             if config.distribution == "gaussian"
@@ -200,7 +199,8 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample, not on the choice of a component.
+            temperature: factor on the noise of each sample, not on the choice of a component; in
+                voiced frames, `TeacherConfig.voiced_temperature` is another factor.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -224,17 +224,7 @@ class Teacher(Pretrained):
         """
         check_temperature(temperature)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
-        length = log_mel.shape[-1] * self.config.hop_length
-        like = log_mel.new_empty(log_mel.shape[0], 1, length)
-        choice = None
-        if isinstance(self.distribution, LogisticMixture):
-            # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
-            choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
-        noise = self.folded(self.flow.base.sample(like, generator) * temperature)
-        hop = self.config.hop_length
-        chunk = hop * max(1, PIECE_SAMPLES // hop) // self.config.frame_length
-        pieces = draw_chunks(self.autoregressive, noise, frames, choice, engine, chunk)
-        yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
+        yield from draw(self, frames, temperature, generator, engine)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
