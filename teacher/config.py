@@ -44,6 +44,8 @@ class TeacherConfig:
             that learns from a perfect past diverges when it reads its own samples.
         assumed_noise: noise level that the network is told when the model is used, from 0 to
             past_noise. A lower level gives cleaner samples, a higher level more stable ones.
+        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn; below 1,
+            the model learns to tell voiced frames from the conditioning. The density is unchanged.
     """
 
     num_mels: int = 80
@@ -62,6 +64,7 @@ class TeacherConfig:
     filter_order: int = 0
     past_noise: float = 0.0
     assumed_noise: float = 0.0
+    voiced_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         check_conditioning("teacher", self.conditioning, self.pitch, self.num_speakers)
@@ -111,6 +114,11 @@ class TeacherConfig:
             raise ValueError(
                 f"teacher.assumed_noise is {self.assumed_noise}, expected 0 to teacher.past_noise "
                 f"{self.past_noise}"
+            )
+        if not 0 < self.voiced_temperature <= 1:
+            raise ValueError(
+                f"teacher.voiced_temperature is {self.voiced_temperature}, expected more than 0, "
+                "at most 1"
             )
         if self.past_noise and self.discretised:
             raise ValueError(

@@ -15,7 +15,6 @@ from flows import (
     mixture_log_prob,
     mixture_log_std,
 )
-from teacher.config import TeacherConfig
 
 LOG_LOGISTIC_STD = math.log(StandardLogistic.std)
 
@@ -142,10 +141,3 @@ class LogisticMixture:
         locations = torch.linspace(-spread, spread, count)
         log_scales = math.log(std) + torch.linspace(*INITIAL_LOG_SCALES, count)
         return torch.cat([torch.zeros(count), locations, log_scales])
-
-
-def build_distribution(config: TeacherConfig) -> SampleDistribution:
-    """Build the distribution of a sample that a configuration names."""
-    if config.distribution == "gaussian":
-        return Gaussian(config.log_scale_floor)
-    return LogisticMixture(config.num_components, config.log_scale_floor)

@@ -20,7 +20,6 @@ from flows import (
     Triangular,
     WaveNet,
     choose_engine,
-    draw_chunks,
     maf,
     rows_in_words,
 )
@@ -29,14 +28,13 @@ from flows.precision import full_precision
 from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
-from teacher.distributions import LogisticMixture, build_distribution
-from teacher.frames import compose, part_of, synthesise
+from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+from teacher.drawing import draw
+from teacher.frames import compose, part_of
 from teacher.prediction import Prediction
+from teacher.voicing import Voicing
 
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
-
-PIECE_SAMPLES = 4096
-"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -75,7 +73,12 @@ class Teacher(Pretrained):
             if config.past_noise
             else None
         )
-        self.distribution = build_distribution(config)
+        self.voicing = Voicing(config.context_channels) if config.voiced_temperature < 1 else None
+        self.distribution: SampleDistribution = (
+            Gaussian(config.log_scale_floor)
+            if config.distribution == "gaussian"
+            else LogisticMixture(config.num_components, config.log_scale_floor)
+        )
         transformer = self.distribution.transformer
         if config.distribution == "gaussian" and config.frame_length > 1:
             transformer = Triangular(config.frame_length, config.log_scale_floor)
@@ -196,7 +199,8 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample, not on the choice of a component.
+            temperature: factor on the noise of each sample, not on the choice of a component; in
+                voiced frames, `TeacherConfig.voiced_temperature` is another factor.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -220,16 +224,7 @@ class Teacher(Pretrained):
         """
         check_temperature(temperature)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
-        hop = self.config.hop_length
-        like = log_mel.new_empty(log_mel.shape[0], 1, log_mel.shape[-1] * hop)
-        choice = None
-        if isinstance(self.distribution, LogisticMixture):
-            # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
-            choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
-        noise = self.folded(self.flow.base.sample(like, generator) * temperature)
-        chunk = hop * max(1, PIECE_SAMPLES // hop) // self.config.frame_length
-        pieces = draw_chunks(self.autoregressive, noise, frames, choice, engine, chunk)
-        yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
+        yield from draw(self, frames, temperature, generator, engine)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -250,7 +245,8 @@ class Teacher(Pretrained):
             shift and log-gain in nats, shape (B, 1, T) each; zeros without a predictor.
         """
         if self.error_filter is None:
-            return torch.zeros_like(past), torch.zeros_like(past)
+            nothing = torch.zeros_like(past)
+            return nothing, nothing
         return self.error_filter.shift_and_log_scale(past, frames)
 
     def folded(self, signal: Tensor) -> Tensor:

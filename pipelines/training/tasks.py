@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from data import Batch, MelConfig, log_mel, residual_energy, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
+from flows.precision import full_precision
 from pipelines.evaluation.free_running import free_running
 from pipelines.heldout import (
     Utterance,
@@ -28,6 +29,12 @@ from teacher import Teacher, noise_like, training_log_probs
 PREDICTOR_WEIGHT = 0.1
 """Weight of the linear predictor's own likelihood. It decides the predictor's gain; the network's
 likelihood decides everything else."""
+
+VOICING_WEIGHT = 0.1
+"""Weight of the cross-entropy of the voicing; its gradient reaches only `Teacher.voicing`."""
+
+LOWEST_VOICE_HZ, HIGHEST_VOICE_HZ = 60.0, 400.0
+"""Range of the pitch, Hz, in which frames count as voiced for the teacher."""
 
 FREE_RUNNING_UTTERANCES = 3
 """Largest number of held-out utterances that a validation samples from a teacher."""
@@ -64,15 +71,25 @@ class TeacherTask(Task):
         log_prob, of_predictor = training_log_probs(
             self.model, batch.waveform, batch.log_mel, *noise
         )
-        nll = -log_prob.mean() / batch.waveform.shape[-1]
-        if of_predictor is None:
-            return {"loss": nll}
-        predictor_nll = -of_predictor.mean() / batch.waveform.shape[-1]
-        return {
-            "loss": nll + PREDICTOR_WEIGHT * predictor_nll,
-            "nll": nll,
-            "predictor_nll": predictor_nll,
-        }
+        samples = batch.waveform.shape[-1]
+        loss = nll = -log_prob.mean() / samples
+        terms = {}
+        if of_predictor is not None:
+            terms = {"nll": nll, "predictor_nll": -of_predictor.mean() / samples}
+            loss = loss + PREDICTOR_WEIGHT * terms["predictor_nll"]
+        if self.model.voicing is not None:
+            terms["voicing"] = self._voicing_term(batch)
+            loss = loss + VOICING_WEIGHT * terms["voicing"]
+        return {"loss": loss} | terms
+
+    def _voicing_term(self, batch: Batch) -> Tensor:
+        """Return the cross-entropy of the frames' voicing, as YIN measures it."""
+        assert self.model.voicing is not None
+        rate, hop = self.mel.sample_rate, self.mel.hop_length
+        _, voiced = yin(batch.waveform, rate, hop, LOWEST_VOICE_HZ, HIGHEST_VOICE_HZ)
+        with torch.no_grad(), full_precision(batch.waveform):
+            frames = self.model.context_frames(batch.waveform, batch.log_mel)
+        return self.model.voicing.loss(frames, voiced)
 
     def _past_noise(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Draw noise for each clip, and its level relative to `past_noise`, in [0, 1], (B,)."""

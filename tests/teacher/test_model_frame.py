@@ -97,7 +97,7 @@ def test_compiled_sampling_draws_what_the_steps_draw(teacher: Teacher) -> None:
 def test_a_stream_joins_to_the_whole(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
     mel = make_mel()
     whole = list(teacher.stream(mel, generator=torch.Generator().manual_seed(1)))
-    monkeypatch.setattr("teacher.model.PIECE_SAMPLES", 2 * HOP)
+    monkeypatch.setattr("teacher.drawing.PIECE_SAMPLES", 2 * HOP)
     pieces = list(teacher.stream(mel, generator=torch.Generator().manual_seed(1)))
     assert (len(whole), len(pieces)) == (1, FRAMES // 2)
     torch.testing.assert_close(torch.cat(pieces, -1), whole[0])
