@@ -99,7 +99,7 @@ def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> Ex
 
 
 def write_pt2(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
-    """Serialise for torch.export.load, with the metadata as JSON in the extra file METADATA_FILE."""
+    """Serialise for torch.export.load, with JSON metadata in the extra file METADATA_FILE."""
     buffer = io.BytesIO()
     extra_files = {METADATA_FILE: json.dumps(described)}
     torch.export.save(program, buffer, extra_files=extra_files)
