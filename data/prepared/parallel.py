@@ -55,7 +55,7 @@ def parallel_map(function: Callable[[T], R], items: Sequence[T], num_workers: in
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a process was killed, perhaps for want of memory; "
+            "a process was killed, perhaps because memory ran out; "
             "run again to go on from here, with fewer num_workers"
         ) from error
     finally:
