@@ -19,7 +19,7 @@ from student.voice.source import Envelope, Voice, VoiceState, pulse_train
 
 @dataclass(frozen=True, kw_only=True)
 class ExcitationConfig:
-    """Excitation of a frame student beside its noise, and the range of the pitch.
+    """Excitation of a student beside its noise, and the range of the pitch.
 
     Args:
         kind: "none" as in the papers; "harmonic" for a sine and a cosine at the pitch; "voice" for

@@ -33,6 +33,7 @@ CONFIGS = {
     "no_margin": dataclasses.replace(STUDENT, context_margin=0),
     "excited": EXCITED_STUDENT,
     "voiced": VOICED_STUDENT,
+    "voiced_single_samples": dataclasses.replace(VOICED_STUDENT, frame_length=1),
     "voiced_and_filtered": dataclasses.replace(VOICED_STUDENT, filter_order=5),
     "given_pitch": GIVEN,
 }

@@ -31,6 +31,9 @@ CONFIGS = {
     "excited_and_filtered": dataclasses.replace(EXCITED_STUDENT, filter_order=5),
     "voiced": VOICED_STUDENT,
     "voiced_and_filtered": dataclasses.replace(VOICED_STUDENT, filter_order=5),
+    "voiced_single_samples": dataclasses.replace(
+        VOICED_STUDENT, frame_length=1, filter_order=5, flow_layers=(2, 1)
+    ),
     "one_step": dataclasses.replace(FRAME_STUDENT, flow_layers=(2,)),
     "frame_is_hop": dataclasses.replace(FRAME_STUDENT, frame_length=HOP),
 }

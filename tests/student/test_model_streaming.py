@@ -27,6 +27,7 @@ from tests.models import (
 
 FRAMES = 31
 CONFIGS = {
+    "voiced_single_samples": dataclasses.replace(VOICED_STUDENT, frame_length=1),
     "plain": STUDENT,
     "filtered": FILTERED_STUDENT,
     "logistic": dataclasses.replace(STUDENT, base="logistic"),

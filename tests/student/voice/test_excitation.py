@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from student import ExcitationConfig, ExcitedContext, Student, StudentConfig
+from student import ExcitationConfig, ExcitedContext, StudentConfig
 from student.voice.excitation import Phase
 from student.voice.pitch_predictor import BINS_PER_OCTAVE
-from tests.models import EXCITED_STUDENT, HOP, STUDENT, VOICED_STUDENT, make_mel, make_student
+from tests.models import EXCITED_STUDENT, HOP, VOICED_STUDENT, make_mel, make_student
 
 RATE = EXCITED_STUDENT.excitation.sample_rate
 
@@ -115,9 +115,3 @@ def test_filters_are_made_for_whole_steps() -> None:
     excitation = dataclasses.replace(VOICED_STUDENT.excitation, filters_per_frame=3)
     with pytest.raises(ValueError, match=r"filters_per_frame is 3, .* of the 2 steps"):
         dataclasses.replace(VOICED_STUDENT, excitation=excitation)
-
-
-def test_a_student_of_single_samples_has_no_excitation() -> None:
-    with pytest.raises(ValueError, match=r"frame_length is 1, expected more .* 'harmonic'"):
-        StudentConfig(excitation=ExcitationConfig(kind="harmonic"))
-    assert not isinstance(Student(STUDENT).context, ExcitedContext)
