@@ -51,7 +51,9 @@ def bootstrap_mean(
     x = np.asarray(values, dtype=np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
     if x.size == 0 or w.shape != x.shape:
-        raise ValueError(f"got {x.size} values and {w.size} weights, expected equal numbers, at least 1")
+        raise ValueError(
+            f"got {x.size} values and {w.size} weights, expected equal numbers, at least 1"
+        )
     drawn = np.random.default_rng(seed).integers(x.size, size=(NUM_RESAMPLES, x.size))
     means = (w[drawn] * x[drawn]).sum(1) / w[drawn].sum(1)
     tail = (1 - CONFIDENCE) / 2
