@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from flows.normal_quantile import normal_quantile
 from flows.transforms.base import Transform, check_features, sum_over_event
-from flows.transforms.normal_quantile import normal_quantile
 from flows.transforms.transformers import Transformer
 
 

@@ -24,7 +24,7 @@ from flows import (
     maf,
     mixture_log_prob,
 )
-from flows.transforms.normal_quantile import log_mills_ratio, normal_quantile
+from flows.normal_quantile import log_mills_ratio, normal_quantile
 
 BASES = {"normal": StandardNormal(), "logistic": StandardLogistic()}
 by_base = pytest.mark.parametrize("base", BASES)
