@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         limit_log_scale,
         unbound_log_scale,
     )
+    from flows.transforms.triangular import Triangular
 else:
     __getattr__ = on_demand(__name__)
 
@@ -132,6 +133,7 @@ __all__ = [
     "Swapped",
     "Transform",
     "Transformer",
+    "Triangular",
     "WaveNet",
     "WaveNetConfig",
     "alternating_mask",

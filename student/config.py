@@ -96,11 +96,6 @@ class StudentConfig:
                 f"than 1, here {self.frame_length}: what is mixed within a frame stays Gaussian "
                 "alone"
             )
-        if self.frame_length == 1 and self.excitation.kind != "none":
-            raise ValueError(
-                "student.frame_length is 1, expected more with student.excitation.kind "
-                f"{self.excitation.kind!r}"
-            )
         steps = self.hop_length // self.frame_length
         if self.excitation.kind == "voice" and steps % self.excitation.filters_per_frame:
             raise ValueError(

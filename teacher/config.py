@@ -29,7 +29,8 @@ class TeacherConfig:
         log_scale_floor: lower bound of the log standard deviation in nats; in a mixture, of every
             component.
         distribution: distribution of each sample given the earlier samples: "gaussian", or
-            "mixture" for a mixture of logistics.
+            "mixture" for a mixture of logistics. Where frame_length is above 1, a whole frame is
+            Gaussian with a full covariance, or its samples are independent mixtures.
         num_components: logistics in the mixture.
         discretised: whether to train a mixture by the probability of 16-bit steps instead of the
             density.
@@ -43,6 +44,8 @@ class TeacherConfig:
             that learns from a perfect past diverges when it reads its own samples.
         assumed_noise: noise level that the network is told when the model is used, from 0 to
             past_noise. A lower level gives cleaner samples, a higher level more stable ones.
+        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn; below 1,
+            the model learns to tell voiced frames from the conditioning. The density is unchanged.
     """
 
     num_mels: int = 80
@@ -61,6 +64,7 @@ class TeacherConfig:
     filter_order: int = 0
     past_noise: float = 0.0
     assumed_noise: float = 0.0
+    voiced_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         check_conditioning("teacher", self.conditioning, self.pitch, self.num_speakers)
@@ -110,6 +114,11 @@ class TeacherConfig:
             raise ValueError(
                 f"teacher.assumed_noise is {self.assumed_noise}, expected 0 to teacher.past_noise "
                 f"{self.past_noise}"
+            )
+        if not 0 < self.voiced_temperature <= 1:
+            raise ValueError(
+                f"teacher.voiced_temperature is {self.voiced_temperature}, expected more than 0, "
+                "at most 1"
             )
         if self.past_noise and self.discretised:
             raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from flows import (
@@ -16,9 +17,9 @@ from flows import (
     PredictionErrorFilter,
     Pretrained,
     Transformer,
+    Triangular,
     WaveNet,
     choose_engine,
-    draw_chunks,
     maf,
     rows_in_words,
 )
@@ -28,13 +29,12 @@ from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
 from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
-from teacher.frames import compose, part_of, synthesise
+from teacher.drawing import draw
+from teacher.frames import compose, part_of
 from teacher.prediction import Prediction
+from teacher.voicing import Voicing
 
 NOISE_GAIN = 5.0  # see LinearPrediction.gain
-
-PIECE_SAMPLES = 4096
-"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
 
 
 class Teacher(Pretrained):
@@ -73,12 +73,15 @@ class Teacher(Pretrained):
             if config.past_noise
             else None
         )
+        self.voicing = Voicing(config.context_channels) if config.voiced_temperature < 1 else None
         self.distribution: SampleDistribution = (
             Gaussian(config.log_scale_floor)
             if config.distribution == "gaussian"
             else LogisticMixture(config.num_components, config.log_scale_floor)
         )
         transformer = self.distribution.transformer
+        if config.distribution == "gaussian" and config.frame_length > 1:
+            transformer = Triangular(config.frame_length, config.log_scale_floor)
         wavenet = WaveNet(
             config.wavenet,
             transformer.num_params,
@@ -113,7 +116,7 @@ class Teacher(Pretrained):
 
     @property
     def transformer(self) -> Transformer:
-        """The bijection from each sample (or prediction error) to noise."""
+        """The bijection from samples (or prediction errors) to noise."""
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
@@ -128,7 +131,9 @@ class Teacher(Pretrained):
         if self.error_filter is not None:
             self.error_filter.set_level(waveform_std)
             waveform_std = 1.0
-        self.wavenet.set_statistics(waveform_std, self.distribution.initial_params(waveform_std))
+        initial = self.distribution.initial_params(waveform_std)
+        initial = F.pad(initial, (0, self.transformer.num_params - initial.numel()))
+        self.wavenet.set_statistics(waveform_std, initial)
 
     @property
     def receptive_field(self) -> int:
@@ -194,7 +199,8 @@ class Teacher(Pretrained):
 
         Args:
             log_mel: shape (B, num_mels, L).
-            temperature: factor on the noise of each sample, not on the choice of a component.
+            temperature: factor on the noise of each sample, not on the choice of a component; in
+                voiced frames, `TeacherConfig.voiced_temperature` is another factor.
             generator: source of randomness.
             engine: "compiled", "graph", "persistent", "torch", or "auto"; see
                 `flows.choose_engine`.
@@ -218,17 +224,7 @@ class Teacher(Pretrained):
         """
         check_temperature(temperature)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
-        length = log_mel.shape[-1] * self.config.hop_length
-        like = log_mel.new_empty(log_mel.shape[0], 1, length)
-        choice = None
-        if isinstance(self.distribution, LogisticMixture):
-            # Inverting a mixture's CDF takes iterations; inverting one component's CDF does not.
-            choice = self.folded(torch.empty_like(like).uniform_(generator=generator))
-        noise = self.folded(self.flow.base.sample(like, generator) * temperature)
-        hop = self.config.hop_length
-        chunk = hop * max(1, PIECE_SAMPLES // hop) // self.config.frame_length
-        pieces = draw_chunks(self.autoregressive, noise, frames, choice, engine, chunk)
-        yield from synthesise(pieces, frames, self.fold, self.error_filter, hop)
+        yield from draw(self, frames, temperature, generator, engine)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -258,8 +254,10 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the network's parameters for every sample of a residual, (B, P, 1, T)."""
+        """Return each sample's parameters given all earlier samples of a residual, (B, P, 1, T)."""
         params: Tensor = self.wavenet(residual, frames)
+        if isinstance(self.transformer, Triangular):
+            params = self.transformer.given_frame(residual, params)
         return params.transpose(2, 3).flatten(2)[:, :, None]
 
     def context_frames(
@@ -283,7 +281,7 @@ class Teacher(Pretrained):
         Args:
             log_mel: shape (B, num_mels, num_frames), or with margins.
             num_frames: L.
-            noise_level: noise level of the past over `past_noise`, (B,); default: `assumed_noise`.
+            noise_level: noise of the past over `past_noise`, (B,); None for `assumed_noise`.
         Returns:
             hidden frames, shape (B, H, L).
         """

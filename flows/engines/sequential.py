@@ -25,6 +25,10 @@ from flows.transforms.autoregressive import Autoregressive
 from flows.transforms.base import check_continuous, check_signal
 from flows.transforms.mixture import MixtureCdf
 from flows.transforms.transformers import Affine
+from flows.transforms.triangular import Triangular
+
+DRAWN = (Affine, MixtureCdf, Triangular)
+"""Transformers whose inverse the engines repeat; a subclass may be another map."""
 
 
 def draw_chunks(
@@ -43,7 +47,7 @@ def draw_chunks(
     `choice` chooses the component k, so that the mixture's CDF need not be inverted by iteration.
 
     Args:
-        flow: a WaveNet with an `Affine` or `MixtureCdf` transformer.
+        flow: a WaveNet with an `Affine`, `Triangular` or `MixtureCdf` transformer.
         noise: standard normal, or logistic for a mixture, shape (B, C, T).
         context: frames, shape (B, H, L) with T a multiple of L.
         choice: uniform in [0, 1), for a mixture only, shape (B, C, T).
@@ -59,10 +63,10 @@ def draw_chunks(
     if (
         not isinstance(wavenet, WaveNet)
         or not isinstance(transformer, Affine | MixtureCdf)
-        or type(transformer) not in (Affine, MixtureCdf)  # a subclass may be another map
+        or type(transformer) not in DRAWN
     ):
         raise ValueError(
-            "expected a WaveNet with an Affine or MixtureCdf transformer, got "
+            "expected a WaveNet with an Affine, Triangular or MixtureCdf transformer, got "
             f"{type(wavenet).__name__} with {type(transformer).__name__}"
         )
     check_continuous(noise, "noise")

@@ -19,7 +19,7 @@ from student.voice.source import Envelope, Voice, VoiceState, pulse_train
 
 @dataclass(frozen=True, kw_only=True)
 class ExcitationConfig:
-    """Excitation of a frame student beside its noise, and the range of the pitch.
+    """Excitation of a student beside its noise, and the range of the pitch.
 
     Args:
         kind: "none" as in the papers; "harmonic" for a sine and a cosine at the pitch; "voice" for
@@ -307,7 +307,7 @@ class ExcitedContext(nn.Module):
         hop, rate = self.hop_length, self.config.sample_rate
         before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
         before = torch.cat([before, hz[:, :-1]], 1)
-        # The ONNX exporter rounds a number to 32 bits; hop and rate stay exact, hop / rate does not.
+        # The ONNX exporter rounds numbers to 32 bits: hop and rate stay exact, their ratio not.
         turns = (before + hz) / 2 * hop / rate
         # Dropping whole cycles keeps the phase as exact after an hour as after a second.
         ends = (phase.cycles + turns.cumsum(1)).remainder(1.0)

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 from distill import Distillation
 from pipelines import Recipe, find_recipe
 from pipelines.cli import main
+from pipelines.models import model_folder
 from pipelines.recipes import recipe_names
 from student import Student
 from teacher import Teacher
@@ -81,7 +82,7 @@ distillation:
 """
 
 
-def test_a_recipe_from_before_these_options_still_means_the_same(tmp_path: Path) -> None:
+def test_a_recipe_from_before_these_options_has_unchanged_values(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(OLD_ALLISON)
     recipe = load(tmp_path / "old.yaml")
     assert (recipe.teacher.distribution, recipe.student.base) == ("gaussian", "gaussian")
@@ -89,7 +90,7 @@ def test_a_recipe_from_before_these_options_still_means_the_same(tmp_path: Path)
     assert recipe.distillation.perceptual_weight == recipe.distillation.contrastive_weight == 0
 
 
-def test_a_recipe_whose_parts_do_not_go_together_is_refused() -> None:
+def test_a_recipe_with_contradictory_parts_is_refused() -> None:
     closed = dataclasses.replace(RECIPE.distillation, kl_estimator="closed_form")
     strict = dataclasses.replace(RECIPE, distillation=closed)
     for part, values, message in (
@@ -119,6 +120,15 @@ def test_a_folder_that_bears_a_corpus_name_is_the_corpus(
     assert not (tmp_path / "corpora").exists()
 
 
-def test_an_empty_corpus_is_not_the_folder_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_corpus_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "--recipe", "tiny", "--recipe.data.corpus", ""]) == 2
     assert "corpus is ''" in capsys.readouterr().err
+
+
+def test_adaptation_starts_from_pretrained_models_of_its_sizes() -> None:
+    recipe = load(find_recipe("adapt"))
+    teacher = Teacher.from_pretrained(model_folder(Path(recipe.teacher_training.initial)))
+    assert teacher.config == recipe.teacher
+    student = Student.from_pretrained(model_folder(Path(recipe.student_training.initial)))
+    student.set_breath(1.0)
+    assert student.config == recipe.student

@@ -33,6 +33,7 @@ CONFIGS = {
     "no_margin": dataclasses.replace(STUDENT, context_margin=0),
     "excited": EXCITED_STUDENT,
     "voiced": VOICED_STUDENT,
+    "voiced_single_samples": dataclasses.replace(VOICED_STUDENT, frame_length=1),
     "voiced_and_filtered": dataclasses.replace(VOICED_STUDENT, filter_order=5),
     "given_pitch": GIVEN,
 }
@@ -50,7 +51,7 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
     return CONFIGS[request.param]
 
 
-def test_the_whole_is_the_students_own(config: StudentConfig) -> None:
+def test_the_whole_equals_the_student(config: StudentConfig) -> None:
     student, mel = make_student(config=config), make_frames(config)
     z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
     expected = student(z, mel).waveform.detach()
@@ -123,7 +124,7 @@ def in_chunks(
 
 
 @pytest.mark.parametrize("order", [1, 5, 64])
-def test_a_filter_by_matrices_is_the_filter(order: int) -> None:
+def test_a_filter_by_matrices_equals_the_filter(order: int) -> None:
     torch.manual_seed(0)
     filter = CausalConvolution(order, context_channels=3).double()
     perturb(filter)

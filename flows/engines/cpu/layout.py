@@ -111,7 +111,7 @@ def _lay_out(
             sharpness=sharpness,
             parts=parts,
             part=part,
-            num_logits=0 if wavenet.num_params == 2 else wavenet.num_params // 3,
+            num_logits=int(wavenet.is_location[:, 0].argmax()),
             residual_channels=width,
             skip_channels=skips,
             skip_gain=skip_gain(config.num_layers) if skips else 1.0,
@@ -210,6 +210,7 @@ def start_streams(
     return Streams(
         previous=np.zeros(samples, np.float32),
         prediction=np.zeros(samples, np.float32),
+        deviations=np.zeros(samples),
         recent=np.zeros((*samples, order), np.float32),
         history=np.zeros((num_streams, 2 * network.lags[0]), np.float32),
         taps=np.zeros((num_streams, network.lags[1]), np.float32),

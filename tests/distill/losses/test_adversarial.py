@@ -1,4 +1,4 @@
-"""The discriminators: who is told what, and that both sides can win."""
+"""The discriminators: the gradients of each side, and that both sides can learn."""
 
 import dataclasses
 
@@ -14,11 +14,14 @@ from distill import (
     SpectralConfig,
     at_rest,
 )
-from distill.losses.adversarial import discriminator_loss, generator_loss
+from distill.losses.adversarial import discriminator_loss, feature_distance, generator_loss
+from distill.losses.discriminators import PeriodDiscriminator
 from tests.models import HOP, make_mel, make_student, make_teacher
 
 SPECTRAL = SpectralConfig(fft_sizes=(64, 32), hop_lengths=(16, 8), win_lengths=(64, 32))
-CONFIG = AdversarialConfig(channels=4, spectral=SPECTRAL)
+CONFIG = AdversarialConfig(
+    channels=4, spectral=SPECTRAL, periods=(2, 3), period_channels=2, feature_weight=2.0
+)
 
 
 def make_adversary() -> Adversary:
@@ -27,7 +30,7 @@ def make_adversary() -> Adversary:
 
 
 def make_waveforms() -> tuple[Tensor, Tensor]:
-    """Low and high noise, (4, 1, 256) each: a spectrogram tells them apart."""
+    """Return low-pass and high-pass noise, (4, 1, 256) each, which differ in a spectrogram."""
     noise = torch.randn(2, 4, 1, 257, generator=torch.Generator().manual_seed(0))
     return (noise[0, ..., 1:] + noise[0, ..., :-1]) / 2, (
         noise[1, ..., 1:] - noise[1, ..., :-1]
@@ -102,3 +105,32 @@ def test_the_objective_has_the_terms_when_there_is_an_adversary() -> None:
 def test_config_errors_name_the_field(name: str) -> None:
     with pytest.raises(ValueError, match=rf"adversarial\.{name} is -1, expected at least"):
         dataclasses.replace(CONFIG, **{name: -1})
+
+
+def test_the_distance_of_features_is_their_mean_difference_and_moves_the_samples_alone() -> None:
+    adversary, (sample, recording) = make_adversary(), make_waveforms()
+    assert float(feature_distance(adversary(recording), adversary(recording))) == 0.0
+    sample.requires_grad_()
+    recording.requires_grad_()
+    ours, theirs = adversary(sample), adversary(recording)
+    distance = feature_distance(ours, theirs)
+    distances = [
+        float((a - b).abs().mean())
+        for mine, its in zip(ours, theirs, strict=True)
+        for a, b in zip(mine.features, its.features, strict=True)
+    ]
+    assert float(distance) == pytest.approx(sum(distances) / len(distances))
+    distance.backward()
+    assert sample.grad is not None
+    assert sample.grad.abs().sum() > 0
+    assert recording.grad is None
+
+
+def test_a_period_discriminator_compares_samples_one_period_apart() -> None:
+    torch.manual_seed(0)
+    discriminator, waveform = PeriodDiscriminator(2, 5), torch.randn(1, 1, 303)
+    scores = discriminator(waveform).scores
+    assert scores.shape[-1] == 5
+    waveform[..., 3::5] += 1.0
+    moved = (discriminator(waveform).scores - scores).abs().amax((0, 1, 2))
+    assert (moved > 0).tolist() == [False, False, False, True, False]

@@ -29,7 +29,7 @@ AT_BOTH_SIZES = {"params": [(1280, 800), (390, 844)], "ids": ["desktop", "phone"
 
 @pytest.fixture(scope="session")
 def page_folder(dump: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two utterances; each system is a tone of its own pitch."""
+    """Make a page of two utterances; each system is a tone of another pitch."""
     exp = make_run(tmp_path_factory.mktemp("run") / "mine", trained, [], [])
     for k, system in enumerate(SYSTEMS):
         time = np.arange(int(SECONDS[system] * 16000)) / 16000
@@ -75,7 +75,7 @@ def opened_page(browser: Browser, size: tuple[int, int], url: str, offline: bool
     opened.on("request", lambda sent: sent.url.startswith(own) or problems.append(sent.url))
     opened.goto(url)
     yield opened
-    found = list(problems)  # before closing: what still loads then is no failure of the page
+    found = list(problems)  # before closing, which aborts requests
     context.close()
     assert found == []
 

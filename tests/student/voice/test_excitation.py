@@ -1,4 +1,4 @@
-"""The harmonic excitation: a phase that runs on, and a pitch trained on its own."""
+"""The harmonic excitation: a continuous phase, and a pitch with its own training."""
 
 import dataclasses
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from student import ExcitationConfig, ExcitedContext, Student, StudentConfig
+from student import ExcitationConfig, ExcitedContext, StudentConfig
 from student.voice.excitation import Phase
 from student.voice.pitch_predictor import BINS_PER_OCTAVE
-from tests.models import EXCITED_STUDENT, HOP, STUDENT, VOICED_STUDENT, make_mel, make_student
+from tests.models import EXCITED_STUDENT, HOP, VOICED_STUDENT, make_mel, make_student
 
 RATE = EXCITED_STUDENT.excitation.sample_rate
 
@@ -21,7 +21,7 @@ def make_context() -> ExcitedContext:
 
 
 def say_pitch(context: ExcitedContext, voicing: float, octaves: float) -> None:
-    """Make a context predict one pitch, so far above the lowest, whatever the conditioning."""
+    """Make a context predict one pitch, relative to the lowest, for any conditioning."""
     head = context.predictor.head
     assert head.bias is not None
     with torch.no_grad():
@@ -46,7 +46,7 @@ def test_steady_pitch_is_a_steady_phase() -> None:
 def test_pitch_goes_linearly_between_frames_and_the_phase_is_its_integral() -> None:
     cycles, hz, phase = oscillate(torch.tensor([[25.0, 50.0, 35.0]], dtype=torch.float64))
     steps = torch.diff(cycles.flatten()).remainder(1.0) * RATE
-    # Of the second frame: what it is half a sample before each of its samples.
+    # In the second frame, the pitch half a sample before each sample.
     expected = 25.0 + 25.0 * (torch.arange(HOP) + 0.5) / HOP
     torch.testing.assert_close(steps[HOP - 1 : 2 * HOP - 1], expected.double())
     torch.testing.assert_close(hz[0, 1], 25.0 + 25.0 * (torch.arange(HOP) + 1.0).double() / HOP)
@@ -55,7 +55,7 @@ def test_pitch_goes_linearly_between_frames_and_the_phase_is_its_integral() -> N
 
 
 @pytest.mark.parametrize("config", [EXCITED_STUDENT, VOICED_STUDENT], ids=["harmonic", "voice"])
-def test_an_unvoiced_excitation_does_not_know_the_pitch(config: StudentConfig) -> None:
+def test_an_unvoiced_excitation_does_not_depend_on_the_pitch(config: StudentConfig) -> None:
     student, mel = make_student(config=config), make_mel()
     assert isinstance(student.context, ExcitedContext)
     found = []
@@ -115,9 +115,3 @@ def test_filters_are_made_for_whole_steps() -> None:
     excitation = dataclasses.replace(VOICED_STUDENT.excitation, filters_per_frame=3)
     with pytest.raises(ValueError, match=r"filters_per_frame is 3, .* of the 2 steps"):
         dataclasses.replace(VOICED_STUDENT, excitation=excitation)
-
-
-def test_a_student_of_single_samples_has_no_excitation() -> None:
-    with pytest.raises(ValueError, match=r"frame_length is 1, expected more .* 'harmonic'"):
-        StudentConfig(excitation=ExcitationConfig(kind="harmonic"))
-    assert not isinstance(Student(STUDENT).context, ExcitedContext)

@@ -1,0 +1,94 @@
+"""Networks that tell samples from recordings, by spectrograms or by waveforms folded at a period.
+
+A discriminator returns its scores and the outputs of its layers; the target of a score is 1 for
+recordings and 0 for samples.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from distill.losses.spectral import stft_magnitude
+
+
+class Verdict(NamedTuple):
+    """A discriminator's scores of waveforms, and the features of its layers."""
+
+    scores: Tensor
+    """Scores of regions, shape (B, 1, height, width)."""
+    features: list[Tensor]
+    """Outputs of the layers before the last, shape (B, channels, height, width) each."""
+
+
+class SpectrogramDiscriminator(nn.Module):
+    """Score regions of a log-magnitude spectrogram.
+
+    Args:
+        channels: width of the layers.
+        resolution: points, hop and window of the transform, in samples.
+    References:
+        UnivNet (Jang et al., 2021), sec. 2.2: the multi-resolution spectrogram discriminator. Here
+        the discriminator reads log-magnitudes. arXiv:2106.07889
+    """
+
+    def __init__(self, channels: int, resolution: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.resolution = resolution
+        sizes = [  # channels read and written, bins and frames of the kernel, stride over bins
+            (1, channels, (9, 3), 1),
+            (channels, channels, (9, 3), 2),
+            (channels, channels, (9, 3), 2),
+            (channels, channels, (9, 3), 2),
+            (channels, channels, (3, 3), 1),
+            (channels, 1, (3, 3), 1),
+        ]
+        self.layers = nn.ModuleList(_convolution(*size) for size in sizes)
+
+    def forward(self, waveform: Tensor) -> Verdict:
+        """Score waveforms (B, 1, T); scores have the shape (B, 1, regions, frames)."""
+        return _judge(self.layers, stft_magnitude(waveform, *self.resolution).log()[:, None])
+
+
+class PeriodDiscriminator(nn.Module):
+    """Score a waveform folded into rows of `period` samples; columns are compared by themselves.
+
+    Args:
+        channels: width of the first layer; the last ones have 32 times as many.
+        period: samples in a row, p.
+    References:
+        HiFi-GAN (Kong et al., 2020), sec. 2.3: the multi-period discriminator, there with 32
+        channels. arXiv:2010.05646
+    """
+
+    def __init__(self, channels: int, period: int) -> None:
+        super().__init__()
+        self.period = period
+        widths = [1, channels, 4 * channels, 16 * channels, 32 * channels]
+        self.layers = nn.ModuleList(
+            _convolution(read, written, (5, 1), 3) for read, written in pairwise(widths)
+        )
+        self.layers.append(_convolution(widths[-1], widths[-1], (5, 1), 1))
+        self.layers.append(_convolution(widths[-1], 1, (3, 1), 1))
+
+    def forward(self, waveform: Tensor) -> Verdict:
+        """Score waveforms (B, 1, T); scores have the shape (B, 1, regions, p)."""
+        padded = F.pad(waveform, (0, -waveform.shape[-1] % self.period))
+        return _judge(self.layers, padded.unflatten(-1, (-1, self.period)))
+
+
+def _convolution(read: int, written: int, kernel: tuple[int, int], stride: int) -> nn.Module:
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    convolution = nn.Conv2d(read, written, kernel, (stride, 1), padding)
+    normalised: nn.Module = parametrizations.weight_norm(convolution)
+    return normalised
+
+
+def _judge(layers: nn.ModuleList, h: Tensor) -> Verdict:
+    features = []
+    for layer in list(layers)[:-1]:
+        h = F.leaky_relu(layer(h), 0.2)
+        features.append(h)
+    return Verdict(layers[-1](h), features)
