@@ -36,7 +36,6 @@ class WholeStudent(nn.Module):
         self.transformer = student.transformer
         span = student.config.samples_per_hidden_frame
         self.filters = nn.ModuleList(SpectralFilter(f, span) for f in parts.filters)
-        self.voices = nn.ModuleList(parts.voices)
         self.eval().requires_grad_(False)
 
     def forward(
@@ -76,7 +75,7 @@ class WholeStudent(nn.Module):
         x, _ = self.parts.fold.inverse(x)
         for filter in self.filters:
             x = filter(x, filtering, past)
-        for voice in self.voices:
+        for voice in self.parts.voices:
             signal, log_gain = voice.signal_and_log_gain(x, frames, breath)
             x = x * log_gain.exp() + signal
         return x
