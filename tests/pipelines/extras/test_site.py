@@ -35,7 +35,7 @@ def save(config: StudentConfig, folder: Path, mel: dict[str, int] = MEL) -> Path
 @pytest.mark.parametrize("config", [STUDENT, VOICED_STUDENT], ids=["plain", "voiced"])
 def test_the_folder_is_whole(config: StudentConfig, tmp_path: Path) -> None:
     model, example = save(config, tmp_path / "mine"), tmp_path / "speech.flac"
-    soundfile.write(example, np.zeros(1000), 8000)
+    soundfile.write(example, np.sin(np.arange(1000)) / 2, 8000)
     page = write_site(model, tmp_path / "site", example)
     found = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*")}
     web = {file.name for file in resources.files("pipelines.demo").joinpath("web").iterdir()}
