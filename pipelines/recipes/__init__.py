@@ -59,7 +59,7 @@ def _check_groups(path: Path, values: Any, group: type, where: str = "") -> None
     if not isinstance(values, dict):
         return
     for name, hint in get_type_hints(group).items():
-        if is_dataclass(hint) and name in values:
+        if isinstance(hint, type) and is_dataclass(hint) and name in values:
             found = values[name]
             # A text may name another YAML file, which the parser reads.
             if not isinstance(found, dict | str):
