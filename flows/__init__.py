@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from flows.streaming_state import Past
     from flows.transforms.actnorm import DiagonalScale
     from flows.transforms.autoregressive import Autoregressive, Conditioner, iaf, maf
-    from flows.transforms.base import Compose, ContextPart, Inverse, Transform
+    from flows.transforms.base import Compose, Inverse, Transform
     from flows.transforms.context_shift import ContextShift
     from flows.transforms.convolution import (
         CausalConvolution,
@@ -98,7 +98,6 @@ __all__ = [
     "Compose",
     "Conditioner",
     "ContextFilter",
-    "ContextPart",
     "ContextShift",
     "Coupling",
     "CouplingNetwork",

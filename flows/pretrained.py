@@ -44,6 +44,14 @@ class Pretrained(nn.Module):
         """Build the untrained model from a configuration of `config_dict`."""
         raise NotImplementedError
 
+    @classmethod
+    def current_names(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Rename tensors of a model folder or a checkpoint that an earlier version named otherwise.
+
+        A model whose tensors have changed their names overrides this method.
+        """
+        return tensors
+
     def save_pretrained(self, folder: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the model with weight norm folded; each file appears whole or not at all.
 
@@ -84,7 +92,7 @@ class Pretrained(nn.Module):
             raise ArtefactError(
                 f"{folder / CONFIG_FILE}: kind is {described['kind']!r}, expected {cls.kind!r}"
             )
-        state = _read_weights(folder, described)
+        state = cls.current_names(_read_weights(folder, described))
         try:
             # Weight norm registers a weight twice, with a magnitude: allow four times the weights.
             with _parameters_at_most(4 * sum(tensor.numel() + 1 for tensor in state.values())):

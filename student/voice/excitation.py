@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from flows import Fold, FrameContext
 from flows.precision import full_precision
+from student.context import StudentContext, context_of
 from student.voice.alignment import aligned_cycles
 from student.voice.filters import SourceFilters
 from student.voice.pitch_predictor import MeasuredVoice, Pitch, PitchPredictor
@@ -95,9 +96,9 @@ class ExcitedContext(nn.Module):
     conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
     pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the last r channels carry the folded voice. The networks read it, and a
-    `ContextShift` after the networks adds it to the waveform. The first `breath_order` + 1 channels
-    are then the parameters of a filter for the networks' output; see `ContextFilter`.
+    With a voice, the networks also read the folded voice, and a `ContextShift` after the networks
+    adds it to the waveform. With a `breath_order`, the voice's network computes the parameters of a
+    filter for the networks' output, too; see `ContextFilter`.
 
     Args:
         frames: the context network. Its channels are H hidden ones, then (to predict the pitch)
@@ -175,7 +176,7 @@ class ExcitedContext(nn.Module):
         features: Tensor,
         num_frames: int,
         measured: MeasuredVoice | None = None,
-    ) -> Tensor:
+    ) -> StudentContext:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
         Args:
@@ -184,7 +185,7 @@ class ExcitedContext(nn.Module):
             measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
                 the pulses are shifted to the recording's pulses.
         Returns:
-            hidden frames, shape (B, H, L * hop_length / r); see the class for a voice's channels.
+            hidden frames of each part; N is L * hop_length / r.
         """
         hidden = self.frames(features, num_frames)
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
@@ -200,7 +201,7 @@ class ExcitedContext(nn.Module):
                 cycles = aligned_cycles(cycles, voiced, measured.energy, rate)
         return self._excite(hidden, cycles, hz, voiced, None)[0]
 
-    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, pieces: Iterable[Tensor]) -> Iterator[StudentContext]:
         """Compute hidden frames piece by piece; see `FrameContext.stream` and `forward`."""
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
@@ -209,7 +210,7 @@ class ExcitedContext(nn.Module):
 
     def excite(
         self, hidden: Tensor, features: Tensor, state: ExcitationState | None
-    ) -> tuple[Tensor, ExcitationState]:
+    ) -> tuple[StudentContext, ExcitationState]:
         """Add the excitation to the hidden frames of one piece of conditioning.
 
         Args:
@@ -217,7 +218,7 @@ class ExcitedContext(nn.Module):
             features: the conditioning, shape (B, M, n).
             state: state after the previous piece.
         Returns:
-            hidden frames in the form that `forward` returns; the state for the next piece.
+            hidden frames of each part, as `forward` returns them; the state for the next piece.
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features)
@@ -256,7 +257,7 @@ class ExcitedContext(nn.Module):
         hz: Tensor,
         voiced: Tensor,
         state: VoiceState | None,
-    ) -> tuple[Tensor, VoiceState | None]:
+    ) -> tuple[StudentContext, VoiceState | None]:
         with torch.no_grad():
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
@@ -267,7 +268,7 @@ class ExcitedContext(nn.Module):
         steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
         excited = F.leaky_relu(self.join(torch.cat([steps, folded], 1)), 0.2)
         if self.voice is None:
-            return excited, None
+            return context_of(excited), None
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
         with full_precision(hidden):
             dtype = self.join.weight.dtype
@@ -279,8 +280,9 @@ class ExcitedContext(nn.Module):
         each = self.voice.span // self.fold.factor
         middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
-        parts = [breath.flatten(1, 2).transpose(1, 2), excited.to(dtype), folded_voice]
-        return torch.cat(parts, 1), state
+        given = breath.flatten(1, 2).transpose(1, 2) if breath.shape[-1] else None
+        network = torch.cat([excited.to(dtype), folded_voice], 1)
+        return StudentContext(network, given, folded_voice), state
 
     def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
         """Run the phase through L frames; return cycles and Hz of samples, (B, L, hop_length)."""

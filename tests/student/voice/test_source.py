@@ -226,7 +226,8 @@ def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
                 layer.weight.zero_()
             network.head.bias.zero_()
     waveform = student(z, mel).waveform
-    voice = student.context(mel, 6)[:, -VOICED_STUDENT.frame_length :]
+    voice = student.frames_of(mel, 6).voice
+    assert voice is not None
     torch.testing.assert_close(waveform, student.parts.fold.inverse(voice)[0])
     waveform.square().sum().backward()
     assert student.context.voice.heads[0].bias.grad.abs().min() > 0
@@ -259,9 +260,8 @@ def test_breath_is_the_gain_of_what_is_beside_the_voice() -> None:
     )
     torch.testing.assert_close(after.log_scale, before.log_scale + gain.log())
     # The density follows: what was drawn has the noise's, less the log-determinant.
-    frames = student.context(mel, frames)
     expected = (student.flow.base.log_prob(z) - after.log_scale).sum((1, 2))
-    torch.testing.assert_close(student.flow.log_prob(after.waveform, frames), expected)
+    torch.testing.assert_close(student.log_prob(after.waveform, mel), expected)
     assert Student.from_config(student.config_dict()).config.excitation.breath == 0.25
 
 
