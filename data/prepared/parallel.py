@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from data.prepared.manifest import DataError
+from storage.processors import num_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,10 +22,7 @@ _ITEMS_PER_WORKER = 100
 
 def choose_num_workers(num_items: int) -> int:
     """As many processes as there are processors, but no more than the items are worth."""
-    # The processors this process may use, where the system tells: fewer than all in a container.
-    has_affinity = hasattr(os, "sched_getaffinity")
-    num_processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, min(num_processors, num_items // _ITEMS_PER_WORKER))
+    return max(1, min(num_processors(), num_items // _ITEMS_PER_WORKER))
 
 
 def parallel_map(function: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:
