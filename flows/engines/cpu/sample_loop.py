@@ -42,10 +42,6 @@ from flows.engines.cpu.kernels import (
 from flows.engines.cpu.long_term import predict_pitch
 from flows.engines.cpu.products import holds_pairs
 
-EXCHANGE = "6dd60b028bec"  # digests, see flows.engines.cpu
-KERNELS = "cadf07f122e4"
-LONG_TERM = "c6292c34b6a1"
-
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _read(
