@@ -1,4 +1,4 @@
-"""Arrays as pictures."""
+"""Arrays as pictures, for a validation of training and for the report page."""
 
 import matplotlib
 import numpy as np

@@ -1,4 +1,7 @@
-"""Numbers that the host learns when the device has got there, without holding it up meanwhile."""
+"""Numbers that the host learns when the device has got there, without holding it up meanwhile.
+
+The training loop reads the outcome of a step by them, one step later.
+"""
 
 import torch
 from torch import Tensor

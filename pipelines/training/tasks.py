@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, MelConfig, log_mel
+from data import Batch, MelConfig, log_mel, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
 from flows.precision import full_precision

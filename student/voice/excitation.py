@@ -96,9 +96,8 @@ class ExcitedContext(nn.Module):
     conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
     pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the networks also read the folded voice, and a `ContextShift` after the networks
-    adds it to the waveform. With a `breath_order`, the voice's network computes the parameters of a
-    filter for the networks' output, too; see `ContextFilter`.
+    With a voice, the networks also read the folded voice, and a `ContextShift` adds it to the
+    waveform. With a `breath_order`, the voice's network computes a `ContextFilter`, too.
 
     Args:
         frames: the context network. Its channels are H hidden ones, then (to predict the pitch)
@@ -218,7 +217,7 @@ class ExcitedContext(nn.Module):
             features: the conditioning, shape (B, M, n).
             state: state after the previous piece.
         Returns:
-            hidden frames of each part, as `forward` returns them; the state for the next piece.
+            hidden frames of each part; the state for the next piece.
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features)

@@ -38,11 +38,11 @@ from flows import (
     iaf_stack,
     maf,
     maf_stack,
-    network_sizes,
     nice,
     nice_signal,
     realnvp,
 )
+from flows.transforms.coupling import network_sizes
 from tests.flows.transforms.case import Case
 
 FEATURES, CHANNELS, SAMPLES, FRAMES, HIDDEN = 5, 2, 12, 3, 3
