@@ -95,21 +95,23 @@ class Distillation(nn.Module):
         # In training the excitation has the recording's pitch and phase. Harmonics of a pitch that
         # is one percent off fall between the recording's, and a spectral distance would prefer
         # noise to such harmonics.
-        sample = self.student(noise, log_mel, measured if self.training else None)
+        hidden = self._hidden(log_mel, recording)
+        sample = self.student(noise, log_mel, measured if self.training else None, hidden)
         terms = self._sample_terms(sample, log_mel, recording, generator)
         if adversary is not None:
             terms["adversarial"], terms["discriminator"] = adversary.losses(
                 sample.waveform, recording
             )
-        if measured is not None:
-            terms |= self._excitation_terms(measured, log_mel, recording)
+        if measured is not None and hidden is not None:
+            terms |= self._excitation_terms(measured, hidden, recording)
         return self._with_loss(terms, recording)
 
     def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
         """Compute the pitch and voice terms alone, without a sample; see `forward`."""
-        measured = self._measured_voice(recording)
+        measured, hidden = self._measured_voice(recording), self._hidden(log_mel, recording)
         assert measured is not None
-        return self._with_loss(self._excitation_terms(measured, log_mel, recording), recording)
+        assert hidden is not None
+        return self._with_loss(self._excitation_terms(measured, hidden, recording), recording)
 
     def score(
         self,
@@ -237,36 +239,39 @@ class Distillation(nn.Module):
         with full_precision(recording):
             return measured_voice(recording, config.hop_length, config.excitation)
 
+    def _hidden(self, log_mel: Tensor, recording: Tensor) -> Tensor | None:
+        """Run the context network of a student with an excitation, once for all who read it."""
+        context = self.student.context
+        if not isinstance(context, ExcitedContext):
+            return None
+        return context.hidden(log_mel, recording.shape[-1] // context.hop_length)
+
     def _excitation_terms(
-        self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor
+        self, measured: MeasuredVoice, hidden: Tensor, recording: Tensor
     ) -> dict[str, Tensor]:
-        terms = {}
-        if self.student.config.predicts_pitch:
-            terms["pitch"] = self._pitch_term(measured, log_mel)
-        if self.student.config.excitation.kind == "voice":
-            terms["voice"] = self._voice_term(measured, log_mel, recording)
+        context, terms = self.student.context, {}
+        assert isinstance(context, ExcitedContext)
+        if context.predictor is not None:
+            terms["pitch"] = self._pitch_term(context, measured, hidden)
+        if context.voice is not None:
+            terms["voice"] = self._voice_term(context, measured, hidden, recording)
         return terms
 
-    def _pitch_term(self, measured: MeasuredVoice, log_mel: Tensor) -> Tensor:
-        context, (hz, voiced, *_) = self.student.context, measured
-        assert isinstance(context, ExcitedContext)
-        with (
-            full_precision(log_mel),
-            self._gradients_if(self.config.pitch_weight),
-        ):
-            pitch = context.pitch(log_mel, hz.shape[-1])
-            return pitch_loss(pitch, hz, voiced, context.config, self.total)
+    def _pitch_term(
+        self, context: ExcitedContext, measured: MeasuredVoice, hidden: Tensor
+    ) -> Tensor:
+        with full_precision(hidden), self._gradients_if(self.config.pitch_weight):
+            pitch = context.pitch(hidden)
+            return pitch_loss(pitch, measured.hz, measured.voiced, context.config, self.total)
 
-    def _voice_term(self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor) -> Tensor:
-        context, (hz, voiced, *_) = self.student.context, measured
-        assert isinstance(context, ExcitedContext)
+    def _voice_term(
+        self, context: ExcitedContext, measured: MeasuredVoice, hidden: Tensor, recording: Tensor
+    ) -> Tensor:
+        hz, voiced, *_ = measured
         each, rate = context.config.filters_per_frame, context.config.sample_rate
         lowest = context.config.fmin_hz
-        with (
-            full_precision(log_mel),
-            self._gradients_if(self.config.voice_weight),
-        ):
-            filters = context.filters(log_mel, hz.shape[-1])
+        with full_precision(hidden), self._gradients_if(self.config.voice_weight):
+            filters = context.filters(hidden)
             # Half a window of the envelope does not count at either end; one place always counts.
             reach = envelope_points(rate, lowest) // 2
             edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)

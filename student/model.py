@@ -151,7 +151,11 @@ class Student(Pretrained):
         voice.sharpen(amount)
 
     def forward(
-        self, z: Tensor, log_mel: Tensor, measured: MeasuredVoice | None = None
+        self,
+        z: Tensor,
+        log_mel: Tensor,
+        measured: MeasuredVoice | None = None,
+        hidden: Tensor | None = None,
     ) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
 
@@ -160,6 +164,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
             measured: the recording's voice, in training; see `ExcitedContext.forward`.
+            hidden: output of the context network, if there is an excitation and the caller has it.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:
@@ -168,23 +173,15 @@ class Student(Pretrained):
         samples, hop = z.shape[-1], self.config.hop_length
         if samples % hop:
             raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
-        context = self.frames_of(log_mel, samples // hop, measured)
+        context = read_context(self.context, log_mel, samples // hop, measured, hidden)
         found = draw_with_distribution(self.steps, z, context)
         assert found.log_scale is not None
         scales = (found.log_scale, tuple(found.log_scales))
         return StudentSample(found.x, found.loc, *scales, self.flow.base, found.voice)
 
-    def frames_of(
-        self, log_mel: Tensor, num_frames: int, measured: MeasuredVoice | None = None
-    ) -> StudentContext:
-        """Compute the hidden frames that condition the student's parts.
-
-        Args:
-            log_mel: shape (B, num_mels, num_frames), or with margins.
-            num_frames: L.
-            measured: see `forward`.
-        """
-        return read_context(self.context, log_mel, num_frames, measured)
+    def frames_of(self, log_mel: Tensor, num_frames: int) -> StudentContext:
+        """Compute the hidden frames of L conditioning frames, with margins or without."""
+        return read_context(self.context, log_mel, num_frames)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
         """Choose how to sample; see `flows.choose_engine`."""

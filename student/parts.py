@@ -80,10 +80,11 @@ def read_context(
     features: Tensor,
     num_frames: int,
     measured: MeasuredVoice | None = None,
+    hidden: Tensor | None = None,
 ) -> StudentContext:
     """Compute the hidden frames of each part; see `ExcitedContext.forward` for the arguments."""
     if isinstance(context, ExcitedContext):
-        found: StudentContext = context(features, num_frames, measured)
+        found: StudentContext = context(features, num_frames, measured, hidden)
         return found
     return context_of(context(features, num_frames))
 

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,59 +12,10 @@ from flows import Fold, FrameContext
 from flows.precision import full_precision
 from student.context import StudentContext, context_of
 from student.voice.alignment import aligned_cycles
+from student.voice.excitation_config import ExcitationConfig
 from student.voice.filters import SourceFilters
 from student.voice.pitch_predictor import MeasuredVoice, Pitch, PitchPredictor
 from student.voice.source import Envelope, Voice, VoiceState, pulse_train
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExcitationConfig:
-    """Excitation of a student beside its noise, and the range of the pitch.
-
-    Args:
-        kind: "none" as in the papers; "harmonic" for a sine and a cosine at the pitch; "voice" for
-            sine, cosine and a filtered pulse train that is also added to the waveform.
-        sample_rate: sample rate of the waveforms, Hz.
-        fmin_hz: lowest pitch.
-        fmax_hz: highest pitch.
-        voice_order: taps of the pulses' filter beside the first.
-        voice_channels: width of the layers that compute the voice's filters.
-        filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
-        pitch_channels: width of the layers that predict the pitch.
-        breath: gain of the flow's output beside a voice. Lower it after training, if the student
-            sounds too rough; a flow in training would compensate for it.
-    """
-
-    kind: Literal["none", "harmonic", "voice"] = "none"
-    sample_rate: int = 16000
-    fmin_hz: float = 60.0
-    fmax_hz: float = 400.0
-    voice_order: int = 192
-    voice_channels: int = 256
-    filters_per_frame: int = 1
-    pitch_channels: int = 128
-    breath: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("none", "harmonic", "voice"):
-            raise ValueError(
-                f"student.excitation.kind is {self.kind!r}, expected 'none', 'harmonic' or 'voice'"
-            )
-        if not 0 < self.breath <= 1 or (self.breath < 1 and self.kind != "voice"):
-            raise ValueError(
-                f"student.excitation.breath is {self.breath}, expected more than 0, at most 1, and "
-                "1 without a voice"
-            )
-        for name in ("voice_order", "voice_channels", "filters_per_frame", "pitch_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"student.excitation.{name} is {getattr(self, name)}, expected at least 1"
-                )
-        if not 0 < self.fmin_hz < self.fmax_hz <= self.sample_rate / 4:
-            raise ValueError(
-                f"student.excitation has fmin_hz {self.fmin_hz} and fmax_hz {self.fmax_hz}, "
-                f"expected 0 < fmin_hz < fmax_hz <= a quarter of sample_rate {self.sample_rate}"
-            )
 
 
 class Phase(NamedTuple):
@@ -175,6 +125,7 @@ class ExcitedContext(nn.Module):
         features: Tensor,
         num_frames: int,
         measured: MeasuredVoice | None = None,
+        hidden: Tensor | None = None,
     ) -> StudentContext:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
@@ -183,10 +134,11 @@ class ExcitedContext(nn.Module):
             num_frames: conditioning frames wanted, L.
             measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
                 the pulses are shifted to the recording's pulses.
+            hidden: result of `hidden`, if the caller has it.
         Returns:
             hidden frames of each part; N is L * hop_length / r.
         """
-        hidden = self.frames(features, num_frames)
+        hidden = self.hidden(features, num_frames) if hidden is None else hidden
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
         inner = features[..., first : first + num_frames]
         with torch.no_grad():
@@ -225,16 +177,19 @@ class ExcitedContext(nn.Module):
         excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
         return excited, ExcitationState(phase, voice)
 
-    def pitch(self, features: Tensor, num_frames: int) -> Pitch:
-        """Predict pitch and voicing of L conditioning frames; differentiable."""
-        return self._pitch(self.frames(features, num_frames))
+    def hidden(self, features: Tensor, num_frames: int) -> Tensor:
+        """Run the context network over L conditioning frames; return all its channels."""
+        with full_precision(features):  # pitch and filters are computed from them
+            found: Tensor = self.frames(features, num_frames)
+        return found
 
-    def filters(self, features: Tensor, num_frames: int) -> SourceFilters:
-        """Compute the filters of voice and noise for L conditioning frames."""
+    def filters(self, hidden: Tensor) -> SourceFilters:
+        """Compute the filters of voice and noise from the result of `hidden`."""
         assert self.voice is not None
-        return self.voice.filters(self.frames(features, num_frames))
+        return self.voice.filters(hidden)
 
-    def _pitch(self, hidden: Tensor) -> Pitch:
+    def pitch(self, hidden: Tensor) -> Pitch:
+        """Predict pitch and voicing from the result of `hidden`; differentiable."""
         assert self.predictor is not None
         last = self.channels + self.config.pitch_channels
         predicted: Pitch = self.predictor(hidden[:, self.channels : last])
@@ -243,7 +198,7 @@ class ExcitedContext(nn.Module):
     def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Predict or read the pitch in Hz and the voicing (true or false), (B, L) each."""
         if self.pitch_row is None:
-            pitch = self._pitch(hidden)
+            pitch = self.pitch(hidden)
             return pitch.hz, pitch.voicing > 0
         octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
         # A given pitch has the upper limit that a predicted pitch may have.

@@ -14,7 +14,7 @@ from distill import (
     multi_resolution_stft,
 )
 from distill.losses.pitch import BELL, measured_voice, pitch_loss
-from student import ExcitationConfig, ExcitedContext, MeasuredVoice, Pitch
+from student import ExcitationConfig, ExcitedContext, MeasuredVoice, Pitch, StudentConfig
 from student.voice.pitch_predictor import BINS_PER_OCTAVE, pitch_bins
 from tests.models import (
     EXCITED_STUDENT,
@@ -190,6 +190,27 @@ def test_the_voice_of_a_recording_is_measured_where_the_student_reads_it() -> No
     assert found.energy.shape == (2, 20 * HOP)
     middle = found.hz[:, 5:15].median(1).values
     torch.testing.assert_close(middle, torch.tensor([30.0, 45.0]).double(), rtol=0.03, atol=0)
+
+
+@pytest.mark.parametrize("config", [EXCITED_STUDENT, VOICED_STUDENT], ids=["excited", "voiced"])
+def test_the_context_network_runs_once_a_step(config: StudentConfig) -> None:
+    student = make_student(config=dataclasses.replace(config, filter_order=5))
+    objective = Distillation(student, make_teacher(), DistillationConfig(spectral=SPECTRAL))
+    runs: list[None] = []
+    student.frame_context.register_forward_hook(lambda *_: runs.append(None))
+    z, mel, recording = make_batch()
+    for training in (True, False):
+        runs.clear()
+        objective.train(training)
+        terms = objective(z, mel, recording)
+        assert len(runs) == 1
+    sample = student(z, mel)  # which runs the network by itself
+    torch.testing.assert_close(
+        objective.score(sample, mel, recording)["kl"], terms["kl"], rtol=0, atol=0
+    )
+    runs.clear()
+    objective.score_excitation(mel, recording)
+    assert len(runs) == 1
 
 
 def test_a_given_pitch_is_not_learnt() -> None:

@@ -91,7 +91,7 @@ def test_the_waveforms_gradient_does_not_reach_the_pitch() -> None:
     head = student.context.predictor.head
     assert head.weight.grad is None
     assert student.context.join.weight.grad is not None
-    student.context.pitch(mel, 6).scores.sum().backward()
+    student.context.pitch(student.context.hidden(mel, 6)).scores.sum().backward()
     assert head.weight.grad is not None
 
 

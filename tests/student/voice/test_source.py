@@ -242,7 +242,7 @@ def test_breath_is_the_gain_of_what_is_beside_the_voice() -> None:
     assert isinstance(student.context, ExcitedContext)
     assert student.context.predictor is not None
     with torch.no_grad():
-        voicing = student.context.pitch(mel, frames).voicing
+        voicing = student.context.pitch(student.context.hidden(mel, frames)).voicing
         student.context.predictor.head.bias[0] -= voicing[0, [0, -1]].mean()
     before = student(z, mel)
     student.set_breath(0.25)
@@ -292,9 +292,9 @@ def test_sharpening_deepens_the_finer_spectrum_of_a_voice_alone() -> None:
     )
     student, mel = make_student(config=config), make_mel()
     assert isinstance(student.context, ExcitedContext)
-    before = student.context.filters(mel, 6)
+    before = student.context.filters(student.context.hidden(mel, 6))
     student.sharpen(0.2)
-    after = student.context.filters(mel, 6)
+    after = student.context.filters(student.context.hidden(mel, 6))
     torch.testing.assert_close(after.voice[..., FINE:], 1.2 * before.voice[..., FINE:])
     torch.testing.assert_close(after.voice[..., 1:FINE], before.voice[..., 1:FINE])
     torch.testing.assert_close(after.voice[..., 0], before.voice[..., 0] - 0.2 * LOUDER)
