@@ -7,6 +7,7 @@ from storage.on_demand import on_demand
 
 if TYPE_CHECKING:
     from flows.density import Flow, StandardLogistic, StandardNormal
+    from flows.dequantize import Dequantize
     from flows.engines.choose import Engine, EngineError, choose_engine
     from flows.engines.cpu.chain import ChainWeights, CompiledChain
     from flows.engines.cpu.layout import threads_sharing
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
         alternating_mask,
         half_mask,
     )
-    from flows.transforms.dequantize import Dequantize
     from flows.transforms.elementwise import Elementwise
     from flows.transforms.fold import Fold
     from flows.transforms.mixing import LinearLU, Permutation, Rotation

@@ -1,6 +1,6 @@
 """What the parts of a student read of the conditioning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,17 +29,31 @@ class StudentContext(NamedTuple):
 
     def split(self, longest: int) -> "Iterator[StudentContext]":
         """Cut the hidden frames into pieces of at most `longest` frames."""
-        parts = [part.split(longest, -1) for part in self if part is not None]
-        for pieces in zip(*parts, strict=True):
-            given = iter(pieces)
-            yield StudentContext(*(None if part is None else next(given) for part in self))
+        network = self.network.split(longest, -1)
+        pieces = zip(
+            network, _split(self.filter, network), _split(self.voice, network), strict=True
+        )
+        for piece in pieces:
+            yield StudentContext(*piece)
 
     def lerp(self, end: "StudentContext", weight: float) -> "StudentContext":
         """Interpolate linearly between this context (weight 0) and another (weight 1)."""
-        pairs = zip(self, end, strict=True)
-        return StudentContext(*(None if a is None else a.lerp(b, weight) for a, b in pairs))
+        return StudentContext(
+            self.network.lerp(end.network, weight),
+            _lerp(self.filter, end.filter, weight),
+            _lerp(self.voice, end.voice, weight),
+        )
 
 
 def context_of(frames: Tensor) -> StudentContext:
     """Return the context of a student in which all parts read the same frames (B, H, N)."""
     return StudentContext(frames, frames, None)
+
+
+def _split(part: Tensor | None, like: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """Cut a part into pieces as long as given ones; None for each if there is no such part."""
+    return [None] * len(like) if part is None else part.split([x.shape[-1] for x in like], -1)
+
+
+def _lerp(start: Tensor | None, end: Tensor | None, weight: float) -> Tensor | None:
+    return None if start is None or end is None else start.lerp(end, weight)

@@ -7,6 +7,7 @@ notice a change in another file whose functions the function calls.
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from numba.core import caching, config
 
@@ -22,7 +23,7 @@ def sources_digest(folder: Path = PACKAGE) -> str:
     return found.hexdigest()
 
 
-class PackageLocator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
+class PackageLocator(caching.UserProvidedCacheLocator):
     """Locates the cached code of this package in NUMBA_CACHE_DIR; see `storage.cache_folders`."""
 
     @classmethod
@@ -40,7 +41,8 @@ class PackageLocator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
 
 def use_package_locator() -> None:
     """Let numba ask `PackageLocator` first, unless the user has chosen locators."""
-    if not config.CACHE_LOCATOR_CLASSES:
+    settings: Any = config
+    if not settings.CACHE_LOCATOR_CLASSES:
         usual = [locator.__name__ for locator in caching.CacheImpl._locator_classes]
         ours = f"{PackageLocator.__module__}.{PackageLocator.__name__}"
-        config.CACHE_LOCATOR_CLASSES = ",".join([ours, *usual])
+        settings.CACHE_LOCATOR_CLASSES = ",".join([ours, *usual])
