@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from flows.networks.weight_norm import fold_weight_norm, folded_state
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -71,10 +71,8 @@ class Pretrained(nn.Module):
         # Two files cannot be replaced at one instant. The digest tells whether both belong to one
         # model.
         described["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-        with atomic_write(folder / WEIGHTS_FILE) as file:
-            file.write(weights)
-        with atomic_write(folder / CONFIG_FILE) as file:
-            file.write((json.dumps(described, indent=2, sort_keys=True) + "\n").encode())
+        write_file(folder / WEIGHTS_FILE, weights)
+        write_file(folder / CONFIG_FILE, json.dumps(described, indent=2, sort_keys=True) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
