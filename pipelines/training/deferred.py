@@ -1,6 +1,6 @@
-"""Numbers that the host learns when the device has got there, without holding it up meanwhile.
+"""Numbers that a device computes and the host reads later, without waiting in between.
 
-The training loop reads the outcome of a step by them, one step later.
+The training loop reads the outcome of a step this way, one step later.
 """
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Deferred:
-    """Numbers on their way from a device to the host.
+    """Numbers on the way from a device to the host.
 
     Args:
         numbers: shape (N,).
@@ -22,7 +22,7 @@ class Deferred:
             self._arrived.record()
 
     def read(self) -> list[float]:
-        """Wait for the numbers, but for nothing that the device was asked for after them."""
+        """Wait until the numbers have arrived; work queued after them is not waited for."""
         if self._arrived is not None:
             self._arrived.synchronize()
         found: list[float] = self._numbers.tolist()

@@ -1,4 +1,4 @@
-"""numba's cache of this package's compiled code, valid for one state of all its source files.
+"""numba's cache of the code of `flows.engines.cpu`, valid for one state of all its source files.
 
 numba compiles a function again when the function's own file has changed. By itself it does not
 notice a change in another file whose functions the function calls.
@@ -11,7 +11,7 @@ from typing import Any
 
 from numba.core import caching, config
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent / "cpu"
 
 
 @cache
@@ -24,11 +24,11 @@ def sources_digest(folder: Path = PACKAGE) -> str:
 
 
 class PackageLocator(caching.UserProvidedCacheLocator):
-    """Locates the cached code of this package in NUMBA_CACHE_DIR; see `storage.cache_folders`."""
+    """Locates the cached code of `PACKAGE` in NUMBA_CACHE_DIR; see `storage.cache_folders`."""
 
     @classmethod
     def from_function(cls, py_func: object, py_file: str) -> "PackageLocator | None":
-        """Return a locator for a function of this package, and None for all others."""
+        """Return a locator for a function of `PACKAGE`, and None for all others."""
         if Path(py_file).parent != PACKAGE:
             return None
         found: PackageLocator | None = super().from_function(py_func, py_file)
