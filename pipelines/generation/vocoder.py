@@ -21,8 +21,8 @@ from student import Student
 from teacher import Teacher
 
 STREAMED_FRAMES = 8
-"""Number of frames in a streamed piece: 128 ms at 16 kHz and a hop of 256. A student draws each piece
-before it reads the next."""
+"""Number of frames in a streamed piece: 128 ms at 16 kHz and a hop of 256. A student draws a piece
+before it reads the next one."""
 
 LARGEST_SHIFT = 24
 """Semitones, either way."""
