@@ -59,7 +59,7 @@ def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32: 
     return total
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def predict_pitch(
     network: Network, streams: Streams, frames: Frames, frame: int, time: int
 ) -> None:  # pragma: no cover

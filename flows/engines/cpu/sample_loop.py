@@ -47,7 +47,7 @@ KERNELS = "cadf07f122e4"
 LONG_TERM = "c6292c34b6a1"
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _read(
     streams: Streams, frames: Frames, frame: int, error_gain: np.float32
 ) -> None:  # pragma: no cover
@@ -69,7 +69,7 @@ def _read(
                 streams.inputs[b, 2 * channels + c] = error_gain * error
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _start_block(
     network: Network,
     streams: Streams,
@@ -93,7 +93,7 @@ def _start_block(
         multiply_add(gates, gate, streams.past, row, num_streams * block, network.older, which)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _add_half(
     weights: np.ndarray,
     streams: Streams,
@@ -110,14 +110,14 @@ def _add_half(
     multiply_add_some(out, row, streams.units, 0, num_streams, weights, layer, first, stop, apart)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cover
     """Return the first row in `Exchange.skips` for a sample and a half of the gated units."""
     row: int = (time % 2 * 2 + half) * streams.gated.shape[0]
     return row
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _begin_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
@@ -129,7 +129,7 @@ def _begin_output(
         _add_half(network.out, streams, 1, streams.apart, 0, layer, False)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _finish_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
@@ -144,7 +144,7 @@ def _finish_output(
                 rows[row + b, j] += apart[b, j]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _layers(
     network: Network,
     streams: Streams,
@@ -219,7 +219,7 @@ def _layers(
     return row
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _start_skips(
     network: Network, streams: Streams, exchange: Exchange, time: int
 ) -> None:  # pragma: no cover
@@ -233,7 +233,7 @@ def _start_skips(
                     skips[row + b, j] = network.skip_bias[j] if half == 0 else np.float32(0.0)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _sum_up(
     network: Network, streams: Streams, exchange: Exchange, time: int, last_row: int
 ) -> None:  # pragma: no cover
@@ -253,7 +253,9 @@ def _sum_up(
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     """Choose a component of a mixture, as `sample_mixture` does."""
-    highest = logits.max()
+    highest = logits[0]
+    for logit in logits:
+        highest = max(highest, logit)
     total = 0.0
     for logit in logits:
         total += np.exp(np.float64(logit - highest))
@@ -265,7 +267,7 @@ def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     return logits.size - 1
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _draw(
     network: Network, streams: Streams, frames: Frames, frame: int, samples: Samples, i: int
 ) -> None:  # pragma: no cover
@@ -295,29 +297,19 @@ def _draw(
             samples.x[b, c, i] = streams.previous[b, c] = value
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
-def advance(
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
+def _advance(
     network: Network,
     streams: Streams,
     exchange: Exchange,
     frames: Frames,
     samples: Samples,
+    parts: int,
     start: int,
     first: int,
     stop: int,
 ) -> None:  # pragma: no cover
-    """Draw samples of a chunk, one after the other.
-
-    Args:
-        network: this thread's weights; a thread that shares the network must run meanwhile.
-        streams: this thread's state of B streams, updated in place.
-        exchange: memory in which the two threads pass results to each other.
-        frames: the context's contributions to the chunk.
-        samples: noise and output of the chunk; each thread writes all samples.
-        start: time of the chunk's first sample.
-        first: index in the chunk of the first sample to draw.
-        stop: index in the chunk after the last sample to draw.
-    """
+    """Draw samples of a chunk on one of `parts` threads, which must be a literal number."""
     whole_vectors()
     network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
     frames, samples = borrow(frames), borrow(samples)
@@ -336,10 +328,7 @@ def advance(
         fill_rows(rows, row, num_streams, network.first_bias)
         multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
         _start_skips(network, streams, exchange, time)
-        if network.parts == 2:  # a literal number of parts: each case is compiled by itself
-            row = _layers(network, streams, exchange, frames, 2, time, frame, here, row)
-        else:
-            row = _layers(network, streams, exchange, frames, 1, time, frame, here, row)
+        row = _layers(network, streams, exchange, frames, parts, time, frame, here, row)
         _sum_up(network, streams, exchange, time, row)
         fill_rows(hidden, 0, num_streams, network.hidden_bias)
         multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
@@ -347,3 +336,48 @@ def advance(
         fill_rows(params, 0, num_streams, network.head_bias)
         multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
         _draw(network, streams, frames, frame, samples, i)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
+def advance(
+    network: Network,
+    streams: Streams,
+    exchange: Exchange,
+    frames: Frames,
+    samples: Samples,
+    start: int,
+    first: int,
+    stop: int,
+) -> None:  # pragma: no cover
+    """Draw samples of a chunk, one after the other, on one thread.
+
+    Args:
+        network: the weights.
+        streams: the state of B streams, updated in place.
+        exchange: memory for the sums of skips.
+        frames: the context's contributions to the chunk.
+        samples: noise and output of the chunk.
+        start: time of the chunk's first sample.
+        first: index in the chunk of the first sample to draw.
+        stop: index in the chunk after the last sample to draw.
+    """
+    _advance(network, streams, exchange, frames, samples, 1, start, first, stop)
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
+def advance_together(
+    network: Network,
+    streams: Streams,
+    exchange: Exchange,
+    frames: Frames,
+    samples: Samples,
+    start: int,
+    first: int,
+    stop: int,
+) -> None:  # pragma: no cover
+    """Do as `advance`, as one of two threads that share the network and must run meanwhile.
+
+    Each thread has weights, a state and frames of its own, and writes all samples. This is another
+    function because it takes as long to compile, and most programs need one of the two.
+    """
+    _advance(network, streams, exchange, frames, samples, 2, start, first, stop)
