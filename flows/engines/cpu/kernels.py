@@ -18,6 +18,10 @@ INTRINSICS = "bf89fae12ba6"
 # LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
 CONTRACT = {"contract"}
 
+# Options of a function that compiled code alone calls: wrappers for Python's calls take longer to
+# compile than a function that has a dozen arrays for arguments.
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
 _PANELS = ((0, 0, 0), (1, 1, 0))
@@ -27,7 +31,7 @@ _halves, _halves_of_half_panels = (row_products(n, _HALVES) for n in (VECTORS, V
 _narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", **INNER)
 def _multiply_rows(
     out: Any,
     out_width: int,
@@ -233,7 +237,7 @@ _C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
 _C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True, **INNER)
 def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
     shifted = x * _LOG2_E + _ROUND  # the sum rounds to the integer n, in its low bits

@@ -15,6 +15,8 @@ Where the layers' matrices hold pairs of bfloat16 numbers, a layer's input and i
 rounded to pairs, too, and the rings hold pairs. All sums are in float32.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
@@ -29,6 +31,7 @@ from flows.engines.cpu.exchange import (
 from flows.engines.cpu.intrinsics import borrow, whole_vectors
 from flows.engines.cpu.kernels import (
     CONTRACT,
+    INNER,
     are_alike,
     bounded_log_scale,
     fill_rows,
@@ -144,7 +147,7 @@ def _finish_output(
                 rows[row + b, j] += apart[b, j]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True, **INNER)
 def _layers(
     network: Network,
     streams: Streams,
@@ -250,7 +253,7 @@ def _sum_up(
         rectify_rows(summed, 0, 0, gain, summed)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True, **INNER)
 def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     """Choose a component of a mixture, as `sample_mixture` does."""
     highest = logits[0]
@@ -297,87 +300,63 @@ def _draw(
             samples.x[b, c, i] = streams.previous[b, c] = value
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
-def _advance(
-    network: Network,
-    streams: Streams,
-    exchange: Exchange,
-    frames: Frames,
-    samples: Samples,
-    parts: int,
-    start: int,
-    first: int,
-    stop: int,
-) -> None:  # pragma: no cover
-    """Draw samples of a chunk on one of `parts` threads, which must be a literal number."""
-    whole_vectors()
-    network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
-    frames, samples = borrow(frames), borrow(samples)
-    num_streams = samples.noise.shape[0]
-    rows, summed, hidden, params = streams.rows, streams.summed, streams.hidden, streams.params
-    error_gain = np.float32(network.error_gain)
-    for i in range(first, stop):
-        time = start + i
-        frame = time // frames.length - frames.first
-        if network.lags[0]:
-            predict_pitch(network, streams, frames, frame, time)
-        else:
-            _read(streams, frames, frame, error_gain)
-        here = time % streams.rings[0] * num_streams
-        row = 0 if holds_pairs(streams.past) else here
-        fill_rows(rows, row, num_streams, network.first_bias)
-        multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
-        _start_skips(network, streams, exchange, time)
-        row = _layers(network, streams, exchange, frames, parts, time, frame, here, row)
-        _sum_up(network, streams, exchange, time, row)
-        fill_rows(hidden, 0, num_streams, network.hidden_bias)
-        multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
-        rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
-        fill_rows(params, 0, num_streams, network.head_bias)
-        multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
-        _draw(network, streams, frames, frame, samples, i)
+def _loop(parts: int) -> Callable[..., None]:
+    """Return the compiled loop of one of `parts` threads.
 
+    It draws samples of a chunk, one after the other. Its arguments are:
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
-def advance(
-    network: Network,
-    streams: Streams,
-    exchange: Exchange,
-    frames: Frames,
-    samples: Samples,
-    start: int,
-    first: int,
-    stop: int,
-) -> None:  # pragma: no cover
-    """Draw samples of a chunk, one after the other, on one thread.
-
-    Args:
-        network: the weights.
-        streams: the state of B streams, updated in place.
-        exchange: memory for the sums of skips.
+        network: this thread's weights; a thread that shares the network must run meanwhile.
+        streams: this thread's state of B streams, updated in place.
+        exchange: memory in which the two threads pass results to each other.
         frames: the context's contributions to the chunk.
-        samples: noise and output of the chunk.
+        samples: noise and output of the chunk; each thread writes all samples.
         start: time of the chunk's first sample.
         first: index in the chunk of the first sample to draw.
         stop: index in the chunk after the last sample to draw.
     """
-    _advance(network, streams, exchange, frames, samples, 1, start, first, stop)
+
+    @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
+    def loop(
+        network: Network,
+        streams: Streams,
+        exchange: Exchange,
+        frames: Frames,
+        samples: Samples,
+        start: int,
+        first: int,
+        stop: int,
+    ) -> None:  # pragma: no cover
+        whole_vectors()
+        network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
+        frames, samples = borrow(frames), borrow(samples)
+        num_streams = samples.noise.shape[0]
+        rows, summed, hidden, params = streams.rows, streams.summed, streams.hidden, streams.params
+        error_gain = np.float32(network.error_gain)
+        for i in range(first, stop):
+            time = start + i
+            frame = time // frames.length - frames.first
+            if network.lags[0]:
+                predict_pitch(network, streams, frames, frame, time)
+            else:
+                _read(streams, frames, frame, error_gain)
+            here = time % streams.rings[0] * num_streams
+            row = 0 if holds_pairs(streams.past) else here
+            fill_rows(rows, row, num_streams, network.first_bias)
+            multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
+            _start_skips(network, streams, exchange, time)
+            row = _layers(network, streams, exchange, frames, parts, time, frame, here, row)
+            _sum_up(network, streams, exchange, time, row)
+            fill_rows(hidden, 0, num_streams, network.hidden_bias)
+            multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
+            rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
+            fill_rows(params, 0, num_streams, network.head_bias)
+            multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
+            _draw(network, streams, frames, frame, samples, i)
+
+    compiled: Callable[..., None] = loop
+    return compiled
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
-def advance_together(
-    network: Network,
-    streams: Streams,
-    exchange: Exchange,
-    frames: Frames,
-    samples: Samples,
-    start: int,
-    first: int,
-    stop: int,
-) -> None:  # pragma: no cover
-    """Do as `advance`, as one of two threads that share the network and must run meanwhile.
-
-    Each thread has weights, a state and frames of its own, and writes all samples. This is another
-    function because it takes as long to compile, and most programs need one of the two.
-    """
-    _advance(network, streams, exchange, frames, samples, 2, start, first, stop)
+advance, advance_together = _loop(1), _loop(2)
+"""The loops of a thread alone and of one of two threads that share the network. They are two
+functions because each takes seconds to compile, and most programs need only one."""
