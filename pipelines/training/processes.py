@@ -5,28 +5,38 @@ environment; Fabric joins them by DistributedDataParallel: gloo between CPUs, NC
 """
 
 import os
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import Precision
+from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
-
-def rank() -> int:
-    """Return the number of this process among all, from 0; process 0 writes."""
-    return int(os.environ.get("RANK", "0"))
+from pipelines.precision import PrecisionName, resolved_precision
+from pipelines.ranks import world_size
 
 
-def world_size() -> int:
-    """Return how many processes there are."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+class FullInputs(MixedPrecision):
+    """Mixed precision that leaves a module's inputs as they are.
+
+    Fabric's own rounds them, too: a waveform in bfloat16 has 8 significant bits, and rounding
+    noise in the place of its silence. Autocast rounds inside each layer that gains from it.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """Return the inputs unchanged."""
+        return data
 
 
-def local_rank() -> int:
-    """Return the number of this process among those on the same machine, from 0."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+def precision_plugin(name: PrecisionName, device: str) -> Precision:
+    """Choose how numbers are held in training; see `pipelines.precision.resolved_precision`."""
+    chosen, where = resolved_precision(name, device)
+    if chosen == "32-true":
+        return Precision()
+    assert chosen != "auto"
+    return FullInputs(chosen, where)
 
 
 def join_processes(device: str, precision: Precision) -> Fabric:

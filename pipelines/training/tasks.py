@@ -19,10 +19,11 @@ from pipelines.heldout import (
     teacher_nll,
 )
 from pipelines.pictures import spectrogram_image
+from pipelines.ranks import world_size
 from pipelines.training.free_running import free_running
 from pipelines.training.log import Validation
 from pipelines.training.loop import Task
-from pipelines.training.processes import sum_over_processes, world_size
+from pipelines.training.processes import sum_over_processes
 from student import ExcitationConfig, MeasuredVoice, Student
 from teacher import Teacher, noise_like, training_log_probs
 

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import ContextWeights, Network
+from flows.engines.cpu.compiling import announce
 from flows.engines.cpu.intrinsics import borrow
 from flows.engines.cpu.kernels import (
     CONTRACT,
@@ -113,7 +114,8 @@ def _enter(
     fill_rows(h, here, num_samples, network.first_bias)
     multiply_add(h, here, segment.previous, b, 1, network.first, 0)
     multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0)
-    for c in range(x.shape[1]):  # not as a slice, whose message of an error takes seconds to compile
+    # One by one, because a slice takes a second to compile, with the message of its error.
+    for c in range(x.shape[1]):
         segment.previous[b, c] = x[start + num_samples - 1, c]
 
 
@@ -236,3 +238,6 @@ def run_segment(
             here = there
         if segment.stop == network.dilations.size:
             _leave(network, weights, mixing, context[b], span, h[b], x[b], start)
+
+
+announce(run_segment, "the parallel pass", 5)

@@ -21,6 +21,7 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Samples, Streams
+from flows.engines.cpu.compiling import announce
 from flows.engines.cpu.exchange import (
     claim_units,
     publish_skips,
@@ -360,3 +361,6 @@ def _loop(parts: int) -> Callable[..., None]:
 advance, advance_together = _loop(1), _loop(2)
 """The loops of a thread alone and of one of two threads that share the network. They are two
 functions because each takes seconds to compile, and most programs need only one."""
+
+announce(advance, "the loop over samples", 9)
+announce(advance_together, "the loop over samples on two threads", 11)
