@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from flows.engines.compiling import announce
 from flows.engines.cpu.arrays import ContextWeights, Network
-from flows.engines.cpu.compiling import announce
 from flows.engines.cpu.intrinsics import borrow
 from flows.engines.cpu.kernels import (
     CONTRACT,

@@ -20,8 +20,8 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
+from flows.engines.compiling import announce
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Samples, Streams
-from flows.engines.cpu.compiling import announce
 from flows.engines.cpu.exchange import (
     claim_units,
     publish_skips,
