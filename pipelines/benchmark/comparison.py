@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flows import ArtefactError
 from flows.engines.threads import pytorch_threads
+from pipelines.benchmark.headline import at_their_best, headline_table
 from pipelines.benchmark.peak import peak_gflops
 from pipelines.benchmark.peak_memory import peak_megabytes
 from pipelines.benchmark.peers import peer_systems
@@ -188,6 +189,8 @@ def benchmark_table(result: dict[str, Any]) -> str:
         f"{result['audio_seconds']:.3g} s of audio at {result['sample_rate']} Hz, batch 1 unless "
         f"said, median of {result['rounds']} interleaved rounds, {result['threads']} threads; "
         f"{result['device']}; matrix products: {peaks}",
+        "",
+        headline_table(at_their_best(result["rows"])),
         "",
         "| system | seconds | range | samples/s | × real time | × teacher, cached | "
         "MFLOP/sample | GFLOP/s | share of peak | peak memory, MB |",

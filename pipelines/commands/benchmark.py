@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pipelines.benchmark import comparison
+from pipelines.benchmark.headline import at_their_best, headline_picture
 from pipelines.benchmark.scaling import scaling_picture
 from pipelines.models import model_files
 from storage.atomic import atomic_write
@@ -32,11 +33,15 @@ def benchmark(
         batches: numbers of streams to do that with, [1,8]; default: [1].
         naive_samples: samples the naive sampler draws; its time is extrapolated.
         rounds: interleaved measurements per system; medians are compared.
-        out: JSON file to write as well; for `lengths` with a picture beside it.
+        out: JSON file to write as well. OUT_headline.png beside it shows each vocoder at its best;
+            for `lengths` there is another picture, OUT.png.
         device: "auto", "cpu" or "cuda".
         seed: of conditioning and noise.
     """
-    outputs = [] if out is None else [out, out.with_suffix(".png")]
+    outputs: list[Path] = []
+    if out is not None:
+        headline = out.with_name(f"{out.stem}_headline.png")
+        outputs = [out, out.with_suffix(".png"), headline]
     refuse_overwriting([*model_files(teacher), *model_files(student)], outputs)
     result = comparison.benchmark(
         teacher,
@@ -54,6 +59,9 @@ def benchmark(
         return
     with atomic_write(out) as file:
         file.write((json.dumps(result, indent=2) + "\n").encode())
+    with atomic_write(headline) as file:
+        said = f"{result['device']}, {result['threads']} threads"
+        file.write(headline_picture(at_their_best(result["rows"]), said))
     if lengths:
         with atomic_write(out.with_suffix(".png")) as file:
             file.write(scaling_picture(result["scaling"]))
