@@ -5,9 +5,9 @@ Run from the repository, on a machine where nothing else runs:
     python docs/results/speed/busy.py [--rounds 3] [--busy 0 1 2] [--jobs train-teacher evaluate ..]
         [--recipe allison] [--steps 100] [--out docs/results/speed/busy.json]
 
-The jobs are the commands as a user runs them, with their loading, on speech-like sound that the
-script makes from a seed. A busy process counts, and never waits. Training is timed between the first
-and the last logged step; other commands from start to end. The table is Markdown; the JSON holds all
+The jobs are the commands as a user runs them, with their loading, on speech-like sound made from a
+seed. A busy process counts, and never waits. Training is timed between the first and the last
+logged step; other commands from start to end. The table is Markdown; the JSON holds all
 measurements.
 """
 
