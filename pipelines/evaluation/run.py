@@ -136,12 +136,12 @@ def run_evaluation(
     bar = tqdm(measured, desc="evaluate", unit="utterance", total=len(utterances))
     by_utterance = [found for _, found in sorted(bar, key=itemgetter(0))]
     values = {name: [found[name] for found in by_utterance] for name in systems}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for utterance, found in zip(utterances, by_utterance, strict=True):
         own = {name: {k: v.value for k, v in row.items()} for name, row in found.items()}
         seconds = utterance.waveform.numel() / mel.sample_rate
         rows.append({"name": utterance.name, "seconds": seconds, "systems": own})
-    result = {
+    result: dict[str, Any] = {
         "source": recordings.source,
         "num_utterances": len(rows),
         "minutes": sum(row["seconds"] for row in rows) / 60,

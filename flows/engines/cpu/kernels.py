@@ -20,7 +20,7 @@ CONTRACT = {"contract"}
 
 # Options of a function that compiled code alone calls: wrappers for Python's calls take longer to
 # compile than a function that has a dozen arrays for arguments.
-INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
