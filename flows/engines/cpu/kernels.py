@@ -4,7 +4,8 @@ The order of every sum is fixed: a row's result depends neither on the rows comp
 the number of threads. Every function is inlined into its caller, because passing arrays takes time.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -18,9 +19,24 @@ INTRINSICS = "bf89fae12ba6"
 # LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
 CONTRACT = {"contract"}
 
-# Options of a function that compiled code alone calls: wrappers for Python's calls take longer to
-# compile than a function that has a dozen arrays for arguments.
-INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def compiled_inside(**options: Any) -> Callable[[_F], _F]:
+    """Return the decorator of a function that compiled code alone calls.
+
+    The function has no wrappers for Python's calls. The wrappers of a function with a dozen arrays
+    for arguments take longer to compile than the function.
+
+    Args:
+        options: further options of `numba.njit`.
+    """
+    without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    decorator: Callable[[_F], _F] = numba.njit(
+        cache=True, fastmath=CONTRACT, error_model="numpy", **without, **options
+    )
+    return decorator
+
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
@@ -31,7 +47,7 @@ _halves, _halves_of_half_panels = (row_products(n, _HALVES) for n in (VECTORS, V
 _narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", **INNER)
+@compiled_inside()
 def _multiply_rows(
     out: Any,
     out_width: int,
@@ -237,7 +253,7 @@ _C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
 _C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True, **INNER)
+@compiled_inside(forceinline=True)
 def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
     shifted = x * _LOG2_E + _ROUND  # the sum rounds to the integer n, in its low bits

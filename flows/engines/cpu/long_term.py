@@ -5,7 +5,7 @@ import numpy as np
 
 from flows.engines.cpu.arrays import Frames, Network, Streams
 from flows.engines.cpu.intrinsics import whole_vectors
-from flows.engines.cpu.kernels import CONTRACT, INNER
+from flows.engines.cpu.kernels import CONTRACT, compiled_inside
 
 KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
 
@@ -59,7 +59,7 @@ def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32: 
     return total
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", **INNER)
+@compiled_inside()
 def predict_pitch(
     network: Network, streams: Streams, frames: Frames, frame: int, time: int
 ) -> None:  # pragma: no cover

@@ -32,9 +32,9 @@ from flows.engines.cpu.exchange import (
 from flows.engines.cpu.intrinsics import borrow, whole_vectors
 from flows.engines.cpu.kernels import (
     CONTRACT,
-    INNER,
     are_alike,
     bounded_log_scale,
+    compiled_inside,
     fill_rows,
     gated_units,
     multiply_add,
@@ -148,7 +148,7 @@ def _finish_output(
                 rows[row + b, j] += apart[b, j]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True, **INNER)
+@compiled_inside(forceinline=True)
 def _layers(
     network: Network,
     streams: Streams,
@@ -254,7 +254,7 @@ def _sum_up(
         rectify_rows(summed, 0, 0, gain, summed)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True, **INNER)
+@compiled_inside(forceinline=True)
 def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     """Choose a component of a mixture, as `sample_mixture` does."""
     highest = logits[0]

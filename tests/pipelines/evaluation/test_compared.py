@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from data import synthesise
 from data.prepared import parallel
 from flows.engines.threads import pytorch_threads
 from pipelines.commands import evaluate as command
@@ -15,14 +16,15 @@ from pipelines.evaluation.packages import PACKAGES
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(
-    dump: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "missing_packages", lambda: list(PACKAGES))
+    synthesise(tmp_path / "clips", num_utterances=2, seconds=0.4)
+    what: dict[str, Any] = {"teacher": trained / "teacher", "student": trained / "student"}
     with pytorch_threads(1):
         for folder, processes in (("one", 1), ("two", 2)):
-            what: dict[str, Any] = {"teacher": trained / "teacher", "student": trained / "student"}
-            what |= {"dump": dump, "split": "val", "limit": 2, "device": "cpu"}
-            evaluate(**what, out=tmp_path / folder, processes=processes)
+            out = tmp_path / folder
+            evaluate(**what, input=tmp_path / "clips", out=out, device="cpu", processes=processes)
     one, two = tmp_path / "one", tmp_path / "two"
     files = [path.relative_to(one) for path in sorted(one.rglob("*")) if path.is_file()]
     assert len([path for path in files if path.suffix == ".wav"]) == 8
