@@ -9,8 +9,15 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import Exchange, Network, Streams
-from flows.engines.cpu.intrinsics import fetch_to_write, give_way, observe, publish, receive, send
-from flows.engines.cpu.kernels import CONTRACT
+from flows.engines.cpu.intrinsics import (
+    CONTRACT,
+    fetch_to_write,
+    give_way,
+    observe,
+    publish,
+    receive,
+    send,
+)
 
 INTRINSICS = "bf89fae12ba6"  # digest, see flows.engines.cpu
 

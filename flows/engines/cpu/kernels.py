@@ -1,42 +1,27 @@
 """Compiled arithmetic of a WaveNet, in float32: small matrix products and gates.
 
 The order of every sum is fixed: a row's result depends neither on the rows computed with it nor on
-the number of threads. Every function is inlined into its caller, because passing arrays takes time.
+the number of threads. Functions of arrays are inlined into callers: passing arrays takes time.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 
-from flows.engines.cpu.intrinsics import LANES, VECTORS, as_float, as_int, whole_vectors
+from flows.engines.cpu.intrinsics import (
+    CONTRACT,
+    LANES,
+    VECTORS,
+    as_float,
+    as_int,
+    compiled_inside,
+    whole_vectors,
+)
 from flows.engines.cpu.products import pointer_to, round_vector, row_products, tile_product
 
 PRODUCTS = "da3fc6ecb1af"  # digests, see flows.engines.cpu
 INTRINSICS = "bf89fae12ba6"
-
-# LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
-CONTRACT = {"contract"}
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def compiled_inside(**options: Any) -> Callable[[_F], _F]:
-    """Return the decorator of a function that compiled code alone calls.
-
-    The function has no wrappers for Python's calls. The wrappers of a function with a dozen arrays
-    for arguments take longer to compile than the function.
-
-    Args:
-        options: further options of `numba.njit`.
-    """
-    without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    decorator: Callable[[_F], _F] = numba.njit(
-        cache=True, fastmath=CONTRACT, error_model="numpy", **without, **options
-    )
-    return decorator
-
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
@@ -53,7 +38,7 @@ def _multiply_rows(
     out_width: int,
     x: Any,
     x_width: int,
-    num_rows: int,
+    num_rows: int | np.int64,
     weights: Any,
     num_panels: int,
     all_inputs: int,
@@ -64,8 +49,7 @@ def _multiply_rows(
     """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
 
     `out`, `x` and `weights` are pointers, and `out_width` and `x_width` are the lengths of a row.
-    This function is not inlined: it is large, and a program that multiplies in a dozen places would
-    take a minute to compile. Pointers cost a caller less than arrays do.
+    This function is not inlined, because it is large. Pointers cost a caller less than arrays do.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
@@ -73,12 +57,11 @@ def _multiply_rows(
         done = num_panels - num_panels % 2
         for panel in range(0, done, 2):
             out_at, w_at = panel * columns, panel * all_inputs * columns
-            out_ats = (out_at, out_at + columns)
-            w_ats = (w_at, w_at + all_inputs * columns)
+            ats = ((out_at, out_at + columns), (w_at, w_at + all_inputs * columns))
             if half:
-                _two_half_panels((out, out), out_ats, x, 0, (weights, weights), w_ats, depth)
+                _two_half_panels((out, out), ats[0], x, 0, (weights, weights), ats[1], depth)
             else:
-                _two_panels((out, out), out_ats, x, 0, (weights, weights), w_ats, depth)
+                _two_panels((out, out), ats[0], x, 0, (weights, weights), ats[1], depth)
     for panel in range(done, num_panels):
         w_at = panel * all_inputs * columns
         row = 0

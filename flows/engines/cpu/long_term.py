@@ -4,8 +4,7 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import Frames, Network, Streams
-from flows.engines.cpu.intrinsics import whole_vectors
-from flows.engines.cpu.kernels import CONTRACT, compiled_inside
+from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside, whole_vectors
 
 KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from flows.engines.compiling import announce
 from flows.engines.cpu.arrays import ContextWeights, Network
-from flows.engines.cpu.intrinsics import borrow
+from flows.engines.cpu.intrinsics import CONTRACT, borrow
 from flows.engines.cpu.kernels import (
-    CONTRACT,
     fill_rows,
     gated_units,
     multiply_add,

@@ -29,12 +29,10 @@ from flows.engines.cpu.exchange import (
     wait_for_skips,
     wait_for_units,
 )
-from flows.engines.cpu.intrinsics import borrow, whole_vectors
+from flows.engines.cpu.intrinsics import CONTRACT, borrow, compiled_inside, whole_vectors
 from flows.engines.cpu.kernels import (
-    CONTRACT,
     are_alike,
     bounded_log_scale,
-    compiled_inside,
     fill_rows,
     gated_units,
     multiply_add,
