@@ -1,4 +1,4 @@
-"""Number formats in training and in drawing."""
+"""Number types in training and sampling."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -12,12 +12,12 @@ PrecisionName = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 def resolved_precision(name: PrecisionName, device: str) -> tuple[PrecisionName, str]:
-    """Choose how numbers are held, and where.
+    """Return a number type and where it is used.
 
     Args:
-        name: "32-true", "bf16-mixed" (networks in bfloat16), "16-mixed" (float16, with a scaled
-            loss; bfloat16 where the device is a CPU, which has no use for float16), or "auto":
-            "bf16-mixed" where the device multiplies in bfloat16, else "32-true".
+        name: "32-true"; "bf16-mixed" (networks in bfloat16); "16-mixed" (float16 with a scaled
+            loss; on a CPU bfloat16, because CPUs do not compute in float16); or "auto", which means
+            "bf16-mixed" if the device multiplies in bfloat16, else "32-true".
         device: "cpu", "cuda" or "auto".
     Returns:
         a name, never "auto"; "cpu" or "cuda".
@@ -32,7 +32,7 @@ def resolved_precision(name: PrecisionName, device: str) -> tuple[PrecisionName,
 
 
 def networks_in(name: PrecisionName, model: nn.Module) -> AbstractContextManager[object]:
-    """Have a model's networks computed in a number format until the context is left.
+    """Return a context in which a model's networks use a number type.
 
     Args:
         name: see `resolved_precision`.

@@ -1,4 +1,4 @@
-"""A function mapped over items by several processes."""
+"""A map over items by a pool of processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def choose_num_workers(num_items: int, items_per_worker: int = 100) -> int:
         num_items: number of items.
         items_per_worker: items below which starting a process takes longer than their work.
     """
-    # The processors this process may use, where the system tells: fewer than all in a container.
+    # A container may allow this process fewer processors than the machine has.
     has_affinity = hasattr(os, "sched_getaffinity")
     num_processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, min(num_processors, num_items // items_per_worker))
@@ -36,22 +36,22 @@ def parallel_map(
     num_workers: int,
     advice: str = "run again to go on from here, with fewer num_workers",
 ) -> Iterator[R]:
-    """Yield the function of every item, in the order in which they are done.
+    """Yield a function's result for every item, in the order in which the results are ready.
 
     Args:
-        function: at the top level of a module, so that other processes find it.
-        items: its arguments.
-        num_workers: processes, one torch thread each; 1 stays in this process.
+        function: a function at the top level of a module, so that other processes can import it.
+        items: the function's arguments.
+        num_workers: number of processes, with one torch thread each; 1 uses this process.
         advice: what to do if a process is killed.
     Returns:
-        An iterator over the results.
+        an iterator over the results.
     Raises:
         DataError: if a process is killed.
     """
     if num_workers == 1:
         yield from map(function, items)
         return
-    # Spawned, for a forked process can hang in a lock held by one of torch's threads.
+    # A forked process can hang at a lock that one of torch's threads holds, so it is spawned.
     executor = ProcessPoolExecutor(
         min(num_workers, len(items)),
         get_context("spawn"),
@@ -62,7 +62,9 @@ def parallel_map(
         for future in as_completed([executor.submit(function, item) for item in items]):
             yield future.result()
     except BrokenProcessPool as error:
-        raise DataError(f"a process was killed, perhaps for want of memory; {advice}") from error
+        raise DataError(
+            f"a process was killed, perhaps because memory ran out; {advice}"
+        ) from error
     finally:
-        # After an interruption the items still queued must not be waited for.
+        # An interrupted run must not wait for the items still in the queue.
         executor.shutdown(cancel_futures=True)
