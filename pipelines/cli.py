@@ -17,6 +17,7 @@ import pipelines.headless  # noqa: F401  # before anything imports Matplotlib
 from pipelines.generation.input_errors import InputsFailedError
 from pipelines.help import PlainHelp
 from pipelines.plain_yaml import use_plain_yaml
+from pipelines.ranks import rank
 from pipelines.recipes import find_recipe
 from pipelines.standard_streams import drop_unwritable_output, open_standard_streams, tell
 from pipelines.training.errors import TrainingError
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = words[0] if words and words[0] in COMMANDS else None
     try:
         with termination_as_interrupt():
-            if chosen and "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
+            if chosen and "torch" not in sys.modules and rank() == 0:
                 tell(f"parallel-wavenet {chosen}: loading")
             parser = build_parser(chosen)
             parsed = parser.instantiate(
@@ -121,8 +122,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"parallel-wavenet: {_one_line(error, chosen)}")
         return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
-        from pipelines.training.processes import rank  # the stopped run has loaded it
-
         if rank() == 0:
             tell(f"parallel-wavenet: {stopped}; the same command resumes")
         return 128 + stopped.received

@@ -23,8 +23,8 @@ from data import (
 from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
 from pipelines.heldout import Utterance
 from pipelines.models import model_folder
+from pipelines.ranks import local_rank
 from pipelines.recipe import Recipe
-from pipelines.training.processes import local_rank
 from storage.configuration import decode, from_dict
 from student import Student
 from teacher import Teacher

@@ -11,9 +11,9 @@ from data import Manifest, SegmentSampler
 from distill import initialise_context
 from flows import folded_state, load_folded_state
 from pipelines.models import model_folder
+from pipelines.ranks import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.training.loop import train
-from pipelines.training.processes import rank, world_size
 from pipelines.training.state import differences
 from pipelines.training.tasks import StudentTask, TeacherTask
 from pipelines.workspace import (

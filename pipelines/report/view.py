@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from pipelines.benchmark.headline import at_their_best
 from pipelines.evaluation.measure import MEASURES, Measure
 from pipelines.evaluation.table import DIRECTIONS, LABELS, cell, describe_likelihood, measured
 from pipelines.report import charts
@@ -45,6 +46,7 @@ def view(content: Content) -> dict[str, Any]:
         "evaluation": content.evaluation,
         "measures": _measures(content.evaluation),
         "benchmark": content.benchmark,
+        "fastest": _fastest(content.benchmark),
         "likelihood": _likelihood(content.evaluation),
         "training": {name: _curves(lines) for name, lines in content.metrics.items() if lines},
         "recipe": yaml.safe_dump(
@@ -61,6 +63,13 @@ def view(content: Content) -> dict[str, Any]:
         },
         "chart": charts,
     }
+
+
+def _fastest(benchmark: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return every kind of vocoder at its best, with the length of its bar in per cent."""
+    best = at_their_best(benchmark["rows"]) if benchmark is not None else []
+    lengths = charts.log_lengths([row["real_time_factor"] for row in best])
+    return [{**row, "length": length} for row, length in zip(best, lengths, strict=True)]
 
 
 def _utterance(utterance: ListenedUtterance, sample_rate: int) -> dict[str, Any]:

@@ -165,7 +165,8 @@ def test_benchmark_scales_lengths_and_batches(trained: Path, tmp_path: Path) -> 
     for row in rows:
         samples = row["batch"] * row["audio_seconds"] * 16000
         assert row["samples_per_second"] == pytest.approx(samples / row["seconds"])
-    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("speed.png", "speed_headline.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     with pytest.raises(BenchmarkError, match=r"batches \[0\]: expected positive"):
         benchmark(trained / "teacher", trained / "student", batches=[0])
 

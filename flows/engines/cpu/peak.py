@@ -7,7 +7,8 @@ import numba
 import numpy as np
 import torch
 
-from flows.engines.cpu.kernels import CONTRACT, multiply_add
+from flows.engines.cpu.intrinsics import CONTRACT
+from flows.engines.cpu.kernels import multiply_add
 from flows.engines.cpu.panels import in_panels
 
 ROWS, DEPTH, COLUMNS = 32, 64, 64
