@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from flows.model_folder import model_files
 from pipelines.benchmark import comparison
 from pipelines.benchmark.scaling import scaling_picture
-from pipelines.models import model_files
 from storage.atomic import atomic_write
 from storage.overwriting import refuse_overwriting
 

@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from data import mark_output
 from flows import Engine
+from flows.model_folder import model_files
 from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import find_inputs, left_out_lines
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
-from pipelines.models import model_files
 from pipelines.precision import PrecisionName, networks_in
 from pipelines.standard_streams import is_open
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import soundfile
 
 from data import MelConfig
-from flows.pretrained import CONFIG_FILE, read_description
+from flows.model_folder import CONFIG_FILE
+from flows.pretrained import read_description
 from pipelines.commands.evaluate import AUDIO_FOLDER, EVALUATION_FILE
 from pipelines.training.log import METRICS_FILE
 from storage.configuration import from_dict
