@@ -10,13 +10,13 @@ from storage.atomic import atomic_write
 _MARK = re.compile(r"\n<!-- Written by save_pretrained .* ([0-9a-f]{64}) -->\n\Z")
 
 
-def model_card(model: type, described: dict[str, Any], num_values: int) -> str:
+def model_card(model: type, described: dict[str, Any], num_parameters: int) -> str:
     """Compose a card from what a model's `config.json` says.
 
     Args:
         model: the model's class.
         described: the content of `config.json`.
-        num_values: numbers in the weights.
+        num_parameters: trained numbers.
     Returns:
         Markdown, with the YAML that hubs read at its beginning.
     """
@@ -27,7 +27,7 @@ def model_card(model: type, described: dict[str, Any], num_values: int) -> str:
     tags = ["normalizing-flow", *(["vocoder"] if of_audio else [])]
     recipe = metadata.get("recipe")
     facts = {
-        "parameters": f"{num_values:,}",
+        "parameters": f"{num_parameters:,}",
         "steps of training": metadata.get("steps"),
         "recipe": recipe.get("name") if isinstance(recipe, dict) else None,
         "commit": metadata.get("commit"),
@@ -68,18 +68,18 @@ def model_card(model: type, described: dict[str, Any], num_values: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_card(path: Path, model: type, described: dict[str, Any], num_values: int) -> None:
+def write_card(path: Path, model: type, described: dict[str, Any], num_parameters: int) -> None:
     """Write a model's card, unless there is one that was written, or edited, by someone else.
 
     Args:
         path: the card.
         model: see `model_card`.
         described: see `model_card`.
-        num_values: see `model_card`.
+        num_parameters: see `model_card`.
     """
     if path.exists() and not _is_ours(path):
         return
-    text = model_card(model, described, num_values)
+    text = model_card(model, described, num_parameters)
     mark = (
         f"\n<!-- Written by save_pretrained and, until edited, by the next: {_digest(text)} -->\n"
     )

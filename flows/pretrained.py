@@ -73,8 +73,9 @@ class Pretrained(nn.Module):
             file.write(weights)
         with atomic_write(folder / CONFIG_FILE) as file:
             file.write((json.dumps(described, indent=2, sort_keys=True) + "\n").encode())
-        num_values = sum(tensor.numel() for tensor in state.values())
-        write_card(folder / CARD_FILE, type(self), described, num_values)
+        buffers = {name for name, _ in self.named_buffers()}
+        parameters = sum(state[name].numel() for name in state.keys() - buffers)
+        write_card(folder / CARD_FILE, type(self), described, parameters)
 
     @classmethod
     def from_pretrained(

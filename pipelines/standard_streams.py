@@ -1,5 +1,6 @@
 """Standard input, output and error, which whoever starts a program may have closed."""
 
+import functools
 import io
 import os
 import sys
@@ -42,6 +43,31 @@ def tell(message: str) -> None:
     """Print a line on standard error, if it takes any."""
     with suppress(OSError):
         print(message, file=sys.stderr, flush=True)
+
+
+@functools.cache
+def tell_when_compiling() -> None:
+    """Have a line on standard error once numba compiles something that it has not kept."""
+    if "numba" not in sys.modules:
+        return
+    from numba.core import event
+
+    class First(event.Listener):
+        """Tells of the first event, and has no ears for more."""
+
+        def __init__(self) -> None:
+            self.told = False
+
+        def on_start(self, event: object) -> None:
+            """Say that the program compiles, the first time."""
+            if not self.told:
+                self.told = True
+                tell("parallel-wavenet: compiling for this processor; the next run has it ready")
+
+        def on_end(self, event: object) -> None:
+            """Keep silent."""
+
+    event.register("numba:compile", First())
 
 
 def is_open(stream: TextIO) -> bool:
