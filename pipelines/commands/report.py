@@ -4,14 +4,18 @@ from pathlib import Path
 
 from pipelines.report.content import collect
 from pipelines.report.page import write_page
+from pipelines.report.side_by_side import side_by_side
 
 
-def report(exp: Path, out: Path | None = None, limit: int = 8) -> None:
-    """Make a listening page of a run: a folder to open in a browser, without a network.
+def report(exp: list[Path], out: Path | None = None, limit: int = 8) -> None:
+    """Make a listening page of a run, or of several: a folder for a browser, without a network.
 
     Args:
-        exp: results of run_distill.sh; what is not there is left out.
-        out: folder that gets index.html and what belongs to it; default: EXP/report.
-        limit: at most so many utterances.
+        exp: results of run_distill.sh; what is not there is left out. Several are compared.
+        out: folder that gets index.html and what belongs to it; default, of one: EXP/report.
+        limit: at most so many utterances of each.
     """
-    print(write_page(collect(exp, limit), out or exp / "report"))
+    if out is None and len(exp) != 1:
+        raise ValueError(f"out is missing, expected a folder for the page of {len(exp)} runs")
+    content = side_by_side([collect(folder, limit) for folder in exp])
+    print(write_page(content, out or exp[0] / "report"))
