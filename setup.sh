@@ -21,6 +21,7 @@ fail() { printf 'setup.sh: %s\n' "$*" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
   case "$1" in
+    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
     --extras) extras="${2:?--extras needs a value}"; shift 2 ;;
     --python) python="${2:?--python needs a value}"; shift 2 ;;
     -h | --help) usage; exit 0 ;;

@@ -54,3 +54,26 @@ def test_without_docstrings_there_is_help(tmp_path: Path) -> None:
     done = run("generate --help", PYTHONOPTIMIZE="2")
     assert done.returncode == 0
     assert "usage: parallel-wavenet" in done.stdout
+
+
+def test_the_first_compilation_is_told_and_no_other() -> None:
+    program = """
+import numba
+from pipelines.standard_streams import tell_when_compiling
+tell_when_compiling()
+tell_when_compiling()
+print("before", flush=True)
+numba.njit(lambda x: x + 1)(1)
+numba.njit(lambda x: x + 2)(1)
+"""
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(
+        words,
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    told = "parallel-wavenet: compiling for this processor; the next run has it ready"
+    assert done.stdout.splitlines() == ["before", told]
