@@ -1,5 +1,6 @@
 """How well words are understood, by a small speech recogniser whose weights come in a package."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,12 @@ from pipelines.evaluation.packages import SPEECH_MODELS_HZ, Array
 SURE = -0.5
 """Least mean log-probability of what is heard, nats a piece of a word, at which it is no guess.
 
-Of a few clips of the corpora, English sentences had -0.2 to -0.3, single English words -0.7 to -0.8,
-and Spanish, French and Italian prompts -0.67 to -1.13."""
+Of a few clips of the corpora, English sentences had -0.2 to -0.3, single English words -0.7 to
+-0.8, and Spanish, French, Italian and Russian ones -0.67 to -1.17."""
+
+REPETITIVE = 2.4
+"""Length of a text over that of its compressed form, as Whisper's authors have it, above which the
+recogniser has said one thing over and over: it does so in languages that it does not know."""
 
 
 class Recogniser:
@@ -58,8 +63,8 @@ class Recogniser:
             recording: the reference, same shape.
             sample_rate: Hz.
         Returns:
-            words replaced, left out or added, and words of the recording; None if the recording
-            has none that are understood.
+            words replaced, left out or added, at most as many as the recording has; and words of
+            the recording. None if it has none that are understood.
         """
         key = recording.tobytes()
         if key != self._recording:  # all systems of an utterance come one after the other
@@ -67,17 +72,20 @@ class Recogniser:
         if not self._heard:
             return None
         heard = _words_of(self._segments(sample, sample_rate)[0])
-        return edit_distance(self._heard, heard), len(self._heard)
+        num_words = len(self._heard)
+        return min(edit_distance(self._heard, heard), num_words), num_words
 
     def _segments(self, waveform: Array, sample_rate: int) -> tuple[list[str], float]:
-        """Return the texts heard, and their lowest mean log-probability."""
+        """Return the texts heard, and their lowest mean log-probability; -inf for a guess."""
         at_16_khz = np.asarray(soxr.resample(waveform, sample_rate, SPEECH_MODELS_HZ), np.float32)
         # At one temperature, 0, nothing is drawn at random.
         found = self.network.transcribe(
             at_16_khz, language="en", temperature=0.0, condition_on_previous_text=False
         )[0]
         segments = list(found)
-        certainty = min((segment.avg_logprob for segment in segments), default=float("-inf"))
+        certainty = min((segment.avg_logprob for segment in segments), default=-math.inf)
+        if any(segment.compression_ratio > REPETITIVE for segment in segments):
+            certainty = -math.inf
         return [segment.text for segment in segments], certainty
 
 
