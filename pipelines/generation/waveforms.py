@@ -9,7 +9,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from flows import Engine
-from flows.model_folder import model_files
+from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import left_out_lines
 from pipelines.generation.sources import Sources, open_sources
@@ -84,6 +84,7 @@ def generate(
     if skip_existing and target.is_stream:
         raise InputError("skip_existing is true with stream: a .raw file may be unfinished")
     messages = sys.stderr if out == STANDARD_OUTPUT else sys.stdout
+    model = model_folder(model)  # once: a hub may have to be asked
     inputs = [input] if isinstance(input, Path) else list(input)
     target.check(len(inputs) > 1 or any(path.is_dir() for path in inputs))
     with open_sources(inputs) as sources:
