@@ -91,7 +91,10 @@ def generate(
         target.check(sources.has_many)
         targets = target.of(sources.names)
         if out != STANDARD_OUTPUT:
-            refuse_overwriting([*targets, *model_files(model)], targets.values())
+            read = [*targets, *model_files(model)]
+            if sources.from_standard_input is not None:
+                read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
+            refuse_overwriting(read, targets.values())
         network = load_model(model, pick_device(device))
         vocoder = Vocoder(
             network=network,

@@ -1,6 +1,8 @@
 """Inputs of `generate`: several, patterns, standard input, and one file for one of them."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,24 @@ def test_what_standard_input_lacks_is_told_of_it(
     assert run(trained, "--input", "-", "--out", "o") == 2
     assert f"parallel-wavenet: standard input: {message}" in capsys.readouterr().err
     assert not (place / "o").exists()
+
+
+def test_a_file_given_as_standard_input_is_not_written_over(trained: Path, place: Path) -> None:
+    path = place / "v" / "clip_000.wav"
+    before = path.read_bytes()
+    words = ["--model", str(trained / "student"), "--input", "-", "--out", str(path)]
+    with path.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines.cli", "generate", *words, "--device", "cpu"],
+            cwd=Path(__file__).parents[3],
+            stdin=file,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "clip_000.wav: is the input /dev/stdin of this command" in done.stderr
+    assert path.read_bytes() == before
 
 
 def test_one_input_goes_to_the_file_named(trained: Path, place: Path) -> None:
