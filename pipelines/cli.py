@@ -43,15 +43,15 @@ COMMANDS = {
     "density": "density",
     "interpolate-rows": "interpolate_rows",
 }
-"""Each command's module in `pipelines.commands`, which has a function of the command's name."""
+"""Each command's module in `pipelines.commands`; its function has the command's name."""
 
-MAX_MESSAGE = 1000  # characters; a message may quote a value of any length
+MAX_MESSAGE = 1000  # characters; a quoted value may have any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
 WITH_POSITIONAL = ("density",)
 
 
 def load_command(name: str) -> Callable[..., None]:
-    """Import a command's function, and with it all that the command needs."""
+    """Import a command's function, and the modules that the command needs."""
     module = importlib.import_module(f"pipelines.commands.{COMMANDS[name]}")
     function: Callable[..., None] = getattr(module, name.replace("-", "_"))
     return function
@@ -70,8 +70,8 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
     """Build the parser from the docstrings of the commands.
 
     Args:
-        chosen: the command to run, whose options are read from its signature; the other commands
-            are not imported, and are known by name alone.
+        chosen: the command to run. Its options are read from its signature; other commands are not
+            imported, and only their names are known.
     """
     use_plain_yaml()
     parser = ArgumentParser(
@@ -98,13 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: the words after the program's name; default: from the process.
+        arguments: the words after the program's name; default: those of the process.
     Returns:
-        0; 1 if some inputs could not be used and the others are done; 2 after a mistake, which is
-        told in one line on standard error; 128 and its number after a signal.
+        0 after success; 1 if some inputs could not be used and the others are done; 2 after a
+        user's mistake, which is described in one line on standard error; 128 plus the signal's
+        number after a signal.
     """
-    # Threads of OpenMP spin while they wait, which slows them many times beside another program.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, when PyTorch is loaded
+    # Waiting threads of OpenMP spin by default, which makes them slow beside another program.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch reads it once, when loaded
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = words[0] if words and words[0] in COMMANDS else None
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"parallel-wavenet: {_one_line(error, chosen)}")
         return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
-        from pipelines.training.processes import rank  # loaded by what was stopped
+        from pipelines.training.processes import rank  # the stopped run has loaded it
 
         if rank() == 0:
             tell(f"parallel-wavenet: {stopped}; the same command resumes")
@@ -171,7 +172,7 @@ def _positionals(chosen: str) -> list[str]:
 
 
 def _one_line(error: Exception, chosen: str | None) -> str:
-    """Say what is wrong in one line, with the nearest valid name for an unknown one."""
+    """Describe an error in one line, with the nearest valid name for an unknown option."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ArgumentError):
         text = _parsing_mistake(text, chosen)

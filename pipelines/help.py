@@ -1,4 +1,4 @@
-"""What help and errors say of an option's type: words, not Python's."""
+"""Help and messages describe the type of an option in words instead of Python's names."""
 
 import dataclasses
 import inspect
@@ -22,7 +22,7 @@ _SEVERAL = ", one or several"
 
 
 def type_in_words(hint: Any) -> str:
-    """Say what values a type has.
+    """Describe a type's values in words.
 
     Args:
         hint: the annotation of a command's parameter or of a recipe's field.
@@ -90,7 +90,7 @@ def _hint_of(names: list[str], command: Callable[..., None]) -> Any:
 
 
 class PlainHelp(DefaultHelpFormatter):
-    """Help whose types are in words, and that keeps silent on defaults that are decided later."""
+    """A help formatter with types in words, and without defaults that are decided at run time."""
 
     def _get_type_str(self, action: Action) -> str | None:
         hint = getattr(action, "_typehint", None) or action.type

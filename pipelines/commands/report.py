@@ -11,9 +11,10 @@ def report(exp: list[Path], out: Path | None = None, limit: int = 8) -> None:
     """Make a listening page of a run, or of several: a folder for a browser, without a network.
 
     Args:
-        exp: results of run_distill.sh; what is not there is left out. Several are compared.
-        out: folder that gets index.html and what belongs to it; default, of one: EXP/report.
-        limit: at most so many utterances of each.
+        exp: results of run_distill.sh; results that do not exist are left out. Several runs are
+            compared.
+        out: folder that gets index.html and its files; default, for one run: EXP/report.
+        limit: largest number of utterances of each run.
     """
     if out is None and len(exp) != 1:
         raise ValueError(f"out is missing, expected a folder for the page of {len(exp)} runs")

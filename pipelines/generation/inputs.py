@@ -1,4 +1,4 @@
-"""What waveforms are generated from: recordings and saved log-mels, as frames."""
+"""The inputs of generation: recordings and saved log-mels, read as frames."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from pipelines.generation.long_audio import log_mel_in_pieces
 from storage.arrays import ArrayError, open_array
 
 FRAMES_PER_PIECE = 1024
-"""Mel frames of a recording computed at once: 16 s at 16 kHz and a hop of 256."""
+"""Number of a recording's mel frames that are computed at once: 16 s at 16 kHz, hop 256."""
 
 
 def read_frames(
@@ -29,15 +29,15 @@ def read_frames(
     """Read the frames of a recording or of a saved array.
 
     Args:
-        source: an audio file, or a log-mel `.npy` of shape (num_mels, L), with the rows of `pitch`
-            below it.
-        config: the convention.
-        pitch: the pitch that the model is given.
-        pitch_shift: semitones added to the pitch.
+        source: an audio file, or a log-mel `.npy` of shape (num_mels, L), followed by the rows of
+            `pitch`.
+        config: convention of the log-mel.
+        pitch: the pitch rows that the model is given.
+        pitch_shift: number of semitones added to the pitch.
     Returns:
-        log-mel frames, and rows of pitch, float32, shape (rows, L).
+        log-mel frames, followed by the rows of pitch, float32, shape (rows, L).
     Raises:
-        ValueError: names the file and what is wrong with it.
+        ValueError: if the file cannot be used; the message names the file and the problem.
     """
     if source.suffix.lower() == ".npy":
         frames = read_saved_frames(source, config, pitch)
@@ -55,8 +55,8 @@ def read_frames(
 
 
 def read_saved_frames(source: Path, config: MelConfig, pitch: PitchConfig) -> np.ndarray:
-    """Read the frames of a `.npy` file, as `read_frames`."""
-    if source.exists() and not source.is_file():  # a pipe would be waited for
+    """Read the frames of a `.npy` file, see `read_frames`."""
+    if source.exists() and not source.is_file():  # reading a pipe would wait
         raise InputError(f"{source}: not a file")
     try:
         frames = open_array(source)
@@ -89,11 +89,11 @@ def _check_pitch(source: Path, frames: np.ndarray, config: MelConfig) -> None:
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> Sequence[str]:
-    """Say what a search left out, a line each."""
+    """Describe what a search left out, one line each."""
     return [f"left out: {name}: {reason}" for name, reason in left_out.items()]
 
 
 def check_max_seconds(max_seconds: float | None) -> None:
-    """Raise InputError unless a length to cut to is positive and finite, or None."""
+    """Raise InputError unless a maximal length is positive and finite, or None."""
     if max_seconds is not None and not 0 < max_seconds < math.inf:
         raise InputError(f"max_seconds is {max_seconds}, expected a finite number > 0")

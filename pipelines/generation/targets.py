@@ -81,7 +81,7 @@ def destination(out: Path, format: FileFormat | None, stream: bool) -> Destinati
 
 
 class OutputFolder(ExitStack):
-    """Where files go: marked and locked before the first, so that bad inputs alone leave none.
+    """The output folder. It is made with the first file, so unusable inputs leave no folder.
 
     Args:
         path: the folder; None for a stream or a file, which needs neither.
@@ -92,7 +92,7 @@ class OutputFolder(ExitStack):
         self._path = path
 
     def open(self) -> None:
-        """Make, mark and lock the folder, the first time."""
+        """Make, mark and lock the folder at the first call."""
         if self._path is not None:
             mark_output(self._path)
             self.enter_context(folder_lock(self._path))

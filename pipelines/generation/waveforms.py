@@ -1,4 +1,4 @@
-"""Waveforms from a trained model: from recordings by way of their mel, or from saved mels."""
+"""Waveforms from a trained model, generated from recordings' log-mels or saved log-mels."""
 
 import errno
 import sys
@@ -20,8 +20,8 @@ from pipelines.standard_streams import is_open
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
 from storage.overwriting import refuse_overwriting
 
-# Of the disk, or of whoever reads the stream; other errors, as a name that is too long, are of one
-# file alone.
+# Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
+# long, concern one file.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
 
 
@@ -44,7 +44,7 @@ def generate(
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
-    A bad input of several does not keep the others from being done.
+    If one input of several cannot be used, the others are still done.
 
     Args:
         model: folder of a teacher or a student, or a name; see `flows.model_folder`.
@@ -55,28 +55,28 @@ def generate(
         out: folder that gets one file per input; relative names are kept. For one input, a file
             that ends in .wav, .flac or .raw, or "-": its samples go to standard output as they are
             drawn, and messages to standard error.
-        format: of the files, 16-bit; default: that of `out` if it is a file, else "wav".
-        seed: of the noise; each file's depends on the seed and its name alone.
-        temperature: factor on the noise.
-        max_seconds: cut inputs to this length.
+        format: format of the files, 16-bit; default: the format of `out` if it is a file, else
+            "wav".
+        seed: seed of the noise; a file's noise depends on the seed and the file's name alone.
+        temperature: factor of the noise.
+        max_seconds: largest length of an input; longer inputs are cut.
         device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
-            (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
-            left out.
+        engine: sampling engine: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
+            (teacher) on a GPU, "torch", or "auto": the first that applies, except "persistent".
         precision: "auto", "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
             `pipelines.precision`).
-        stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
-            samples are those of a file, to rounding.
-        speaker: who speaks, for a model that is told.
-        pitch_shift: semitones added to the pitch, for a model that is given it.
-        skip_existing: leave out the inputs whose file is in `out` already.
+        stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) while sampling. The
+            samples equal a file's samples up to rounding.
+        speaker: the speaker, for a model that knows speakers.
+        pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
+        skip_existing: leave out inputs whose file in `out` exists.
     Returns:
-        what was written, in order.
+        descriptions of the written files, in order.
     Raises:
-        InputsFailedError: at the end, if some inputs of several cannot be used.
-        OverwriteError: if a file that is read would be written over.
-        ValueError: if the model or an only input cannot be used, or another run is writing to
-            `out`; files already written stay.
+        InputsFailedError: at the end, if some of several inputs could not be used.
+        OverwriteError: if a file that is read would be overwritten.
+        ValueError: if the model or a single input cannot be used, or if another run is writing to
+            `out`; files that are already written stay.
     """
     target = destination(out, format, stream)
     if out == STANDARD_OUTPUT and not is_open(sys.stdout):
