@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 _MARK = re.compile(r"\n<!-- Written by save_pretrained .* ([0-9a-f]{64}) -->\n\Z")
 
@@ -83,8 +83,7 @@ def write_card(path: Path, model: type, described: dict[str, Any], num_parameter
     mark = (
         f"\n<!-- Written by save_pretrained and, until edited, by the next: {_digest(text)} -->\n"
     )
-    with atomic_write(path) as file:
-        file.write((text + mark).encode(errors="backslashreplace"))
+    write_file(path, text + mark)
 
 
 def _is_ours(path: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.model_folder import model_files
 from pipelines.benchmark import comparison
 from pipelines.benchmark.scaling import scaling_picture
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 
 
@@ -53,8 +53,6 @@ def benchmark(
     print(comparison.benchmark_table(result))
     if out is None:
         return
-    with atomic_write(out) as file:
-        file.write((json.dumps(result, indent=2) + "\n").encode())
+    write_file(out, json.dumps(result, indent=2) + "\n")
     if lengths:
-        with atomic_write(out.with_suffix(".png")) as file:
-            file.write(scaling_picture(result["scaling"]))
+        write_file(out.with_suffix(".png"), scaling_picture(result["scaling"]))

@@ -12,8 +12,6 @@ from flows.engines.cpu.arrays import Exchange, Network, Streams
 from flows.engines.cpu.intrinsics import fetch_to_write, give_way, observe, publish, receive, send
 from flows.engines.cpu.kernels import CONTRACT
 
-INTRINSICS = "bf89fae12ba6"  # digest, see flows.engines.cpu
-
 COUNTER_STRIDE = 16
 """The distance between two counters in integers of 64 bits: two cache lines, because processors
 fetch cache lines in pairs."""

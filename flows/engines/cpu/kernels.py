@@ -10,9 +10,6 @@ import numpy as np
 from flows.engines.cpu.intrinsics import LANES, VECTORS, as_float, as_int, whole_vectors
 from flows.engines.cpu.products import round_vector, row_products, tile_product
 
-PRODUCTS = "da3fc6ecb1af"  # digests, see flows.engines.cpu
-INTRINSICS = "bf89fae12ba6"
-
 # LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
 CONTRACT = {"contract"}
 

@@ -7,8 +7,6 @@ from flows.engines.cpu.arrays import Frames, Network, Streams
 from flows.engines.cpu.intrinsics import whole_vectors
 from flows.engines.cpu.kernels import CONTRACT
 
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
-
 LEAST_ENERGY = 10.0  # LEAST_ENERGY of flows.networks.pitch_prediction
 
 

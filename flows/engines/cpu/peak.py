@@ -10,8 +10,6 @@ import torch
 from flows.engines.cpu.kernels import CONTRACT, multiply_add
 from flows.engines.cpu.panels import in_panels
 
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
-
 ROWS, DEPTH, COLUMNS = 32, 64, 64
 TIMES, TRIES = 10_000, 10
 
