@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         mixture_log_prob,
         mixture_log_std,
     )
+    from flows.model_folder import ArtefactError
     from flows.networks.conditioning import FrameContext, check_conditioning, rows_in_words
     from flows.networks.gated import as_matrix, recompute_layers
     from flows.networks.made import Made
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from flows.networks.wavenet import WaveNet
     from flows.networks.wavenet_config import WaveNetConfig
     from flows.networks.weight_norm import fold_weight_norm, folded_state, load_folded_state
-    from flows.pretrained import ArtefactError, Pretrained
+    from flows.pretrained import Pretrained
     from flows.signal_families import glow_signal, nice_signal
     from flows.streaming_state import Past
     from flows.transforms.actnorm import DiagonalScale

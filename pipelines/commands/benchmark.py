@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from flows.model_folder import model_files
 from pipelines.benchmark import comparison
 from pipelines.benchmark.headline import at_their_best, headline_picture
 from pipelines.benchmark.scaling import scaling_picture
-from pipelines.models import model_files
 from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 

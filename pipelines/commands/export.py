@@ -15,8 +15,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as fx_config
 
 from data import NO_PITCH, MelConfig, PitchConfig
-from flows.pretrained import ArtefactError
-from pipelines.models import model_files
+from flows.model_folder import ArtefactError, model_files
 from pipelines.workspace import load_model, mel_of, pitch_of
 from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting

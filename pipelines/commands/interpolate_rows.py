@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from data import HAS_HEADER, read_table
-from flows.pretrained import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
+from flows.model_folder import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
 from pipelines.density.model import DensityModel
 from pipelines.workspace import pick_device
 from storage.atomic import write_file

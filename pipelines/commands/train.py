@@ -10,7 +10,7 @@ import torch
 from data import Manifest, SegmentSampler
 from distill import initialise_context
 from flows import folded_state, load_folded_state
-from pipelines.models import model_folder
+from flows.model_folder import model_folder
 from pipelines.ranks import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.training.loop import train
