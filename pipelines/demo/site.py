@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from data import MelConfig, mark_output, read_waveform, write_waveform
-from flows.pretrained import ArtefactError
+from flows.model_folder import ArtefactError, model_files, model_folder
 from pipelines.commands.export import check_packages, metadata, trace, write_onnx
 from pipelines.demo.web_runtime import VERSION, runtime_files
-from pipelines.models import model_files, model_folder
 from pipelines.workspace import load_model, mel_of
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 from student import StreamingStudent, Student
 
@@ -37,6 +36,7 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
         AudioError: if the example cannot be read.
     """
     check_packages()
+    name, model = model.resolve().name, model_folder(model)
     student = load_model(model)
     if not isinstance(student, Student):
         raise ArtefactError(f"{model}: expected a student, got a {student.kind}")
@@ -48,19 +48,19 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
     waveform = None if example is None else read_waveform(example, mel.sample_rate)
     mark_output(out)
     for name, content in runtime.items():
-        _write(out / "runtime" / name, content)
+        write_file(out / "runtime" / name, content)
     if waveform is not None:
         write_waveform(out / EXAMPLE_FILE, waveform, mel.sample_rate)
     described = _describe(student, mel) | {
-        "name": model_folder(model).resolve().name,
+        "name": name,
         "runtime": VERSION,
         "example": EXAMPLE_FILE if waveform is not None else None,
     }
     described |= _write_student(student, mel, out / ONNX_FILE)
-    _write(out / STUDENT_FILE, json.dumps(described, indent=1).encode())
+    write_file(out / STUDENT_FILE, json.dumps(described, indent=1))
     pages = resources.files("pipelines.demo").joinpath("web").iterdir()
     for file in sorted(pages, key=lambda file: file.name == INDEX_FILE):  # the page last
-        _write(out / file.name, file.read_bytes())
+        write_file(out / file.name, file.read_bytes())
     return out / INDEX_FILE
 
 
@@ -97,10 +97,5 @@ def _write_student(student: Student, mel: MelConfig, path: Path) -> dict[str, in
     has_voice, config = student.config.excitation.kind == "voice", student.config
     network = StreamingStudent(student)
     described = metadata(config, mel, network, controls=has_voice)
-    _write(path, write_onnx(trace(network, config, has_voice), described))
+    write_file(path, write_onnx(trace(network, config, has_voice), described))
     return {"state_size": network.state_size}
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(content)

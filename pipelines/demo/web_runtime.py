@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.cache_folders import user_caches
 
 VERSION = "1.30.0"
@@ -78,8 +78,7 @@ def _fetch(path: Path) -> None:
                 f"{path}: not there, and npm cannot fetch it (it says: {said[0]}); {by_hand}"
             )
         content = _checked(packed, "npm gave another package").read_bytes()
-    with atomic_write(path) as file:
-        file.write(content)
+    write_file(path, content)
 
 
 def _checked(path: Path, otherwise: str) -> Path:

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import soundfile
 
-from flows.pretrained import ArtefactError
+from flows import ArtefactError
 from pipelines.demo import site
 from pipelines.demo.site import write_site
 from student import StudentConfig
