@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dsp.mel_conventions import MelConventionName
+from dsp.mel_conventions import CONVENTIONS, MelConventionName
 from storage.arrays import ArrayError, archive_keys, load_archived, open_array
 
 MEL_SUFFIXES = frozenset([".npy", ".npz", ".pt"])
@@ -49,11 +49,22 @@ class MelFormat:
             own, with a check that the values can be of it.
         layout: "bands_first" or "frames_first".
         key: name of the array in a file that holds several.
+    Raises:
+        ValueError: names the field, its value and what was expected.
     """
 
     convention: MelConventionName | Literal["model"] | None = None
     layout: MelLayout = "bands_first"
     key: str | None = None
+
+    def __post_init__(self) -> None:
+        named = (None, "model", *CONVENTIONS)
+        if self.convention not in named:
+            expected = ", ".join(named[1:])
+            raise ValueError(f"convention is {self.convention!r}, expected none, {expected}")
+        if self.layout not in get_args(MelLayout):
+            expected = " or ".join(get_args(MelLayout))
+            raise ValueError(f"layout is {self.layout!r}, expected {expected}")
 
     @property
     def known_convention(self) -> MelConventionName | None:

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from dsp.mel import MelConfig, mel_filterbank
 

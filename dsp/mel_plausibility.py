@@ -17,7 +17,7 @@ LOUD = 1.5
 """Mean of the values, in standard deviations above the training corpus's mean, that no speech has.
 White noise of full scale has 2; speech amplified by 15 dB until it clips has 0.2."""
 LOUDER = 0.7
-"""Mean in such deviations from which values of little spread may be of another logarithm. On 240
+"""Mean in such deviations from which values of little spread may be of another logarithm. On 300
 recordings of six speakers, the least mean of common logarithms taken for natural ones was 0.97."""
 SPREADS = (0.56, 1.75)
 """Spread of most speech within a band, in standard deviations of the training corpus. On those
@@ -68,13 +68,18 @@ def check_limits(values: Array, name: MelConventionName | None, config: MelConfi
     slack = SLACK_NATS * per_nat_of(name, config)
     if values.min() < low - slack or values.max() > high + slack:
         raise ConventionError(
-            f"holds values from {values.min():.4g} to {values.max():.4g}, but a log-mel "
-            f"{_in_words(name)} lies between {low:.3g} and {high:.3g}"
+            f"holds values from {values.min():.4g} to {values.max():.4g}, but log-mels "
+            f"{_in_words(name)} lie between {low:.3g} and {high:.3g}"
         )
 
 
-def check_convention(values: Array, config: MelConfig, statistics: MelStatistics | None) -> None:
-    """Refuse values that cannot be of a model's convention, and name the likely one.
+def check_convention(
+    values: Array,
+    name: MelConventionName | None,
+    config: MelConfig,
+    statistics: MelStatistics | None,
+) -> None:
+    """Refuse values that cannot be of a convention, and name the likely one.
 
     Values are refused that no waveform has. Values are refused, too, that are much louder than the
     training corpus and have too little spread, if another convention explains them, or louder than
@@ -82,31 +87,33 @@ def check_convention(values: Array, config: MelConfig, statistics: MelStatistics
 
     Args:
         values: frames, shape (num_mels, L).
+        name: their convention; None for the model's own.
         config: the model's convention.
         statistics: of the model's training corpus; None where they are unknown.
     Raises:
         ConventionError: names the likely convention, if one explains the values.
     """
     if statistics is None:
-        check_limits(values, None, config)
+        check_limits(values, name, config)
         return
-    own = _Explanation.of(values, None, config, statistics)
+    found = _Explanation.of(values, name, config, statistics)
     likely = [
-        name
-        for name in CONVENTIONS
-        if per_nat_of(name, config) != per_nat_of(None, config)
-        and _Explanation.of(values, name, config, statistics).is_speech
+        other
+        for other in CONVENTIONS
+        if per_nat_of(other, config) != per_nat_of(name, config)
+        and _Explanation.of(values, other, config, statistics).is_speech
     ]
-    is_narrow = own.mean > LOUDER and own.spread < SPREADS[0] and likely
-    if own.is_possible and own.mean <= LOUD and not is_narrow:
+    is_narrow = found.mean > LOUDER and found.spread < SPREADS[0] and likely
+    if found.is_possible and found.mean <= LOUD and not is_narrow:
         return
-    low, high = _limits(None, config)
-    mean = float(statistics.mean.mean())
-    hint = f"of convention {' or '.join(likely)}" if likely else _without_convention(values)
+    low, high = _limits(name, config)
+    nats = statistics.mean * config.harmonic_scale - _nats_of_zero(name, config)
+    mean = float(nats.mean()) * per_nat_of(name, config)
+    hint = f"like {' or '.join(likely)}" if likely else _without_convention(values)
     raise ConventionError(
         f"holds values from {values.min():.4g} to {values.max():.4g}, {values.mean():.3g} on "
-        f"average, but the model's log-mels lie between {low:.3g} and {high:.3g}, {mean:.3g} on "
-        f"average: they look {hint}"
+        f"average, but log-mels {_in_words(name)} lie between {low:.3g} and {high:.3g}, "
+        f"{mean:.3g} on average; they look {hint}"
     )
 
 
@@ -155,8 +162,13 @@ def _limits(name: MelConventionName | None, config: MelConfig) -> tuple[float, f
         return low, high
     convention = CONVENTIONS[name]
     lowest = convention.per_nat * math.log(convention.floor)
-    of_zero = float(to_nats(np.zeros((config.num_mels, 1)), name, config).min())
-    return lowest, (high * config.harmonic_scale - of_zero) * per_nat_of(name, config)
+    nats = high * config.harmonic_scale - float(_nats_of_zero(name, config).min())
+    return lowest, nats * per_nat_of(name, config)
+
+
+def _nats_of_zero(name: MelConventionName | None, config: MelConfig) -> Array:
+    """Return the nats of magnitude in each band, shape (num_mels, 1), of a log-mel of zero."""
+    return to_nats(np.zeros((config.num_mels, 1)), name, config)
 
 
 def _in_words(name: MelConventionName | None) -> str:
@@ -167,4 +179,4 @@ def _without_convention(values: Array) -> str:
     """Describe values that no convention explains."""
     if values.min() >= 0 and values.max() > 1:
         return "as if no logarithm had been taken"
-    return "of none that is known, as if they had been normalised: undo the normalisation"
+    return "normalised: undo the normalisation"

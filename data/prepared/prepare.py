@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from data.audio.outputs import mark_output
 from data.corpora.catalogue import search_speech
+from data.prepared.given_mels import MelSource
 from data.prepared.journal import Journal
 from data.prepared.manifest import (
     FORMAT_VERSION,
@@ -41,6 +42,7 @@ class PrepareConfig:
             which files are not speech, and is recorded.
         mel: the log-mel convention, with the sample rate.
         pitch: whether the models are given pitch and voicing, too, and how they are measured.
+        mels: whether the log-mels are computed from the recordings, or given in files beside them.
         min_seconds: shorter files are skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
@@ -52,6 +54,7 @@ class PrepareConfig:
     corpus: str = "allison"
     mel: MelConfig = field(default_factory=MelConfig)
     pitch: PitchConfig = field(default_factory=PitchConfig)
+    mels: MelSource = field(default_factory=MelSource)
     min_seconds: float = 0.3
     val_percent: float = 5.0
     test_percent: float = 5.0
@@ -79,7 +82,8 @@ def prepare(
 
     Each file becomes `dump_dir/waveforms/NAME.npy` (int16, T a multiple of the hop: the last,
     incomplete frame is dropped) and `dump_dir/mels/NAME.npy` (float32, num_mels × L, and below the
-    bands the rows of `config.pitch`), computed from the stored waveform. A file is done again when
+    bands the rows of `config.pitch`), computed from the stored waveform, or given beside the
+    recording (`config.mels`, see `read_given`). A file is done again when
     its size or time of change, the settings or the outputs are not what `dump_dir/journal.jsonl`
     says. Outputs whose source is gone stay, and are no longer used. Unusable files are skipped and
     listed with their reasons in the manifest and in `dump_dir/report.txt`.
@@ -169,6 +173,7 @@ def _tasks(
         mel=config.mel,
         pitch=config.pitch,
         min_seconds=config.min_seconds,
+        mels=config.mels,
     )
     tasks = [make_task(name=name, sources=tuple(paths)) for name, paths in sources.items()]
     return tasks, found.left_out
@@ -254,6 +259,7 @@ def _describe(
         checksum=checksum,
         mel=config.mel,
         pitch=config.pitch,
+        mels=config.mels,
         min_seconds=float(config.min_seconds),
         val_percent=float(config.val_percent),
         test_percent=float(config.test_percent),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from data import MelConventionName, MelFormat, MelLayout
 from flows import Engine
 from pipelines.generation import waveforms
 from pipelines.generation.input_errors import InputsFailedError
@@ -25,12 +26,15 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
+    mel_convention: MelConventionName | Literal["model"] | None = None,
+    mel_layout: MelLayout = "bands_first",
+    mel_key: str | None = None,
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
     Args:
         model: folder of a student or a teacher.
-        input: an audio file, a log-mel .npy (num_mels, L), or a folder of either.
+        input: an audio file, a log-mel .npy, .npz or .pt (num_mels, L), or a folder of either.
         out: folder that gets one file per input; - streams to standard output.
         format: of the files, 16-bit.
         seed: of the noise; the same seed gives the same file.
@@ -46,6 +50,12 @@ def generate(
         speaker: who speaks, for a model that is told.
         pitch_shift: semitones added to the pitch, for a model that is given it.
         skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
+        mel_convention: whose log-mels the arrays are: "hifigan", "tacotron2" (NVIDIA's), "log10",
+            "db" (librosa, of magnitudes), "db_power" (librosa, of powers), "espnet", or "model"
+            for the model's own; without, they must look like the model's own.
+        mel_layout: "bands_first" for arrays (num_mels, L), "frames_first" for (L, num_mels), both
+            with or without a first axis of 1.
+        mel_key: name of the log-mel in a .npz or .pt that holds several arrays.
     """
     written: list[Generated] = []
     try:
@@ -64,6 +74,7 @@ def generate(
             speaker=speaker,
             pitch_shift=pitch_shift,
             skip_existing=skip_existing,
+            mels=MelFormat(convention=mel_convention, layout=mel_layout, key=mel_key),
         )
     except InputsFailedError as error:
         written = error.written

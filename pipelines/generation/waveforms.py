@@ -8,15 +8,22 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from data import mark_output
+from data import MelFormat, mark_output
 from flows import Engine
 from pipelines.generation.input_errors import InputError, InputsFailedError
-from pipelines.generation.inputs import find_inputs, left_out_lines
+from pipelines.generation.inputs import MODEL_FORMAT, find_inputs, left_out_lines
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
 from pipelines.models import model_files
 from pipelines.precision import PrecisionName, networks_in
 from pipelines.standard_streams import is_open
-from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
+from pipelines.workspace import (
+    load_model,
+    mel_of,
+    pick_device,
+    pitch_of,
+    speakers_known,
+    statistics_of,
+)
 from storage.folder_lock import folder_lock
 from storage.overwriting import refuse_overwriting
 
@@ -41,6 +48,7 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
+    mels: MelFormat = MODEL_FORMAT,
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
@@ -48,8 +56,8 @@ def generate(
 
     Args:
         model: folder of a teacher or a student, or the name of a pretrained one.
-        input: an audio file, a log-mel `.npy` of shape (num_mels, L) in the model's convention, or
-            a folder of either. For a model that is given the pitch, an array has two rows more, see
+        input: an audio file, a log-mel `.npy`, `.npz` or `.pt` of shape (num_mels, L), or a folder
+            of either. For a model that is given the pitch, an array has two rows more, see
             `data.pitch_rows`.
         out: folder that gets one file per input; relative names are kept. "-" streams one input to
             standard output, and messages go to standard error.
@@ -68,6 +76,9 @@ def generate(
         speaker: who speaks, for a model that is told.
         pitch_shift: semitones added to the pitch, for a model that is given it.
         skip_existing: leave out the inputs whose file is in `out` already.
+        mels: convention and layout of the log-mels. Values that cannot be of the convention are an
+            error. The waveform of frames that are centred half a hop earlier than the model's is
+            cut by half a hop at both ends, so that it is on time.
     Returns:
         what was written, in order.
     Raises:
@@ -88,6 +99,8 @@ def generate(
         network=network,
         mel=mel_of(network, model),
         pitch=pitch_of(network, model),
+        mels=mels,
+        statistics=statistics_of(network),
         speakers=speakers_known(network, model),
         speaker=speaker,
         pitch_shift=pitch_shift,
