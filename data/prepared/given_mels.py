@@ -119,25 +119,24 @@ def _check_follows(
     found = _distance(given, own, mel)
     others = {}
     for other in CONVENTIONS:
-        distance = _distance(*_both(values, waveform, mel, other), mel)
         is_as_long = _num_frames(waveform, other, mel) == values.shape[1] != own.shape[1]
-        if distance < found * (CLOSER_AND_AS_LONG if is_as_long else CLOSER):
+        limit = found * (CLOSER_AND_AS_LONG if is_as_long else CLOSER)
+        distance = _distance(*_both(values, waveform, mel, other), mel)
+        if distance < min(limit, LARGEST_DISTANCE):
             others[other] = distance
     if others:
-        least = min(others.values())
-        likely = [other for other, distance in others.items() if distance <= least / CLOSER]
-        likely.sort(key=lambda other: others[other])
+        likely = min(others, key=lambda other: others[other])
         wanted = "the model's convention" if name is None else f"convention {name}"
         raise MelFileError(
             path,
-            f"is {found:.2f} nats from the recording's log-mel in {wanted}, {least:.2f} in "
-            f"convention {likely[0]}",
+            f"is {found:.2f} nats from the recording's log-mel in {wanted}, {others[likely]:.2f} "
+            f"in convention {likely}",
         )
     reach = min(LARGEST_LAG, min(given.shape[1], own.shape[1]) // 4)
     lags = [lag for lag in range(-reach, reach + 1) if lag]
     late = {lag: _distance(given, own, mel, lag) for lag in lags}
     best = min(late, key=lambda lag: late[lag], default=0)
-    if best and late[best] < CLOSER * found:
+    if best and late[best] < min(CLOSER * found, LARGEST_DISTANCE):
         how = f"{abs(best)} frames {'late' if best > 0 else 'early'}"
         raise MelFileError(
             path,
