@@ -88,7 +88,8 @@ def test_frames_that_come_early_get_a_recording_that_begins_late(corpus: Path) -
     exact = centred_frames(recording)[:, 3:-3]
     assert np.abs(own_frames(samples)[:, 3:-3] - exact).mean() < 1e-3
     assert np.abs(stored[:, 3:-3] - exact).mean() < 0.35
-    np.testing.assert_allclose(stored, predicted(centred_frames(recording)), atol=1e-6)
+    expected = predicted(centred_frames(recording)).clip(math.log(1e-5))
+    np.testing.assert_allclose(stored, expected, atol=1e-6)
 
 
 def test_a_convention_is_converted(corpus: Path) -> None:
