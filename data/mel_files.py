@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dsp.mel_conventions import CONVENTIONS, MelConventionName
+from dsp.mel import MelConfig
+from dsp.mel_conventions import CONVENTIONS, MelConventionName, to_bands
 from storage.arrays import ArrayError, archive_keys, load_archived, open_array
 
 MEL_SUFFIXES = frozenset([".npy", ".npz", ".pt"])
@@ -49,6 +50,8 @@ class MelFormat:
             own, with a check that the values can be of it.
         layout: "bands_first" or "frames_first".
         key: name of the array in a file that holds several.
+        fmin_hz: lower edge of the lowest band; None for the model's.
+        fmax_hz: upper edge of the highest band; None for the model's.
     Raises:
         ValueError: names the field, its value and what was expected.
     """
@@ -56,6 +59,8 @@ class MelFormat:
     convention: MelConventionName | Literal["model"] | None = None
     layout: MelLayout = "bands_first"
     key: str | None = None
+    fmin_hz: float | None = None
+    fmax_hz: float | None = None
 
     def __post_init__(self) -> None:
         named = (None, "model", *CONVENTIONS)
@@ -65,6 +70,14 @@ class MelFormat:
         if self.layout not in get_args(MelLayout):
             expected = " or ".join(get_args(MelLayout))
             raise ValueError(f"layout is {self.layout!r}, expected {expected}")
+
+    def in_bands(self, values: Array, mel: MelConfig) -> Array:
+        """Bring frames, shape (num_mels, L), to the bands of a model, see `to_bands`."""
+        fmin_hz = mel.fmin_hz if self.fmin_hz is None else self.fmin_hz
+        fmax_hz = mel.fmax_hz if self.fmax_hz is None else self.fmax_hz
+        if (fmin_hz, fmax_hz) == (mel.fmin_hz, mel.fmax_hz):
+            return values
+        return to_bands(values, fmin_hz, fmax_hz, mel)
 
     @property
     def known_convention(self) -> MelConventionName | None:
@@ -79,7 +92,7 @@ def read_mel_file(path: Path, num_rows: int, format: MelFormat, rows: str = "") 
         path: a `.npy`, `.npz` or `.pt` file. A `.pt` file holds a tensor or a dict of tensors, and
             is loaded with `weights_only`: no code in it is run.
         num_rows: number of rows expected.
-        format: layout, and name of the array. The convention is not looked at.
+        format: layout, and name of the array. Convention and bands are not looked at.
         rows: description of the rows, for the message that refuses another number.
     Returns:
         the values as they are, shape (num_rows, L), L > 0.

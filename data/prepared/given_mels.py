@@ -70,7 +70,7 @@ def read_given(
             recording, another convention, is late or early, or of another recording.
     """
     name = source.known_convention
-    values = read_mel_file(path, mel.num_mels, source)
+    values = source.in_bands(read_mel_file(path, mel.num_mels, source), mel)
     num_found, num_expected = values.shape[1], _num_frames(waveform, name, mel)
     if abs(num_found - num_expected) > FRAMES_OFF:
         raise MelFileError(

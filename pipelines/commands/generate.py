@@ -29,6 +29,8 @@ def generate(
     mel_convention: MelConventionName | Literal["model"] | None = None,
     mel_layout: MelLayout = "bands_first",
     mel_key: str | None = None,
+    mel_fmin_hz: float | None = None,
+    mel_fmax_hz: float | None = None,
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
@@ -56,6 +58,8 @@ def generate(
         mel_layout: "bands_first" for arrays (num_mels, L), "frames_first" for (L, num_mels), both
             with or without a first axis of 1.
         mel_key: name of the log-mel in a .npz or .pt that holds several arrays.
+        mel_fmin_hz: lower edge of the arrays' lowest band; default: the model's.
+        mel_fmax_hz: upper edge of the arrays' highest band; default: the model's.
     """
     written: list[Generated] = []
     try:
@@ -74,7 +78,13 @@ def generate(
             speaker=speaker,
             pitch_shift=pitch_shift,
             skip_existing=skip_existing,
-            mels=MelFormat(convention=mel_convention, layout=mel_layout, key=mel_key),
+            mels=MelFormat(
+                convention=mel_convention,
+                layout=mel_layout,
+                key=mel_key,
+                fmin_hz=mel_fmin_hz,
+                fmax_hz=mel_fmax_hz,
+            ),
         )
     except InputsFailedError as error:
         written = error.written

@@ -122,7 +122,7 @@ def read_saved_frames(
     given = array[config.num_mels :].astype(np.float32)
     if pitch.num_rows:
         _check_pitch(source, given, config)
-    bands = array[: config.num_mels]
+    bands = mels.in_bands(array[: config.num_mels], config)
     try:
         known = None if mels.convention == "model" else statistics
         check_convention(bands, mels.known_convention, config, known)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from data import CONVENTIONS, MelConfig, MelConventionName, lead_samples, log_mel, to_model
+from dsp.mel_conventions import to_bands
 
 N, HOP, RATE = 1024, 256, 22050
 MEL = MelConfig(sample_rate=RATE)
@@ -118,3 +119,21 @@ def test_the_models_own_values_stay_below_the_floor_too() -> None:
     values = np.array([[-12.5, 0.25]])
     np.testing.assert_array_equal(to_model(values, None, MEL), values.astype(np.float32))
     assert lead_samples(None, MEL) == 0
+
+
+def test_bands_of_other_edges_are_interpolated() -> None:
+    waveform = torch.from_numpy(recording())[None, None]
+    wanted = log_mel(waveform, MEL)[0].numpy()
+    narrow = MelConfig(sample_rate=RATE, fmin_hz=80.0, fmax_hz=7600.0)
+    given = log_mel(waveform, narrow)[0].numpy()
+    found = to_bands(given, 80.0, 7600.0, MEL)
+    error, of_given = (np.abs(each - wanted)[3:-3].mean() for each in (found, given))
+    assert error < min(0.1, of_given / 2)
+    # A log-mel that is linear over the mel scale is exact between the outermost bands.
+    slope = librosa.hz_to_mel(narrow.band_hz.numpy())[:, None] * np.array([[1.0, -0.5]])
+    line = librosa.hz_to_mel(MEL.band_hz.numpy())[:, None] * np.array([[1.0, -0.5]])
+    inside = (MEL.band_hz > narrow.band_hz[0]) & (MEL.band_hz < narrow.band_hz[-1])
+    np.testing.assert_allclose(to_bands(slope, 80.0, 7600.0, MEL)[inside], line[inside])
+    np.testing.assert_allclose(to_bands(given, MEL.fmin_hz, MEL.fmax_hz, MEL), given)
+    with pytest.raises(ValueError, match=r"fmax_hz is 20000\.0, expected in \(0"):
+        to_bands(given, 80.0, 20000.0, MEL)
