@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     )
     from data.toys import TOYS
     from dsp.mel import FeatureMismatch, MelConfig, log_mel
-    from dsp.mel_conventions import CONVENTIONS, MelConventionName, lead_samples, to_model
+    from dsp.mel_conventions import (
+        CONVENTIONS,
+        MelConventionChoice,
+        MelConventionName,
+        lead_samples,
+        to_model,
+    )
     from dsp.mel_plausibility import ConventionError, MelStatistics, check_convention, check_limits
     from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
     from dsp.pulses import residual_energy
@@ -62,6 +68,7 @@ __all__ = [
     "Found",
     "Manifest",
     "MelConfig",
+    "MelConventionChoice",
     "MelConventionName",
     "MelFileError",
     "MelFormat",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dsp.mel import MelConfig
-from dsp.mel_conventions import CONVENTIONS, MelConventionName, to_bands
+from dsp.mel_conventions import MelConventionChoice, MelConventionName, to_bands
 from storage.arrays import ArrayError, archive_keys, load_archived, open_array
 
 MEL_SUFFIXES = frozenset([".npy", ".npz", ".pt"])
@@ -56,16 +56,16 @@ class MelFormat:
         ValueError: names the field, its value and what was expected.
     """
 
-    convention: MelConventionName | Literal["model"] | None = None
+    convention: MelConventionChoice | None = None
     layout: MelLayout = "bands_first"
     key: str | None = None
     fmin_hz: float | None = None
     fmax_hz: float | None = None
 
     def __post_init__(self) -> None:
-        named = (None, "model", *CONVENTIONS)
-        if self.convention not in named:
-            expected = ", ".join(named[1:])
+        named = get_args(MelConventionChoice)
+        if self.convention is not None and self.convention not in named:
+            expected = ", ".join(named)
             raise ValueError(f"convention is {self.convention!r}, expected none, {expected}")
         if self.layout not in get_args(MelLayout):
             expected = " or ".join(get_args(MelLayout))
@@ -184,8 +184,7 @@ def _choose(path: Path, names: list[str], key: str | None) -> str:
 def _other_shape(found: tuple[int, ...], num_rows: int, layout: MelLayout, rows: str) -> str:
     axes = {"bands_first": f"({num_rows}, L)", "frames_first": f"(L, {num_rows})"}
     reason = f"has shape {found}, expected {axes[layout]}"
-    others = {"bands_first": ("frames_first", -1), "frames_first": ("bands_first", -2)}
-    other, axis = others[layout]
+    other, axis = ("frames_first", -1) if layout == "bands_first" else ("bands_first", -2)
     if len(found) in (2, 3) and found[axis] == num_rows:
-        return f"{reason}; for {axes[other]} say mel_layout {other}"  # type: ignore[index]
+        return f"{reason}; for {axes[other]} say mel_layout {other}"
     return f"{reason}: {rows}" if rows else reason

@@ -14,6 +14,8 @@ from dsp.mel import MelConfig, mel_filterbank
 
 MelConventionName = Literal["hifigan", "tacotron2", "log10", "db", "db_power", "espnet"]
 """Name of a convention of `CONVENTIONS`."""
+MelConventionChoice = Literal["hifigan", "tacotron2", "log10", "db", "db_power", "espnet", "model"]
+"""Such a name, or "model" for the model's own convention."""
 
 _PER_NAT_10 = math.log10(math.e)
 
@@ -60,6 +62,7 @@ CONVENTIONS: dict[MelConventionName, MelConvention] = {
   before normalisation.
 """
 
+assert (*CONVENTIONS, "model") == get_args(MelConventionChoice)
 assert tuple(CONVENTIONS) == get_args(MelConventionName)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from data import MelConventionName, MelFormat, MelLayout
+from data import MelConventionChoice, MelFormat, MelLayout
 from flows import Engine
 from pipelines.generation import waveforms
 from pipelines.generation.input_errors import InputsFailedError
@@ -26,7 +26,7 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
-    mel_convention: MelConventionName | Literal["model"] | None = None,
+    mel_convention: MelConventionChoice | None = None,
     mel_layout: MelLayout = "bands_first",
     mel_key: str | None = None,
     mel_fmin_hz: float | None = None,

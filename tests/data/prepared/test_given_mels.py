@@ -77,6 +77,7 @@ def test_frames_that_come_early_get_a_recording_that_begins_late(corpus: Path) -
         np.savez(path.with_suffix(".npz"), feats=(predicted(frames).T)[None])
     source = MelSource(kind="files", convention="tacotron2", layout="frames_first")
     manifest = run(corpus, replace(CONFIG, mels=source))
+    assert Manifest.load(manifest.dump_dir).contents.mels == source
     recording, _ = soundfile.read(corpus / "clip_000.wav", dtype="float32")
     samples = from_int16(np.load(manifest.waveform_path("clip_000")))
     num_frames = len(recording) // 256 + 1
