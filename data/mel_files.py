@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -148,7 +149,9 @@ def _read_archive(path: Path, key: str | None) -> Array:
 
 def _read_tensor(path: Path, key: str | None) -> Array:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of an unusual pickle, which is loaded or refused
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise MelFileError(path, error.strerror or str(error)) from error
     except Exception as error:  # PyTorch's reader fails in as many ways as a file can be damaged

@@ -150,6 +150,10 @@ _NPZ = (
     _saved(lambda file: np.savez(file, np.random.default_rng(0).normal(size=(40, 2)))),
     _saved(lambda file: np.savez_compressed(file, np.ones((40, 2)), b=np.zeros(3))),
 )
+_MEL_NPZ = (
+    _saved(lambda file: np.savez(file, np.zeros((4, 6), np.float16))),
+    _saved(lambda file: np.savez_compressed(file, mel=np.ones((1, 4, 6)))),
+)
 _PT = (
     _saved(lambda file: torch.save(torch.zeros(1, 4, 6), file)),
     _saved(lambda file: torch.save({"mel": torch.ones(4, 6), "step": 3}, file)),
@@ -261,7 +265,7 @@ TARGETS = (
     ),
     Target(
         "mel npz",
-        lambda _: damaged(_NPZ),
+        lambda _: damaged(_MEL_NPZ),
         _named("a.npz"),
         lambda path: read_saved_frames(path, _MEL, NO_PITCH),
         (InputError,),
