@@ -1,4 +1,4 @@
-"""Corpora, audio files, log-mel features and training segments; tables of numbers."""
+"""Corpora, audio files, log-mel features, training segments, and tables of numbers."""
 
 from typing import TYPE_CHECKING
 
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     )
     from data.audio.search import Found, find_audio_files, search_audio
     from data.audio.write import write_blocks, write_pcm, write_waveform
-    from data.corpora.catalogue import CORPORA, Corpus, fetch, speech_files
+    from data.corpora.catalogue import CORPORA, Corpus
     from data.corpora.debian import CorpusError
+    from data.corpora.fetch import fetch, speech_files
     from data.corpora.synthetic import synthesise
     from data.csv_tables import TableError
     from data.mel_files import MEL_SUFFIXES, MelFileError, MelFormat, MelLayout, read_mel_file
+    from data.prepared.augmentation import dither
     from data.prepared.given_mels import MelSource
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
     from data.prepared.prepare import PrepareConfig, prepare, prepare_part
-    from data.prepared.segments import Batch, SegmentSampler, UtteranceSet, dither
+    from data.prepared.segments import Batch, SegmentSampler
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
     from data.prepared.split import SPLITS, Split, assign_splits, split_of
+    from data.prepared.utterances import UtteranceSet
     from data.tables import (
         HAS_HEADER,
         Table,

@@ -1,4 +1,4 @@
-"""Comma-separated files of numbers, every cell checked."""
+"""CSV files of numbers, with every cell checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 MIN_ROWS = 30
-"""Fewer rows would leave a split of a tenth with fewer than three."""
+"""Smallest number of rows. With fewer, a split of a tenth would have fewer than three rows."""
 
 _LARGEST_INTEGER = 2**53
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
@@ -28,14 +28,15 @@ def read_csv(path: Path, header: bool | None) -> tuple[Array, tuple[str, ...]]:
     """Read a file of comma-separated numbers.
 
     Args:
-        path: in UTF-8.
-        header: whether the first line names the columns; None: it does if there is no number in it.
+        path: file in UTF-8.
+        header: whether the first line names the columns. With None, the first line names the
+            columns if no cell of it is a number.
     Returns:
-        float64 numbers, shape (N, D), finite; D names, those of a table without header count from
-        0.
+        finite float64 numbers, shape (N, D), and D names. Without a header, the columns are named
+        by their numbers, from 0.
     Raises:
-        TableError: names the line and the column of what is no number, or says why the file cannot
-            be read for a table.
+        TableError: if the file cannot be read as a table; for a cell that is not a number, the
+            message names the line and the column.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -51,7 +52,7 @@ def read_csv(path: Path, header: bool | None) -> tuple[Array, tuple[str, ...]]:
     if header is None:
         header = _has_header(path, [cells for _, cells in lines])
     first = lines[0][1]
-    # NumPy's savetxt marks its header as a comment.
+    # NumPy's savetxt writes the header as a comment.
     names = [first[0].removeprefix("# "), *first[1:]]
     columns = tuple(name.strip() or str(i) for i, name in enumerate(names) if header)
     columns = columns or tuple(map(str, range(len(first))))
@@ -61,10 +62,13 @@ def read_csv(path: Path, header: bool | None) -> tuple[Array, tuple[str, ...]]:
 
 
 def _has_header(path: Path, rows: list[list[str]]) -> bool:
-    """Tell whether the first line names the columns; numbers may be names, too: years, or a count.
+    """Tell whether the first line names the columns.
+
+    Names may be numbers, too: years, or a count of the columns.
 
     Raises:
-        TableError: if it is of integers and no other line is, or counts the columns from 0.
+        TableError: if the first line may be a header of numbers: it counts the columns from 0, or
+            it alone holds only integers.
     """
     first = rows[0]
     if not any(_is_number(cell) for cell in first):
@@ -118,7 +122,7 @@ def _check_no_index(path: Path, values: Array, name: str | None) -> None:
         return
     first = values[:, 0]
     counts = (first - first[0] == np.arange(num_rows)).all() and first[0] in (0, 1)
-    # Rows that were shuffled or chosen keep their numbers, and no name tells of anything else.
+    # Shuffled or chosen rows keep the numbers of their index, and the column has no other name.
     numbers = (first == np.floor(first)).all() and len(np.unique(first)) == num_rows
     if counts or (numbers and name in ("", "Unnamed: 0")):
         raise TableError(
@@ -128,7 +132,7 @@ def _check_no_index(path: Path, values: Array, name: str | None) -> None:
 
 
 def _is_plain(cell: str) -> bool:
-    # Python also reads 1_000 and digits of other scripts.
+    # float() also reads 1_000 and the digits of other scripts.
     return "_" not in cell and cell.isascii()
 
 
@@ -141,7 +145,7 @@ def _is_number(cell: str) -> bool:
 
 
 def check_size(place: str, integer: int) -> None:
-    """Refuse an integer that a float64 may not hold.
+    """Refuse an integer beyond 2^53, which a float64 may round.
 
     Raises:
         TableError: names the place and the integer.

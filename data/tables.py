@@ -1,4 +1,4 @@
-"""Tables of numbers: one row an example, one column a feature, every cell checked."""
+"""Tables of numbers: each row is an example, each column a feature, and every cell is checked."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Array = npt.NDArray[np.float64]
 TOY_PREFIX = "toy:"
 NUM_TOY_ROWS = 10_000
 HAS_HEADER = {"auto": None, "present": True, "absent": False}
-"""What commands call `header` of `read_table`."""
+"""The commands' names for the values of `header` of `read_table`."""
 
 
 _MOST_IN_ONE_PLACE = 0.02
 _FEWEST_REPEATS = 5
-# Between floats of this size lies a step of 1: all of them are integers, whatever they measure.
+# Floats at least this large lie 1 or more apart, so they are integers whatever they measure.
 _EXACT_BELOW = {"f2": 2.0**10, "f4": 2.0**23}
 
 
@@ -32,10 +32,10 @@ class Table:
     """Finite numbers with named columns.
 
     Args:
-        source: where it comes from, for messages.
+        source: name of the file or toy, for messages.
         values: float64, shape (N, D).
-        columns: D names; those of a table without header count from 0.
-        exact_below: floats of this size and above had no room for a fraction in the file.
+        columns: D names. Without a header, the columns are named by their numbers, from 0.
+        exact_below: magnitude from which floats of the file's type cannot hold a fraction.
     """
 
     source: str
@@ -45,12 +45,12 @@ class Table:
 
     @property
     def is_constant(self) -> npt.NDArray[np.bool_]:
-        """Which columns hold one value only, shape (D,)."""
+        """Whether each column holds a single value, shape (D,)."""
         return (self.values == self.values[0]).all(0)
 
     @property
     def is_integer(self) -> npt.NDArray[np.bool_]:
-        """Which columns hold nothing but integers, of a size that can be told, shape (D,)."""
+        """Whether each column holds only integers, small enough to tell, shape (D,)."""
         is_exact = np.median(np.abs(self.values), axis=0) < self.exact_below
         return (self.values == np.floor(self.values)).all(0) & is_exact
 
@@ -58,21 +58,21 @@ class Table:
 def read_table(
     source: str | Path, key: str | None = None, seed: int = 0, header: bool | None = None
 ) -> Table:
-    """Read a table from a file, or draw a toy.
+    """Read a table from a file, or draw the rows of a toy.
 
     Args:
         source: a `.npy` array, a `.npz` archive or a `.csv` file (comma-separated, UTF-8); or
             `toy:NAME`, a key of `TOYS`.
-        key: which array of a `.npz` that holds several.
-        seed: of a toy's rows.
-        header: whether the first line of a `.csv` file names its columns; None: it does if there is
-            no number in it.
+        key: name of the array in an `.npz` archive that holds several arrays.
+        seed: seed of a toy's rows.
+        header: whether the first line of a `.csv` file names its columns. With None, the first line
+            names the columns if no cell of it is a number.
     Returns:
-        the table, at least `MIN_ROWS` rows and one column.
+        a table of at least `MIN_ROWS` rows and one column.
     Raises:
-        TableError: if the file is missing, unreadable, not two-dimensional, too short, has a cell
-            that is not a finite number, a first column that counts the rows, or a first line of
-            numbers that may be names.
+        TableError: if the file is missing, unreadable, not two-dimensional or too short; if a cell
+            is not a finite number; if the first column counts the rows; or if the first line is of
+            numbers and may be a header.
     """
     name = str(source)
     if name.startswith(TOY_PREFIX):
@@ -97,17 +97,17 @@ def read_table(
 def discrete_columns(table: Table, dequantize: bool) -> npt.NDArray[np.bool_]:
     """Find the columns that need noise before the table can have a density.
 
-    A column of integers is discrete: a density fitted to it can put unbounded mass on the integers
-    (Theis et al., 2016, arXiv:1511.01844). With noise from [0, 1) added to it, the mean
-    log-density bounds the log-probability of the integers from below.
+    A column of integers is discrete: a density fitted to integers can put unbounded mass on them
+    (Theis et al., 2016, arXiv:1511.01844). With noise from [0, 1) added to the integers, the mean
+    log-density is a lower bound of the integers' log-probability.
 
     Args:
-        table: what is to be modelled.
-        dequantize: whether integers get noise or are refused.
+        table: the table to be modelled.
+        dequantize: whether integers get noise; otherwise they are refused.
     Returns:
-        the columns to add noise to, shape (D,).
+        whether each column gets noise, shape (D,).
     Raises:
-        TableError: if there are integers and they are not to be dequantised, or a column is
+        TableError: if a column holds only integers and `dequantize` is False, or if a column is
             constant.
     """
     discrete = table.is_integer & (dequantize | ~table.is_constant)
@@ -126,15 +126,17 @@ def discrete_columns(table: Table, dequantize: bool) -> npt.NDArray[np.bool_]:
 
 
 def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
-    """Find columns in which single values stand for many rows, and columns that are equal.
+    """Find columns in which one value stands in many rows, and columns that are equal.
 
-    A density fitted to such columns rises to a spike on the value, or on the line of equal values,
-    as high as the model can build it: its likelihood says nothing of the rest.
+    The density that a model fits to such columns has a spike at the repeated value, or on the line
+    of equal values. The spike is as high as the model can build it, and so the likelihood says
+    nothing about the rest of the table.
 
     Args:
-        table: what is modelled.
-        discrete: columns that get noise, shape (D,), which are not looked at.
+        table: the table to be modelled.
+        discrete: whether each column gets noise, shape (D,); such columns are not examined.
     Returns:
+        one sentence for each column that was found.
         a sentence for each such column.
     """
     found = []
@@ -161,18 +163,18 @@ def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
 def split_rows(
     num_rows: int, seed: int, val_percent: float = 10, test_percent: float = 10
 ) -> dict[Split, npt.NDArray[np.int64]]:
-    """Divide rows at random.
+    """Assign rows to the three splits at random.
 
     Args:
         num_rows: N, at least 3.
-        seed: of the shuffling.
-        val_percent: share of rows that go to validation, at least one row.
-        test_percent: share of rows that go to the test, at least two rows.
+        seed: seed of the shuffling.
+        val_percent: share of the rows for validation, at least one row.
+        test_percent: share of the rows for the test, at least two rows.
     Returns:
-        row numbers of each split, every row in one of them.
+        the row numbers of each split; every row is in one split.
     Raises:
-        ValueError: if a share is not positive, a single row is left to test, which has no standard
-            error, or nothing is left to train on.
+        ValueError: if a share is not positive, if the test would have a single row (and so no
+            standard error), or if no row is left to train on.
     """
     check_shares(val_percent, test_percent)
     order = np.random.default_rng(seed).permutation(num_rows)
@@ -250,7 +252,7 @@ def _check_finite(table: Table) -> None:
 
 
 def _name_columns(table: Table, chosen: npt.NDArray[np.bool_]) -> str:
-    """Name the chosen columns, the first few if they are many, as the subject of "holds"."""
+    """Name the first few of the chosen columns, as the subject of the verb "hold"."""
     names = [name for name, is_chosen in zip(table.columns, chosen, strict=True) if is_chosen]
     shown = ", ".join(names[:5])
     if len(names) == 1:

@@ -1,4 +1,4 @@
-"""Two-dimensional densities with known shapes, to look at what a flow has learned."""
+"""Two-dimensional densities of known shape, which show what a flow has learned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def moons(num_rows: int, rng: np.random.Generator) -> Array:
 
 
 def rings(num_rows: int, rng: np.random.Generator) -> Array:
-    """Three concentric circles of radii 1, 2 and 3, equally likely, noise 0.1."""
+    """Three concentric circles of radii 1, 2 and 3, equally likely; noise of deviation 0.1."""
     radius = rng.integers(1, 4, num_rows)
     angle = 2 * np.pi * rng.random(num_rows)
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -30,7 +30,7 @@ def rings(num_rows: int, rng: np.random.Generator) -> Array:
 def checkerboard(num_rows: int, rng: np.random.Generator) -> Array:
     """Uniform on the eight dark unit squares of a 4 x 4 board around the origin.
 
-    Its density is 1/8 on the squares: no model has more than -log 8 = -2.079 nats on average.
+    The density is 1/8 on the dark squares: no model exceeds -log 8 = -2.079 nats on average.
     """
     column = rng.integers(0, 4, num_rows)
     row = 2 * rng.integers(0, 2, num_rows) + column % 2
@@ -38,9 +38,10 @@ def checkerboard(num_rows: int, rng: np.random.Generator) -> Array:
 
 
 def spirals(num_rows: int, rng: np.random.Generator) -> Array:
-    """Two Archimedean spiral arms of one and a half turns, uniform along the angle's square root.
+    """Two Archimedean spiral arms of one and a half turns.
 
-    The radius grows from 0 to 3; Gaussian noise of standard deviation 0.1.
+    The square of the angle is uniform, and the radius grows from 0 to 3. Gaussian noise of standard
+    deviation 0.1 is added.
     """
     angle = 3 * np.pi * np.sqrt(rng.random(num_rows))
     arm = angle[:, None] / np.pi * np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -54,4 +55,4 @@ TOYS: dict[str, Callable[[int, np.random.Generator], Array]] = {
     "checkerboard": checkerboard,
     "spirals": spirals,
 }
-"""Samplers by name: number of rows and source of randomness to an array (N, 2)."""
+"""Samplers by name. Each takes the number of rows N and a random generator, and returns (N, 2)."""

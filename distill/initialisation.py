@@ -18,7 +18,7 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
     Both networks read the same frames, so the teacher's features are useful to the student. The
     copy computes the teacher's function up to one gain, with weights as large as those of an
     untrained network. A trained teacher's weights and hidden frames may be many times smaller, and
-    a learning rate that suits an untrained network would wreck them. Training then changes the copy
+    a learning rate that suits an untrained network would ruin them. Training then changes the copy
     with the rest of the student.
 
     Args:

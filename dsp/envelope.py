@@ -69,7 +69,7 @@ def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
     mirrored = _at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
-    reach = (power.shape[-1] - 1) // 6 + 1  # suffices for the highest pitch: no GPU read
+    reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch; not read from a GPU
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5

@@ -1,4 +1,4 @@
-"""What a person runs: command line, training loop, generation, evaluation, benchmark."""
+"""The program: command line, training, generation, evaluation, benchmark, report and density."""
 
 from typing import TYPE_CHECKING
 

@@ -39,15 +39,15 @@ COMMANDS = {
     "density": "density",
     "interpolate-rows": "interpolate_rows",
 }
-"""Each command's module in `pipelines.commands`, which has a function of the command's name."""
+"""Each command's module in `pipelines.commands`; its function has the command's name."""
 
-MAX_MESSAGE = 1000  # characters; a message may quote a value of any length
+MAX_MESSAGE = 1000  # characters; a quoted value may have any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
 WITH_POSITIONAL = ("density",)
 
 
 def load_command(name: str) -> Callable[..., None]:
-    """Import a command's function, and with it all that the command needs."""
+    """Import a command's function, and the modules that the command needs."""
     module = importlib.import_module(f"pipelines.commands.{COMMANDS[name]}")
     function: Callable[..., None] = getattr(module, name.replace("-", "_"))
     return function
@@ -66,8 +66,8 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
     """Build the parser from the docstrings of the commands.
 
     Args:
-        chosen: the command to run, whose options are read from its signature; the other commands
-            are not imported, and are known by name alone.
+        chosen: the command to run. Its options are read from its signature; other commands are not
+            imported, and only their names are known.
     """
     use_plain_yaml()
     parser = ArgumentParser(
@@ -94,13 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: the words after the program's name; default: from the process.
+        arguments: the words after the program's name; default: those of the process.
     Returns:
-        0; 1 if some inputs could not be used and the others are done; 2 after a mistake, which is
-        told in one line on standard error; 128 and its number after a signal.
+        0 after success; 1 if some inputs could not be used and the others are done; 2 after a
+        user's mistake, which is described in one line on standard error; 128 plus the signal's
+        number after a signal.
     """
-    # Threads of OpenMP spin while they wait, which slows them many times beside another program.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, when PyTorch is loaded
+    # Waiting threads of OpenMP spin by default, which makes them slow beside another program.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch reads it once, when loaded
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = words[0] if words and words[0] in COMMANDS else None
@@ -113,14 +114,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parser.parse_args(_with_recipe(_with_flags(_with_paths(words, chosen), chosen)))
             )
             load_command(parsed.command)(**dict(vars(parsed[parsed.command])))
-            sys.stdout.flush()  # or a full disk, or a reader who has left, would go unnoticed
+            sys.stdout.flush()  # shows a full disk, or a reader who has closed the pipe
     except BrokenPipeError:
         return 141
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
         tell(f"parallel-wavenet: {_one_line(error, chosen)}")
         return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
-        from pipelines.training.processes import rank  # loaded by what was stopped
+        from pipelines.training.processes import rank  # the stopped run has loaded it
 
         if rank() == 0:
             tell(f"parallel-wavenet: {stopped}; the same command resumes")
@@ -136,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _with_paths(words: list[str], chosen: str | None) -> list[str]:
-    """Refuse empty paths, which would stand for the folder at hand; expand `--NAME=~/...`.
+    """Refuse empty paths, which would mean the current folder, and expand `--NAME=~/...`.
 
-    Shells expand ~ at the beginning of a word alone.
+    Shells expand ~ only at the beginning of a word.
     """
     names = {f"--{p.name}" for p in _parameters(chosen) if "Path" in str(p)}
     resolved = []
@@ -152,7 +153,7 @@ def _with_paths(words: list[str], chosen: str | None) -> list[str]:
 
 
 def _with_flags(words: list[str], chosen: str | None) -> list[str]:
-    """Let `--flag` alone say true where a command takes a boolean."""
+    """Let `--flag` alone mean true if the command's parameter is a boolean."""
     flags = {f"--{p.name}" for p in _parameters(chosen) if p.annotation is bool}
     following = [*words[1:], ""]
     return [
@@ -162,7 +163,7 @@ def _with_flags(words: list[str], chosen: str | None) -> list[str]:
 
 
 def _with_recipe(words: list[str]) -> list[str]:
-    """Replace a recipe's name by its file; add the default recipe where a command needs one."""
+    """Replace a recipe's name by its file, and add the default recipe if a command needs one."""
     resolved, named = [], False
     for i, word in enumerate(words):
         if i > 0 and words[i - 1] == "--recipe":
@@ -179,18 +180,18 @@ def _with_recipe(words: list[str]) -> list[str]:
 
 
 def _parameters(chosen: str | None) -> Iterable[inspect.Parameter]:
-    """Parameters of the command that is asked for, if there is one."""
+    """Return the parameters of the chosen command, or none."""
     return inspect.signature(load_command(chosen)).parameters.values() if chosen else ()
 
 
 def _positionals(chosen: str) -> list[str]:
-    """Parameters of a command that are given by their place."""
+    """List the parameters of a command that are given by their position."""
     required = [p.name for p in _parameters(chosen) if p.default is inspect.Parameter.empty]
     return required if chosen in WITH_POSITIONAL else []
 
 
 def _one_line(error: Exception, chosen: str | None) -> str:
-    """Say what is wrong in one line, with the nearest valid name for an unknown one."""
+    """Describe an error in one line, with the nearest valid name for an unknown option."""
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) > MAX_MESSAGE:
         text = f"{text[:MAX_MESSAGE]}..."
@@ -198,7 +199,7 @@ def _one_line(error: Exception, chosen: str | None) -> str:
     if unknown and chosen is not None:
         name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
         if name in _positionals(chosen):
-            return f"{name} goes without its name: parallel-wavenet {chosen} {name.upper()}"
+            return f"give {name} without its name: parallel-wavenet {chosen} {name.upper()}"
         command = ArgumentParser(exit_on_error=False)
         command.add_function_arguments(load_command(chosen), as_group=False)
         known = [key for action in command._actions for key in [action.dest] if key]

@@ -1,4 +1,4 @@
-"""What a teacher's likelihood has to beat: two frame-wise Gaussian models that may look."""
+"""Baselines for a teacher's likelihood: two Gaussian models that are fitted to each test frame."""
 
 import math
 
@@ -8,24 +8,24 @@ from torch import Tensor
 
 
 def gaussian_nll(variance: Tensor, mean_square: Tensor, log_scale_floor: float) -> Tensor:
-    """Negative log-likelihood per sample of a zero-mean Gaussian, nats.
+    """Return the negative log-likelihood of a zero-mean Gaussian, nats per sample.
 
     Args:
-        variance: of the model, before the floor.
-        mean_square: of the data.
-        log_scale_floor: the model's log-scale is raised to this, as the teacher's is.
+        variance: the model's variance, before the floor.
+        mean_square: mean square of the data.
+        log_scale_floor: lower bound of the model's log-scale, as in the teacher.
     """
     bounded = variance.clamp(min=math.exp(2 * log_scale_floor))
     return 0.5 * (math.log(2 * math.pi) + bounded.log() + mean_square / bounded)
 
 
 def frame_energy_nll(waveform: Tensor, frame_length: int, log_scale_floor: float) -> Tensor:
-    """Zero-mean Gaussian with each frame's own energy.
+    """Score each frame by a zero-mean Gaussian with the frame's own energy.
 
     Args:
         waveform: shape (T,); an incomplete last frame is left out.
-        frame_length: samples per frame.
-        log_scale_floor: as in `gaussian_nll`.
+        frame_length: number of samples in a frame.
+        log_scale_floor: see `gaussian_nll`.
     Returns:
         nats per sample of each frame, shape (T // frame_length,).
     """
@@ -36,14 +36,14 @@ def frame_energy_nll(waveform: Tensor, frame_length: int, log_scale_floor: float
 def oracle_lpc_nll(
     waveform: Tensor, frame_length: int, log_scale_floor: float, order: int = 24
 ) -> Tensor:
-    """Linear predictor whose coefficients and variance are fitted on the frame it predicts.
+    """Score each frame by a linear predictor whose coefficients and variance are fitted to it.
 
-    An oracle: it has seen what it predicts, which no causal model has.
+    The predictor is an oracle: it has seen the samples that it predicts, unlike any causal model.
 
     Args:
         waveform: shape (T,); an incomplete last frame is left out.
-        frame_length: samples per frame.
-        log_scale_floor: as in `gaussian_nll`.
+        frame_length: number of samples in a frame.
+        log_scale_floor: see `gaussian_nll`.
         order: number of past samples.
     Returns:
         nats per sample of each frame, shape (T // frame_length,).

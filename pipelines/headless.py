@@ -1,7 +1,7 @@
-"""Pictures are written to files: whatever the environment names to show them is not loaded.
+"""A fixed Matplotlib backend, because pictures are only written to files.
 
-A notebook tells its children of a backend that another environment may not have; Matplotlib then
-fails as soon as it is imported. The command line imports this first.
+A notebook names a backend in the environment of its child processes. If the backend is not
+installed, Matplotlib fails on import. So the command line imports this module first.
 """
 
 import os

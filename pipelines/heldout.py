@@ -1,4 +1,4 @@
-"""Measures on whole held-out utterances."""
+"""Measures of models on whole held-out utterances."""
 
 import math
 from collections.abc import Iterable
@@ -13,26 +13,26 @@ from student import Student
 from teacher import Teacher, sixteen_bit_log_prob
 
 LN2 = math.log(2.0)
-BITS_OF_SAMPLE_STEP = 15.0  # [-1, 1] in 16-bit steps: densities per step are 2^15 smaller
+BITS_OF_SAMPLE_STEP = 15.0  # [-1, 1] has 2^16 steps of 2^-15; a step's mass is density / 2^15
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording with its features, as measures want it: one utterance, batch of one."""
+    """A recording with its features, as a batch of one."""
 
     name: str
     waveform: Tensor  # (1, 1, T), dithered
-    log_mel: Tensor  # (1, num_mels, L), and below it pitch and speakers, if models are given them
+    log_mel: Tensor  # (1, num_mels, L), then rows of pitch and speakers if models are given them
 
 
 def bits_per_sample(nats: float) -> float:
-    """Bits to code a 16-bit sample, from a density's nats per sample in [-1, 1]."""
+    """Convert a density's nats per sample in [-1, 1] to bits for a 16-bit sample."""
     return nats / LN2 + BITS_OF_SAMPLE_STEP
 
 
 @torch.no_grad()
 def teacher_nll(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
-    """Exact negative log-likelihood over whole utterances, nats per sample."""
+    """Return the exact negative log-likelihood of whole utterances, nats per sample."""
     nats, samples = 0.0, 0
     for utterance in utterances:
         nats -= float(teacher.log_prob(utterance.waveform, utterance.log_mel))
@@ -42,7 +42,7 @@ def teacher_nll(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
 
 @torch.no_grad()
 def teacher_bits(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
-    """Bits to code a 16-bit sample by a mixture's probabilities of 16-bit steps, no density."""
+    """Return the bits for a 16-bit sample, from a mixture's probabilities of 16-bit steps."""
     nats, samples = 0.0, 0
     for utterance in utterances:
         nats -= float(sixteen_bit_log_prob(teacher, utterance.waveform, utterance.log_mel))
@@ -52,7 +52,7 @@ def teacher_bits(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
 
 @torch.no_grad()
 def floor_share(teacher: Teacher, utterance: Utterance) -> float:
-    """Share of an utterance's log-scales that the floor holds up, within 0.05 nats of it."""
+    """Return the share of log-scales at the floor, within 0.05 nats of it."""
     params = teacher.prediction(utterance.waveform, utterance.log_mel).params
     log_stds = teacher.distribution.component_log_stds(params)
     held_up = log_stds <= teacher.config.log_scale_floor + 0.05
@@ -62,14 +62,14 @@ def floor_share(teacher: Teacher, utterance: Utterance) -> float:
 def baseline_nll(
     utterances: Iterable[Utterance], frame_length: int, log_scale_floor: float
 ) -> dict[str, float]:
-    """Nats per sample of the two baselines on the same utterances.
+    """Return the nats per sample of two baselines, frame-wise Gaussian models.
 
     Args:
-        utterances: those the teacher is measured on.
-        frame_length: samples per frame of both baselines.
-        log_scale_floor: the teacher's.
+        utterances: the utterances on which the teacher is measured.
+        frame_length: number of samples in the baselines' frames.
+        log_scale_floor: the teacher's lower bound of log-scales, nats.
     Returns:
-        `frame_energy` and `oracle_lpc`; nothing if no utterance lasts a frame.
+        `frame_energy` and `oracle_lpc`; nothing if all utterances are shorter than a frame.
     """
     frames: dict[str, list[Tensor]] = {"frame_energy": [], "oracle_lpc": []}
     for utterance in utterances:
@@ -82,12 +82,12 @@ def baseline_nll(
 
 
 def log_mel_distance(first: Tensor, second: Tensor, config: MelConfig) -> Tensor:
-    """Mean absolute difference of two waveforms' log-mel frames, (B, 1, T) each, one scalar."""
+    """Return the mean absolute difference of two waveforms' log-mels; both are (B, 1, T)."""
     return (log_mel(first, config) - log_mel(second, config)).abs().mean()
 
 
 def shuffled_frames(features: Tensor, seed: int) -> Tensor:
-    """Return the same frames (B, M, L) in random order: a conditioning that says nothing."""
+    """Shuffle the frames (B, M, L), so that the conditioning tells nothing about the time."""
     order = torch.randperm(features.shape[-1], generator=torch.Generator().manual_seed(seed))
     return features[..., order.to(features.device)]
 
@@ -99,14 +99,15 @@ def student_following(
     """Measure whether a student's samples follow their conditioning.
 
     Args:
-        student: what to sample.
+        student: the model to sample.
         utterances: held-out recordings.
-        config: mel convention of the distance.
-        seed: of noise and shuffling.
+        config: convention of the log-mel distance.
+        seed: seed of noise and shuffling.
     Returns:
-        `log_mel_distance` between recording and sample, the same for a sample made from the
-        frames in random order (`shuffled_log_mel_distance`), their `following_ratio` (at most 0.5
-        when the student follows) and `std_ratio`, sample over recording.
+        `log_mel_distance` between recording and sample; `shuffled_log_mel_distance` between
+        recording and a sample made from shuffled frames; `following_ratio`, the first over the
+        second, at most 0.5 if the student follows; and `std_ratio`, the sample's standard
+        deviation over the recording's.
     """
     matched, shuffled, frames = 0.0, 0.0, 0
     energy_sample, energy_recording = 0.0, 0.0

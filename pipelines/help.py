@@ -1,4 +1,4 @@
-"""What `--help` says of an option's type: words, not Python's."""
+"""The help of `--help`: types are described in words instead of Python's names."""
 
 import types
 from argparse import Action
@@ -17,7 +17,7 @@ _NAMES: dict[Any, str] = {
 
 
 def type_in_words(hint: Any) -> str:
-    """Say what values a type has.
+    """Describe a type's values in words.
 
     Args:
         hint: the annotation of a command's parameter or of a recipe's field.
@@ -41,7 +41,7 @@ def type_in_words(hint: Any) -> str:
 
 
 class PlainHelp(DefaultHelpFormatter):
-    """Help whose types are in words, and that keeps silent on defaults that are decided later."""
+    """A help formatter with types in words, and without defaults that are decided at run time."""
 
     def _get_type_str(self, action: Action) -> str | None:
         hint = getattr(action, "_typehint", None) or action.type

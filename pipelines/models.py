@@ -1,4 +1,4 @@
-"""The trained models that come with the project, by name."""
+"""The pretrained models that come with the project, found by name."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parents[1] / "pretrained"
 
 
 def pretrained_names() -> list[str]:
-    """List the pretrained models."""
+    """List the names of the pretrained models."""
     return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
 
 
@@ -18,12 +18,12 @@ def model_folder(model: Path) -> Path:
     """Find a model's folder.
 
     Args:
-        model: a folder that holds a model, or the name of a pretrained model; a folder of that name
-            goes first, if there is a model in it.
+        model: a folder that holds a model, or the name of a pretrained model. If a folder of that
+            name holds a model, the folder is meant.
     Returns:
         the folder.
     Raises:
-        ArtefactError: if there is neither.
+        ArtefactError: if there is no such folder and no such pretrained model.
     """
     names = pretrained_names()
     if str(model) in names and not any((model / name).exists() for name in MODEL_FILES):
@@ -43,5 +43,5 @@ def model_folder(model: Path) -> Path:
 
 
 def model_files(model: Path) -> list[Path]:
-    """List the files of a model, which is given as to `model_folder`."""
+    """List the files of a model, which is given as in `model_folder`."""
     return [model_folder(model) / name for name in MODEL_FILES]

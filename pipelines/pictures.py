@@ -1,4 +1,4 @@
-"""Arrays as pictures."""
+"""Pictures of arrays."""
 
 import matplotlib
 import numpy as np
@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 
 
 def spectrogram_image(log_mel: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """Colour a spectrogram, low frequencies at the bottom.
+    """Colour a spectrogram, with low frequencies at the bottom.
 
     Args:
         log_mel: shape (M, L).
-        low: value drawn darkest.
-        high: value drawn brightest.
+        low: value of the darkest colour.
+        high: value of the brightest colour.
     Returns:
         RGB, shape (M, L, 3).
     """

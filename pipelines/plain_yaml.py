@@ -1,4 +1,4 @@
-"""YAML as recipes need it: plain values, no deeper and no larger than it looks."""
+"""YAML restricted to plain values, of limited depth and length, for recipes."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ import yaml
 from jsonargparse import get_loader, set_loader, set_parsing_settings
 
 MAX_DEPTH = 20
-MAX_LENGTH = 100_000  # a recipe that says everything has about three thousand characters
+MAX_LENGTH = 100_000  # a recipe with every value has about three thousand characters
 
 
 class PlainYamlError(yaml.YAMLError):
-    """YAML that a recipe has no use for; the message says what and where."""
+    """YAML that a recipe does not need; the message names the problem and its place."""
 
 
 def load_plain(text: str) -> Any:
-    """Load YAML of the safe kind, refusing what makes a few lines into gigabytes.
+    """Load plain YAML, and refuse constructs that can expand a few lines to gigabytes.
 
     Args:
         text: a document, or a single value.
     Returns:
         numbers, strings, lists and mappings.
     Raises:
-        yaml.YAMLError: if it is not YAML, asks for a Python object, refers to another part of
-            itself (an alias), is nested too deeply, or too long, leaves a value empty, or gives a
+        yaml.YAMLError: if the text is not YAML, asks for a Python object, refers to a part of
+            itself (an alias), is nested too deeply, is too long, leaves a value empty, or gives a
             key twice.
     """
     if len(text) > MAX_LENGTH:
@@ -47,7 +47,7 @@ def load_plain(text: str) -> Any:
 
 
 def _check_given_once(node: yaml.Node | None) -> None:
-    """Refuse a mapping with a key twice: YAML forbids it, and PyYAML takes the last."""
+    """Refuse a mapping with a key twice; YAML forbids it, but PyYAML takes the last value."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_given_once(item)
@@ -65,7 +65,7 @@ def _check_given_once(node: yaml.Node | None) -> None:
 
 
 def _check_filled(value: Any, name: str = "") -> None:
-    """Refuse a key without a value: every value of a recipe is something."""
+    """Refuse a key without a value, because every field of a recipe has a value."""
     if not isinstance(value, dict | list):
         return
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -79,9 +79,9 @@ _load = get_loader("yaml")
 
 
 def use_plain_yaml() -> None:
-    """Have every YAML file and value of the command line loaded by `load_plain`.
+    """Make the command line load every YAML file and value by `load_plain`.
 
-    No value may name a class or a function either: jsonargparse would import its module.
+    No value may name a class or a function, because jsonargparse would import its module.
     """
     set_loader("yaml", load_plain, (yaml.YAMLError,))
     set_parsing_settings(import_path_denylist=["*"])

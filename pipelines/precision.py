@@ -1,4 +1,4 @@
-"""Number formats in training and in drawing."""
+"""Number types in training and sampling."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Literal
@@ -13,10 +13,10 @@ PrecisionName = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 class FullInputs(MixedPrecision):
-    """Mixed precision that leaves a module's inputs as they are.
+    """Mixed precision that does not round a module's inputs.
 
-    Fabric's own rounds them, too: a waveform in bfloat16 has 8 significant bits, and rounding
-    noise in the place of its silence. Autocast rounds inside each layer that gains from it.
+    Fabric's own mixed precision rounds inputs, too. In bfloat16, a waveform has 8 significant bits,
+    and its silence becomes rounding noise. Autocast rounds only within the layers that gain speed.
     """
 
     def convert_input(self, data: Any) -> Any:
@@ -25,12 +25,12 @@ class FullInputs(MixedPrecision):
 
 
 def precision_plugin(name: PrecisionName, device: str) -> Precision:
-    """Choose how numbers are held.
+    """Return Fabric's plugin for a number type.
 
     Args:
-        name: "32-true", "bf16-mixed" (networks in bfloat16), "16-mixed" (float16, with a scaled
-            loss; bfloat16 where the device is a CPU, which has no use for float16), or "auto":
-            "bf16-mixed" where the device multiplies in bfloat16, else "32-true".
+        name: "32-true"; "bf16-mixed" (networks in bfloat16); "16-mixed" (float16 with a scaled
+            loss; on a CPU bfloat16, because CPUs do not compute in float16); or "auto", which means
+            "bf16-mixed" if the device multiplies in bfloat16, else "32-true".
         device: "cpu", "cuda" or "auto".
     """
     is_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
@@ -43,5 +43,5 @@ def precision_plugin(name: PrecisionName, device: str) -> Precision:
 
 
 def networks_in(name: PrecisionName, model: nn.Module) -> AbstractContextManager[object]:
-    """Have a model's networks computed in a number format for a while; see `precision_plugin`."""
+    """Return a context in which a model's networks use a number type, see `precision_plugin`."""
     return precision_plugin(name, next(model.parameters()).device.type).forward_context()

@@ -1,4 +1,4 @@
-"""A recipe: every value that a run depends on."""
+"""The recipe: every value that a run depends on."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data import PrepareConfig
-from data.prepared.segments import LARGEST_GAIN_DB
+from data.prepared.augmentation import LARGEST_GAIN_DB
 from distill import DistillationConfig
 from pipelines.precision import PrecisionName
 from student import StudentConfig
@@ -15,30 +15,30 @@ from teacher import TeacherConfig
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How a model is trained; the same loop trains teacher and student.
+    """Training of a model; teacher and student are trained by one loop.
 
     Args:
-        initial: folder or name of a trained model to start from; "" for fresh weights.
-        max_steps: optimiser steps.
-        batch_size: segments per step.
-        segment_frames: mel frames per segment.
-        gain_db: largest random change of a segment's level, either way, so that the model has heard
-            louder and quieter speech than the corpus has.
+        initial: folder or name of a trained model to start from; "" for random weights.
+        max_steps: number of optimiser steps.
+        batch_size: number of segments in a step.
+        segment_frames: number of mel frames in a segment.
+        gain_db: largest random change of a segment's level, up or down, dB, so that the model
+            learns louder and quieter speech than the corpus has.
         learning_rate: Adam's peak learning rate.
-        warmup_steps: steps of linear warm-up.
-        adam_beta2: decay of Adam's second moment; a shorter memory recovers sooner from the rare
+        warmup_steps: number of steps of linear warm-up.
+        adam_beta2: decay of Adam's second moment. A smaller decay recovers sooner from the rare
             huge gradient of a likelihood with small scales.
-        final_learning_rate_ratio: learning rate at the end over the peak; cosine in between.
+        final_learning_rate_ratio: final learning rate over the peak; a cosine joins the two.
         gradient_clip: largest gradient norm.
-        ema_decay: decay of the averaged weights, which are what is evaluated and saved.
-        precision: Fabric's name; "bf16-mixed" computes the networks in bfloat16, "auto" does where
-            the device multiplies in it.
-        recompute: gated layers compute their activations again in the backward pass instead of
-            keeping them (gradient checkpointing): less memory, more time.
-        log_every: steps between scalars.
-        validate_every: steps between validations; a checkpoint is saved then, too.
-        keep_checkpoints: the newest so many are kept, and that of the best validation.
-        validation_utterances: held-out utterances per validation.
+        ema_decay: decay of the averaged weights, which are evaluated and saved.
+        precision: Fabric's name of the number type; "bf16-mixed" computes the networks in bfloat16,
+            and so does "auto" if the device multiplies in bfloat16.
+        recompute: whether gated layers compute their activations again in the backward pass instead
+            of keeping them (gradient checkpointing): less memory, more time.
+        log_every: number of steps between scalars in the log.
+        validate_every: number of steps between validations; each also saves a checkpoint.
+        keep_checkpoints: number of newest checkpoints to keep, besides the best validation's.
+        validation_utterances: number of held-out utterances in a validation.
     """
 
     initial: str = ""
@@ -85,19 +85,19 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Values of a whole run, from corpus to student.
+    """The values of a whole run, from corpus to student.
 
     Args:
-        name: names the folders `dump/NAME` and `exp/NAME`.
-        seed: seeds weights, segments and noise.
+        name: name of the folders `dump/NAME` and `exp/NAME`.
+        seed: seed of weights, segments and noise.
         data: corpus, mel convention and split.
         teacher: size of the teacher.
-        teacher_training: how it is trained.
+        teacher_training: training of the teacher.
         student: size of the student.
-        student_training: how it is trained.
+        student_training: training of the student.
         distillation: weights of the student's objective.
-        speakers: tell the models who speaks: the first folder of an utterance's name, as in a
-            corpus `allison+fr`.
+        speakers: whether the models are conditioned on the speaker: the first folder of an
+            utterance's name, as in a corpus `allison+fr`.
     """
 
     name: str = "allison"
@@ -145,5 +145,5 @@ class Recipe:
             )
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain values, as stored in every artefact."""
+        """Return plain values, as they are stored with every model."""
         return dataclasses.asdict(self)

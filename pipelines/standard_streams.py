@@ -1,4 +1,4 @@
-"""Standard input, output and error, which whoever starts a program may have closed."""
+"""Standard input, output and error, any of which may be closed when the program starts."""
 
 import io
 import os
@@ -8,18 +8,18 @@ from typing import TextIO
 
 
 def open_standard_streams() -> None:
-    """Give closed standard streams an end that takes everything, and names any encoding.
+    """Open closed standard streams on the null device, and let output print any name.
 
-    Otherwise what is printed fails, and the next file that is opened gets what libraries print:
-    its number is that of the closed stream. Names that are not UTF-8 are printed with their bytes
-    as escapes.
+    A closed stream would make printing fail. Worse, the next file that is opened would get the
+    closed stream's number, and then libraries' messages. Names that are not UTF-8 are printed with
+    their bytes as escapes.
     """
     for number in range(3):
         with suppress(OSError):
             os.fstat(number)
             continue
-        os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
-    # The files live as long as the process.
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, the closed stream's
+    # These files stay open as long as the process lives.
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
@@ -30,7 +30,7 @@ def open_standard_streams() -> None:
 
 
 def drop_unwritable_output() -> None:
-    """Forget what the streams do not take, which Python would try once more at its end."""
+    """Discard output that cannot be written, because Python would try again when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -39,11 +39,11 @@ def drop_unwritable_output() -> None:
 
 
 def tell(message: str) -> None:
-    """Print a line on standard error, if it takes any."""
+    """Print a line on standard error, if that is possible."""
     with suppress(OSError):
         print(message, file=sys.stderr, flush=True)
 
 
 def is_open(stream: TextIO) -> bool:
-    """Tell whether a stream is one the process was started with."""
+    """Tell whether the process was started with this stream open."""
     return getattr(stream, "name", "") != os.devnull

@@ -1,4 +1,4 @@
-"""Prepared data and models as the commands load them."""
+"""Prepared data and models, loaded for the commands."""
 
 import re
 import subprocess
@@ -34,17 +34,17 @@ MODELS: dict[str, type[Pretrained]] = {"teacher": Teacher, "student": Student}
 
 
 def speakers_in(recipe: Recipe, manifest: Manifest) -> tuple[str, ...]:
-    """List whom the recipe's models are told of: the speakers trained on, or none."""
+    """List the speakers that the recipe's models know: those of the training split, or none."""
     if not recipe.speakers:
         return ()
     return speakers_of(utterance.name for utterance in manifest.utterances("train"))
 
 
 def speakers_known(model: Teacher | Student, folder: Path) -> tuple[str, ...]:
-    """Read whom a model is told of.
+    """Read the speakers that a model knows.
 
     Raises:
-        ArtefactError: if that is not what its size says.
+        ArtefactError: if their number is not the model's number of speakers.
     """
     try:
         speakers = decode(tuple[str, ...], model.metadata.get("speakers", []), "metadata.speakers")
@@ -58,7 +58,7 @@ def speakers_known(model: Teacher | Student, folder: Path) -> tuple[str, ...]:
 
 
 def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
-    """Describe where a model comes from: stored with it."""
+    """Describe the origin of a model; the description is stored with the model."""
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "librosa")}
     return {
         "mel": recipe.to_dict()["data"]["mel"],  # type: ignore[index]
@@ -72,13 +72,13 @@ def provenance(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
 
 
 def load_model(folder: Path, device: str | torch.device = "cpu") -> Teacher | Student:
-    """Load a teacher or a student, whichever the folder holds.
+    """Load the teacher or the student in a folder.
 
     Args:
-        folder: or the name of a pretrained model.
-        device: where to put the weights.
+        folder: a model's folder, or the name of a pretrained model.
+        device: device of the weights.
     Raises:
-        ArtefactError: if the folder holds neither.
+        ArtefactError: if the folder holds no teacher and no student.
     """
     folder = model_folder(folder)
     kind = read_description(folder)["kind"]
@@ -92,7 +92,7 @@ def load_model(folder: Path, device: str | torch.device = "cpu") -> Teacher | St
 
 
 def mel_of(model: Pretrained, folder: Path) -> MelConfig:
-    """Read the mel convention a model was trained with."""
+    """Read the mel convention of a model's training."""
     try:
         return from_dict(MelConfig, model.metadata.get("mel"), "metadata.mel")
     except ValueError as error:
@@ -100,9 +100,9 @@ def mel_of(model: Pretrained, folder: Path) -> MelConfig:
 
 
 def pitch_of(model: Teacher | Student, folder: Path) -> PitchConfig:
-    """Read how the pitch that a model is given is measured; of kind "none" if it is given none."""
+    """Read the pitch rows that a model is given; the kind is "none" for a model without pitch."""
     try:
-        # Models of earlier versions know of none.
+        # Models of earlier versions have no entry.
         found = from_dict(PitchConfig, model.metadata.get("pitch", {}), "metadata.pitch")
         if bool(found.num_rows) != model.config.pitch:
             raise ValueError(
@@ -133,16 +133,16 @@ def held_out(
     pitch: PitchConfig = NO_PITCH,
     every: int = 1,
 ) -> list[Utterance]:
-    """Load whole utterances of a split, dithered by a seed of their own.
+    """Load whole utterances of a split, each with dither of its own seed.
 
     Args:
-        manifest: of prepared data.
+        manifest: manifest of the prepared data.
         split: "val" or "test".
-        limit: at most so many, the first by name; None for all.
-        device: where to put them.
-        speakers: whom the models are told of.
-        pitch: the pitch they are given.
-        every: of so many consecutive ones by name the first alone; before the limit counts.
+        limit: largest number of utterances, the first by name; None for all.
+        device: device of the utterances.
+        speakers: the speakers that the models know.
+        pitch: the pitch rows that the models are given.
+        every: keep one of every so many utterances, by name; applied before the limit.
     """
     utterances = UtteranceSet(manifest, split, speakers, pitch)
     loaded = []
@@ -161,18 +161,18 @@ def for_validation(
     speakers: Sequence[str] = (),
     pitch: PitchConfig = NO_PITCH,
 ) -> list[Utterance]:
-    """Load at most `count` utterances of the validation split, from all over it."""
+    """Load at most `count` utterances, spread over the validation split."""
     every = max(1, len(UtteranceSet(manifest, "val", speakers, pitch)) // count)
     return held_out(manifest, "val", count, device, speakers, pitch, every)
 
 
 def pick_device(name: str) -> torch.device:
-    """Resolve "auto" to CUDA where there is one, else the CPU.
+    """Return a device; "auto" is CUDA if there is a GPU, else the CPU.
 
     Args:
         name: "auto", "cpu", "cuda" or "cuda:N".
     Raises:
-        ValueError: if it is none of these, or does not exist here.
+        ValueError: if the name is none of these, or if there is no such device.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise ValueError(f"device {name!r} cannot be used here: expected auto, cpu, cuda or cuda:N")
@@ -190,7 +190,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def commit() -> str:
-    """Name the commit of the source tree the program runs from, or "unknown"."""
+    """Return the commit of the program's source tree, or "unknown"."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty"],

@@ -110,7 +110,7 @@ class LogisticMixture:
     Args:
         num_components: logistics in each mixture, K.
         log_std_floor: lower bound of each component's log standard deviation, nats. It bounds the
-            standard deviation, not the scale, so that it means what it means for `Gaussian`.
+            standard deviation, as for `Gaussian`, and not the scale.
     References:
         Parallel WaveNet (van den Oord et al., 2018): a mixture of logistics for 16-bit audio.
         arXiv:1711.10433

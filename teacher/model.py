@@ -281,7 +281,7 @@ class Teacher(Pretrained):
         Args:
             log_mel: shape (B, num_mels, num_frames), or with margins.
             num_frames: L.
-            noise_level: noise level of the past over `past_noise`, (B,); default: `assumed_noise`.
+            noise_level: noise of the past over `past_noise`, (B,); None for `assumed_noise`.
         Returns:
             hidden frames, shape (B, H, L).
         """

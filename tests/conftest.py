@@ -4,7 +4,7 @@ import os
 
 import torch
 
-# Small tensors: more threads cost more than they bring, and time depends on the neighbours.
+# The tensors are small: more threads cost time, and depend on other programs.
 torch.set_num_threads(1)
 
 # Triton reads this where a kernel is defined: its interpreter takes tensors on a CPU. With 0, the

@@ -14,10 +14,10 @@ def speech(sample_rate: int = 16000, corpus: str = "allison", name: str = "conf-
     """Read an utterance.
 
     Args:
-        sample_rate: wanted, Hz.
+        sample_rate: wanted rate, Hz.
         corpus: a key of `data.CORPORA` that is a Debian package; unpacked the first time.
-        name: of the utterance; the default, 2.4 s, is in the test split of every corpus here that
-            has it, so that no model was trained on it.
+        name: name of the utterance. The default, 2.4 s, is in the test split of every corpus that
+            has it, so no model was trained on it.
     Returns:
         shape (1, 1, T), float64.
     """

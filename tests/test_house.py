@@ -1,4 +1,4 @@
-"""The house is in order: small folders, one name for one file, tests where their modules are."""
+"""The rules of the tree: small folders, unique file names, tests placed as their modules."""
 
 import subprocess
 from collections import Counter
@@ -46,7 +46,7 @@ def test_a_test_file_is_named_as_its_module(package: str) -> None:
     modules = {path.with_suffix("") for path in files_of(package)}
     for path in files_of(f"tests/{package}"):
         inside = path.relative_to("tests").with_suffix("")
-        # Those have a set-up, and a list of what they need, of their own.
+        # These tests have their own set-up and list of requirements.
         apart = inside.parts[1] in ("extras", "browser")
         if not path.name.startswith("test_") or apart or str(inside) in ACROSS:
             continue

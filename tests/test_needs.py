@@ -1,4 +1,4 @@
-"""The suite's scripts on a machine that lacks something: one line, never a pass."""
+"""The suite's scripts on a machine without some program: one line, and never a pass."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_machine_without_apt_says_what_to_install(bare: Path) -> None:
+def test_a_machine_without_apt_says_what_to_install(bare: Path) -> None:
     found = run(bare, "tests/browser.sh")
     assert found.returncode == 2
     assert "tests/browser.sh: there is no browser, and no apt-get to install it" in found.stderr
@@ -46,7 +46,7 @@ def test_machine_without_apt_says_what_to_install(bare: Path) -> None:
     assert found.stderr.count("\n") == 1
 
 
-def test_without_root_the_command_is_said(bare: Path) -> None:
+def test_without_root_the_install_command_is_shown(bare: Path) -> None:
     add(bare, "apt-get", "exit 1")
     (bare / "id").unlink()
     add(bare, "id", "echo 1000")
@@ -67,13 +67,13 @@ def test_lists_are_updated_before_anything_is_installed(bare: Path) -> None:
     assert "apt-get cannot install chromium-headless-shell" in lines[2]
 
 
-def test_browser_that_is_no_program_is_said(bare: Path) -> None:
+def test_a_browser_that_is_not_a_program_is_reported(bare: Path) -> None:
     found = run(bare, "tests/browser.sh", "--browser", "/nowhere/chromium")
     assert found.returncode == 2
     assert found.stderr == "tests/browser.sh: browser /nowhere/chromium cannot be run\n"
 
 
-def test_suite_knows_what_it_can_leave_out(bare: Path) -> None:
+def test_suite_names_the_parts_it_can_leave_out(bare: Path) -> None:
     found = run(bare, "tests/run.sh", "--without", "pytest")
     assert found.returncode == 2
     assert "--without is pytest, expected extras, browser or both" in found.stderr

@@ -1,11 +1,11 @@
-"""What kind of audio file a content is, told by its first bytes, not by its name."""
+"""The kind of an audio file, told by its first bytes and not by its name."""
 
 from __future__ import annotations
 
 import re
 
 HEAD_BYTES = 4096
-"""So many first bytes tell the kind of a file."""
+"""Number of first bytes that suffice to tell the kind of a file."""
 
 IN_WORDS = {
     "aac": "AAC",
@@ -26,11 +26,11 @@ IN_WORDS = {
     "wav": "WAV",
     "wv": "WavPack",
 }
-"""The kinds that are known, most of them by libav's name, as a user calls them."""
+"""The name that users know for each kind; most keys are libav's names."""
 
-# No magic: any bytes are samples. So what the name says holds.
+# G.722 has no magic bytes: any bytes are samples. The suffix decides.
 _HEADERLESS = frozenset(("g722",))
-# Third byte of an MPEG frame: four bits, not 1111, of bit rate and two, not 11, of sample rate.
+# Third byte of an MPEG frame: four bits of bit rate, not 1111, then two of sample rate, not 11.
 _MPEG_RATES = bytes(byte for byte in range(0xF0) if byte >> 2 & 3 != 3)
 _MAGIC = (
     ("wav", re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL)),
@@ -47,7 +47,7 @@ _MAGIC = (
     ("amr", re.compile(rb"#!AMR")),
     ("wv", re.compile(rb"wvpk")),
     ("ac3", re.compile(rb"\x0b\x77")),
-    # Twelve ones, then the version and the layer, of which MP3 has 1 to 3 and AAC has 0.
+    # Twelve ones, then the version and the layer. The layer is 1 to 3 in MP3 and 0 in AAC.
     ("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")),
     ("mp3", re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][%b]" % re.escape(_MPEG_RATES))),
 )
@@ -58,10 +58,10 @@ def container_of(head: bytes, by_name: str | None = None) -> str | None:
     """Tell the kind of a file.
 
     Args:
-        head: its first `HEAD_BYTES`, or what there is, without ID3 tags.
-        by_name: the kind that its suffix stands for.
+        head: the first `HEAD_BYTES` after ID3 tags, or fewer if the file is shorter.
+        by_name: the kind that the file's suffix stands for.
     Returns:
-        a key of `IN_WORDS`, or None where the content is of none of them.
+        a key of `IN_WORDS`, or None if the content is of no known kind.
 
     >>> container_of(b"fLaC and more")
     'flac'
@@ -72,16 +72,18 @@ def container_of(head: bytes, by_name: str | None = None) -> str | None:
 
 
 def tag_length(content: bytes, start: int = 0) -> int:
-    """Count the bytes of the tags that an MPEG stream, or a part of one, begins with.
+    """Count the bytes of the ID3 and TAG tags at the beginning of an MPEG stream.
 
     Args:
-        content: of a file, or its beginning; tags may reach beyond the end.
-        start: where a tag may begin.
+        content: the stream, or its beginning; a tag may reach beyond the end.
+        start: position at which a tag may begin.
+    Returns:
+        number of bytes from `start` to the first byte after the tags; 0 without a tag.
     """
     position = start
     while True:
         if content[position : position + 3] == b"ID3" and len(content) >= position + 10:
-            # Four digits to base 128.
+            # The size is four digits to base 128.
             digits = content[position + 6 : position + 10]
             position += 10 + sum(digit << 7 * (3 - i) for i, digit in enumerate(digits))
         elif content[position : position + 3] == b"TAG":
@@ -91,10 +93,10 @@ def tag_length(content: bytes, start: int = 0) -> int:
 
 
 def describe_unknown(head: bytes) -> str:
-    """Say what a file is that is no audio.
+    """Describe a file that is not audio.
 
     Args:
-        head: its first bytes.
+        head: the file's first bytes.
 
     >>> describe_unknown(b"<!DOCTYPE html><html>")
     "text, not audio: '<!DOCTYPE html><html>'"

@@ -1,4 +1,4 @@
-"""Bytes of audio files decoded to samples, by libsndfile where it can, else by libav."""
+"""Audio files decoded to samples, by libsndfile if it can, else by libav."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from data.audio.containers import (
 from data.audio.parts import joined_files
 
 _BY_SOUNDFILE = frozenset(("aiff", "au", "caf", "flac", "mp3", "ogg", "sph", "w64", "wav"))
-# Of these libav knows codecs that libsndfile does not, and reads some that do not say their length.
-# Damaged MP3 and Ogg it reads as well, less what is damaged: these stay refused.
+# For these kinds, libav knows codecs that libsndfile does not, and reads files without a length.
+# libav would also read damaged MP3 and Ogg files, without the damaged part; those stay refused.
 _ELSE_BY_AV = frozenset(("aiff", "au", "caf", "flac", "wav"))
 _UNKNOWN_LENGTH = 2**63 - 1
-# Of all channels together: 3 h of stereo at 48 kHz, 4 GB. A few bytes can claim, and some codecs
-# can hold, far more.
+# Samples of all channels together: 3 h of stereo at 48 kHz, 4 GB. A header of a few bytes can
+# claim far more, and so can some codecs.
 _MAX_SAMPLES = 2**30
 _BLOCK_SAMPLES = 2**20
-# Rounding leaves a step of 16-bit audio of two channels that are each other's negative.
+# If one channel is the other's negative, rounding to 16 bits leaves about one step of their mean.
 _CANCELLED = 1e-3
 
 FloatArray = npt.NDArray[np.float32]
 
 
 class DecodingError(ValueError):
-    """A content that gives no samples; the message is the reason, in one line."""
+    """A file that gives no samples; the message is the reason, in one line."""
 
 
 class _NoSamplesError(Exception):
@@ -46,16 +46,16 @@ class _NoSamplesError(Exception):
 
 
 def decode_audio(file: IO[bytes], by_name: str | None) -> list[tuple[FloatArray, int]]:
-    """Decode a file, whatever its name says it is.
+    """Decode a file by its content.
 
     Args:
-        file: open for reading, without a buffer: libsndfile reads from the same descriptor.
-        by_name: the kind of file that its suffix stands for, a key of `IN_WORDS`, or None.
+        file: file open for reading, without a buffer, because libsndfile reads from its descriptor.
+        by_name: the kind that the file's suffix stands for, a key of `IN_WORDS`, or None.
     Returns:
-        the samples, shape (T,), averaged over channels, and their rate in Hz, of each of the files
-        that were joined into this one; usually of one.
+        the samples, shape (T,), averaged over channels, and their rate in Hz, one pair for each of
+        the files that were joined into this one (usually one pair).
     Raises:
-        DecodingError: if it is no audio, damaged, without samples, or far too long.
+        DecodingError: if the file is not audio, is damaged, holds no samples, or is far too long.
     """
     container = _container(file, by_name)
     return [_decode_one(part, container) for part in joined_files(file, container)]
@@ -66,7 +66,7 @@ def _container(file: IO[bytes], by_name: str | None) -> str:
     file.seek(tag_length(head))
     after_tags = file.read(HEAD_BYTES)
     container = container_of(after_tags, by_name)
-    # A stream of frames may begin anywhere: its decoder looks for the first whole one.
+    # A stream of frames may begin within a frame; its decoder looks for the first whole one.
     if container is None and by_name in ("aac", "ac3", "mp3") and not _is_text(after_tags):
         return by_name
     if container is None:
@@ -79,8 +79,8 @@ def _is_text(head: bytes) -> bool:
 
 
 def _decode_one(file: IO[bytes], container: str) -> tuple[FloatArray, int]:
-    # The decoders meet arbitrary bytes and raise whatever those lead to; some of PyAV's errors
-    # derive from Exception alone.
+    # The decoders read arbitrary bytes and can raise anything; some of PyAV's errors derive from
+    # Exception alone.
     try:
         if container not in _BY_SOUNDFILE:
             return _decode_av(file, container)
@@ -92,7 +92,7 @@ def _decode_one(file: IO[bytes], container: str) -> tuple[FloatArray, int]:
             try:
                 return _decode_av(file, container)
             except Exception:
-                pass  # what libsndfile said is clearer
+                pass  # libsndfile's message is clearer
             raise
     except DecodingError:
         raise
@@ -107,7 +107,7 @@ def _decode_one(file: IO[bytes], container: str) -> tuple[FloatArray, int]:
 
 
 def _words_of(error: Exception) -> str:
-    """Quote the decoder, if it has anything to say."""
+    """Quote the decoder's message, if it says anything."""
     reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
     words = " ".join(str(reason).split()).rstrip(".").removeprefix("Error : ")
     if words.startswith(("Unspecified internal error", "File does not exist", "Error number")):
@@ -116,7 +116,7 @@ def _words_of(error: Exception) -> str:
 
 
 def _says_its_length(file: IO[bytes]) -> bool:
-    """Tell whether libsndfile opens a file and finds in its header how long it is."""
+    """Tell whether libsndfile opens a file and finds the length in its header."""
     try:
         with _opened(file) as opened:
             return 0 < opened.frames < _UNKNOWN_LENGTH
@@ -130,29 +130,29 @@ def _decode_soundfile(file: IO[bytes]) -> tuple[FloatArray, int]:
 
 
 def _opened(file: IO[bytes]) -> soundfile.SoundFile:
-    """Open a file without its name.
+    """Open a file for libsndfile without its name.
 
-    libsndfile takes the suffix of what it does not know for its format, and a file ._NAME beside
-    NAME for a part of it.
+    Given a name, libsndfile derives a format from an unknown suffix, and takes a file ._NAME beside
+    NAME for a part of the file.
     """
     file.seek(0)
     try:
         descriptor = os.dup(file.fileno())
-    except io.UnsupportedOperation:  # it lies in memory
+    except io.UnsupportedOperation:  # the file lies in memory
         return soundfile.SoundFile(file)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return soundfile.SoundFile(descriptor, closefd=True)
 
 
 def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[FloatArray]:
-    """Decoded blocks, each (samples, channels): a header may promise more than there is memory."""
+    """Yield decoded blocks, each (samples, channels): the whole may exceed memory."""
     num_frames = max(1, _BLOCK_SAMPLES // file.channels)
     while len(block := file.read(num_frames, dtype="float32", always_2d=True)):
         yield block
 
 
 def _joined(blocks: Iterator[FloatArray]) -> FloatArray:
-    """Blocks, each (samples, channels), as one channel (T,)."""
+    """Join blocks, each (samples, channels), and average their channels to (T,)."""
     total, loudest, averaged = 0, 0.0, []
     for block in blocks:
         total += block.size
@@ -169,8 +169,8 @@ def _joined(blocks: Iterator[FloatArray]) -> FloatArray:
 
 
 def _decode_av(file: IO[bytes], container: str) -> tuple[FloatArray, int]:
-    # The kind is named. Left to find out by itself, libav would also take a file for a playlist or
-    # a session description, and open the files and addresses that those name.
+    # Without the kind, libav would also detect playlists and session descriptions, and open the
+    # files and addresses that they name.
     file.seek(0)
     with av.open(file, format=container) as opened:
         if not opened.streams.audio:
@@ -183,8 +183,8 @@ def _decode_av(file: IO[bytes], container: str) -> tuple[FloatArray, int]:
 
 
 def _float_blocks(container: Any, stream: Any) -> Iterator[FloatArray]:
-    """Decoded blocks, each (samples, channels), whatever the codec's sample format."""
-    # Interleaved: of planar frames with 8 channels or more PyAV reads beyond the last plane.
+    """Yield decoded blocks, each (samples, channels), from any sample format of the codec."""
+    # Interleaved: PyAV reads beyond the last plane of planar frames with 8 channels or more.
     to_float = av.AudioResampler(format="flt", rate=stream.codec_context.sample_rate)
     for frame in chain(container.decode(stream), [None]):
         for block in to_float.resample(frame):

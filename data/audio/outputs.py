@@ -1,4 +1,4 @@
-"""Folders of audio that the program makes, told apart from folders of recordings."""
+"""Marks of folders of audio that the program makes, to tell them from folders of recordings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ leaves them out, so that they are not taken for recordings. Delete this file to 
 
 
 def mark_output(folder: Path) -> None:
-    """Mark a folder that is about to be filled, which is made if needed.
+    """Make a folder that is about to be filled, and mark it.
 
-    A folder that holds anything already, hidden files apart, is left as it is: there may be
-    recordings in it.
+    A folder that holds anything but hidden files gets no mark, because it may hold recordings.
 
     Args:
-        folder: where files are going to be written.
+        folder: where files are going to be written; made if it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -27,5 +26,5 @@ def mark_output(folder: Path) -> None:
 
 
 def is_output(folder: Path) -> bool:
-    """Tell whether a folder is marked; one that cannot be looked into is not."""
+    """Tell whether a folder is marked; a folder that cannot be read counts as not marked."""
     return os.path.exists(folder / MARKER_FILE)

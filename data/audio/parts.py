@@ -1,6 +1,6 @@
-"""Files joined into one, as `cat a.mp3 b.mp3` does: where each of them begins.
+"""The parts of files joined into one, as `cat a.mp3 b.mp3 > c.mp3` joins them.
 
-Decoders read the first and stop. A player goes on.
+Most decoders read the first part and stop. A player plays all parts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO
 
 from data.audio.containers import tag_length
 
-# What each kind begins with, long enough not to occur within its compressed samples by chance.
+# The first bytes of each kind, enough of them not to occur within compressed samples by chance.
 _BEGINNINGS = {
     "amr": re.compile(rb"#!AMR(-WB)?\n"),
     "asf": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
@@ -24,10 +24,10 @@ _BEGINNINGS = {
     # Version 0, flagged as the first page of a stream, number 0.
     "ogg": re.compile(rb"OggS\x00\x02.{12}\x00\x00\x00\x00", re.DOTALL),
 }
-# The header of each says how many bytes follow.
+# The header of each of these kinds says how many bytes follow.
 _CHUNKED = {"aiff": b"FORM", "au": b".snd", "wav": b"RIFF"}
-# An MPEG frame without sound whose side information, all zeros, is followed by what the stream's
-# other frames amount to.
+# A silent MPEG frame, whose side information is all zeros. After the zeros it says how many frames
+# and bytes the rest of the stream has.
 _INFO_FRAME = re.compile(
     rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef].(?:..)?\x00{9,32}(?:Xing|Info)\x00\x00\x00"
     rb"(?P<flags>[\x00-\x0f])(?P<numbers>.{8})",
@@ -39,24 +39,24 @@ _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES_HZ = (44100, 48000, 32000)
 _MANY_ZEROS = 1024
 _AU_HEADER = 24
-# So many frames in a row are a stream: fewer look like one by chance.
+# This many frames in a row are a stream; fewer may look like one by chance.
 _FRAMES_IN_A_ROW = 3
 
 
 class AudioFile(io.FileIO):
-    """A file in which a decoder, misled by damage, may seek where nothing is.
+    """A file that a decoder cannot leave when damage makes it seek beyond the file.
 
-    Its own exceptions a decoder prints, and goes on.
+    An exception would not help: a decoder prints an exception raised in its callbacks and goes on.
     """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move as the file does, but never out of it."""
+        """Move as in any file, but stay between the beginning and the end."""
         end = os.fstat(self.fileno()).st_size
         return super().seek(min(max(0, (0, self.tell(), end)[whence] + offset), end))
 
 
 class _Part(io.BytesIO):
-    """Bytes in memory, in which a decoder may do the same."""
+    """Bytes in memory that a decoder cannot leave; see `AudioFile`."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         end = len(self.getbuffer())
@@ -64,13 +64,13 @@ class _Part(io.BytesIO):
 
 
 def joined_files(file: IO[bytes], container: str) -> list[IO[bytes]]:
-    """Find the files that one file was joined of.
+    """Find the files that were joined into one file.
 
     Args:
-        file: open, at any position.
-        container: its kind, a key of `data.audio.containers.IN_WORDS`.
+        file: open file, at any position.
+        container: the file's kind, a key of `data.audio.containers.IN_WORDS`.
     Returns:
-        the files in order; usually `file` alone, at its beginning.
+        the joined files in order; usually `file` alone, moved to its beginning.
     """
     file.seek(0)
     if container in _CHUNKED:
@@ -93,7 +93,7 @@ def _between(starts: list[int]) -> list[tuple[int, int | None]]:
 
 
 def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
-    """Follow the sizes that the files say of themselves."""
+    """Find the start of each joined file from the sizes in the headers."""
     starts: list[int] = []
     position = 0
     while True:
@@ -104,7 +104,7 @@ def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
         starts.append(position)
         if container == "au":
             offset = int.from_bytes(header[4:8], "big")
-            if offset < _AU_HEADER:  # damaged: following it could go on forever
+            if offset < _AU_HEADER:  # a damaged size, which could be followed forever
                 return starts
             position += offset + int.from_bytes(header[8:], "big")
         else:
@@ -115,13 +115,13 @@ def _chunked_starts(file: IO[bytes], container: str) -> list[int]:
 def _starts(content: bytes, container: str) -> list[int]:
     starts = [match.start() for match in _BEGINNINGS[container].finditer(content)]
     if container == "ogg":
-        # The streams of one file, sound and picture, begin with one first page after the other.
+        # The first pages of one file's streams, sound and picture, follow directly on each other.
         starts = [start for start, end in _ogg_first_pages(content, starts) if start != end]
     return [0, *starts[1:]]
 
 
 def _ogg_first_pages(content: bytes, starts: list[int]) -> Iterator[tuple[int, int]]:
-    """Each first page's start, with the end of the first page before it."""
+    """Yield each first page's start, with the end of the first page before it."""
     end = -1
     for start in starts:
         yield start, end
@@ -142,7 +142,7 @@ def _mp3_parts(content: bytes) -> list[tuple[int, int | None]]:
     for info, following in zip_longest(infos, infos[1:]):
         if info.start() > first:
             starts.append(info.start())
-        # What follows the frames that were counted, up to the next that counts, is another stream.
+        # Frames after the counted ones, up to the next frame that counts, are another stream.
         ends[starts[-1]] = end = info.start() + _num_bytes(info)
         rest = _next_stream(content, end, following.start() if following else len(content))
         if rest is not None:
@@ -152,7 +152,7 @@ def _mp3_parts(content: bytes) -> list[tuple[int, int | None]]:
 
 
 def _end_of_frames(content: bytes, first: int) -> int:
-    """Find the zeros that some programs leave at the end, at which a decoder gives up."""
+    """Find the zeros that some programs leave at the end; a decoder gives up at them."""
     if len(content) < _MANY_ZEROS or content[-_MANY_ZEROS:].strip(b"\0"):
         return len(content)
     position = first
@@ -162,7 +162,7 @@ def _end_of_frames(content: bytes, first: int) -> int:
 
 
 def _num_bytes(info: re.Match[bytes]) -> int:
-    """Size of a stream as its first frame says it; a huge number where that says nothing."""
+    """Return the stream's size in bytes as its first frame says, or 2^62 if it says nothing."""
     has_frames, has_bytes = info["flags"][0] & 1, info["flags"][0] & 2
     if not has_bytes:
         return 2**62
@@ -170,7 +170,7 @@ def _num_bytes(info: re.Match[bytes]) -> int:
 
 
 def _next_stream(content: bytes, start: int, stop: int) -> int | None:
-    """Find the first of several frames in a row, `start` or later and before `stop`."""
+    """Find the first frame from `start` to before `stop` that begins a row of frames."""
     if start >= stop:
         return None
     for match in _FRAME.finditer(content, start + tag_length(content, start), stop):
@@ -186,7 +186,7 @@ def _next_stream(content: bytes, start: int, stop: int) -> int | None:
 
 
 def _frame_length(header: bytes) -> int:
-    """Size in bytes of a frame of layer III; 0 if these are not its first four bytes."""
+    """Return the size in bytes of a layer III frame, or 0 if these are not its first four bytes."""
     if len(header) < 4 or not _FRAME.match(header) or header[2] >> 2 & 3 == 3:
         return 0
     version = header[1] >> 3 & 3  # 3 is MPEG 1, 2 is MPEG 2, 0 is MPEG 2.5

@@ -1,4 +1,4 @@
-"""Audio files read: one channel of float samples in [-1, 1]."""
+"""Audio files, read as one channel of float samples in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _PYAV_FORMATS = {
     ".amr": "amr",
 }
 AUDIO_SUFFIXES: frozenset[str] = _SOUNDFILE_SUFFIXES | frozenset(_PYAV_FORMATS)
-"""Suffixes (lower case, with the dot) of the files taken for audio."""
+"""Suffixes (lower case, with the dot) of the files that are read as audio."""
 
 _INT16_SCALE = 32768.0
-# About three steps of 16-bit audio: below it there is dither or an offset, but no speech.
+# About three steps of 16-bit audio. A peak below it is dither or an offset, and not speech.
 _SILENCE_PEAK = 1e-4
-# A damaged header that says 1 Hz would turn seconds into hours.
+# A damaged header that says 1 Hz would stretch seconds into hours.
 _PLAUSIBLE_RATES_HZ = range(4000, 768001)
-# Recordings in floats go beyond 1, mixes of many up to a few times; integers as floats go to 32768.
+# Float recordings exceed 1, by a few times in a mix; integers stored as floats reach 32768.
 _LOUDEST_PEAK = 16.0
 
 
@@ -73,22 +73,22 @@ class AudioError(ValueError):
 
 
 def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> FloatArray:
-    """Read a file as one channel at the wanted rate; its peak is left alone.
+    """Read a file as one channel at the wanted rate, without rescaling.
 
-    Channels are averaged. What kind of file it is its content says, not its name. Of files joined
-    into one all are read. An uncompressed file whose header promises more than follows (a recorder
-    that was killed, a stream of unknown length) yields the samples that are there; a compressed
-    file cut short is refused where its decoder objects.
+    Channels are averaged. The content tells the kind of the file, and the name does not. If several
+    files were joined into one, all of them are read. If an uncompressed file is shorter than its
+    header promises (a recorder was killed, or a stream has no known length), the samples that exist
+    are returned. A truncated compressed file is refused if its decoder refuses it.
 
     Args:
         path: a file with one of `AUDIO_SUFFIXES`.
         sample_rate: wanted rate in Hz.
-        min_seconds: the shortest clip accepted.
+        min_seconds: duration of the shortest file accepted, seconds.
     Returns:
-        Samples, shape (T,), nominally in [-1, 1].
+        samples, shape (T,), nominally in [-1, 1].
     Raises:
-        AudioError: if the file is missing, empty, not audio, has no, non-finite or only silent
-            samples, or samples far beyond 1, or is too short or far too long.
+        AudioError: if the file is missing, empty, not audio, too short or far too long; or if its
+            samples are none, not finite, all silent, or far beyond 1.
     """
     path = Path(path)
     if not path.is_file():
@@ -114,7 +114,7 @@ def to_int16(waveform: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.in
     Args:
         waveform: float samples, any shape.
     Returns:
-        The samples as int16, same shape; how many lay outside [-1, 1] and were clipped.
+        the samples as int16, of the waveform's shape, and how many were outside [-1, 1].
 
     >>> to_int16(np.array([0.5, -1.0, 1.0, 1.5]))
     (array([ 16384, -32768,  32767,  32767], dtype=int16), 1)
@@ -130,7 +130,7 @@ def from_int16(samples: npt.NDArray[np.int16]) -> FloatArray:
 
 
 def _decode(path: Path) -> list[tuple[FloatArray, int]]:
-    """Samples (T,), averaged over channels, and rate in Hz, of each part as it is in the file."""
+    """Decode each part to samples (T,), averaged over channels, with the part's rate in Hz."""
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
         found = f"{suffix} suffix is not" if suffix else "no suffix, expected"
@@ -148,7 +148,7 @@ def _decode(path: Path) -> list[tuple[FloatArray, int]]:
 
 
 def _check_samples(path: Path, parts: list[tuple[FloatArray, int]]) -> None:
-    """Refuse what cannot be a recording of sound."""
+    """Refuse samples that cannot be a recording of sound."""
     if not all(np.isfinite(samples).all() for samples, _ in parts):
         raise AudioError(path, "NaN or infinite samples")
     for _, rate in parts:

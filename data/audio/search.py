@@ -1,4 +1,4 @@
-"""Recordings found in a folder, and what is left out of the search, each with the reason."""
+"""The search of a folder for recordings, with a reason for every file it leaves out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ UNREAD_SUFFIXES = frozenset(
         *(".avi", ".flv", ".mkv", ".mov", ".mpeg", ".mpg", ".wmv"),
     ]
 )
-"""Suffixes of files that hold sound, too, but are not read: a search names such files."""
+"""Suffixes of files that hold sound, too, but cannot be read; a search names such files."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        files: in the order of their names relative to the searched folder.
-        left_out: files and folders by name relative to it, and why each is left out.
+        files: the recordings, sorted by their paths relative to the searched folder.
+        left_out: reasons by path relative to the searched folder, for files and folders left out.
     """
 
     files: list[Path]
@@ -40,18 +40,18 @@ def find_audio_files(root: Path) -> list[Path]:
 
 
 def search_audio(root: Path, other_suffixes: frozenset[str] = frozenset()) -> Found:
-    """Search a folder, and all below it, for audio files; hidden files and folders do not count.
+    """Search a folder and its subfolders for audio files, without hidden files and folders.
 
-    Links are followed. A folder that is met again, by whatever link, is searched once. Folders of
+    Links are followed, and every folder is searched once, however many links lead to it. Folders of
     audio that this program made (`data.audio.outputs`) are left out, unless `root` itself is one.
 
     Args:
         root: the folder.
-        other_suffixes: of files to list as well, lower case, with the dot.
+        other_suffixes: suffixes of further files to list, lower case, with the dot.
     Returns:
-        Paths under `root`, and what is left out of the list.
+        paths under `root`, and the reasons of what was left out.
     Raises:
-        AudioError: if `root` is not a folder, or cannot be read.
+        AudioError: if `root` is not a folder or cannot be read.
     """
     root = Path(root)
     if not root.is_dir():
@@ -71,10 +71,10 @@ def search_audio(root: Path, other_suffixes: frozenset[str] = frozenset()) -> Fo
 
 
 def _paths_under(root: Path, left_out: dict[str, str]) -> Iterator[Path]:
-    """Yield the files under a folder; note the folders that are left out."""
+    """Yield the files under a folder, and note the folders that are left out."""
     above = {_identity(folder) for folder in root.resolve().parents}
     searched = {_identity(root)}
-    # Links last: a folder keeps its own name even if a link to it comes before it by name.
+    # Links come last, so that a folder keeps its own name even if a link to it sorts before it.
     folders, links = deque([root]), deque[Path]()
     while folders or links:
         folder = folders.popleft() if folders else links.popleft()
@@ -98,7 +98,7 @@ def _paths_under(root: Path, left_out: dict[str, str]) -> Iterator[Path]:
                 yield path
             elif is_output(path):
                 left_out[_name(path, root)] = (
-                    f"made by this program; without its file {MARKER_FILE} it would count"
+                    f"made by this program; delete its file {MARKER_FILE} to include it"
                 )
             elif path.is_symlink():
                 links.append(path)

@@ -1,4 +1,4 @@
-"""Audio files written: 16 bits, one channel, whole or not at all."""
+"""Audio files of 16 bits and one channel, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def write_waveform(path: Path, waveform: npt.NDArray[Any] | Tensor, sample_rate:
     """Write a 16-bit WAV or FLAC file, whole or not at all, without rescaling.
 
     Args:
-        path: ends in .wav or .flac.
-        waveform: float samples, shape (T,), (1, T) or (1, 1, T); beyond [-1, 1] they are clipped.
+        path: file name that ends in .wav or .flac.
+        waveform: float samples, shape (T,), (1, T) or (1, 1, T); clipped to [-1, 1].
         sample_rate: Hz.
     Returns:
-        The number of samples clipped, for the caller to warn about.
+        the number of samples that were clipped, for the caller's warning.
     Raises:
-        AudioError: for another suffix, shape or type, no samples, or non-finite ones.
+        AudioError: if the suffix, shape or type is not supported, or if samples are missing or not
+            finite.
     """
     return write_blocks(path, [waveform], sample_rate)[1]
 
@@ -36,17 +37,17 @@ def write_waveform(path: Path, waveform: npt.NDArray[Any] | Tensor, sample_rate:
 def write_blocks(
     path: Path, blocks: Iterable[npt.NDArray[Any] | Tensor], sample_rate: int
 ) -> tuple[int, int]:
-    """Write a file as `write_waveform`, from blocks that need not be in memory together.
+    """Write a file as `write_waveform` does, from blocks that need not fit in memory together.
 
     Args:
-        path: ends in .wav or .flac.
-        blocks: one or more, each as `write_waveform` takes it.
+        path: file name that ends in .wav or .flac.
+        blocks: one or more blocks, each as `write_waveform` accepts it.
         sample_rate: Hz.
     Returns:
-        The number of samples, and how many of them were clipped.
+        the number of samples, and the number of samples that were clipped.
     Raises:
-        AudioError: as `write_waveform`; nothing is written then.
-        OSError: if the disk is full or fails; nothing is written then, either.
+        AudioError: as for `write_waveform`; nothing is written.
+        OSError: if the disk is full or fails; nothing is written.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITTEN_FORMATS:
@@ -72,16 +73,16 @@ def write_blocks(
 def write_pcm(
     file: BinaryIO, blocks: Iterable[npt.NDArray[Any] | Tensor], path: Path
 ) -> tuple[int, int]:
-    """Write raw 16-bit little-endian PCM block by block, each as soon as it is there.
+    """Write raw 16-bit little-endian PCM, and flush each block as soon as it arrives.
 
     Args:
-        file: a stream open for writing; what has been written stays, whatever comes after.
-        blocks: one or more, each as `write_waveform` takes it.
-        path: what messages call the stream.
+        file: stream open for writing; written blocks stay even if a later block fails.
+        blocks: one or more blocks, each as `write_waveform` accepts it.
+        path: the stream's name in messages.
     Returns:
-        The number of samples, and how many of them were clipped.
+        the number of samples, and the number of samples that were clipped.
     Raises:
-        AudioError: for a shape or type that `write_waveform` refuses, or non-finite samples.
+        AudioError: if `write_waveform` refuses the shape or type, or if samples are not finite.
     """
     num_samples, num_clipped = 0, 0
     for block in blocks:
@@ -105,14 +106,14 @@ def _writable(path: Path, waveform: npt.NDArray[Any] | Tensor) -> npt.NDArray[np
 
 
 class _Disk:
-    """A file for libsndfile, whose callbacks cannot raise: the first error is kept instead."""
+    """A file for libsndfile, whose callbacks cannot raise; the first error is kept instead."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        """Write, or say that nothing could be written."""
+        """Write, and return the number of bytes written, 0 after an error."""
         try:
             return 0 if self.error else self._file.write(data)
         except OSError as error:
@@ -120,7 +121,7 @@ class _Disk:
             return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move; what is buffered is written before."""
+        """Move to a position, and return it; -1 after an error. The buffer is written before."""
         try:
             return self._file.seek(offset, whence)
         except OSError as error:
@@ -134,7 +135,7 @@ class _Disk:
 
 @contextmanager
 def _disk_errors(file: BinaryIO) -> Iterator[_Disk]:
-    """Raise the disk's own error in place of what libsndfile makes of it."""
+    """Raise the disk's own error instead of libsndfile's."""
     disk = _Disk(file)
     try:
         yield disk

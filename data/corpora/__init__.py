@@ -1,1 +1,1 @@
-"""Corpora by name: where they come from, and one made from a seed."""
+"""Corpora by name: what each one is, how it is fetched, and one that is made from a seed."""

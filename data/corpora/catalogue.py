@@ -1,21 +1,14 @@
-"""Corpora by name: what each is, whose voice, under which licence, and how it is had."""
+"""The catalogue of corpora: each one's speaker, licence, credit and source."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import tempfile
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
-from pathlib import Path
+from dataclasses import dataclass
 
-from data.audio.search import Found, search_audio
-from data.corpora.debian import CorpusError, DebianPackage, unpack_package
-from data.corpora.synthetic import synthesise
+from data.corpora.debian import DebianPackage
 
 _ASTERISK_VERSION = "1.6.1-1"
 _CREDIT = "Asterisk core sounds; financial contributions by Digium, Inc."
-# Pauses, tones, and a recording of monkeys.
+# Prompts that are pauses, tones, or a recording of monkeys.
 _NOT_SPEECH = (
     "silence/*",
     "beep",
@@ -31,17 +24,17 @@ class Corpus:
     """One speaker's recordings.
 
     Args:
-        name: what a user calls it.
+        name: the name that users give.
         description: one line.
-        speaker: who is heard.
-        language: tag such as "en-US"; "zxx" for no language.
+        speaker: the speaker's name.
+        language: language tag such as "en-US"; "zxx" for no language.
         licence: identifier or short name.
-        attribution: who is to be credited.
-        sample_rate: of the recordings, Hz.
-        minutes: approximate length of the speech.
-        package: the Debian package that holds it, if one does.
-        excluded: patterns of names, relative to the audio folder and without suffix, that are not
-            speech.
+        attribution: whom to credit.
+        sample_rate: rate of the recordings, Hz.
+        minutes: approximate duration of the speech.
+        package: the Debian package that holds the corpus, if any.
+        excluded: patterns of recordings that are not speech; they match a recording's path
+            relative to the audio folder, without suffix.
     """
 
     name: str
@@ -65,7 +58,7 @@ def _prompts(
     sha256: str,
     size_bytes: int,
 ) -> Corpus:
-    """Telephone prompts of Asterisk, G.722 at 16 kHz; `voice` is as `en_US_f_Allison`."""
+    """Describe telephone prompts of Asterisk, G.722 at 16 kHz; `voice` is as `en_US_f_Allison`."""
     language, territory = voice.split("_")[:2]
     return Corpus(
         name=name,
@@ -173,147 +166,4 @@ _ALL = (
 )
 
 CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL}
-"""Every corpus known by name."""
-
-
-def fetch(name_or_dir: str, root: Path = Path("corpora")) -> Path:
-    """Make a corpus present and return its folder of audio; at once when it is already there.
-
-    A named corpus appears whole or not at all as `root/NAME/audio`, with the package's licence in
-    `root/NAME/copyright` and its origin in `root/NAME/corpus.json`. A known name wins over a folder
-    of the same name: write `./NAME` for the folder.
-
-    Args:
-        name_or_dir: a key of `CORPORA`, several joined by "+", or a folder of audio files, which is
-            returned as it is.
-        root: where named corpora are kept.
-    Returns:
-        The folder that holds the recordings: of several corpora, `root`.
-    Raises:
-        CorpusError: for an unknown name, or when the corpus cannot be had.
-    """
-    names = joined_names(name_or_dir)
-    if names:
-        for name in names:
-            fetch(name, root)
-        return root
-    corpus = CORPORA.get(name_or_dir)
-    if corpus is None:
-        if Path(name_or_dir).is_dir():
-            return Path(name_or_dir)
-        raise _unknown(name_or_dir)
-    if corpus.name == "ljspeech":
-        return _ljspeech(root)
-    home = root / corpus.name
-    audio = home / "audio"
-    if audio.is_dir():
-        return audio
-    root.mkdir(parents=True, exist_ok=True)
-    # Within root, so that the last step is a rename on one file system.
-    with tempfile.TemporaryDirectory(dir=root, prefix=f".{corpus.name}-") as scratch:
-        complete = _assemble(corpus, Path(scratch))
-        try:
-            complete.rename(home)
-        except OSError as error:
-            # Another process may have been quicker.
-            if not audio.is_dir():
-                raise CorpusError(
-                    f"{home} is in the way and holds no audio/: remove it and try again"
-                ) from error
-    return audio
-
-
-def speech_files(corpus_or_dir: str, folder: Path) -> list[Path]:
-    """List a corpus's recordings of speech; see `search_speech`."""
-    return search_speech(corpus_or_dir, folder).files
-
-
-def search_speech(corpus_or_dir: str, folder: Path) -> Found:
-    """Search a corpus for recordings of speech.
-
-    Args:
-        corpus_or_dir: as given to `fetch`.
-        folder: as returned by `fetch`.
-    Returns:
-        Audio files under `folder` in the order of their names, without those that the corpus
-        excludes, and what else is left out.
-    """
-    names = joined_names(corpus_or_dir)
-    if names:
-        folders = [fetch(name, folder) for name in names]
-        parts = [search_speech(name, part) for name, part in zip(names, folders, strict=True)]
-        left_out = {
-            (part.relative_to(folder) / path).as_posix(): reason
-            for part, found in zip(folders, parts, strict=True)
-            for path, reason in found.left_out.items()
-        }
-        return Found([path for found in parts for path in found.files], left_out)
-    corpus = CORPORA.get(corpus_or_dir)
-    excluded = corpus.excluded if corpus else ()
-
-    def is_speech(path: Path) -> bool:
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        return not any(fnmatch(name, pattern) for pattern in excluded)
-
-    found = search_audio(folder)
-    return Found([path for path in found.files if is_speech(path)], found.left_out)
-
-
-def joined_names(text: str) -> list[str]:
-    """Split corpora joined by "+" into their names, sorted.
-
-    Args:
-        text: as given to `fetch`.
-    Returns:
-        the names; none for a single corpus or a folder.
-    Raises:
-        CorpusError: if one of several names is unknown, or comes twice.
-
-    >>> joined_names("fr+allison")
-    ['allison', 'fr']
-    >>> joined_names("allison")
-    []
-    """
-    names = sorted(text.split("+"))
-    if len(names) == 1 or Path(text).is_dir():
-        return []
-    for name in names:
-        if name not in CORPORA:
-            raise _unknown(name)
-        if names.count(name) > 1:
-            raise CorpusError(f"corpus {text!r} names {name} twice")
-    return names
-
-
-def _assemble(corpus: Corpus, scratch: Path) -> Path:
-    """Build the corpus folder under `scratch`."""
-    complete = scratch / "complete"
-    complete.mkdir()
-    if corpus.package is None:
-        synthesise(complete / "audio", sample_rate=corpus.sample_rate)
-    else:
-        tree = unpack_package(corpus.package, scratch)
-        licence = f"usr/share/doc/{corpus.package.name}/copyright"
-        for source, kept_as in ((corpus.package.content_folder, "audio"), (licence, "copyright")):
-            if not (tree / source).exists():
-                raise CorpusError(f"{corpus.package.name}: the package holds no {source}")
-            (tree / source).rename(complete / kept_as)
-    origin = json.dumps(asdict(corpus), indent=2, ensure_ascii=False)
-    (complete / "corpus.json").write_text(origin + "\n", encoding="utf-8")
-    return complete
-
-
-def _ljspeech(root: Path) -> Path:
-    folder = root / "ljspeech/LJSpeech-1.1/wavs"
-    if not folder.is_dir():
-        raise CorpusError(
-            f"ljspeech cannot be fetched: unpack LJSpeech-1.1.tar.bz2 so that its recordings lie "
-            f"in {folder}, or give their folder with --corpus DIR"
-        )
-    return folder
-
-
-def _unknown(name: str) -> CorpusError:
-    near = difflib.get_close_matches(name, CORPORA, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return CorpusError(f"corpus {name!r} is neither a folder nor one of {', '.join(CORPORA)}{hint}")
+"""Every known corpus by its name."""

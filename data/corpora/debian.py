@@ -1,4 +1,4 @@
-"""Debian packages, downloaded and unpacked without being installed."""
+"""Debian packages that are downloaded and unpacked without being installed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-# What apt-get says when its lists are missing or older than the archive.
+# Messages of apt-get whose package lists are missing or older than the archive.
 _STALE_LISTS = ("Unable to locate package", "No packages found", "source to download", "404")
 
 
 class CorpusError(ValueError):
-    """A corpus that cannot be had; the message is one line and says what to do instead."""
+    """A corpus that cannot be fetched; the one-line message says what to do instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class DebianPackage:
     Args:
         name: package name.
         version: exact version.
-        sha256: of the .deb file, hexadecimal.
-        size_bytes: of the .deb file.
-        content_folder: where what is wanted lies in the package.
+        sha256: checksum of the .deb file, hexadecimal.
+        size_bytes: size of the .deb file.
+        content_folder: folder of the audio within the package.
     """
 
     name: str
@@ -40,13 +40,13 @@ class DebianPackage:
 
 
 def unpack_package(package: DebianPackage, folder: Path) -> Path:
-    """Download a package with the system's apt-get, check it and unpack it; needs no root.
+    """Download a package with the system's apt-get, check and unpack it; root is not needed.
 
     Args:
         package: what to fetch.
         folder: an existing folder to work in.
     Returns:
-        The folder that holds the package's file tree.
+        the folder that holds the package's file tree.
     Raises:
         CorpusError: if a tool is missing or fails, or the file is not the pinned one.
     """
@@ -91,13 +91,13 @@ def _verify(package: DebianPackage, deb: Path) -> None:
     if found != package.sha256:
         raise CorpusError(
             f"{package.name}: {deb.name} has sha256 {found}, expected {package.sha256} "
-            f"(version {package.version}); to use it all the same, unpack it and give its folder"
+            f"(version {package.version}); to use it anyway, unpack it and give its folder"
         )
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """Run a command in `folder`; its output if it fails, otherwise nothing."""
-    # Messages are matched above, so they must not be translated.
+    """Run a command in `folder`; return its output if it fails, else an empty text."""
+    # `_STALE_LISTS` is matched against untranslated messages.
     environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(
         command,

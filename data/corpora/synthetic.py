@@ -1,4 +1,4 @@
-"""Speech-like audio made from a seed: for the tests and for a recipe that runs in seconds."""
+"""Speech-like audio made from a seed, for the tests and for a recipe that runs in seconds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from data.audio.write import write_waveform
 
 Array = npt.NDArray[np.float64]
 
-# Formants of an adult voice in Hz, the range each wanders in, and its bandwidth.
+# Each formant of an adult voice wanders within its range, in Hz, and has a fixed bandwidth.
 _FORMANT_RANGES_HZ = ((300, 800), (900, 2200), (2300, 3000), (3300, 3900))
 _FORMANT_BANDWIDTHS_HZ = (80, 100, 140, 200)
-_BLOCK_SECONDS = 0.005  # the resonators are constant over a block and keep their state across
+_BLOCK_SECONDS = 0.005  # the resonators change from block to block and keep their state
 _PEAK = 0.5
 
 
@@ -32,13 +32,13 @@ def synthesise(
     Args:
         root: folder to write into; made if missing.
         num_utterances: number of files.
-        seconds: length of each.
+        seconds: duration of each file.
         sample_rate: Hz.
-        seed: the same seed gives the same files, whatever `num_utterances`.
+        seed: determines each file, whatever `num_utterances` is.
     Returns:
-        The files written.
+        the paths of the files.
     """
-    # Named so that the default shares of a split give each part some of the default 12.
+    # With these names, the default shares give each split some of the default 12 files.
     paths = [Path(root) / f"clip_{index:03d}.wav" for index in range(num_utterances)]
     for index, path in enumerate(paths):
         rng = np.random.default_rng([seed, index])
@@ -54,16 +54,16 @@ def speech_like(num_samples: int, sample_rate: int, rng: np.random.Generator) ->
     Args:
         num_samples: T.
         sample_rate: Hz.
-        rng: where every choice is drawn from.
+        rng: source of all random choices.
     Returns:
-        Samples, shape (T,), with a peak of 0.5.
+        samples, shape (T,), with a peak of 0.5.
     """
     duration = num_samples / sample_rate
     voicing, noise = _syllables(num_samples, sample_rate, rng)
     f0_hz = _wander(num_samples, duration * 4, 90.0, 180.0, rng)
     phase = np.cumsum(f0_hz / sample_rate)
     pulses = np.diff(np.floor(phase), prepend=0.0)
-    # Two real poles tilt the pulses by −12 dB per octave, as a glottis does.
+    # Two real poles give the pulses a slope of −12 dB per octave, as a glottis does.
     glottal = lfilter([1.0], [1.0, -1.8, 0.81], pulses)
     excitation = voicing * glottal + noise * rng.standard_normal(num_samples)
     shaped = _resonate(excitation, sample_rate, duration, rng)
@@ -83,7 +83,7 @@ def _wander(
 
 
 def _syllables(num_samples: int, sample_rate: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Envelopes of voicing and of noise: syllables of a burst and a vowel, pauses between some."""
+    """Draw envelopes of voicing and noise: syllables of a burst and a vowel, and some pauses."""
     voicing, noise = np.zeros(num_samples), np.zeros(num_samples)
     start = int(0.03 * sample_rate)
     while start < num_samples:
@@ -110,7 +110,7 @@ def _resonate(
     num_blocks = -(-len(excitation) // block)
     sections = np.zeros((num_blocks, len(_FORMANT_RANGES_HZ), 6))
     for k, (low, high) in enumerate(_FORMANT_RANGES_HZ):
-        # Below the Nyquist frequency whatever the rate.
+        # Formants must lie below the Nyquist frequency at any sample rate.
         top = min(high, 0.45 * sample_rate)
         centre_hz = _wander(num_blocks, duration * 6, min(low, top), top, rng)
         radius = np.exp(-np.pi * _FORMANT_BANDWIDTHS_HZ[k] / sample_rate)

@@ -1,4 +1,4 @@
-"""What has been prepared so far, kept as it happens, so that an interrupted run goes on."""
+"""The journal of what has been prepared, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from storage.configuration import decode
 
 
 class Journal:
-    """The file `journal.jsonl` of a dump folder: one record a line, a later line of a name wins.
+    """The file `journal.jsonl` of a dump folder: one record a line, the last line of a name counts.
 
-    Runs that share the work keep a file each, `journal-PART.jsonl`, and read all.
+    Runs that share the work each write a file `journal-PART.jsonl`, and read all files.
 
     Args:
-        dump_dir: the folder; lines that cannot be read, as the last one of a run that was killed,
-            only mean that their utterances are done again.
-        part: name of the share of the work, if it is shared.
+        dump_dir: the folder. An unreadable line, such as the last line of a killed run, only means
+            that its utterance is prepared again.
+        part: name of this run's share of the work, if the work is shared.
     """
 
     def __init__(self, dump_dir: Path, part: str = "") -> None:
@@ -31,7 +31,7 @@ class Journal:
         for path in [dump_dir / "journal.jsonl", *self._parts()]:
             if not path.exists():
                 continue
-            # Not splitlines(): names may hold what it takes for the end of a line, such as U+2028.
+            # Not splitlines(): a name may hold a character that it splits at, such as U+2028.
             for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     record = decode(Record, json.loads(line), "record")
@@ -40,25 +40,25 @@ class Journal:
                 self.records[record.name] = record
 
     def is_current(self, task: PrepareTask) -> bool:
-        """Whether the task has been done, and neither its source nor its outputs changed since."""
+        """Whether the task was done, and its sources and outputs have not changed since."""
         return task.name in self.records and self.records[task.name].is_current(task)
 
     def add(self, record: Record) -> None:
-        """Take note of a record at once."""
+        """Write a record to the journal at once."""
         self.records[record.name] = record
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab") as file:
             file.write(_line(record))
 
     def gone(self, names: Iterable[str]) -> list[str]:
-        """List the other utterances, whose sources are gone, as far as their outputs are there.
+        """List the utterances whose sources are gone but whose outputs exist, and forget others.
 
-        The rest are forgotten. Outputs stay: a disk that is not there today may be tomorrow.
+        Outputs are kept, because a disk that is missing today may be there again tomorrow.
 
         Args:
-            names: of the utterances whose sources are there.
+            names: names of the utterances whose sources exist.
         Returns:
-            names, sorted.
+            the other names whose outputs exist, sorted.
         """
         kept = []
         for name in sorted(self.records.keys() - set(names)):
@@ -69,7 +69,7 @@ class Journal:
         return kept
 
     def compact(self) -> None:
-        """Rewrite the file with one line for each utterance, those of all parts."""
+        """Rewrite the journal with one line an utterance, and delete the files of parts."""
         with atomic_write(self._path) as file:
             file.writelines(_line(record) for _, record in sorted(self.records.items()))
         for path in self._parts():
@@ -80,6 +80,6 @@ class Journal:
 
 
 def _line(record: Record) -> bytes:
-    # Of a name that is not UTF-8, the bytes that Python keeps as surrogates become JSON's escapes.
+    # Python keeps the undecodable bytes of a name as surrogates, written here as JSON's escapes.
     text = json.dumps(asdict(record), ensure_ascii=False) + "\n"
     return text.encode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""What a folder of prepared features holds, read back with every field checked."""
+"""The manifest of a folder of prepared features; reading it checks every field."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class PreparedUtterance:
 
     Args:
         name: path relative to the corpus folder, with "/" and without suffix.
-        split: where it belongs.
+        split: the utterance's split.
         num_frames: L; the waveform has L · hop_length samples.
-        num_clipped: samples that lay beyond [-1, 1] and were clipped.
-        waveform_sha256: of the file of samples; empty if an earlier version made it.
-        mel_sha256: of the file of frames; likewise.
+        num_clipped: number of samples beyond [-1, 1], which were clipped.
+        waveform_sha256: checksum of the file of samples; empty in manifests of earlier versions.
+        mel_sha256: checksum of the file of frames; empty in manifests of earlier versions.
     Raises:
         ValueError: if the name could lead out of the dump folder, or a count is impossible.
     """
@@ -55,7 +55,7 @@ class PreparedUtterance:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A file left out, by name, and why."""
+    """The name of a file that was left out, and the reason."""
 
     name: str
     reason: str
@@ -63,7 +63,7 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Over the training split.
+    """Statistics of the training split.
 
     Args:
         waveform_std: standard deviation of the samples.
@@ -78,23 +78,23 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What the manifest file records; `Manifest` adds where it lies.
+    """The fields of the manifest file; `Manifest` adds the folder.
 
     Args:
-        version: of the layout of the dump folder.
+        version: version of the dump folder's layout.
         corpus: name or folder, as the user gave it.
         checksum: SHA-256 over the names and contents of the usable source files.
-        mel: the features' convention.
-        pitch: what lies below the bands; nothing if an earlier version made them.
+        mel: the convention of the log-mel.
+        pitch: the rows below the bands; none in manifests of earlier versions.
         min_seconds: shorter files were skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
-        statistics: of the training split.
-        utterances: in the order of their names.
-        skipped: files left out, in the order of their names.
+        statistics: statistics of the training split.
+        utterances: the utterances, sorted by name.
+        skipped: the files that were left out, sorted by name.
         mels: where the log-mels come from; computed if an earlier version made them.
-        gone: names of utterances whose recordings are no longer there; their features stay in the
-            folder, and are not used.
+        gone: names of utterances whose recordings no longer exist; their features stay in the
+            folder and are not used.
     """
 
     version: int
@@ -117,8 +117,8 @@ class Manifest:
     """A dump folder and its contents.
 
     Args:
-        dump_dir: the folder, which may be moved.
-        contents: what is in it.
+        dump_dir: the folder; it may have been moved.
+        contents: the manifest's fields.
     """
 
     dump_dir: Path
@@ -129,11 +129,12 @@ class Manifest:
         """Read and check the manifest of a dump folder.
 
         Args:
-            dump_dir: as given to `prepare`.
+            dump_dir: folder that `prepare` has written.
         Returns:
-            The manifest; the features themselves are not opened.
+            the manifest; the features themselves are not opened.
         Raises:
-            DataError: if there is none, it is not valid, or a name in it leads out of the folder.
+            DataError: if the manifest is missing or not valid, or if a name in it leads out of the
+                folder.
         """
         path = Path(dump_dir) / MANIFEST_NAME
         try:
@@ -150,42 +151,42 @@ class Manifest:
         return cls(Path(dump_dir), contents)
 
     def save(self) -> None:
-        """Write the manifest and, for people, `report.txt`."""
+        """Write the manifest, and `report.txt` for people."""
         text = json.dumps(asdict(self.contents), indent=1, ensure_ascii=False)
         with atomic_write(self.dump_dir / REPORT_NAME) as file:
             file.write(self.report().encode(errors="backslashreplace"))
         with atomic_write(self.dump_dir / MANIFEST_NAME) as file:
-            # Of a name that is not UTF-8, the bytes that Python keeps as surrogates become JSON's
+            # Python keeps the undecodable bytes of a name as surrogates, written here as JSON's
             # escapes.
             file.write(text.encode(errors="backslashreplace"))
 
     @property
     def mel(self) -> MelConfig:
-        """The features' convention."""
+        """The convention of the log-mel."""
         return self.contents.mel
 
     @property
     def pitch(self) -> PitchConfig:
-        """What lies below the bands."""
+        """The rows below the bands of the log-mel."""
         return self.contents.pitch
 
     @property
     def statistics(self) -> Statistics:
-        """Statistics of the training split."""
+        """The statistics of the training split."""
         return self.contents.statistics
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The files left out."""
+        """The files that were left out."""
         return self.contents.skipped
 
     def check_pitch(self, wanted: PitchConfig) -> None:
-        """Refuse to give models what was not prepared.
+        """Check that the pitch rows that a model needs were prepared.
 
         Args:
-            wanted: what models are given; of kind "none" always is there.
+            wanted: the model's pitch rows; the kind "none" is always available.
         Raises:
-            DataError: if there is no pitch, or it was measured otherwise.
+            DataError: if no pitch was prepared, or if it was measured with other settings.
         """
         try:
             if wanted.num_rows:
@@ -198,7 +199,7 @@ class Manifest:
         return [u for u in self.contents.utterances if split is None or u.split == split]
 
     def minutes(self, split: Split | None = None) -> float:
-        """Length of one split, or of all three, in minutes."""
+        """Duration of one split, or of all three, in minutes."""
         num_frames = sum(utterance.num_frames for utterance in self.utterances(split))
         return num_frames / self.mel.frames_per_second / 60
 
@@ -211,7 +212,7 @@ class Manifest:
         return mel_path(self.dump_dir, name)
 
     def report(self) -> str:
-        """Say what was prepared and what was left out, one line each."""
+        """Describe what was prepared and what was left out, one line each."""
         lines = [f"corpus {self.contents.corpus}, sha256 {self.contents.checksum}"]
         for split in SPLITS:
             count = len(self.utterances(split))
@@ -231,7 +232,7 @@ class Manifest:
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError unless a name, joined to a folder, stays inside it."""
+    """Raise ValueError unless a name, joined to a folder, stays within the folder."""
     path = PurePosixPath(name)
     is_plain = name == str(path) != "." and "\0" not in name
     if not is_plain or path.is_absolute() or ".." in path.parts:
@@ -239,7 +240,7 @@ def check_name(name: str) -> None:
 
 
 def refuse_foreign(dump_dir: Path) -> None:
-    """Raise DataError if preparing in a folder would replace files that are not of features."""
+    """Raise DataError if preparing in a folder would overwrite files that are not features."""
     if any(dump_dir.glob("journal*.jsonl")):
         return
     try:

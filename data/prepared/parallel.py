@@ -1,4 +1,4 @@
-"""A function mapped over items by several processes."""
+"""A map over items by a pool of processes."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from data.prepared.manifest import DataError
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Below this many items to a process, starting it takes longer than its share of the work.
+# With fewer items for each process, a process takes longer to start than to do its share.
 _ITEMS_PER_WORKER = 100
 
 
 def choose_num_workers(num_items: int) -> int:
-    """As many processes as there are processors, but no more than the items are worth."""
-    # The processors this process may use, where the system tells: fewer than all in a container.
+    """Return the number of processors, or fewer processes if there are few items."""
+    # A container may allow this process fewer processors than the machine has.
     has_affinity = hasattr(os, "sched_getaffinity")
     num_processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, min(num_processors, num_items // _ITEMS_PER_WORKER))
 
 
 def parallel_map(function: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:
-    """Yield the function of every item, in the order in which they are done.
+    """Yield a function's result for every item, in the order in which the results are ready.
 
     Args:
-        function: at the top level of a module, so that other processes find it.
-        items: its arguments.
-        num_workers: processes, one torch thread each; 1 stays in this process.
+        function: a function at the top level of a module, so that other processes can import it.
+        items: the function's arguments.
+        num_workers: number of processes, with one torch thread each; 1 uses this process.
     Returns:
-        An iterator over the results.
+        an iterator over the results.
     Raises:
         DataError: if a process is killed.
     """
     if num_workers == 1:
         yield from map(function, items)
         return
-    # Spawned, for a forked process can hang in a lock held by one of torch's threads.
+    # A forked process can hang at a lock that one of torch's threads holds, so it is spawned.
     executor = ProcessPoolExecutor(
         min(num_workers, len(items)),
         get_context("spawn"),
@@ -55,9 +55,9 @@ def parallel_map(function: Callable[[T], R], items: Sequence[T], num_workers: in
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a process was killed, perhaps for want of memory; "
+            "a process was killed, perhaps because memory ran out; "
             "run again to go on from here, with fewer num_workers"
         ) from error
     finally:
-        # After an interruption the items still queued must not be waited for.
+        # An interrupted run must not wait for the items still in the queue.
         executor.shutdown(cancel_futures=True)

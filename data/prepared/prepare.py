@@ -1,4 +1,4 @@
-"""From a folder of recordings to waveforms and log-mel frames ready for training."""
+"""Preparation: recordings become waveforms and log-mel frames for training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.audio.outputs import mark_output
-from data.corpora.catalogue import search_speech
+from data.corpora.fetch import search_speech
 from data.prepared.given_mels import MelSource
 from data.prepared.journal import Journal
 from data.prepared.manifest import (
@@ -35,18 +35,18 @@ from storage.folder_lock import folder_lock
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
-    """How a corpus is turned into features.
+    """Settings of the preparation of a corpus.
 
     Args:
-        corpus: a name of `CORPORA`, several joined by "+", or a folder, as given to `fetch`; says
-            which files are not speech, and is recorded.
-        mel: the log-mel convention, with the sample rate.
-        pitch: whether the models are given pitch and voicing, too, and how they are measured.
-        mels: whether the log-mels are computed from the recordings, or given in files beside them.
+        corpus: a name of `CORPORA`, several names joined by "+", or a folder, as given to `fetch`;
+            it tells which files are not speech, and it is recorded in the manifest.
+        mel: the convention of the log-mel, with the sample rate.
+        pitch: the rows of pitch and voicing below the bands, if models are given any.
+        mels: whether the log-mels are computed from the recordings or given in files beside them.
         min_seconds: shorter files are skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
-        num_workers: processes; 0 chooses by the number of processors and of files.
+        num_workers: number of processes; 0 chooses it by the numbers of processors and files.
     Raises:
         ValueError: names the field, its value and what was expected.
     """
@@ -80,23 +80,24 @@ def prepare(
 ) -> Manifest:
     """Prepare every recording of a corpus; a second run does only what has changed.
 
-    Each file becomes `dump_dir/waveforms/NAME.npy` (int16, T a multiple of the hop: the last,
-    incomplete frame is dropped) and `dump_dir/mels/NAME.npy` (float32, num_mels × L, and below the
-    bands the rows of `config.pitch`), computed from the stored waveform, or given beside the
-    recording (`config.mels`, see `read_given`). A file is done again when
-    its size or time of change, the settings or the outputs are not what `dump_dir/journal.jsonl`
-    says. Outputs whose source is gone stay, and are no longer used. Unusable files are skipped and
-    listed with their reasons in the manifest and in `dump_dir/report.txt`.
+    Each recording becomes two files. `dump_dir/waveforms/NAME.npy` holds int16 samples; T is a
+    multiple of the hop, because the last, incomplete frame is dropped. `dump_dir/mels/NAME.npy`
+    holds the float32 log-mel of the stored waveform, num_mels × L, and below the bands the rows of
+    `config.pitch`. With `config.mels` of kind "files", the log-mel is read from a file beside the
+    recording, see `read_given`. A recording is prepared again if its size, its time of change, the
+    settings or the outputs differ from `dump_dir/journal.jsonl`. Outputs whose source is gone are
+    kept, but no longer used. Unusable files are skipped; `dump_dir/report.txt` lists them and the
+    reasons.
 
     Args:
-        corpus_folder: as returned by `fetch`.
-        dump_dir: where to write.
-        config: how.
-        progress: show a progress bar.
+        corpus_folder: the result of `fetch`.
+        dump_dir: folder to write into.
+        config: the settings.
+        progress: whether to show a progress bar.
     Returns:
-        The manifest, which is also in `dump_dir/manifest.json`.
+        the manifest, which is also written to `dump_dir/manifest.json`.
     Raises:
-        DataError: if fewer than three usable utterances are left, or `dump_dir` cannot be written.
+        DataError: if fewer than three utterances are usable, or `dump_dir` cannot be written.
         AudioError: if `corpus_folder` is not a folder.
         FolderInUseError: if another run is writing to `dump_dir`.
     """
@@ -120,23 +121,23 @@ def prepare_part(
     *,
     progress: bool = True,
 ) -> int:
-    """Prepare a share of a corpus's recordings: for one of several processes or machines.
+    """Prepare one share of a corpus's recordings, so that several processes or machines can share.
 
-    When all parts are done, `prepare` finds nothing left to do and describes them.
+    When all parts are done, `prepare` finds nothing left to do and writes the manifest.
 
     Args:
-        corpus_folder: as returned by `fetch`, by the same path for all.
-        dump_dir: where to write, the same for all.
-        config: how, the same for all.
-        part: which share, from 0.
-        num_parts: how many shares there are.
-        progress: show a progress bar.
+        corpus_folder: the result of `fetch`, by a path that is equal for all parts.
+        dump_dir: folder to write into, equal for all parts.
+        config: the settings, equal for all parts.
+        part: number of the share, from 0.
+        num_parts: number of shares.
+        progress: whether to show a progress bar.
     Returns:
-        The number of recordings that were not done already.
+        the number of recordings that had to be prepared.
     Raises:
-        DataError: if the part is not one of them, or `dump_dir` cannot be written.
+        DataError: if there is no such part, or if `dump_dir` cannot be written.
         AudioError: if `corpus_folder` is not a folder.
-        FolderInUseError: if another run is writing the part, or all.
+        FolderInUseError: if another run is writing this part, or all parts.
     """
     if not 0 <= part < num_parts:
         raise DataError(f"part is {part} of {num_parts}, expected 0 to {num_parts - 1}")
@@ -161,7 +162,7 @@ def _open_folder(dump_dir: Path) -> None:
 def _tasks(
     corpus_folder: Path, dump_dir: Path, config: PrepareConfig
 ) -> tuple[list[PrepareTask], dict[str, str]]:
-    """One task per name, whatever the suffix, and what the search left out."""
+    """Make one task for each name without its suffix; also return what the search left out."""
     found = search_speech(config.corpus, corpus_folder)
     sources: dict[str, list[Path]] = {}
     for path in found.files:
@@ -181,12 +182,12 @@ def _tasks(
 
 @dataclass(frozen=True)
 class _Done:
-    """Where a dump folder stands.
+    """The state of a dump folder.
 
     Args:
-        records: one for each task.
-        gone: names of utterances that have features, but no source any more.
-        is_changed: whether there was anything to do.
+        records: one record for each task.
+        gone: names of utterances that have features but no source any more.
+        is_changed: whether anything had to be done.
     """
 
     records: list[Record]
@@ -197,12 +198,12 @@ class _Done:
 def _bring_up_to_date(
     tasks: Sequence[PrepareTask], dump_dir: Path, num_workers: int, progress: bool
 ) -> _Done:
-    """Do what is not done."""
+    """Do the tasks that are not done, and tidy the journal."""
     journal = Journal(dump_dir)
     gone = journal.gone(task.name for task in tasks)
     if gone and not tasks:
         raise DataError(
-            f"{dump_dir}: the corpus has no audio any more, as if its disk were not there; the "
+            f"{dump_dir}: the corpus has no audio any more, as if its disk were missing; the "
             f"features of {len(gone)} recordings are kept"
         )
     num_made = _make_pending(tasks, journal, dump_dir, num_workers, progress)
@@ -213,10 +214,10 @@ def _bring_up_to_date(
 def _make_pending(
     tasks: Sequence[PrepareTask], journal: Journal, dump_dir: Path, num_workers: int, progress: bool
 ) -> int:
-    """Do the tasks that are not done, and count them."""
+    """Do the tasks that are not done, and return their number."""
     pending = [task for task in tasks if not journal.is_current(task)]
     if pending:
-        # What it says is about to stop being true.
+        # The manifest is about to become untrue.
         (dump_dir / MANIFEST_NAME).unlink(missing_ok=True)
         num_workers = num_workers or choose_num_workers(len(pending))
         with tqdm(total=len(pending), desc="prepare", unit="file", disable=not progress) as bar:
@@ -234,7 +235,7 @@ def _describe(
     left_out: Mapping[str, str],
     done: _Done,
 ) -> Manifest:
-    """Make the manifest, or find the one that is there still true."""
+    """Write the manifest, or return the existing one if it is still true."""
     usable = sorted((r for r in done.records if not r.problem), key=lambda record: record.name)
     reasons = dict(left_out)
     for task, record in zip(tasks, done.records, strict=True):
@@ -290,7 +291,7 @@ def _describe(
 
 
 def _unused(task: PrepareTask, record: Record) -> Iterator[tuple[Path, str]]:
-    """Files of an utterance that are not used, and why."""
+    """Yield the files of an utterance that are not used, with the reasons."""
     failed = record.failed or ((record.problem,) if record.problem else ())
     yield from zip(task.sources, failed, strict=False)
     for source in task.sources[len(failed) + 1 :]:

@@ -1,4 +1,4 @@
-"""One recording turned into its two prepared files."""
+"""The preparation of one recording: its file of samples and its file of frames."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from dsp.pitch import PitchConfig, with_pitch
 from storage.arrays import write_array
 
 READER_VERSION = 2
-"""Counts up when files are read that were refused before."""
+"""Number of the audio reader's version; it rises when files are read that were refused before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareTask:
-    """What is to be done with one file.
+    """The preparation of one utterance.
 
     Args:
-        name: of the utterance: path relative to the corpus folder, without suffix.
-        sources: the recording, and other files of the same name but for the suffix, to be used
-            instead, the first that can be, if it cannot.
-        dump_dir: where the features go.
-        mel: the convention.
-        pitch: what lies below the bands.
-        min_seconds: the shortest clip accepted.
+        name: the utterance's name: its path relative to the corpus folder, without suffix.
+        sources: the recording, then other files that differ from it only in the suffix. The first
+            usable file is prepared.
+        dump_dir: folder to write into.
+        mel: the convention of the log-mel.
+        pitch: the rows below the bands.
+        min_seconds: duration of the shortest recording accepted, seconds.
         mels: where the log-mel comes from.
     """
 
@@ -48,9 +48,9 @@ class PrepareTask:
     mels: MelSource = COMPUTED
 
     def key(self) -> str:
-        """Tell states of the sources and of the settings apart, without reading the sources."""
+        """Return a text that differs when a source or a setting differs; no source is read."""
         source, *others = self.sources
-        # Where there is one source and no pitch, the key is that of earlier versions.
+        # With a single source and no pitch, the key equals the key of earlier versions.
         settings = [FORMAT_VERSION, str(source), self.min_seconds, asdict(self.mel)]
         if self.pitch.num_rows:
             settings.append(asdict(self.pitch))
@@ -62,31 +62,31 @@ class PrepareTask:
         return f"{_stamp(source)} {digest[:16]}"
 
     def refused_key(self) -> str:
-        """Tell states of a source that could not be read apart: another version may read it."""
+        """Return the key of an unreadable source, which a later version may be able to read."""
         return f"{self.key()} reader {READER_VERSION}"
 
     def outputs(self) -> str:
-        """Tell states of the prepared files apart."""
+        """Return a text that differs when a prepared file differs."""
         paths = (waveform_path(self.dump_dir, self.name), mel_path(self.dump_dir, self.name))
         return " ".join(_stamp(path) for path in paths)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one utterance.
+    """The outcome of one utterance's preparation.
 
     Args:
-        name: of the utterance.
-        key: `PrepareTask.key` at the time; `PrepareTask.refused_key` of one with a problem.
-        outputs: `PrepareTask.outputs` afterwards.
-        problem: why the utterance was skipped; empty if it was not.
-        failed: why each source up to the one that was used, or the last, could not be; empty in
-            journals of earlier versions.
-        sha256: of the source file that was used, and of its log-mel's file, if one was.
-        waveform_sha256: of the file of samples.
-        mel_sha256: of the file of frames.
+        name: the utterance's name.
+        key: `PrepareTask.key` at the time; with a problem, `PrepareTask.refused_key`.
+        outputs: `PrepareTask.outputs` after the preparation.
+        problem: why the utterance was skipped; empty if it was prepared.
+        failed: why each source before the prepared one could not be used, or why none could;
+            empty in journals of earlier versions.
+        sha256: checksum of the source that was prepared, and of its log-mel's file if one was read.
+        waveform_sha256: checksum of the file of samples.
+        mel_sha256: checksum of the file of frames.
         num_frames: L.
-        num_clipped: samples beyond [-1, 1].
+        num_clipped: number of samples beyond [-1, 1].
     """
 
     name: str
@@ -104,20 +104,20 @@ class Record:
         check_name(self.name)
 
     def is_current(self, task: PrepareTask) -> bool:
-        """Whether doing the task again would change nothing."""
+        """Whether preparing the utterance again would change nothing."""
         if self.key != (task.refused_key() if self.problem else task.key()):
             return False
-        # Journals of earlier versions hold no digests.
+        # Journals of earlier versions hold no checksums.
         return bool(self.problem) or (bool(self.mel_sha256) and self.outputs == task.outputs())
 
 
 def make_utterance(task: PrepareTask) -> Record:
-    """Read, quantise, analyse and store one utterance.
+    """Read, quantise and analyse one utterance, and write its two files.
 
     Args:
-        task: what to do.
+        task: the utterance and the settings.
     Returns:
-        What became of it; one without a usable file is a record with a `problem`, not an exception.
+        the outcome; without a usable source, a record with a `problem` instead of an exception.
     Raises:
         OSError: if the outputs cannot be written.
     """
@@ -176,7 +176,7 @@ def _read_features(source: Path, task: PrepareTask) -> _Features:
     else:
         waveform = _read_whole_frames(source, task)
     samples, num_clipped = to_int16(waveform)
-    # Of the stored samples, so that the two files agree to the last bit.
+    # The log-mel of the stored samples, so that the two files agree to the last bit.
     exact = torch.from_numpy(from_int16(samples))[None, None]
     bands = torch.from_numpy(given)[None] if others else log_mel(exact, task.mel)
     frames = with_pitch(bands, exact, task.mel, task.pitch)[0].numpy()

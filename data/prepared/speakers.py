@@ -1,4 +1,4 @@
-"""Who speaks, as conditioning: a row for each speaker below the bands of the log-mel."""
+"""The speaker as conditioning: a row for each speaker below the bands of the log-mel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data.prepared.manifest import DataError
 
 
 def speaker_of(name: str) -> str:
-    """Read the speaker off an utterance's name: its first folder.
+    """Return the speaker of an utterance: the first folder of its name.
 
     Args:
         name: path relative to the corpus folder, as `allison/digits/1`.
@@ -30,7 +30,7 @@ def speaker_of(name: str) -> str:
 
 
 def speakers_of(names: Iterable[str]) -> tuple[str, ...]:
-    """List the speakers of utterances, sorted, each once."""
+    """List the speakers of utterances, sorted, without repeats."""
     return tuple(sorted({speaker_of(name) for name in names}))
 
 
@@ -39,18 +39,18 @@ def with_speaker(log_mel: Tensor, speakers: Sequence[str], speaker: str | None) 
 
     Args:
         log_mel: shape (..., num_mels, L).
-        speakers: those that a model knows; none for a model that is told of none.
-        speaker: who speaks.
+        speakers: the speakers that a model knows; none for a model without speakers.
+        speaker: the one who speaks; None for a model without speakers.
     Returns:
         frames, shape (..., num_mels + len(speakers), L).
     Raises:
-        DataError: if the speaker is unknown, or missing, or not wanted.
+        DataError: if the speaker is unknown or missing, or if the model has no speakers.
     """
     if not speakers and speaker is None:
         return log_mel
     if speaker not in speakers:
         expected = (
-            f"one of {', '.join(speakers)}" if speakers else "none: the model is told of none"
+            f"one of {', '.join(speakers)}" if speakers else "none: the model has no speakers"
         )
         raise DataError(f"speaker is {speaker!r}, expected {expected}")
     *batch, _, length = log_mel.shape

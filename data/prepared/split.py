@@ -1,4 +1,4 @@
-"""Training, validation and test utterances, told apart by a hash of their names."""
+"""The splits for training, validation and test, chosen by a hash of each utterance's name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def split_of(name: str, val_percent: float = 5, test_percent: float = 5) -> Split:
-    """Choose the split of one utterance from its name alone, so that added files move none.
+    """Choose the split of one utterance from its name alone, so that added files move no others.
 
     Args:
         name: path relative to the corpus folder, with "/" and without suffix, as `digits/1`.
-        val_percent: share of names that go to validation.
-        test_percent: share of names that go to the test.
+        val_percent: share of names for validation.
+        test_percent: share of names for the test.
     Returns:
         "train", "val" or "test".
     Raises:
-        ValueError: if a share is not positive or nothing is left to train on.
+        ValueError: if a share is not positive, or if nothing is left to train on.
 
     >>> split_of("digits/1") == split_of("digits/1")
     True
@@ -36,20 +36,20 @@ def split_of(name: str, val_percent: float = 5, test_percent: float = 5) -> Spli
 def assign_splits(
     names: Iterable[str], val_percent: float = 5, test_percent: float = 5
 ) -> dict[str, Split]:
-    """Choose the split of every utterance, leaving none of the three empty.
+    """Choose the split of every utterance, so that each split has at least one.
 
-    Each name goes where `split_of` says. On a small corpus that may leave a split without any: it
-    is then given, from the split that has most, the utterance with the smallest hash. Only then can
-    an added file move another one.
+    `split_of` chooses each utterance's split. If that leaves a split empty, as a small corpus may,
+    the utterance with the smallest hash moves from the largest split to the empty split. Only then
+    can an added file move another one.
 
     Args:
         names: distinct names, as for `split_of`.
-        val_percent: share of names that go to validation.
-        test_percent: share of names that go to the test.
+        val_percent: share of names for validation.
+        test_percent: share of names for the test.
     Returns:
-        The split of each name.
+        the split of each name.
     Raises:
-        ValueError: for fewer than three names, or shares that `split_of` refuses.
+        ValueError: if there are fewer than three names, or if `split_of` refuses the shares.
     """
     splits = {name: split_of(name, val_percent, test_percent) for name in sorted(names)}
     if len(splits) < len(SPLITS):

@@ -1,4 +1,4 @@
-"""Mean and spread of prepared features."""
+"""Mean and standard deviation of prepared features."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Array = npt.NDArray[np.float64]
 
 
 def training_statistics(dump_dir: Path, names: Iterable[str], config: MelConfig) -> Statistics:
-    """Pass once over the utterances, one in memory at a time.
+    """Compute the statistics in one pass, with one utterance in memory at a time.
 
     Args:
         dump_dir: the folder of prepared features.
         names: utterances of the training split.
-        config: how many of the stored rows are bands.
+        config: convention of the log-mel; its `num_mels` tells the bands from the rows below them.
     Returns:
-        Standard deviation of the samples; mean and standard deviation of each log-mel band.
+        the standard deviation of the samples; the mean and standard deviation of each log-mel band.
     """
     # Sums of 1, x and x² in float64: 10⁹ samples leave many digits to spare.
     samples: Array = np.zeros(3)

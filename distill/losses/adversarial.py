@@ -108,7 +108,7 @@ class Adversary(nn.Module):
 
 
 def at_rest(module: nn.Module) -> Tensor:
-    """Return a zero that depends on all parameters: the optimiser can always step all of them."""
+    """Return a zero that depends on all parameters, so that an unused module has gradients of 0."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.stack([0.0 * parameter.sum() for parameter in trained]).sum()
 

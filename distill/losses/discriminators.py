@@ -15,7 +15,7 @@ from distill.losses.spectral import stft_magnitude
 
 
 class Verdict(NamedTuple):
-    """What a discriminator says of waveforms."""
+    """A discriminator's scores of waveforms, and the features of its layers."""
 
     scores: Tensor
     """Scores of regions, shape (B, 1, height, width)."""

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from flows.normal_quantile import normal_quantile
 from flows.transforms.base import Transform, check_features, sum_over_event
-from flows.transforms.normal_quantile import normal_quantile
 from flows.transforms.transformers import Transformer
 
 
@@ -68,8 +68,7 @@ class Elementwise(Transform):
 def identity_params(transformer: Transformer) -> Tensor:
     """Return parameters for which a transformer is near the identity, shape (P,).
 
-    The parameters are the transformer's fit to standard normal data, quantiles at even steps of
-    probability.
+    The transformer is fitted to standard normal data: quantiles at even steps of probability.
     """
     lower = normal_quantile(torch.log((torch.arange(512) + 0.5) / 1024))
     return transformer.initial_params(torch.cat([lower, -lower.flip(0)])[:, None])[:, 0]

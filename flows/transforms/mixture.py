@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from flows.logistic_mixture import Mixture, fit_mixture, split_mixture
-from flows.transforms.normal_quantile import log_mills_ratio, normal_quantile
+from flows.normal_quantile import log_mills_ratio, normal_quantile
 from flows.transforms.transformers import LOG_SCALE_FLOOR, Transformer
 
 BASES = ("normal", "logistic")

@@ -1,4 +1,4 @@
-"""Sampling speed of teacher, student and Griffin-Lim on the same mel, in one interleaved run."""
+"""Sampling speed of teacher, student and other vocoders on equal log-mels, interleaved."""
 
 import platform
 import statistics
@@ -23,7 +23,7 @@ from teacher import Teacher
 
 
 class BenchmarkError(ValueError):
-    """A benchmark that cannot be run as asked."""
+    """A benchmark that cannot be run with these arguments."""
 
 
 def benchmark(
@@ -40,28 +40,28 @@ def benchmark(
 ) -> dict[str, Any]:
     """Time how long each system takes to draw audio.
 
-    Every round times each system once, in turn, so that the machine's moods hit all alike. The
-    medians over rounds are compared.
+    Every round times each system once, in turn, so that changes of the machine's speed affect all
+    systems equally. The medians over rounds are compared.
 
     Args:
         teacher: folder of a trained teacher.
         student: folder of a trained student.
-        seconds: audio drawn per stream and call, rounded to whole frames.
-        lengths: further lengths, for which teacher and student alone are timed.
+        seconds: audio drawn by a call for each stream, rounded to whole frames.
+        lengths: further lengths, seconds; only teacher and student are timed at these.
         batches: numbers of streams to time at each of `lengths`.
-        naive_samples: samples drawn with the whole receptive field recomputed for each; its time
-            is extrapolated to `seconds` (it is the same for every sample).
-        rounds: measurements per system.
+        naive_samples: number of samples drawn naively, with the whole receptive field recomputed
+            for each. The time is extrapolated to `seconds`, as every sample takes equally long.
+        rounds: number of measurements of each system.
         device: "auto", "cpu" or "cuda".
-        seed: of the conditioning and the noise.
+        seed: seed of the conditioning and the noise.
     Returns:
-        JSON values: machine, its best rate of matrix products in `peak_gflops` by precision and
-        number of threads, sizes, and one row per system: `seconds` for a call,
-        `samples_per_second` and `real_time_factor` (audio seconds per second) of all streams
-        together, `times_teacher_cached` (in samples per second), `mflop_per_sample`, `gflops`,
-        `share_of_peak`, `peak_megabytes` (what a call adds to the memory in use); the student's
-        `first_chunk_seconds` from having its first frames to having audio; for `lengths` the rows
-        of `scaling`.
+        JSON values. They describe the machine, with its best rate of matrix products,
+        `peak_gflops`, by precision and number of threads, and the sizes. There is one row for each
+        system: `seconds` of a call; `samples_per_second` and `real_time_factor` (audio seconds per
+        second) of all streams together; `times_teacher_cached` (ratio of samples per second);
+        `mflop_per_sample`, `gflops` and `share_of_peak`; and `peak_megabytes`, which a call adds to
+        the memory in use. The student's `first_chunk_seconds` is the time from its first frames to
+        audio. `lengths` gives the rows of `scaling`.
     """
     if not all(length > 0 for length in (seconds, *lengths)) or not all(n >= 1 for n in batches):
         raise BenchmarkError(
@@ -81,7 +81,7 @@ def benchmark(
     num_frames = max(1, round(seconds * mel.sample_rate / mel.hop_length))
     context = teacher_model.context
     frames = torch.randn(1, context.num_features, num_frames, generator=generator)
-    frames = frames.to(place) * context.std + context.mean  # frames as loud as the corpus
+    frames = frames.to(place) * context.std + context.mean  # as loud as the corpus
     systems = [
         *teacher_systems(teacher_model, frames, naive_samples),
         *student_systems(student_model, frames),
@@ -134,7 +134,7 @@ def benchmark(
 
 
 def _first_chunk(student: Student, frames: Tensor) -> Tensor:
-    """Draw what the first frames and their look-ahead give."""
+    """Draw a stream's first chunk, from its first frames and their look-ahead."""
     return next(student.stream(frames.split(1, -1)))
 
 
@@ -152,7 +152,7 @@ def _rows(
     }
     rows = []
     for system in systems:
-        # A call that draws fewer samples stands for one that draws them all.
+        # The time of a call that draws fewer samples is extrapolated to all samples.
         longer = system.batch * num_samples / system.num_samples
         found = [longer * seconds for seconds in times[system.name]]
         rate = rates[system.name]
@@ -186,7 +186,7 @@ def benchmark_table(result: dict[str, Any]) -> str:
     )
     lines = [
         f"{result['audio_seconds']:.3g} s of audio at {result['sample_rate']} Hz, batch 1 unless "
-        f"said, median of {result['rounds']} interleaved rounds, {result['threads']} threads; "
+        f"given, median of {result['rounds']} interleaved rounds, {result['threads']} threads; "
         f"{result['device']}; matrix products: {peaks}",
         "",
         "| system | seconds | range | samples/s | × real time | × teacher, cached | "
@@ -220,7 +220,7 @@ def _megabytes(row: dict[str, Any]) -> str:
 
 def _latency(result: dict[str, Any]) -> str:
     return (
-        f"A stream's first chunk is there {1e3 * result['first_chunk_seconds']:.1f} ms after its "
+        f"A stream's first chunk takes {1e3 * result['first_chunk_seconds']:.1f} ms from its "
         f"frames, which span {1e3 * result['student_look_ahead_seconds']:.0f} ms."
     )
 

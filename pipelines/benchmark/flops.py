@@ -1,4 +1,4 @@
-"""Arithmetic of the networks: what a sample costs whoever computes it."""
+"""Numbers of floating-point operations of the networks for a sample."""
 
 from flows import WaveNetConfig
 from student import StudentConfig
@@ -8,12 +8,12 @@ from teacher import Teacher
 def wavenet_flops(config: WaveNetConfig, num_params: int, num_channels: int = 1) -> int:
     """Count a network's floating-point operations for one sample, two for each weight it uses.
 
-    Matrix products alone: neither gates nor what runs at frame rate are counted.
+    Only matrix products at the sample rate count; gates and layers at frame rate do not.
 
     Args:
         config: size of the network.
-        num_params: parameters per scalar of the signal.
-        num_channels: channels of the signal.
+        num_params: number of parameters for each scalar of the signal.
+        num_channels: number of channels of the signal.
     """
     width, skips = config.residual_channels, config.skip_channels
     head = skips or width
@@ -25,14 +25,14 @@ def wavenet_flops(config: WaveNetConfig, num_params: int, num_channels: int = 1)
 
 
 def teacher_flops(teacher: Teacher) -> int:
-    """Count a teacher's operations for one sample, cached."""
+    """Count a teacher's operations for one sample in cached sampling."""
     config = teacher.config
     frame = wavenet_flops(config.wavenet, teacher.transformer.num_params, config.frame_length)
     return round(frame / config.frame_length) + 2 * config.filter_order
 
 
 def student_flops(config: StudentConfig) -> int:
-    """Count a student's operations for one sample, to a whole number."""
+    """Count a student's operations for one sample, rounded to an integer."""
     length = config.frame_length
     networks = sum(
         wavenet_flops(size, num_params=2, num_channels=length) for size in config.wavenets

@@ -1,4 +1,4 @@
-"""How fast a machine multiplies matrices: what a system's share of the peak is a share of."""
+"""The peak rate of matrix products of a machine, to which systems are compared."""
 
 import torch
 
@@ -13,13 +13,14 @@ SIZE, TRIES = 1024, 10
 def peak_gflops(threads: int, device: torch.device, dtype: torch.dtype = torch.float32) -> float:
     """Measure the best rate of matrix products, in 1e9 floating-point operations a second.
 
-    That of PyTorch's product of large matrices or, if it is greater, of compiled code's small ones
-    on a CPU: PyTorch's library does not use every processor's whole vectors.
+    The rate is that of PyTorch's product of large matrices. On a CPU it is that of the compiled
+    code's small products, if they are faster: PyTorch's library does not use the full vector width
+    of every processor.
 
     Args:
-        threads: of a CPU.
-        device: where the matrices are.
-        dtype: of the matrices, float32 or bfloat16.
+        threads: number of threads on a CPU.
+        device: device of the matrices.
+        dtype: type of the matrices, float32 or bfloat16.
     """
     a, b = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(2))
     with pytorch_threads(threads):

@@ -1,4 +1,4 @@
-"""The most memory that a call takes."""
+"""The peak memory of a call."""
 
 import ctypes
 from collections.abc import Callable
@@ -10,10 +10,10 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_megabytes(call: Callable[[], object], device: torch.device) -> float | None:
-    """Measure what a call adds to the memory in use before it, at its peak, in 10^6 bytes.
+    """Measure how much a call raises the peak above the memory in use before it, in 10^6 bytes.
 
-    On a CPU the resident memory of this process, as Linux counts it, after what was freed before
-    has been given back. None where the system does not say.
+    On a CPU, this is the process's resident memory as Linux counts it; freed memory is returned to
+    the system first. None if the system does not tell.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

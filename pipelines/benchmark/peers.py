@@ -1,4 +1,4 @@
-"""What the benchmark compares teacher and student with: exports, and other vocoders."""
+"""Other ways from a log-mel to audio, compared by the benchmark: exports and other vocoders."""
 
 import copy
 import importlib.util
@@ -18,27 +18,28 @@ from student import Student, WholeStudent
 
 VOCOS_RATE, VOCOS_HOP = 24000, 256
 VOCOS_SIZE = {"input_channels": 100, "dim": 512, "intermediate_dim": 1536, "num_layers": 8}
-"""Of the published mel-conditioned model at 24 kHz. arXiv:2306.00814"""
+"""Sizes of the published mel-conditioned model at 24 kHz. arXiv:2306.00814"""
 
 
 def installed(*packages: str) -> bool:
-    """Whether all of these packages are there."""
+    """Whether all of these packages are installed."""
     return all(importlib.util.find_spec(name) is not None for name in packages)
 
 
 def peer_systems(student: Student, frames: Tensor, mel: MelConfig) -> list[System]:
-    """List other ways from the same mel to audio, those whose packages are installed.
+    """List other ways from the log-mel to audio whose packages are installed.
 
     Args:
-        student: what the exported file is made from; stays as it is.
+        student: the model that is exported; it stays unchanged.
         frames: log-mel, shape (1, num_mels, L).
-        mel: its convention.
+        mel: convention of the log-mel.
     Returns:
         the exported student (onnxruntime), Griffin-Lim, WORLD (analysis and synthesis of a
-        recording of that length), Vocos (random weights, published size, as many seconds).
+        recording of the log-mel's length) and Vocos (random weights of the published size, for the
+        log-mel's duration).
     """
     samples, threads = frames.shape[-1] * mel.hop_length, torch.get_num_threads()
-    array = frames[0, : mel.num_mels].cpu().numpy()  # without the pitch, if there is one
+    array = frames[0, : mel.num_mels].cpu().numpy()  # without pitch rows
     draws: dict[str, Callable[[], object]] = {}
     is_plain = student.config.excitation.kind == "none"
     if installed(*PACKAGES) and is_plain and frames.device.type == "cpu":
@@ -66,7 +67,7 @@ def peer_systems(student: Student, frames: Tensor, mel: MelConfig) -> list[Syste
 
 
 def onnx_draw(student: Student, frames: Tensor, mel: MelConfig) -> Callable[[], object]:
-    """Export a student, and return what draws with it in onnxruntime, noise included."""
+    """Export a student, and return a function that draws noise and runs the export on it."""
     import onnxruntime
 
     network = WholeStudent(copy.deepcopy(student))
@@ -85,7 +86,7 @@ def onnx_draw(student: Student, frames: Tensor, mel: MelConfig) -> Callable[[], 
 
 
 def vocos_draw(seconds: float, device: torch.device) -> Callable[[], object]:
-    """Return what draws so many seconds with Vocos at its published size, weights random."""
+    """Return a function that draws audio with a Vocos of the published size and random weights."""
     from vocos.heads import ISTFTHead
     from vocos.models import VocosBackbone
 

@@ -1,4 +1,4 @@
-"""The ways of drawing audio that the benchmark compares."""
+"""The ways to draw audio from teacher and student that the benchmark compares."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from student import Student
 from teacher import Teacher
 
 BATCH = 16
-"""Streams drawn together, where it is not one."""
+"""Number of streams that are drawn together, in the systems that draw more than one."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""Precisions of the networks."""
+"""Number types of the networks by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
     """One way to draw audio.
 
-    `draw` draws `num_samples` samples in all, in `batch` streams, on so many threads; `warm_up` is
-    what it needs to have run before. `flops` is the number of floating-point operations for each
-    sample; 0 where it says nothing. They are in `precision`, one of `DTYPES`.
+    `draw` draws `num_samples` samples in total, in `batch` streams, on `threads` threads, in
+    `precision` (one of `DTYPES`). `warm_up` runs once before the timing; None runs `draw`. `flops`
+    is the number of floating-point operations for each sample, or 0 if it is unknown.
     """
 
     name: str
@@ -42,20 +42,20 @@ class System:
     warm_up: Callable[[], object] | None = None
 
     def prepare(self) -> None:
-        """Run what has to have run before it is timed."""
+        """Run what has to run before the timing."""
         (self.warm_up or self.draw)()
 
 
 def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> list[System]:
-    """List the ways of sampling a teacher: naive, cached, and the fast one that applies.
+    """List the ways to sample a teacher: naive, cached, and the fast engines that apply.
 
     Args:
-        teacher: what to sample.
+        teacher: the model.
         frames: log-mel, shape (1, num_mels, L).
-        naive_samples: how many the naive way draws.
+        naive_samples: number of samples that the naive way draws.
     """
     num_samples = frames.shape[-1] * teacher.config.hop_length
-    # In the middle of an utterance the receptive field is full.
+    # The naive way draws in the middle of the utterance, where the receptive field is full.
     step = teacher.config.frame_length
     naive_samples = max(step, naive_samples // step * step)
     start = min(teacher.receptive_field, max(0, num_samples - naive_samples)) // step * step
@@ -82,7 +82,7 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
     for engine in _fast_engines(teacher):
         sizes = [(1, threads), (BATCH, threads)]
         if engine == "compiled":
-            # A thread that has no stream of its own is of use to a wide network alone.
+            # Only a wide network gains from more threads than streams.
             use_of_threads = threads_sharing(teacher.config.wavenet, threads)
             sizes = [(1, 1), (1, use_of_threads), (BATCH, 1), (BATCH, threads)]
         for batch, count in dict.fromkeys(sizes):
@@ -105,7 +105,7 @@ def teacher_systems(teacher: Teacher, frames: Tensor, naive_samples: int) -> lis
 
 
 def _fast_engines(teacher: Teacher) -> list[Engine]:
-    """List what draws a teacher faster than PyTorch's steps do."""
+    """List the engines that are faster than PyTorch's steps."""
     fast = teacher.choose_engine()[0]
     engines: list[Engine] = [fast] if fast != "torch" else []
     if fast == "graph" and loop_obstacle(teacher.wavenet) is None:
@@ -115,7 +115,7 @@ def _fast_engines(teacher: Teacher) -> list[Engine]:
 
 
 def student_systems(student: Student, frames: Tensor) -> list[System]:
-    """List the ways of sampling a student from the log-mel frames (1, num_mels, L)."""
+    """List the ways to sample a student from log-mel frames (1, num_mels, L)."""
     num_samples = frames.shape[-1] * student.config.hop_length
     threads, flops = torch.get_num_threads(), student_flops(student.config)
     ways: dict[str, tuple[Callable[[], object], int]] = {
@@ -139,7 +139,7 @@ def student_systems(student: Student, frames: Tensor) -> list[System]:
 
 
 def in_bfloat16(system: System, device: str = "cpu") -> System:
-    """Return a way of drawing with the networks in bfloat16."""
+    """Return a copy of a system whose networks run in bfloat16."""
 
     def draw() -> object:
         with torch.autocast(device, torch.bfloat16):
@@ -151,16 +151,16 @@ def in_bfloat16(system: System, device: str = "cpu") -> System:
 
 @torch.no_grad()
 def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0) -> Tensor:
-    """Sample as textbooks do: run the network over the receptive field for every step.
+    """Sample naively: run the network over the whole receptive field for every step.
 
     Args:
-        teacher: what to sample.
+        teacher: the model.
         frames: log-mel, shape (1, num_mels, L).
-        noise: standard normal, shape (1, 1, n): as many samples as are drawn, whole frames.
-        start: position of the first sample, a whole number of frames; the ones before it are
-            silence.
+        noise: standard normal, shape (1, 1, n), n a multiple of the teacher's frame length.
+        start: position of the first sample, a multiple of the teacher's frame length; the samples
+            before it are silence.
     Returns:
-        the drawn samples, shape (1, 1, n).
+        n samples, shape (1, 1, n).
     """
     hop, step = teacher.config.hop_length, teacher.config.frame_length
     context = teacher.frames_of(frames, frames.shape[-1])
@@ -184,7 +184,7 @@ def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0
 
 
 def _sizes(batch: int, threads: int, most_threads: int) -> str:
-    """Say how many streams and threads, where it is not one stream or as many threads as of use."""
+    """Name the numbers of streams and threads, unless it is one stream on the most threads."""
     return (f", batch {batch}" if batch > 1 else "") + (
         f", {threads} thread" if threads < most_threads else ""
     )

@@ -1,4 +1,4 @@
-"""How the time to draw audio grows with its length and with the number of streams."""
+"""The growth of sampling time with the length of the audio and the number of streams."""
 
 import io
 import statistics
@@ -26,16 +26,16 @@ def scaling(
     """Time teacher and student for every length and batch, interleaved.
 
     Args:
-        teacher: sampled by its default engine.
-        student: likewise.
-        frame: log-mel that is repeated, shape (1, num_mels, 1).
+        teacher: the teacher, sampled by its default engine.
+        student: the student, sampled by its default engine.
+        frame: log-mel frame that is repeated, shape (1, num_mels, 1).
         sample_rate: Hz.
-        lengths: seconds of audio per stream.
-        batches: numbers of streams drawn together.
-        rounds: measurements of each; medians are returned.
-        timed: calls a function and returns its seconds.
+        lengths: lengths of a stream, seconds of audio.
+        batches: numbers of streams that are drawn together.
+        rounds: number of measurements of each case; the medians are returned.
+        timed: calls a function and returns the call's seconds.
     Returns:
-        a row each: `system`, `audio_seconds`, `batch`, `seconds` with `seconds_range`,
+        a row for each case: `system`, `audio_seconds`, `batch`, `seconds`, `seconds_range`, and the
         `samples_per_second` of all streams together.
     """
     hop = student.config.hop_length
@@ -79,7 +79,7 @@ def scaling_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def scaling_picture(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Draw time against length, a line for each system and batch, as a PNG."""
+    """Draw time against length, with a line for each system and batch, as a PNG."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     lines = dict.fromkeys((row["system"], row["batch"]) for row in rows)

@@ -1,4 +1,4 @@
-"""How long a call takes, what it has asked a GPU for included."""
+"""The time of a call, with the GPU's work that it started."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import torch
 
 
 def seconds_of(draw: Callable[[], object], device: torch.device) -> float:
-    """Time a call by the wall clock, between moments when the device has nothing left to do."""
+    """Time a call by the wall clock; a GPU's queue is empty before and after."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Which objective does what: several, on one budget, from one teacher, in one table."""
+"""The command `parallel-wavenet ablate`, which compares objectives of distillation."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ DEFAULT_WEIGHTS = {
     "contrastive": 0.5,
     "forward_kl": 0.5,
 }
-"""Terms by name, and the weight of each where the recipe gives none."""
+"""Terms by name, with the weight of each term that the recipe gives no weight."""
 
 COLUMNS = {
     "kl": "KL, nats",
@@ -53,18 +53,18 @@ def ablate(
     out: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Distil one student for each objective on one budget and tabulate what each achieves.
+    """Distil one student for each objective, with equal budgets, and tabulate the results.
 
     Args:
-        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE. Sizes, seed and
-            the weights of the terms come from it.
-        objectives: comma-separated; terms joined by "+": kl, spectral, power, stft_power,
-            mel, perceptual, contrastive, forward_kl.
-        max_steps: of each student.
+        recipe: bundled name or YAML file; single values as --recipe.KEY VALUE. It gives the sizes,
+            the seed and the weights of the terms.
+        objectives: objectives separated by commas; an objective is terms joined by "+": kl,
+            spectral, power, stft_power, mel, perceptual, contrastive, forward_kl.
+        max_steps: number of training steps of each student.
         dump: prepared data; default: dump/NAME.
         teacher: folder of the trained teacher; default: exp/NAME/teacher.
-        out: a folder for each objective, ablation.json and ablation.md; default:
-            exp/NAME/ablation. What is done there already is kept.
+        out: gets a folder for each objective, ablation.json and ablation.md; default:
+            exp/NAME/ablation. Students that are finished there are kept.
         device: "auto", "cpu" or "cuda".
     """
     configs = parse_objectives(objectives, recipe.distillation)
@@ -120,12 +120,13 @@ def parse_objectives(text: str, base: DistillationConfig) -> dict[str, Distillat
     """Read a list of objectives.
 
     Args:
-        text: as "kl,kl+spectral".
-        base: weights of the terms named; those it gives no weight get `DEFAULT_WEIGHTS`.
+        text: objectives, such as "kl,kl+spectral".
+        base: weights of the terms; a named term without a weight gets that of `DEFAULT_WEIGHTS`.
     Returns:
-        an objective for each, by its name, in order; every other term has weight 0.
+        a configuration for each objective, by name and in order; terms that an objective does not
+        name have weight 0.
     Raises:
-        ValueError: if a term is unknown, named twice in an objective, or there are none.
+        ValueError: if a term is unknown, if an objective names a term twice, or if there are none.
 
     >>> parse_objectives("kl,spectral+power", DistillationConfig())["spectral+power"].kl_weight
     0.0
@@ -152,7 +153,7 @@ def parse_objectives(text: str, base: DistillationConfig) -> dict[str, Distillat
 def judging_config(
     base: DistillationConfig, objectives: list[DistillationConfig]
 ) -> DistillationConfig:
-    """Weigh every term that can be measured quickly, and forward KL if an objective has it."""
+    """Weigh all terms that are quick to measure, and forward KL if an objective has it."""
     weights: dict[str, Any] = {f"{term}_weight": _weight(term, base) for term in DEFAULT_WEIGHTS}
     if not any(config.forward_kl_weight for config in objectives):
         weights["forward_kl_weight"] = 0.0
@@ -193,6 +194,6 @@ def _measured(scalars: dict[str, float]) -> dict[str, float]:
 
 
 def _seconds(folder: Path) -> float:
-    """Time since the run was last started, as its log has it."""
+    """Return the training time in a run's log, seconds."""
     lines = (folder / METRICS_FILE).read_text().splitlines()
     return float(json.loads(lines[-1])["seconds"])

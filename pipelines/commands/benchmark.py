@@ -27,14 +27,15 @@ def benchmark(
     Args:
         teacher: folder of a trained teacher.
         student: folder of a trained student.
-        seconds: audio drawn per call.
-        lengths: of audio in seconds, [1,5,30]: time teacher and student at each of them, too.
-        batches: numbers of streams to do that with, [1,8]; default: [1].
-        naive_samples: samples the naive sampler draws; its time is extrapolated.
+        seconds: audio drawn per call, seconds.
+        lengths: lengths of audio in seconds, as [1,5,30], at which teacher and student are also
+            timed.
+        batches: numbers of streams at these lengths, as [1,8]; default: [1].
+        naive_samples: number of samples that the naive sampler draws; its time is extrapolated.
         rounds: interleaved measurements per system; medians are compared.
-        out: JSON file to write as well; for `lengths` with a picture beside it.
+        out: JSON file to write; with `lengths`, a picture is written beside it.
         device: "auto", "cpu" or "cuda".
-        seed: of conditioning and noise.
+        seed: seed of conditioning and noise.
     """
     outputs = [] if out is None else [out, out.with_suffix(".png")]
     refuse_overwriting([*model_files(teacher), *model_files(student)], outputs)

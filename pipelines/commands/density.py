@@ -41,28 +41,27 @@ def density(
     """Fit a flow to a table of numbers; print its held-out log-likelihood and save it.
 
     Args:
-        table: .npy, .npz or .csv file, one row an example; or toy:moons, toy:rings,
+        table: .npy, .npz or .csv file with one example in each row; or toy:moons, toy:rings,
             toy:checkerboard, toy:spirals.
         family: nice, realnvp, maf, maf_mixture, iaf or gaussianization.
-        out: folder for the model, result.json, metrics.jsonl and, of two columns, density.png;
-            default: exp/density/TABLE-FAMILY. A model of the same table is replaced there, what
-            else is there is not.
-        key: which array of an .npz that holds several.
-        header: whether a first line of names is in a .csv file; "auto": if it has no number.
+        out: folder for the model, result.json, metrics.jsonl and, for two columns, density.png;
+            default: exp/density/TABLE-FAMILY. Only a model of this table is overwritten.
+        key: name of the array in an .npz that holds several.
+        header: whether a .csv file's first line holds names; "auto": if no cell of it is a number.
         dequantize: add uniform noise from [0, 1) to columns of integers.
-        num_layers: layers of the flow; default: the family's.
+        num_layers: number of layers of the flow; default: the family's.
         hidden: widths of the hidden layers, as [128,128]; default: the family's.
         num_components: logistics per mixture; default: the family's.
-        max_epochs: passes over the training rows, at most.
+        max_epochs: largest number of passes over the training rows.
         patience: epochs without a better validation after which the fit ends.
-        batch_size: rows per step.
-        learning_rate: Adam's.
-        weight_decay: decoupled from the gradient, per unit of learning rate.
+        batch_size: number of rows in a step.
+        learning_rate: Adam's learning rate.
+        weight_decay: weight decay per unit of learning rate, decoupled from the gradient.
         gradient_clip: largest gradient norm.
         ema_decay: decay of the averaged weights, which are validated and kept.
-        val_percent: share of rows held out to stop by.
+        val_percent: share of rows that decide when the fit ends.
         test_percent: share of rows held out for the result.
-        seed: of the division, the weights, the batches and the noise.
+        seed: seed of the split, the weights, the batches and the noise.
         device: "cpu", "cuda" or "auto"; networks this small seldom gain from a GPU.
     """
     config = FitConfig(

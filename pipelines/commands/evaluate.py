@@ -49,21 +49,22 @@ def evaluate(
     """Compare recordings, Griffin-Lim, WORLD, teacher and students on held-out utterances.
 
     Args:
-        teacher: folder of a teacher; gives every system's likelihood, and the students' KL to it.
+        teacher: folder of a teacher; for every system's likelihood and the students' KL to the
+            teacher.
         student: folder of a student; several as [A,B].
         dump: prepared data.
         input: a folder of audio files that took no part in training, instead of --dump.
-        split: of the prepared data, "val" or "test".
+        split: split of the prepared data, "val" or "test".
         systems: any of recording, griffin-lim, world, teacher, student, several as [A,B];
             default: all.
-        limit: at most so many utterances, the first by name.
-        every: of the split, every N-th utterance by name, N: some of each joined corpus.
-        max_seconds: cut utterances to this length.
-        seed: of noise, phases and bootstrap.
+        limit: largest number of utterances, the first by name.
+        every: use every N-th utterance of the split by name, to have some of each joined corpus.
+        max_seconds: largest length of an utterance; longer ones are cut.
+        seed: seed of noise, phases and bootstrap.
         out: folder that gets evaluation.json, evaluation.md, evaluation.png and the audio of every
             system.
         device: "auto", "cpu" or "cuda".
-        speaker: who is taken to speak in --input, for models that are told.
+        speaker: the speaker in --input, for models that know speakers.
     """
     if (dump is None) == (input is None):
         given = "neither" if dump is None else "both"
@@ -118,14 +119,14 @@ def evaluate(
 
 
 def _listed(value: list[T] | T | None) -> list[T]:
-    """Take one for a list of one."""
+    """Return a list; a single value becomes a list of one."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
 def _claim(out: Path, systems: Iterable[str], recordings: Recordings) -> None:
-    """Make the folder, unless an evaluation in it would write over what it reads."""
+    """Make the folder, unless the evaluation would overwrite files that it reads."""
     audio = out / AUDIO_FOLDER
     names = [utterance.name for utterance in recordings.utterances]
     targets = [audio_file(audio, system, name) for system in systems for name in names]

@@ -14,7 +14,7 @@ from data import (
 from storage.overwriting import refuse_overwriting
 
 EXCERPT_SECONDS = 1.0
-"""Shorter recordings are no good to listen to, where there are longer ones."""
+"""Shortest recording, seconds, that is written if there are longer ones."""
 
 
 def excerpts(
@@ -28,11 +28,11 @@ def excerpts(
 
     Args:
         dump: prepared data.
-        out: folder that gets one file per recording.
+        out: folder that gets one file for each recording.
         split: "val" or "test".
-        limit: at most so many, the first by name.
-        min_seconds: leave out shorter ones; default: those under a second, but if that leaves none,
-            the longest are taken.
+        limit: largest number of recordings, the first by name.
+        min_seconds: leave out shorter recordings; default: recordings under one second, but if
+            that leaves none, the longest are taken.
     """
     if limit < 1:
         raise ValueError(f"limit is {limit}, expected at least 1")
@@ -49,7 +49,7 @@ def excerpts(
 
 
 def _long_enough(chosen: UtteranceSet, split: str, min_seconds: float | None) -> list[int]:
-    """Indices of the utterances that are long enough, or of all, the longest first."""
+    """Return the indices of the long enough utterances, or of all, the longest first."""
     wanted = EXCERPT_SECONDS if min_seconds is None else min_seconds
     rate = chosen.manifest.mel.frames_per_second
     lengths = [utterance.num_frames / rate for utterance in chosen.utterances]

@@ -1,4 +1,4 @@
-"""A student as one file that other programs run: ONNX, or PyTorch's own pt2."""
+"""The command `parallel-wavenet export`: a student as an ONNX or pt2 file for other programs."""
 
 import dataclasses
 import importlib.util
@@ -24,13 +24,13 @@ from student import StreamingStudent, Student, StudentConfig, WholeStudent
 
 Format = Literal["onnx", "pt2"]
 METADATA_FILE = "metadata.json"
-"""What torch.export.load calls a pt2 file's metadata."""
+"""Name of a pt2 file's metadata in torch.export.load."""
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-_TRACED_FRAMES = 3  # any length that is none of the model's own sizes
+_TRACED_FRAMES = 3  # differs from all sizes of the model
 
 
 class ExportError(ValueError):
-    """A model that cannot be exported as asked."""
+    """A model that cannot be exported with these options."""
 
 
 def export(model: Path, format: Format, out: Path, stream: bool = False) -> None:
@@ -67,7 +67,7 @@ def metadata(
     network: WholeStudent | StreamingStudent,
     pitch: PitchConfig = NO_PITCH,
 ) -> dict[str, str]:
-    """Describe the file to who runs it, in strings.
+    """Describe the file for the programs that run it, in strings.
 
     Returns:
         `mel`, the log-mel convention, as JSON, and `pitch`, likewise, if it is given; `noise`,
@@ -93,13 +93,13 @@ def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> Ex
     With a filter or an excitation there are at least two frames.
     """
     arguments, shapes = _traced(network, config)
-    # Otherwise tracing takes a dimension for larger than one, as that of its example is.
+    # Without this, tracing assumes that a dimension is above one if the example's is.
     with torch.no_grad(), cast(Any, fx_config).patch(backed_size_oblivious=True):
         return torch.export.export(network, arguments, dynamic_shapes=shapes)
 
 
 def write_pt2(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
-    """Serialise for torch.export.load, the metadata as JSON in the extra file METADATA_FILE."""
+    """Serialise for torch.export.load, with JSON metadata in the extra file METADATA_FILE."""
     buffer = io.BytesIO()
     extra_files = {METADATA_FILE: json.dumps(described)}
     torch.export.save(program, buffer, extra_files=extra_files)
@@ -107,10 +107,10 @@ def write_pt2(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
 
 
 def write_onnx(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
-    """Serialise as ONNX, the metadata as the model's; outputs `waveform` and `next_state`."""
+    """Serialise as ONNX with the model's metadata; outputs are `waveform` and `next_state`."""
     names = ["waveform", "next_state"][: len(program.graph_signature.user_outputs)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names of axes that are said to be equal, twice
+        warnings.simplefilter("ignore")  # warns twice about names of equal axes
         converted = torch.onnx.export(program, dynamo=True, output_names=names, verbose=False)
     assert converted is not None
     converted.model.metadata_props.update(described)
@@ -121,9 +121,9 @@ def write_onnx(program: ExportedProgram, described: Mapping[str, str]) -> bytes:
 def _traced(
     network: WholeStudent | StreamingStudent, config: StudentConfig
 ) -> tuple[tuple[Tensor, ...], tuple[dict[int, Any], ...]]:
-    """Arguments to trace with, and which of their dimensions may change."""
-    # What a filter does to a single frame, tracing takes for another function; what an excitation
-    # does to a single utterance, likewise.
+    """Return example arguments for tracing, and the dimensions that may change."""
+    # Tracing would make another function for a filter of one frame, and for an excitation of one
+    # utterance.
     excited = config.excitation.kind != "none"
     frames = Dim("frames", min=2 if config.filter_order or excited else 1)
     size, batch = (1, Dim.STATIC) if excited else (2, Dim("batch", min=1))

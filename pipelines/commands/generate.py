@@ -39,17 +39,17 @@ def generate(
         input: an audio file, a log-mel .npy, .npz or .pt (num_mels, L), or a folder of either.
         out: folder that gets one file per input; - streams to standard output.
         format: of the files, 16-bit.
-        seed: of the noise; the same seed gives the same file.
-        temperature: factor on the noise.
-        max_seconds: cut inputs to this length.
+        seed: seed of the noise; equal seeds give equal files.
+        temperature: factor of the noise.
+        max_seconds: largest length of an input; longer inputs are cut.
         device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
+        engine: sampling engine: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
             (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
             left out.
         precision: "32-true", "bf16-mixed" (networks in bfloat16, faster where the processor
             multiplies in it), "auto" (that where it does) or "16-mixed".
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
-        speaker: who speaks, for a model that is told.
+        speaker: the speaker, for a model that knows speakers.
         pitch_shift: semitones added to the pitch, for a model that is given it.
         skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
         mel_convention: whose log-mels the arrays are: "hifigan", "tacotron2" (NVIDIA's), "log10",

@@ -17,18 +17,18 @@ def interpolate(
     device: str = "auto",
     speaker: str | None = None,
 ) -> None:
-    """Walk from one recording to another through the latent space of a model.
+    """Interpolate between two recordings in the latent space of a model.
 
     Args:
         model: folder of a teacher or a student.
-        first: recording at the start.
-        second: recording at the end; the longer one is cut to the length of the shorter.
-        out: folder that gets one WAV file per point.
-        num_steps: points, both ends included.
+        first: recording at the start of the path.
+        second: recording at the end; the longer recording is cut to the shorter one's length.
+        out: folder that gets one WAV file for each point.
+        num_steps: number of points, both ends included.
         path: "linear" or "spherical".
-        max_seconds: use so much of the recordings at most.
+        max_seconds: largest length of the recordings that is used.
         device: "auto", "cpu" or "cuda".
-        speaker: who speaks, for a model that is told.
+        speaker: the speaker, for a model that knows speakers.
     """
     written = interpolation.interpolate(
         model,

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet interpolate-rows`: between two rows, through the latent space."""
+"""The command `parallel-wavenet interpolate-rows`."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from storage.atomic import atomic_write
 from storage.overwriting import refuse_overwriting
 
 CELL_CENTRE = 0.5
-"""Where in its cell [k, k + 1) an integer is encoded."""
+"""Offset at which an integer k is encoded in its cell [k, k + 1)."""
 
 
 def interpolate_rows(
@@ -31,24 +31,24 @@ def interpolate_rows(
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
-    """Encode two rows of a table, walk from one latent to the other, and decode every point.
+    """Encode two rows of a table, interpolate between their latents, and decode every point.
 
-    Columns that the model was fitted to with noise come out as integers again.
+    Columns that the fit dequantised are rounded down to integers again.
 
     Args:
         model: folder of a density.
-        table: as for the command density; its columns are the model's.
+        table: a table as for the command density, with the model's columns.
         first: number of the row at the start of the path, from 0.
-        second: number of the row at its end.
-        out: CSV file to write, a line a point.
-        num_steps: points, both ends included.
+        second: number of the row at the end of the path.
+        out: CSV file to write, with a line for each point.
+        num_steps: number of points, both ends included.
         path: "linear" or "spherical" in the latent space.
-        key: which array of an .npz that holds several.
-        header: whether a first line of names is in a .csv file; "auto": if it has no number.
-        seed: of a toy's rows.
+        key: name of the array in an .npz that holds several.
+        header: whether a .csv file's first line holds names; "auto": if no cell of it is a number.
+        seed: seed of a toy's rows.
         device: "cpu", "cuda" or "auto".
     Raises:
-        ValueError: if the model or the table cannot be used, or there is no such row.
+        ValueError: if the model or the table cannot be used, or if there is no such row.
     """
     refuse_overwriting([Path(table), model / CONFIG_FILE, model / WEIGHTS_FILE], [out])
     density = DensityModel.from_pretrained(model, pick_device(device))

@@ -16,20 +16,20 @@ def prepare(
     part: int | None = None,
     num_parts: int = 1,
 ) -> None:
-    """Fetch a corpus, compute its features and split it; resumes and skips what is done.
+    """Fetch a corpus, compute its features and split it; resumes, and skips what is done.
 
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         corpus: folder of audio files to use instead of the recipe's corpus.
-        corpora: where named corpora are kept.
-        dump: where features go; default: dump/NAME.
-        part: do only this share of the recordings, from 0; when all are done, run without.
-        num_parts: how many shares there are, for as many processes or machines.
+        corpora: folder of the named corpora.
+        dump: folder of the features; default: dump/NAME.
+        part: prepare only this share of the recordings, from 0; when all are done, run without.
+        num_parts: number of shares, one for each of several processes or machines.
     """
     config = recipe.data
     dump = dump or Path("dump") / recipe.name
     if corpus is not None:
-        # A folder that is there goes before a corpus of its name, as `data.fetch` wants it written.
+        # Here a folder is meant before a corpus of its name; `data.fetch` wants a "./" for that.
         is_named = str(corpus) in CORPORA and corpus.is_dir()
         config = dataclasses.replace(config, corpus=f"./{corpus}" if is_named else str(corpus))
     folder = fetch(config.corpus, corpora)

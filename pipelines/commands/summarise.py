@@ -7,7 +7,7 @@ from storage.atomic import atomic_write
 
 
 def summarise(exp: Path) -> None:
-    """Print what a run achieved and where to listen.
+    """Print a run's results and the files to listen to.
 
     Args:
         exp: results of run_distill.sh.

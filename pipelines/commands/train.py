@@ -42,8 +42,8 @@ def train_teacher(
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         dump: prepared data; default: dump/NAME.
         initial: folder or name of a trained teacher to start from; default: the recipe's
-            teacher_training.initial, or fresh weights.
-        exp: results; the model goes to its folder `teacher`; default: exp/NAME.
+            teacher_training.initial, or random weights.
+        exp: folder of the results; the model goes to its folder `teacher`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
     dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
@@ -88,8 +88,8 @@ def distill(
         dump: prepared data; default: dump/NAME.
         teacher: folder or name of the trained teacher; default: EXP/teacher.
         initial: folder or name of a trained student to start from; default: the recipe's
-            student_training.initial, or fresh weights.
-        exp: results; the model goes to its folder `student`; default: exp/NAME.
+            student_training.initial, or random weights.
+        exp: folder of the results; the model goes to its folder `student`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
     """
     dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
@@ -116,15 +116,15 @@ def student_task(
     place: torch.device,
     initial: Path | None = None,
 ) -> StudentTask:
-    """Build a student and what it is trained and measured by.
+    """Build a student and its training task.
 
     Args:
         recipe: sizes, objective and seed.
         dump: prepared data.
         teacher: folder of the trained teacher.
-        place: where the teacher and the held-out utterances go.
-        initial: folder of a trained student to start from; default: the recipe's
-            student_training.initial, or fresh weights.
+        place: device of the teacher and the held-out utterances.
+        initial: folder of a trained student to start from; None for the recipe's
+            student_training.initial, or random weights.
     Raises:
         ValueError: if the teacher, the initial student or the data do not fit the recipe.
     """
@@ -135,7 +135,7 @@ def student_task(
     speakers = speakers_in(recipe, manifest)
     known = speakers_known(teacher_model, teacher)
     if known != speakers:
-        raise ValueError(f"{teacher}: is told of {_named(known)}, but {dump} of {_named(speakers)}")
+        raise ValueError(f"{teacher}: knows {_named(known)}, but {dump} has {_named(speakers)}")
     recipe.data.pitch.check_same(pitch_of(teacher_model, teacher), str(teacher))
     model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
@@ -143,7 +143,7 @@ def student_task(
     if initial is not None:
         _load_weights(initial, model)
     elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
-        print("the teacher's context network does not fit: the student's starts afresh")
+        print("the teacher's context network does not fit: the student's has random weights")
     count = recipe.student_training.validation_utterances
     return StudentTask(
         model,
@@ -160,7 +160,7 @@ def _initial(config: TrainingConfig) -> Path | None:
 
 
 def _load_weights(folder: Path, model: Teacher | Student) -> None:
-    """Give a model in its training form the weights of a trained one of the same sizes."""
+    """Load a trained model's weights into a model of equal sizes in its training form."""
     trained = type(model).from_pretrained(model_folder(folder))
     if isinstance(trained, Student) and trained.parts.voices:
         trained.set_breath(1.0)  # a choice of those who use the model, not one of its sizes
@@ -178,13 +178,13 @@ def _manifest(recipe: Recipe, dump: Path) -> Manifest:
 
 
 def _given(recipe: Recipe, speakers: Sequence[str]) -> dict[str, Any]:
-    """Sizes of a model's conditioning that the data decide."""
+    """Return the sizes of a model's conditioning that depend on the data."""
     return {"pitch": recipe.data.pitch.num_rows > 0, "num_speakers": len(speakers)}
 
 
 def _set_statistics(model: Teacher | Student, manifest: Manifest) -> None:
     found, config = manifest.statistics, model.config
-    # The pitch is taken in octaves from the middle of its range; voicing and speakers as they are.
+    # Pitch is centred on the middle of its range, in octaves; voicing and speakers are not scaled.
     pitch = [manifest.pitch.middle, 0.0] if config.pitch else []
     mean = torch.tensor([*found.mel_mean, *pitch, *[0.0] * config.num_speakers])
     std = torch.tensor([*found.mel_std, *[1.0] * (config.num_features - config.num_mels)])

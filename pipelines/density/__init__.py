@@ -1,1 +1,1 @@
-"""Density estimation on tables: fit any family of flows, compare it with baselines, look at it."""
+"""Density estimation on tables: fit a family of flows, compare it with baselines, draw it."""

@@ -1,4 +1,4 @@
-"""What a flow has to beat: the Gaussian of greatest likelihood."""
+"""The baseline of a flow: the Gaussian of greatest likelihood."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,14 @@ from torch import Tensor
 from pipelines.density.rows import Rows
 
 RIDGE = 1e-6
-"""Added to each column's variance, as a share of it, so that collinear columns stay regular."""
+"""Share of each column's variance that is added to it, so that collinear columns stay regular."""
 
 
 def gaussian_log_prob(rows: Rows, x: Tensor) -> Tensor:
     """Score rows under the full-covariance Gaussian of greatest likelihood.
 
-    Mean and covariance are those of the training rows, the dequantisation noise in closed form.
+    The mean and covariance are those of the training rows, with the dequantisation noise in closed
+    form.
 
     Args:
         rows: training rows.

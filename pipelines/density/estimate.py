@@ -1,4 +1,4 @@
-"""One density, from divided rows to a model folder and a result."""
+"""The fit of one density: from rows to a model folder and a result."""
 
 import dataclasses
 import json
@@ -33,20 +33,20 @@ def estimate(
     device: torch.device | str = "cpu",
     origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Fit a flow, score it beside a Gaussian on the test rows, and write the model folder.
+    """Fit a flow, score it and a Gaussian on the test rows, and write the model folder.
 
     Args:
-        table: where the rows come from.
-        rows: the table, divided.
-        family: which flow.
-        config: how it is fitted.
-        folder: gets `config.json`, `model.safetensors`, `result.json`, `metrics.jsonl` and, of two
+        table: the table of the rows.
+        rows: the table's rows, split.
+        family: family and size of the flow.
+        config: settings of the fit.
+        folder: gets `config.json`, `model.safetensors`, `result.json`, `metrics.jsonl` and, for two
             columns, `density.png`.
-        device: where to compute.
-        origin: what else is to be stored of the table, see `table_origin`.
+        device: device of the computation.
+        origin: further values to store about the table, see `table_origin`.
     Returns:
-        JSON values, as written to `result.json`: `table`; `models`, each with `test_nats`,
-        `standard_error` and `num_params`; and how the fit went.
+        the JSON values of `result.json`: `table`; `models`, each with `test_nats`,
+        `standard_error` and `num_params`; and the course of the fit.
     """
     started = time.process_time()
     model = start_model(family, rows, config.seed).to(device)
@@ -79,7 +79,7 @@ def estimate(
 
 
 def likelihood_table(result: dict[str, Any]) -> str:
-    """Lay out a result of `estimate` as Markdown."""
+    """Format a result of `estimate` as Markdown."""
     table, counts = result["table"], result["table"]["rows"]
     lines = [
         f"{table['source']}: {len(table['columns'])} columns; {counts['train']} rows to train, "
@@ -97,7 +97,7 @@ def likelihood_table(result: dict[str, Any]) -> str:
         lines += [
             "",
             f"{len(table['dequantised'])} columns of integers carry uniform noise from [0, 1): the "
-            "nats are of the dequantised density, a lower bound of the integers' log-probability.",
+            "nats are the dequantised density's, a lower bound of the integers' log-probability.",
         ]
     return "\n".join(lines)
 

@@ -19,26 +19,26 @@ from pipelines.training.ema import Average
 from pipelines.training.errors import TrainingError
 
 CHUNK_ROWS = 1024
-"""Rows scored at once."""
+"""Number of rows that are scored together."""
 
 INITIAL_ROWS = 10_000
-"""Rows that layers are started from: marginals and principal axes need no more."""
+"""Number of rows that initialise the layers; marginals and principal axes need no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How a density is fitted.
+    """Settings of the fit of a density.
 
     Args:
-        max_epochs: passes over the training rows, at most.
-        patience: epochs without a better validation after which the fit ends.
-        batch_size: rows per step.
-        learning_rate: Adam's.
-        weight_decay: of the networks' matrices, decoupled from the gradient, per unit of learning
-            rate. Biases, scales, rotations and mixtures do not decay.
+        max_epochs: largest number of passes over the training rows.
+        patience: number of epochs without a better validation after which the fit ends.
+        batch_size: number of rows in a step.
+        learning_rate: Adam's learning rate.
+        weight_decay: decay of the networks' matrices, per unit of learning rate and decoupled from
+            the gradient. Biases, scales, rotations and mixtures do not decay.
         gradient_clip: largest gradient norm.
-        ema_decay: decay of the averaged weights, which are what is validated and kept.
-        seed: of weights, batches and noise.
+        ema_decay: decay of the averaged weights, which are validated and kept.
+        seed: seed of weights, batches and noise.
     """
 
     max_epochs: int = 500
@@ -65,12 +65,12 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training rows: mean log-likelihoods in nats, and seconds since the start.
+    """The results of one pass over the training rows.
 
     Args:
-        train: of the changing weights, during the epoch.
-        val: of the averaged weights, after it.
-        seconds: since the fit began.
+        train: mean log-likelihood of the training rows during the epoch, nats.
+        val: mean log-likelihood of the validation rows after it, averaged weights, nats.
+        seconds: seconds since the fit began.
     """
 
     train: float
@@ -80,7 +80,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Mean log-likelihood of held-out rows and its standard error, in nats."""
+    """The mean log-likelihood of held-out rows and its standard error, in nats."""
 
     nats: float
     standard_error: float
@@ -88,13 +88,13 @@ class Likelihood:
 
     @classmethod
     def of(cls, log_prob: Tensor) -> "Likelihood":
-        """Average log-densities, shape (N,), N at least 2 for a finite standard error."""
+        """Average log-densities, shape (N,); the standard error of a single one is NaN."""
         error = float(log_prob.std()) / math.sqrt(len(log_prob)) if len(log_prob) > 1 else math.nan
         return cls(float(log_prob.mean()), error, len(log_prob))
 
 
 def start_model(family: FamilyConfig, rows: Rows, seed: int) -> DensityModel:
-    """Build a model with seeded weights, the rows' statistics and data-dependent initialisation."""
+    """Build a model with seeded weights, and initialise its layers from the training rows."""
     torch.manual_seed(seed)
     model = DensityModel(family)
     model.set_statistics(rows.mean, rows.covariance.diagonal().sqrt())
@@ -104,14 +104,14 @@ def start_model(family: FamilyConfig, rows: Rows, seed: int) -> DensityModel:
 
 
 def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
-    """Fit a model by maximum likelihood and leave the best validated weights in it.
+    """Fit a model by maximum likelihood, and leave the weights of the best epoch in it.
 
     Args:
-        model: as from `start_model`, on the device to compute on.
+        model: the result of `start_model`, on the device of the computation.
         rows: training and validation rows.
-        config: steps, learning rate and so on.
+        config: number of epochs, learning rate and so on.
     Returns:
-        every epoch; the weights kept are those of the largest `val`.
+        all epochs; the best one has the largest `val`.
     Raises:
         TrainingError: after an epoch in which no step had a finite gradient.
     """
@@ -140,7 +140,7 @@ def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Tell the matrices of the networks, which decay, from all other parameters."""
+    """Separate the networks' matrices, which decay, from all other parameters."""
     matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     decayed = [p for p in model.parameters() if id(p) in matrices]
     others = [p for p in model.parameters() if id(p) not in matrices]
@@ -156,10 +156,11 @@ def _train_epoch(
     config: FitConfig,
     generator: torch.Generator,
 ) -> float:
-    """Pass once over the training rows; mean log-likelihood of the steps that were taken."""
+    """Pass once over the training rows; return the mean log-likelihood of the steps made."""
     train = rows.noisy_train(generator).to(model.mean.device)
     order = torch.randperm(len(train), generator=generator)
-    # A last batch that is not full would weigh its rows more; the next order spreads them.
+    # A last batch that is not full is left out, because its rows would weigh more; its rows differ
+    # from epoch to epoch.
     batch_size = min(config.batch_size, len(train))
     taken: list[Tensor] = []
     for batch in order[: len(order) - len(order) % batch_size].split(batch_size):
@@ -180,7 +181,7 @@ def _train_epoch(
 
 
 def log_prob(model: DensityModel, x: Tensor) -> Tensor:
-    """Score rows (N, D) without recording gradients; log-densities in nats, shape (N,), on CPU."""
+    """Score rows (N, D) without gradients; return log-densities in nats, shape (N,), on the CPU."""
     with torch.no_grad():
         chunks = x.to(model.mean.device).split(CHUNK_ROWS)
         return torch.cat([model.log_prob(chunk).cpu() for chunk in chunks])

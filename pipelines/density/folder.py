@@ -1,4 +1,4 @@
-"""Where a density goes: never in place of another table's model."""
+"""The folder of a density's model, which must never replace another table's model."""
 
 import hashlib
 from pathlib import Path
@@ -13,13 +13,13 @@ ROOT = Path("exp/density")
 
 
 def table_origin(table: str, key: str | None) -> dict[str, str]:
-    """Tell tables apart: JSON values, stored with a model.
+    """Return JSON values that identify a table; they are stored with a model.
 
     Args:
-        table: as given to the command density.
-        key: likewise.
+        table: the argument of the command `density`.
+        key: the argument of the command `density`.
     Returns:
-        `key`, and `path_sha256`, of the table's absolute path, or of a toy's name.
+        `key`, and as `path_sha256` the digest of the table's absolute path or of the toy's name.
     """
     path = table if table.startswith(TOY_PREFIX) else str(Path(table).resolve())
     digest = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()
@@ -27,7 +27,7 @@ def table_origin(table: str, key: str | None) -> dict[str, str]:
 
 
 def default_folder(table: str, key: str | None, family: str) -> Path:
-    """Choose a folder by the names of table and family; another one if another table has that."""
+    """Name a folder after table and family, with a digest if another table has that folder."""
     words = [Path(table.replace(":", "-")).stem, *([key.replace("/", "-")] if key else []), family]
     folder = ROOT / "-".join(words)
     try:
@@ -38,15 +38,15 @@ def default_folder(table: str, key: str | None, family: str) -> Path:
 
 
 def check_folder(folder: Path, table: str, key: str | None) -> None:
-    """Refuse to put a density where something else is.
+    """Refuse a folder that holds anything but a density of this table.
 
     Args:
-        folder: where it is to go.
-        table: as given to the command density.
-        key: likewise.
+        folder: the folder of the new density.
+        table: the argument of the command `density`.
+        key: the argument of the command `density`.
     Raises:
-        ArtefactError: if the folder holds another kind of model, one that is in training, one that
-            cannot be read, or the model of another table.
+        ArtefactError: if the folder holds a model of another kind, a training run, an unreadable
+            model, or the model of another table.
     """
     other = "choose another --out"
     if (folder / CHECKPOINTS).exists():

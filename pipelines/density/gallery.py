@@ -1,4 +1,4 @@
-"""Every family on every toy, in one picture: `python -m pipelines.density.gallery`."""
+"""A picture of every family fitted to every toy: `python -m pipelines.density.gallery`."""
 
 import sys
 from pathlib import Path
@@ -25,13 +25,13 @@ def gallery(
     max_epochs: int = 60,
     seed: int = 0,
 ) -> None:
-    """Fit every family to every toy and draw the densities, one row a toy, one column a family.
+    """Fit every family to every toy and draw the densities: toys in rows, families in columns.
 
     Args:
-        out: folder of the fitted models; what is there is not fitted again.
+        out: folder of the fitted models; models that exist are not fitted again.
         picture: PNG file to write.
-        max_epochs: of each fit.
-        seed: of toys and fits.
+        max_epochs: largest number of epochs of each fit.
+        seed: seed of toys and fits.
     """
     figure = Figure(figsize=(2.0 * (len(FAMILIES) + 1), 2.1 * len(TOYS)), layout="constrained")
     grid = figure.subplots(len(TOYS), len(FAMILIES) + 1, squeeze=False)

@@ -1,4 +1,4 @@
-"""Densities known in closed form, which can be drawn from: the truth to hold a flow against."""
+"""Densities in closed form that can be sampled, for tests of what a flow has learned."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class KnownDensity:
     Args:
         num_features: D.
         log_prob: maps points (B, D) to log-densities in nats, shape (B,).
-        sample: draws (B, D) from B and a source of randomness.
+        sample: draws (B, D) from B and a random generator.
     """
 
     num_features: int
@@ -26,7 +26,7 @@ class KnownDensity:
 
 
 def banana() -> KnownDensity:
-    """Bend a Gaussian along a parabola: x₁ ~ N(0, 1), x₂ ~ N(x₁² − 1, ½²)."""
+    """Return a Gaussian bent along a parabola: x₁ ~ N(0, 1), x₂ ~ N(x₁² − 1, ½²)."""
 
     def log_prob(x: Tensor) -> Tensor:
         return _normal(x[:, 0], 0, 1) + _normal(x[:, 1], x[:, 0].square() - 1, 0.5)
@@ -39,9 +39,10 @@ def banana() -> KnownDensity:
 
 
 def ring() -> KnownDensity:
-    """Spread a radius N(2, ¼²) evenly over the circle: no map of the plane makes it of one piece.
+    """Return a ring: a radius N(2, ¼²) at a uniform angle.
 
-    The mass of a negative radius, 10⁻¹⁵, is left out.
+    No continuous bijection of the plane maps a Gaussian to a ring. The mass of negative radii,
+    10⁻¹⁵, is left out.
     """
 
     def log_prob(x: Tensor) -> Tensor:
@@ -57,10 +58,10 @@ def ring() -> KnownDensity:
 
 
 def funnel(num_features: int = 10) -> KnownDensity:
-    """Build Neal's funnel: v ~ N(0, 3²), all other features N(0, e^v).
+    """Return Neal's funnel: v ~ N(0, 3²), and all other features ~ N(0, e^v).
 
     Args:
-        num_features: D, v among them, the first.
+        num_features: D; the first feature is v.
     References:
         Slice sampling (Neal, 2003), sec. 8.
     """
@@ -78,10 +79,10 @@ def funnel(num_features: int = 10) -> KnownDensity:
 
 
 KNOWN: dict[str, Callable[[], KnownDensity]] = {"banana": banana, "ring": ring, "funnel": funnel}
-"""What makes each density, by name."""
+"""Functions that make the known densities, by name."""
 
 
 def _normal(x: Tensor, mean: Tensor | float, deviation: Tensor | float) -> Tensor:
-    """Log-density of each scalar under its own normal distribution."""
+    """Return the log-density of each scalar under its own normal distribution."""
     deviation = torch.as_tensor(deviation)
     return -0.5 * (((x - mean) / deviation).square() + LOG_TWO_PI) - deviation.log()

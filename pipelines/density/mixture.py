@@ -1,4 +1,4 @@
-"""The study's second baseline: a mixture of full-covariance Gaussians, by scikit-learn."""
+"""The study's second baseline: scikit-learn's mixture of full-covariance Gaussians."""
 
 import warnings
 from dataclasses import dataclass
@@ -12,20 +12,21 @@ from pipelines.density.rows import Rows
 
 
 class MissingExtraError(ValueError):
-    """A package that only the study needs is not installed."""
+    """A missing package that only the study needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureConfig:
-    """How the mixture is fitted.
+    """Settings of the mixture's fit.
 
     Args:
-        num_components: Gaussians.
-        ridges: added to the variances of standardised columns; the validation rows choose.
-        num_draws: copies of the training rows, each with noise of its own in discrete columns:
-            a mixture with as many parameters as rows would otherwise fit the noise.
-        max_iterations: of expectation maximisation.
-        seed: of the starting clusters and the noise.
+        num_components: number of Gaussians.
+        ridges: candidates for the ridge that is added to the variances of standardised columns; the
+            validation rows choose.
+        num_draws: number of copies of the training rows, each with its own noise in discrete
+            columns. Without copies, a mixture with as many parameters as rows fits the noise.
+        max_iterations: largest number of iterations of expectation maximisation.
+        seed: seed of the initial clusters and the noise.
     """
 
     num_components: int = 20
@@ -37,7 +38,7 @@ class MixtureConfig:
 
 @dataclass(frozen=True)
 class FittedMixture:
-    """A mixture's held-out likelihood, in the data's own units, and how it was had."""
+    """A mixture's held-out likelihood, in the data's units, with its ridge and size."""
 
     likelihood: Likelihood
     ridge: float
@@ -45,11 +46,11 @@ class FittedMixture:
 
 
 def fit_mixture_of_gaussians(rows: Rows, config: MixtureConfig) -> FittedMixture:
-    """Fit by expectation maximisation from k-means clusters, and score the test rows.
+    """Fit the mixture by expectation maximisation from k-means clusters; score the test rows.
 
     Args:
-        rows: the table, divided.
-        config: sizes and regularisation.
+        rows: the table's rows, split.
+        config: size and regularisation.
     Raises:
         MissingExtraError: if scikit-learn is not installed.
     """
@@ -77,7 +78,7 @@ def fit_mixture_of_gaussians(rows: Rows, config: MixtureConfig) -> FittedMixture
             random_state=config.seed,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early, on purpose
+            warnings.simplefilter("ignore", ConvergenceWarning)  # max_iterations is a choice
             models.append(model.fit(train))
     best = max(models, key=lambda model: model.score(val))
     log_prob = torch.from_numpy(best.score_samples(standardised(rows.test))) - scale.log().sum()

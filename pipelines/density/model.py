@@ -1,4 +1,4 @@
-"""A fitted density of a table's rows, as a model folder."""
+"""The model of a table's density, stored as a model folder."""
 
 import dataclasses
 from typing import Any, Self
@@ -13,12 +13,12 @@ from storage.configuration import from_dict
 
 
 class DensityModel(Pretrained):
-    r"""A flow over standardised features that speaks the data's own units.
+    r"""A flow of standardised features, with its densities and samples in the data's units.
 
     .. math:: \log p(x) = \log q\big((x - m) / s\big) - \sum_d \log s_d
 
-    Mean and scale are float64 buffers, so that a feature far from zero keeps its digits; the flow
-    computes in the precision of its weights.
+    Mean and scale are float64 buffers, so that a feature far from zero keeps its digits. The flow
+    computes in the type of its weights.
 
     Args:
         config: family and size of the flow.
@@ -42,30 +42,30 @@ class DensityModel(Pretrained):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the model from what `config_dict` returned."""
+        """Build the model from the values that `config_dict` returned."""
         return cls(from_dict(FamilyConfig, config))
 
     def set_statistics(self, mean: Tensor, scale: Tensor) -> None:
-        """Set what rows are standardised by: mean and standard deviation, shape (D,) each."""
+        """Set the mean and standard deviation, shape (D,), by which rows are standardised."""
         if not bool((scale > 0).all()):
             raise ValueError(f"the smallest scale is {float(scale.min())}, expected > 0")
         self.mean.copy_(mean)
         self.scale.copy_(scale)
 
     def standardise(self, x: Tensor) -> Tensor:
-        """Map rows (B, D) to the flow's input, in the precision of its weights."""
+        """Map rows (B, D) to the flow's input, in the type of its weights."""
         check_vector(x, self.config.num_features)
         return ((x - self.mean) / self.scale).to(self._dtype)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-density of rows in nats, in the data's own units.
+        """Return the log-density of rows in nats, in the data's units.
 
         Args:
             x: rows, shape (B, D).
         Returns:
             float64, shape (B,).
         Raises:
-            ValueError: if x is not a floating-point tensor of that shape.
+            ValueError: if x is not a floating-point tensor of shape (B, D).
         """
         return self.flow.log_prob(self.standardise(x)).double() - self.scale.log().sum()
 
@@ -80,7 +80,7 @@ class DensityModel(Pretrained):
         Args:
             num_rows: B.
             generator: source of randomness.
-            temperature: factor on the noise; 1 samples the density itself.
+            temperature: factor of the noise; 1 samples the density itself.
         Returns:
             float64, shape (B, D).
         """
@@ -93,12 +93,12 @@ class DensityModel(Pretrained):
         return z
 
     def interpolate(self, x0: Tensor, x1: Tensor, num_steps: int, path: str = "linear") -> Tensor:
-        """Walk from rows to rows through the latent space.
+        """Interpolate between rows in the latent space.
 
         Args:
-            x0: start, shape (B, D).
-            x1: end, same shape.
-            num_steps: points on the path, both ends included.
+            x0: start of the paths, shape (B, D).
+            x1: end of the paths, shape (B, D).
+            num_steps: number of points on a path, both ends included.
             path: "linear" or "spherical".
         Returns:
             float64, shape (num_steps, B, D).

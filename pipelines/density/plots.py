@@ -1,4 +1,4 @@
-"""Two-dimensional densities as pictures."""
+"""Pictures of two-dimensional densities."""
 
 import io
 from pathlib import Path
@@ -20,13 +20,13 @@ MARGIN = 0.05
 
 
 def picture_2d(model: DensityModel, x: Tensor, path: Path, seed: int = 0) -> None:
-    """Draw a two-dimensional density beside samples of it and the latents of data.
+    """Draw a two-dimensional density, its samples, and the latents of data.
 
     Args:
-        model: of two features.
-        x: data, shape (N, 2); its range is what is drawn.
+        model: a model of two features.
+        x: data, shape (N, 2); the picture covers its range.
         path: PNG file to write.
-        seed: of the samples.
+        seed: seed of the samples.
     """
     figure = Figure(figsize=(12, 4), layout="constrained")
     density, samples, latent = figure.subplots(1, 3)
@@ -47,7 +47,7 @@ def picture_2d(model: DensityModel, x: Tensor, path: Path, seed: int = 0) -> Non
 
 
 def extent_of(x: Tensor) -> tuple[float, float, float, float]:
-    """Range of two columns with a margin: left, right, bottom, top."""
+    """Return the range of two columns with a margin: left, right, bottom, top."""
     low, high = x.amin(0), x.amax(0)
     margin = MARGIN * (high - low)
     (left, bottom), (right, top) = (low - margin).tolist(), (high + margin).tolist()
@@ -57,7 +57,7 @@ def extent_of(x: Tensor) -> tuple[float, float, float, float]:
 def show_density(
     axes: Axes, model: DensityModel, extent: tuple[float, float, float, float]
 ) -> None:
-    """Show a model's density over a rectangle, linear from 0 to its 99.5th percentile."""
+    """Draw a model's density over a rectangle, linearly from 0 to its 99.5th percentile."""
     axes.imshow(
         density_grid(model, extent), origin="lower", extent=extent, aspect="auto", cmap="magma"
     )
@@ -69,8 +69,8 @@ def density_grid(
     """Evaluate a density on a grid over a rectangle.
 
     Returns:
-        densities clipped at their 99.5th percentile, so that one peak does not hide the rest,
-        shape (GRID, GRID), rows along the second feature.
+        densities, shape (GRID, GRID), rows along the second feature. They are clipped at their
+        99.5th percentile, so that one peak does not hide the rest.
     """
     left, right, bottom, top = extent
     horizontal = torch.linspace(left, right, GRID, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""An IAF fitted to known densities by reverse KL: `python -m pipelines.density.reverse_kl`."""
+"""The fit of an IAF to known densities by reverse KL: `python -m pipelines.density.reverse_kl`."""
 
 import dataclasses
 import json
@@ -24,14 +24,14 @@ GAUSSIAN = "full Gaussian"
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseKlConfig:
-    """How a flow is fitted to a density.
+    """Settings of the fit of a flow to a density.
 
     Args:
-        max_steps: of Adam, the learning rate annealed to 0 along a cosine.
-        batch_size: samples of the flow per step.
-        learning_rate: Adam's at the start.
+        max_steps: number of steps of Adam; its learning rate falls to 0 along a cosine.
+        batch_size: number of samples of the flow in a step.
+        learning_rate: Adam's learning rate at the start.
         gradient_clip: largest gradient norm.
-        seed: of weights and samples.
+        seed: seed of weights and samples.
     """
 
     max_steps: int = 3000
@@ -43,28 +43,28 @@ class ReverseKlConfig:
 
 @dataclass(frozen=True)
 class Divergence:
-    """A divergence in nats, estimated from independent draws, and its standard error."""
+    """A divergence in nats, estimated from independent draws, with its standard error."""
 
     nats: float
     standard_error: float
 
     @classmethod
     def of(cls, log_ratio: Tensor) -> "Divergence":
-        """Average log-ratios, shape (N,)."""
+        """Average the log-ratios of the draws, shape (N,)."""
         return cls(float(log_ratio.mean()), float(log_ratio.std()) / math.sqrt(len(log_ratio)))
 
 
 def fit_reverse_kl(flow: Flow, target: KnownDensity, config: ReverseKlConfig) -> None:
-    r"""Fit a flow q to a density p from q's own samples; p need only be evaluated.
+    r"""Fit a flow q to a density p from samples of q; p is only evaluated, never sampled.
 
     .. math:: \mathrm{KL}(q\,\|\,p) = \mathbb{E}_{z}\big[\log q(x(z)) - \log p(x(z))\big]
 
-    An IAF draws the samples and scores them in the same parallel pass.
+    An IAF draws and scores its samples in one parallel pass.
 
     Args:
-        flow: changed in place.
-        target: p.
-        config: steps, learning rate and so on.
+        flow: the flow q; it is changed in place.
+        target: the density p.
+        config: number of steps, learning rate and so on.
     References:
         Normalizing flows for probabilistic modeling and inference (Papamakarios et al., 2021),
         sec. 2.3. arXiv:1912.02762
@@ -87,7 +87,7 @@ def fit_reverse_kl(flow: Flow, target: KnownDensity, config: ReverseKlConfig) ->
 def divergences(
     flow: Flow, target: KnownDensity, num_draws: int, seed: int
 ) -> tuple[Divergence, Divergence]:
-    """Estimate KL(q ‖ p), what was minimised, and KL(p ‖ q), from draws of each."""
+    """Estimate KL(q ‖ p), which the fit minimises, from q's draws, and KL(p ‖ q) from p's."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         x, log_q = flow.rsample_with_log_prob((num_draws, target.num_features), None, generator)
@@ -106,8 +106,8 @@ def reverse_kl(
 
     Args:
         densities: "banana", "ring", "funnel"; default: all.
-        fit: of both.
-        num_draws: fresh samples each divergence is estimated from.
+        fit: settings of both fits.
+        num_draws: number of new samples that estimate each divergence.
         report: gets reverse_kl.json and reverse_kl.md.
     Raises:
         ValueError: if a density is unknown.
@@ -139,7 +139,7 @@ def reverse_kl(
 
 
 def reverse_kl_markdown(results: dict[str, dict[str, Any]]) -> str:
-    """Tabulate results by density and model, each divergence with its standard error."""
+    """Tabulate the divergences, with their standard errors, by density and model."""
     lines = ["| density | model q | KL(q ‖ p), nats | KL(p ‖ q), nats |", "|---|---|---:|---:|"]
     for density, models in results.items():
         for model, found in models.items():

@@ -1,4 +1,4 @@
-"""A table divided into training, validation and test rows, ready for a density."""
+"""The training, validation and test rows of a table."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from data import Table, TableError, discrete_columns, split_rows
 class Rows:
     r"""Rows in the table's own units, float64.
 
-    Discrete columns of the training rows hold their integers: `noisy_train` adds other noise every
-    time, so that a model sees the cell and not one point of it. Validation and test rows carry
-    noise drawn once.
+    The training rows hold the integers of discrete columns. `noisy_train` adds new noise every
+    time, so that a model sees an integer's whole cell and not one point of it. Validation and test
+    rows carry noise that was drawn once.
 
     Args:
         train: shape (N, D), without noise.
         val: shape (V, D).
         test: shape (M, D).
-        is_discrete: which columns are dequantised, shape (D,).
+        is_discrete: whether each column is dequantised, shape (D,).
     """
 
     train: Tensor
@@ -38,14 +38,14 @@ class Rows:
         val_percent: float = 10,
         test_percent: float = 10,
     ) -> "Rows":
-        """Check, divide and dequantise a table.
+        """Check, split and dequantise a table.
 
         Args:
-            table: what is to be modelled.
-            dequantize: add uniform noise from [0, 1) to columns of integers.
-            seed: of the division and of the noise.
-            val_percent: share of rows that go to validation.
-            test_percent: share of rows that go to the test.
+            table: the table to be modelled.
+            dequantize: whether to add uniform noise from [0, 1) to columns of integers.
+            seed: seed of the split and the noise.
+            val_percent: share of rows for validation.
+            test_percent: share of rows for the test.
         Raises:
             TableError: if the table is discrete, or a column is constant in the training rows.
         """
@@ -66,19 +66,19 @@ class Rows:
         return cls(train, val, test, is_discrete)
 
     def noisy_train(self, generator: torch.Generator) -> Tensor:
-        """Return the training rows with fresh noise in the discrete columns, shape (N, D)."""
+        """Return the training rows with new noise in the discrete columns, shape (N, D)."""
         return add_noise(self.train, self.is_discrete, generator)
 
     @property
     def mean(self) -> Tensor:
-        """Mean of the dequantised training rows, the noise in closed form, shape (D,)."""
+        """Mean of the dequantised training rows, exact over the noise, shape (D,)."""
         return self.train.mean(0) + 0.5 * self.is_discrete
 
     @property
     def covariance(self) -> Tensor:
         """Maximum-likelihood covariance of the dequantised training rows, shape (D, D).
 
-        Uniform noise from [0, 1) adds its variance, 1/12, to the diagonal.
+        Uniform noise from [0, 1) adds its variance of 1/12 to the diagonal.
         """
         centred = self.train - self.train.mean(0)
         return centred.T @ centred / len(centred) + torch.diag(self.is_discrete / 12)

@@ -1,4 +1,4 @@
-"""Compare the families with two baselines on real tables: `python -m pipelines.density.study`."""
+"""The families compared with two baselines on real tables: `python -m pipelines.density.study`."""
 
 import dataclasses
 import json
@@ -31,12 +31,12 @@ GAUSSIAN, MIXTURE = "full Gaussian", "mixture of 20 Gaussians"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How one table is studied.
+    """The settings of one table's study.
 
     Args:
-        mixture: the second baseline.
-        sizes: arguments of `family_config` for each family that differs from its defaults.
-        fits: fields of `FitConfig` for each family.
+        mixture: settings of the second baseline.
+        sizes: arguments of `family_config`, by family, that differ from its defaults.
+        fits: fields of `FitConfig`, by family.
     """
 
     mixture: MixtureConfig
@@ -45,10 +45,10 @@ class Plan:
 
 
 DECAYING = {"learning_rate": 3e-3, "weight_decay": 1.0}
-"""For networks with more parameters than the digits have pixels."""
+"""Settings for networks with more parameters than the digits have pixels."""
 
 SHORT = {"learning_rate": 1e-3, "batch_size": 128, "ema_decay": 0.998}
-"""One to four minutes of a core each, which ends before the likelihood stops rising."""
+"""Settings of a fit of one to four core-minutes, which ends before the likelihood stops rising."""
 
 PLANS = {
     "digits": Plan(
@@ -86,15 +86,16 @@ def study(
 ) -> None:
     """Fit the families and two baselines to a table with several seeds, and tabulate.
 
-    A seed decides the division into training, validation and test rows, too, and all models of a
-    seed share it. What has been fitted is not fitted again.
+    A seed also decides the split into training, validation and test rows, and all models of a seed
+    share the split. Fits that exist are not repeated.
 
     Args:
         table: "digits" or "fashion".
-        families: default: all that the plan of the table has.
+        families: default: all families of the table's plan.
         seeds: default: 0, 1, 2.
         out: folder of the fitted models.
         report: gets TABLE.json and TABLE.md.
+        corpora: folder of the table's file.
         corpora: folder of the table's file.
     Raises:
         ValueError: if the table or a family is not in the plans.
@@ -131,8 +132,8 @@ def study_markdown(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Tabulate results by model: means over seeds ± their standard errors.
 
     Args:
-        results: for each model, baselines among them, one entry a seed, in the same order of seeds:
-            `test_nats`, `num_params` and `cpu_seconds`.
+        results: entries by model, baselines included. Every model has one entry for each seed, in
+            an equal order of seeds: `test_nats`, `num_params` and `cpu_seconds`.
     """
     lines = [
         f"| model | parameters | test nats | above {GAUSSIAN} | above {MIXTURE} | CPU seconds |",
@@ -164,7 +165,7 @@ def _mean_and_error(values: Sequence[float]) -> str:
 
 
 def _baselines(rows: Rows, plan: Plan, path: Path, seed: int) -> list[tuple[str, dict[str, Any]]]:
-    """Fit both baselines, or read what was fitted with the same configuration."""
+    """Fit both baselines, or read their stored fit if its configuration is equal."""
     config = dataclasses.replace(plan.mixture, seed=seed)
     described = json.loads(json.dumps(dataclasses.asdict(config)))
     if path.exists():
@@ -200,7 +201,7 @@ def _baselines(rows: Rows, plan: Plan, path: Path, seed: int) -> list[tuple[str,
 
 
 def _is_done(folder: Path, sizes: FamilyConfig, config: FitConfig) -> bool:
-    """Whether the folder holds a finished fit of just this configuration."""
+    """Whether the folder holds a finished fit with exactly this configuration."""
     if not (folder / RESULT_FILE).exists():
         return False
     stored = json.loads((folder / RESULT_FILE).read_text())["fit"]

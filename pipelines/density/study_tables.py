@@ -1,4 +1,4 @@
-"""The real tables of the study, kept as `.npy` files in the folder of corpora."""
+"""The study's real tables, which are kept as `.npy` files in the folder of corpora."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ IDX_HEADER_BYTES = 16
 
 
 def study_table(name: str, corpora: Path) -> Path:
-    """Return the file of a table by name, made at the first call.
+    """Return the file of a table, which the first call makes.
 
     Args:
         name: a key of `TABLES`.
@@ -59,12 +59,12 @@ def digits() -> NDArray[np.uint8]:
 def fashion() -> NDArray[np.uint16]:
     """Load Fashion-MNIST at half its resolution: 70,000 images of 14 x 14, integers 0 to 1,020.
 
-    Each pixel is the sum of a square of 2 x 2. The images come from a Debian package, unpacked
-    without being installed.
+    Each pixel is the sum of a square of 2 x 2. The images come from a Debian package, which is
+    unpacked without being installed.
 
     Raises:
-        CorpusError: if the package cannot be had.
-        ValueError: if an image file is not what it should be.
+        CorpusError: if the package cannot be fetched.
+        ValueError: if an image file has another format.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = unpack_package(FASHION_MNIST, Path(scratch)) / FASHION_MNIST.content_folder
@@ -86,4 +86,4 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 TABLES: dict[str, Callable[[], NDArray]] = {"digits": digits, "fashion": fashion}
-"""What makes each table, integers of shape (N, D)."""
+"""Functions that make each table: integers, shape (N, D)."""

@@ -1,4 +1,4 @@
-"""The same MAF here and in zuko, step by step: `python -m pipelines.density.zuko_comparison`."""
+"""This project's MAF and zuko's, trained alike: `python -m pipelines.density.zuko_comparison`."""
 
 import dataclasses
 import json
@@ -31,13 +31,13 @@ from storage.atomic import atomic_write
 
 @dataclass
 class Contestant:
-    """A model in training, and what is measured of it.
+    """A model in training, with its measurements.
 
     Args:
-        model: a flow over standardised rows.
+        model: a flow of standardised rows.
         log_prob: scores rows (B, D) under such a model, shape (B,).
-        optimizer: of its parameters.
-        averaged: its averaged weights, which are validated and tested.
+        optimizer: optimiser of the model's parameters.
+        averaged: the model with averaged weights, which is validated and tested.
     """
 
     model: nn.Module
@@ -49,7 +49,7 @@ class Contestant:
     test_at_best: float = -math.inf
 
     def step(self, batch: Tensor, gradient_clip: float) -> None:
-        """Take one training step; timed, but for the averaging."""
+        """Make a training step, and time it without the averaging."""
         started = time.perf_counter()
         loss = -self.log_prob(self.model, batch).mean()
         self.optimizer.zero_grad()
@@ -60,7 +60,7 @@ class Contestant:
         self.averaged.update_parameters(self.model)
 
     def validate(self, val: Tensor, test: Tensor) -> None:
-        """Keep the test likelihood of the best validation."""
+        """Validate, and keep the test likelihood of the best validation."""
         with torch.no_grad():
             found = float(self.log_prob(self.averaged.module, val).mean())
             if found > self.best_val:
@@ -80,17 +80,17 @@ def compare(
     corpora: Path = Path("corpora"),
     report: Path = Path("docs/results/density/zuko.json"),
 ) -> None:
-    """Train the same MAF here and in zuko on the same batches, steps in turn, and compare.
+    """Train one MAF of each library on equal batches, alternating their steps, and compare.
 
     Args:
         table: "digits" or "fashion", dequantised.
-        num_layers: autoregressive affine layers.
+        num_layers: number of autoregressive affine layers.
         hidden: widths of each masked network.
-        max_steps: training steps of each.
-        validate_every: steps between validations; the best decides which weights are tested.
-        fit: batch size, learning rate, weight decay, clipping and averaging, of both.
-        seeds: of the division, the weights, the batches and the noise.
-        threads: of torch.
+        max_steps: number of training steps of each model.
+        validate_every: steps between validations; the weights of the best one are tested.
+        fit: batch size, learning rate, weight decay, clipping and averaging of both models.
+        seeds: seeds of the split, the weights, the batches and the noise.
+        threads: number of torch's threads.
         corpora: folder of the table's file.
         report: JSON file to write.
     """
@@ -136,11 +136,11 @@ def compare(
 
 
 def summary(runs: list[dict[str, dict[str, Any]]]) -> dict[str, float]:
-    """Average over seeds what was measured of both.
+    """Average the measurements of both models over seeds.
 
     Returns:
-        means of the test nats; their difference, ours less zuko's, with the standard error over
-        seeds; medians over seeds of the median step; and of their ratio, ours over zuko's.
+        means of the test nats; the mean difference, ours less zuko's, with its standard error over
+        seeds; medians over seeds of the median step time and of the ratio, ours over zuko's.
     """
     differences = [run["ours"]["test_nats"] - run["zuko"]["test_nats"] for run in runs]
     ratios = [run["ours"]["median_step_ms"] / run["zuko"]["median_step_ms"] for run in runs]

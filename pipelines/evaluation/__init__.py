@@ -1,4 +1,4 @@
-"""Systems side by side on utterances that none of them was trained on."""
+"""Evaluation: several systems compared on utterances that no system was trained on."""
 
 from typing import TYPE_CHECKING
 

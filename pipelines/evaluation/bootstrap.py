@@ -1,4 +1,4 @@
-"""Means over utterances, and how far to trust them."""
+"""Means over utterances, with bootstrap intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ class Interval:
     """A mean with its bootstrap interval.
 
     Args:
-        mean: of the utterances that have the measure.
+        mean: mean over the utterances that have the measure.
         low: lower end of the 95 % interval.
-        high: upper end.
-        num: how many utterances have it.
+        high: upper end of the 95 % interval.
+        num: number of utterances that have the measure.
     """
 
     mean: float
@@ -29,29 +29,31 @@ class Interval:
 def bootstrap_mean(
     values: Sequence[float], weights: Sequence[float] | None = None, seed: int = 0
 ) -> Interval:
-    r"""Weighted mean with its percentile bootstrap interval, utterances drawn with replacement.
+    r"""Compute a weighted mean and its percentile bootstrap interval over utterances.
 
     .. math:: \bar x = \sum_i w_i x_i / \sum_i w_i
 
-    The interval is about the choice of utterances alone, not about training anew. With fewer than
-    about ten utterances it is too narrow.
+    Utterances are resampled with replacement. The interval covers the choice of utterances, but not
+    the training of the model. With fewer than about ten utterances the interval is too narrow.
 
     Args:
-        values: one per utterance.
-        weights: of each; default: equal.
-        seed: of the resampling; the same for systems that are compared, so that each resample
-            holds the same utterances.
+        values: one value for each utterance.
+        weights: one weight for each utterance; None for equal weights.
+        seed: seed of the resampling. Compared systems need an equal seed, so that each resample
+            holds the same utterances for all.
     Returns:
-        mean and 95 % interval.
+        the mean and its 95 % interval.
     Raises:
-        ValueError: if there are no values, or not as many weights.
+        ValueError: if there are no values, or if the number of weights differs.
     References:
         Efron & Tibshirani, An introduction to the bootstrap, 1993, ch. 13.
     """
     x = np.asarray(values, dtype=np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
     if x.size == 0 or w.shape != x.shape:
-        raise ValueError(f"got {x.size} values and {w.size} weights, expected as many, at least 1")
+        raise ValueError(
+            f"got {x.size} values and {w.size} weights, expected equal numbers, at least 1"
+        )
     drawn = np.random.default_rng(seed).integers(x.size, size=(NUM_RESAMPLES, x.size))
     means = (w[drawn] * x[drawn]).sum(1) / w[drawn].sum(1)
     tail = (1 - CONFIDENCE) / 2

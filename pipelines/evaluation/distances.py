@@ -1,4 +1,4 @@
-"""Distances between two time-aligned waveforms, or their pitch tracks: pure functions."""
+"""Distances between two time-aligned waveforms, or between their pitch tracks."""
 
 import math
 
@@ -12,18 +12,18 @@ from data import MelConfig, log_mel
 Array = npt.NDArray[np.float64]
 
 SILENT_DBFS = -60.0
-"""Frames of the recording below this level count as silent."""
+"""Level of a frame of the recording, dBFS, below which the frame counts as silent."""
 MCD_ORDER = 24
-"""Highest mel-cepstral coefficient that is compared."""
+"""Number of the highest mel-cepstral coefficient that is compared."""
 OCTAVE_ERROR_CENTS = 600.0
-"""A pitch farther off than this is another harmonic's, not an inaccurate one."""
+"""Distance of two pitches, in cents, beyond which one of them is that of another harmonic."""
 
 LINE_WINDOW = 1024
 """Shortest window of the spectrum in which lines are sought, samples."""
 
 
 def frame_levels(waveform: Tensor, hop_length: int) -> Tensor:
-    """Level of each frame, RMS in dBFS: (1, 1, T) to (T // hop_length,), at least -120."""
+    """Return each frame's RMS level in dBFS, at least -120: (1, 1, T) to (T // hop_length,)."""
     frames = waveform[0, 0].unfold(-1, hop_length, hop_length)
     return 10 * frames.double().square().mean(-1).clamp(min=1e-12).log10()
 
@@ -33,14 +33,15 @@ def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig
 
     .. math:: \frac{10}{\ln 10} \sqrt{2 \sum_{d=1}^{24} (c_d - \hat c_d)^2}
 
-    The convention: c is the cepstrum of the convention's log-mel magnitudes,
-    ln A(k) = c_0 + Σ_d c_d cos(π d (k + ½) / M) over its M bands. The level c_0 is left out; the
-    two are time-aligned already, so nothing is warped. Values from cepstra of another kind (of
-    WORLD's smooth envelope, say) are lower; compare within one table only.
+    c is the cepstrum of the log-mel magnitudes: ln A(k) = c_0 + Σ_d c_d cos(π d (k + ½) / M) over
+    M bands. The level c_0 is left out. The waveforms are time-aligned, so no time is warped.
+    Cepstra of another kind, such as of WORLD's smooth envelope, give lower values: compare values
+    within one table only.
 
     Args:
-        sample: shape (1, 1, T).
-        recording: same shape.
+        sample: waveform, shape (1, 1, T).
+        recording: waveform of the sample's shape.
+        config: convention of the log-mel.
         config: the mel convention.
     Returns:
         mean over frames; None if every frame is silent.
@@ -60,7 +61,7 @@ def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig
 
 
 def _log_magnitudes(waveform: Tensor, config: MelConfig) -> Tensor:
-    """Natural logarithm of mel magnitudes, shape (M, L), float64."""
+    """Return the natural logarithms of the mel magnitudes, shape (M, L), float64."""
     frames = log_mel(waveform.double(), config)[0]
     if config.log_base == "10":
         frames = frames * math.log(10)
@@ -68,17 +69,19 @@ def _log_magnitudes(waveform: Tensor, config: MelConfig) -> Tensor:
 
 
 def pitch_errors(sample_hz: Array, recording_hz: Array) -> dict[str, float | None]:
-    """Compare two pitch tracks, frame by frame; 0 Hz is unvoiced.
+    """Compare two pitch tracks frame by frame; an F0 of 0 Hz means unvoiced.
 
     Args:
         sample_hz: F0 in Hz, shape (N,).
-        recording_hz: F0 in Hz of the reference, same shape.
+        recording_hz: F0 of the reference in Hz, shape (N,).
     Returns:
-        * `f0_rmse_cents`: over frames voiced in both, those beyond `OCTAVE_ERROR_CENTS` apart;
-        * `f0_octave_errors`: the share of those beyond, in frames voiced in both;
-        * `voicing_error`: share of all frames on whose voicing the two disagree.
+        * `f0_rmse_cents`: RMS difference over frames that are voiced in both tracks, without
+          octave errors;
+        * `f0_octave_errors`: share of octave errors in frames that are voiced in both tracks; an
+          octave error is a difference of more than `OCTAVE_ERROR_CENTS`;
+        * `voicing_error`: share of all frames that are voiced in one track alone.
 
-        The first two are None where nothing is left to compare.
+        The first two are None if no frame can be compared.
     """
     voiced = (sample_hz > 0) & (recording_hz > 0)
     disagreement = float(np.mean((sample_hz > 0) != (recording_hz > 0)))
@@ -93,13 +96,13 @@ def pitch_errors(sample_hz: Array, recording_hz: Array) -> dict[str, float | Non
 
 
 def level_ratio(sample: Tensor, recording: Tensor) -> float | None:
-    """RMS of the sample over that of the recording; None if that is digital silence."""
+    """Return the sample's RMS over the recording's; None if the recording is digital silence."""
     wanted = recording.double().square().mean()
     return float((sample.double().square().mean() / wanted).sqrt()) if wanted else None
 
 
 def silence_floor(sample: Tensor, recording: Tensor, hop_length: int) -> float | None:
-    """Mean level of the sample, dBFS, in frames where the recording is silent; None if nowhere."""
+    """Return the sample's mean level, dBFS, in the recording's silent frames; None without any."""
     silent = frame_levels(recording, hop_length) < SILENT_DBFS
     return float(frame_levels(sample, hop_length)[silent].mean()) if silent.any() else None
 

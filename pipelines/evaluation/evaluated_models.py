@@ -1,4 +1,4 @@
-"""The models of an evaluation, named and of one mel convention."""
+"""The models of an evaluation: they have names and share a mel convention."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from teacher import Teacher
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """What is evaluated.
+    """The models of an evaluation.
 
     Args:
-        teacher: None for none.
-        students: by name.
-        folders: where each comes from, by name; the teacher's is "teacher".
-        mel: the convention they share; None without models.
-        speakers: whom all of them are told of.
-        pitch: the pitch that all of them are given.
+        teacher: the teacher, or None.
+        students: students by name.
+        folders: each model's folder by name; the teacher's name is "teacher".
+        mel: the convention of all models; None without models.
+        speakers: the speakers that all models know.
+        pitch: the pitch rows that all models are given.
     """
 
     teacher: Teacher | None
@@ -46,13 +46,13 @@ def load_models(
     """Load a teacher and students.
 
     Args:
-        teacher: its folder, or None.
-        students: their folders.
-        device: where to put them.
+        teacher: the teacher's folder, or None.
+        students: the students' folders.
+        device: device of the models.
     Raises:
-        ArtefactError: if a folder holds no model, or one of the other kind, or models are told of
+        ArtefactError: if a folder holds no model or a model of the other kind, or if models know
             different speakers.
-        FeatureMismatch: if two models' mel conventions differ, or the pitch they are given.
+        FeatureMismatch: if the mel conventions or the pitch rows of two models differ.
     """
     folders = dict(zip(student_names(students), students, strict=True))
     if teacher is not None:
@@ -74,7 +74,7 @@ def load_models(
             pitch.check_same(given, str(folder))
         known = speakers_known(model, folder)
         if speakers not in (None, known):
-            raise ArtefactError(f"{folder}: is told of speakers {known}, another of {speakers}")
+            raise ArtefactError(f"{folder}: knows speakers {known}, another model {speakers}")
         speakers = known
         loaded[name], mel, pitch = model, found, given
     return Models(
@@ -88,7 +88,7 @@ def load_models(
 
 
 def student_names(folders: Sequence[Path]) -> list[str]:
-    """Name students so that each name is a folder name and no two are the same.
+    """Name students by their folders, so that all names differ.
 
     >>> student_names([Path("exp/a/student")])
     ['student']

@@ -1,4 +1,4 @@
-"""Every measure of an evaluation: what it is called, and how an utterance gets it."""
+"""The measures of an evaluation, and how they are computed for an utterance."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,15 +25,14 @@ from teacher import Teacher
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """How a measure is shown.
+    """The presentation of a measure.
 
     Args:
-        key: its name in results.
-        label: in words.
-        unit: of its values; empty for none.
-        better: which direction is good; "neither" where a value is to be read beside the
-            recording's.
-        digits: after the point.
+        key: the measure's name in results.
+        label: the measure's name for people.
+        unit: unit of the values; empty for none.
+        better: which values are good; "neither" for values to be compared with the recording's.
+        digits: number of digits after the point.
     """
 
     key: str
@@ -72,21 +71,22 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Value:
-    """A measure of one utterance, and how much the utterance counts in the mean."""
+    """A measure's value for one utterance, and the utterance's weight in the mean."""
 
     value: float
     weight: float = 1.0
 
 
 class Measurer:
-    """Measures what systems made of utterances.
+    """Measures the waveforms of systems.
 
     Args:
         mel: convention of the log-mel distances.
-        teacher: for the likelihood; None for none.
+        teacher: model for the likelihood; None for no likelihood.
         missing: packages that are not installed; their measures are left out.
-        device: where the likelihood and DistillMOS run.
-        frame_length: longest frame of the evaluated models, samples; lines are sought at its rate.
+        device: device of the likelihood and of DistillMOS.
+        frame_length: longest frame of the evaluated models, samples; lines are measured at its
+            rate.
     """
 
     def __init__(
@@ -108,13 +108,13 @@ class Measurer:
     def measure(
         self, drawn: Drawn, recording: Drawn, utterance: Utterance, index: int
     ) -> dict[str, Value]:
-        """Measure one waveform against its recording.
+        """Measure a system's waveform against the recording.
 
         Args:
-            drawn: what the system made.
-            recording: the recording, rounded as it is.
-            utterance: where the conditioning comes from.
-            index: of the utterance: seeds its dither, as in training's validation.
+            drawn: the system's waveform.
+            recording: the recording, rounded to 16 bits as well.
+            utterance: the utterance, with its conditioning.
+            index: the utterance's index, which seeds its dither as in validation.
         Returns:
             values by key; a measure that does not apply is absent.
         """
@@ -144,7 +144,7 @@ class Measurer:
         values = {"log_mel_distance": Value(distance, frames)}
         if drawn.from_shuffled is not None:
             other = float(log_mel_distance(drawn.from_shuffled, recording.waveform, self.mel))
-            # Weighted so that the mean is the ratio of the two distances' means.
+            # With this weight, the mean is the ratio of the mean distances.
             values["following_ratio"] = Value(distance / other, other * frames)
         return values
 
@@ -166,7 +166,7 @@ class Measurer:
         if self.teacher is None:
             return {}
         samples = utterance.waveform.numel()
-        # All systems as 16-bit files, dithered alike, the recording included.
+        # The waveforms of all systems and the recording have 16 bits and get equal dither.
         dithered = dither(drawn.waveform, np.random.default_rng(index)).to(utterance.waveform)
         nats = -float(self.teacher.log_prob(dithered, utterance.log_mel)) / samples
         values = {"nll_nats": Value(nats, samples)}

@@ -1,4 +1,4 @@
-"""Measures that other packages make, imported when used: the extra `eval`."""
+"""Measures computed by optional packages (the extra `eval`), which are imported when used."""
 
 import contextlib
 import importlib.util
@@ -20,7 +20,7 @@ PACKAGES = {
     "pystoi": "ESTOI",
     "distillmos": "DistillMOS",
 }
-"""Packages of the extra and what needs each."""
+"""Packages of the extra, with the measures that need each."""
 FRAME_PERIOD_MS = 5.0
 _SPEECH_MODELS_HZ = 16000
 _MIN_MOS_SECONDS = 1.0
@@ -32,18 +32,18 @@ def missing_packages() -> list[str]:
 
 
 def missing_notice(missing: list[str]) -> str:
-    """Say in one line what is left out for want of packages, and how to get them."""
+    """Name the measures that are left out, their missing packages and how to install them."""
     lacking = ", ".join(f"{name} ({PACKAGES[name]})" for name in missing)
     return f"not installed, left out: {lacking}; ./setup.sh --extras eval"
 
 
 def pesq_wb(sample: Array, recording: Array, sample_rate: int) -> float | None:
-    """Wide-band PESQ, MOS-LQO from 1.04 to 4.64; None where it finds no utterance.
+    """Compute wide-band PESQ, MOS-LQO from 1.04 to 4.64; None if PESQ finds no utterance.
 
     Args:
-        sample: shape (T,).
-        recording: the reference, same shape.
-        sample_rate: Hz; compared at 16 kHz.
+        sample: waveform, shape (T,).
+        recording: the reference, shape (T,).
+        sample_rate: Hz; both are resampled to 16 kHz.
     References:
         ITU-T Recommendation P.862.2, 2007.
     """
@@ -59,11 +59,11 @@ def pesq_wb(sample: Array, recording: Array, sample_rate: int) -> float | None:
 
 
 def estoi(sample: Array, recording: Array, sample_rate: int) -> float | None:
-    """Extended short-time objective intelligibility, up to 1; None for under 0.4 s of speech.
+    """Compute extended short-time objective intelligibility, at most 1; None below 0.4 s of speech.
 
     Args:
-        sample: shape (T,).
-        recording: the reference, same shape.
+        sample: waveform, shape (T,).
+        recording: the reference, shape (T,).
         sample_rate: Hz.
     References:
         Jensen & Taal, An algorithm for predicting the intelligibility of speech masked by
@@ -75,16 +75,17 @@ def estoi(sample: Array, recording: Array, sample_rate: int) -> float | None:
         warnings.simplefilter("error", RuntimeWarning)
         try:
             return float(pystoi.stoi(recording, sample, sample_rate, extended=True))
-        # "Not enough STFT frames", for which it would return 1e-5; without any frame it fails.
+        # pystoi would return 1e-5 with a warning for too few frames; without frames it fails.
         except (RuntimeWarning, ValueError, IndexError):
             return None
 
 
 class DistillMos:
-    """Reference-free quality as people would rate it, about 1 to 5, by a distilled network.
+    """An estimate of listeners' ratings of quality, about 1 to 5, without a reference.
 
-    It takes 7.7 s at a time and pads what is shorter with silence, so a clip under one second is
-    not rated. Compare with the same speaker's recordings, never across speakers.
+    The network reads 7.7 s at a time and pads shorter clips with silence, so a clip under one
+    second is not rated. Compare ratings with ratings of the speaker's recordings, never across
+    speakers.
 
     References:
         Stahl & Gamper, Distillation and pruning for scalable self-supervised
@@ -94,7 +95,7 @@ class DistillMos:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         import distillmos
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints where its weights lie
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints where its weights are stored
             self.network: Any = distillmos.ConvTransformerSQAModel().eval().to(device)
         self.device = device
 
@@ -108,7 +109,7 @@ class DistillMos:
 
 
 def pitch_track(waveform: Array, sample_rate: int) -> Array:
-    """F0 in Hz every 5 ms, 0 where unvoiced, by DIO refined with StoneMask.
+    """Return F0 in Hz every 5 ms, 0 where unvoiced, by DIO refined with StoneMask.
 
     Args:
         waveform: shape (T,).
@@ -123,9 +124,9 @@ def pitch_track(waveform: Array, sample_rate: int) -> Array:
 
 
 def world_resynthesis(waveform: Array, sample_rate: int) -> Array:
-    """Take a recording apart into F0, envelope and aperiodicity, and put it together again.
+    """Analyse a recording into F0, envelope and aperiodicity, and synthesise it from these.
 
-    It reads the recording, not its mel: what a vocoder with everything at hand makes of it.
+    WORLD reads the recording instead of its log-mel, so it knows more than a vocoder does.
 
     Args:
         waveform: shape (T,).
@@ -142,7 +143,7 @@ def world_resynthesis(waveform: Array, sample_rate: int) -> Array:
 
 
 def _pyworld() -> ModuleType:
-    with warnings.catch_warnings():  # it reads its version by way of pkg_resources
+    with warnings.catch_warnings():  # pyworld reads its version with pkg_resources, which warns
         warnings.simplefilter("ignore", UserWarning)
         import pyworld
     return pyworld

@@ -1,4 +1,4 @@
-"""An evaluation's result as a picture."""
+"""The chart of an evaluation's result."""
 
 import io
 from typing import Any
@@ -12,19 +12,19 @@ from pipelines.evaluation.table import LABELS, heading, measured
 
 COLUMNS = 3
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")
-"""Paul Tol's bright scheme: told apart by people who see few colours, too."""
+"""Paul Tol's bright scheme, whose colours differ for colour-blind people, too."""
 
 
 def evaluation_plot(result: dict[str, Any]) -> bytes:
-    """Draw each measure's means with their intervals, one panel a measure.
+    """Draw each measure's means with their intervals in its own panel.
 
     Args:
-        result: as `run_evaluation` returns it.
+        result: the result of `run_evaluation`.
     Returns:
         a PNG file.
     """
     systems = result["systems"]
-    # What a single system has is no comparison.
+    # A measure that a single system has compares nothing.
     shared = [m for m in measured(systems) if sum(m.key in s for s in systems.values()) > 1]
     measures = shared or measured(systems)
     rows = -(-len(measures) // COLUMNS)

@@ -1,4 +1,4 @@
-"""The utterances of an evaluation: of prepared data, or of any folder of audio."""
+"""The utterances of an evaluation, from prepared data or from a folder of audio."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ from pipelines.workspace import held_out
 
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
-    """What is evaluated on.
+    """The utterances of an evaluation, and their source.
 
     Args:
         utterances: dithered waveforms with their log-mel.
-        mel: their convention.
-        source: where they come from, in words.
-        skipped: files left out, and why.
-        files: those that were read; none of prepared data.
+        mel: convention of the log-mel.
+        source: a description of the source.
+        skipped: reasons by file, for files that were left out.
+        files: the audio files that were found; empty for prepared data.
     """
 
     utterances: list[Utterance]
@@ -60,16 +60,16 @@ def prepared_recordings(
     """Load a held-out split of prepared data.
 
     Args:
-        dump: prepared data.
-        mel: the models' convention; None accepts the data's.
+        dump: folder of prepared data.
+        mel: the models' convention; None accepts the data's convention.
         split: "val" or "test".
-        limit: at most so many, the first by name; None for all.
-        device: where to put them.
-        speakers: whom the models are told of.
-        pitch: the pitch they are given.
-        every: as `held_out`'s.
+        limit: largest number of utterances, the first by name; None for all.
+        device: device of the utterances.
+        speakers: the speakers that the models know.
+        pitch: the pitch rows that the models are given.
+        every: see `held_out`.
     Raises:
-        FeatureMismatch: if the convention differs.
+        FeatureMismatch: if the data's convention differs from `mel`.
         DataError: if the data cannot be used.
     """
     manifest = Manifest.load(dump)
@@ -92,16 +92,16 @@ def recordings_in(
     speaker: str | None = None,
     pitch: PitchConfig = NO_PITCH,
 ) -> Recordings:
-    """Load the audio files of a folder, cut to whole frames, as `prepare` does.
+    """Load the audio files of a folder, cut to whole frames as `prepare` cuts them.
 
     Args:
-        folder: searched for audio files, subfolders included.
-        mel: the convention.
-        limit: at most so many usable ones, the first by name; None for all.
-        device: where to put them.
-        speakers: whom the models are told of.
-        speaker: the one to be taken for who speaks.
-        pitch: the pitch that the models are given.
+        folder: folder that is searched, with its subfolders, for audio files.
+        mel: convention of the log-mel.
+        limit: largest number of usable files, the first by name; None for all.
+        device: device of the utterances.
+        speakers: the speakers that the models know.
+        speaker: the one of `speakers` that is given to the models.
+        pitch: the pitch rows that the models are given.
     Returns:
         utterances named by their paths relative to the folder, and the files that could not be
         used.
@@ -127,7 +127,7 @@ def recordings_in(
         dithered = dither(exact, np.random.default_rng(len(utterances)))
         relative = path.relative_to(folder)
         name = relative.with_suffix("").as_posix()
-        name = relative.as_posix() if name in utterances else name  # a.wav beside a.flac
+        name = relative.as_posix() if name in utterances else name  # a.flac after a.wav
         frames = with_pitch(log_mel(exact, mel), exact, mel, pitch)
         frames = with_speaker(frames, speakers, speaker)
         utterances[name] = Utterance(name, dithered.to(device), frames.to(device))
@@ -146,7 +146,7 @@ def recordings_in(
 def cut(utterance: Utterance, max_seconds: float, mel: MelConfig) -> Utterance:
     """Shorten an utterance to whole frames, at least one.
 
-    Its log-mel is cut, too, not computed anew: the last frame has seen what follows.
+    The log-mel is cut as well, and not computed again: its last frame depends on later samples.
     """
     frames = max(1, round(max_seconds * mel.frames_per_second))
     return Utterance(

@@ -1,4 +1,4 @@
-"""An evaluation: every system on every utterance, and the means."""
+"""The evaluation of every system on every utterance, and the means over utterances."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,7 +26,7 @@ SystemName = Literal["recording", "griffin-lim", "world", "teacher", "student"]
 
 
 def default_systems(models: Models) -> list[SystemName]:
-    """Name what is compared where nobody says: everything there is."""
+    """List all systems that these models allow, for a user who names none."""
     teacher: list[SystemName] = [] if models.teacher is None else ["teacher"]
     return ["recording", "griffin-lim", "world", *teacher, "student"]
 
@@ -34,17 +34,17 @@ def default_systems(models: Models) -> list[SystemName]:
 def make_systems(
     names: Sequence[SystemName], models: Models, mel: MelConfig, missing: Sequence[str]
 ) -> dict[str, System]:
-    """Build what is compared, in a fixed order.
+    """Build the systems, in a fixed order.
 
     Args:
-        names: the systems wanted; "student" stands for every student.
+        names: the systems; "student" stands for every student.
         models: teacher and students.
         mel: convention of the utterances.
         missing: packages that are not installed; "world" is left out without pyworld.
     Returns:
         systems by name.
     Raises:
-        ValueError: if "teacher" is wanted but not given, or none is left.
+        ValueError: if "teacher" is named without a teacher, or if no system is left.
     """
     systems: dict[str, System] = {}
     if "recording" in names:
@@ -68,7 +68,7 @@ def make_systems(
 
 
 def audio_file(audio: Path, system: str, utterance: str) -> Path:
-    """File of a system's waveform of an utterance."""
+    """Return the file of a system's waveform for an utterance."""
     return audio / system / f"{utterance}.wav"
 
 
@@ -80,17 +80,17 @@ def run_evaluation(
     seed: int = 0,
     audio: Path | None = None,
 ) -> dict[str, Any]:
-    """Draw every utterance from every system and measure it.
+    """Draw every utterance from every system and measure the waveforms.
 
     Args:
-        systems: by name.
-        recordings: what to evaluate on.
-        measurer: what to measure.
-        seed: of noise, phases and bootstrap; utterance i is drawn with seed + i.
-        audio: folder that gets `SYSTEM/UTTERANCE.wav`.
+        systems: systems by name.
+        recordings: the utterances.
+        measurer: computes the measures.
+        seed: seed of noise, phases and bootstrap; utterance i is drawn with seed + i.
+        audio: folder that gets `SYSTEM/UTTERANCE.wav`; None to write no audio.
     Returns:
-        JSON values: the data's description; `systems`, for each the measures' mean and interval;
-        `utterances`, for each every system's own values; with a teacher, `likelihood`.
+        JSON values: a description of the data; `systems`, with mean and interval of each measure;
+        `utterances`, with the values of every system; and with a teacher, `likelihood`.
     """
     mel = recordings.mel
     values: dict[str, list[dict[str, Value]]] = {name: [] for name in systems}
@@ -126,10 +126,10 @@ def means_of(values: Sequence[dict[str, Value]], seed: int) -> dict[str, dict[st
     """Average each measure over the utterances that have it.
 
     Args:
-        values: one dict per utterance.
-        seed: of the bootstrap.
+        values: one dict for each utterance.
+        seed: seed of the bootstrap.
     Returns:
-        `mean`, `low`, `high` and `num` by key, in the order of `MEASURES`.
+        `mean`, `low`, `high` and `num` by measure, in the order of `MEASURES`.
     """
     means = {}
     for measure in MEASURES:
@@ -143,7 +143,7 @@ def means_of(values: Sequence[dict[str, Value]], seed: int) -> dict[str, dict[st
 def _likelihood(
     measurer: Measurer, recordings: Recordings, teacher_nats: float
 ) -> dict[str, dict[str, float]]:
-    """Nats and bits per sample of the teacher beside its baselines, on the recordings."""
+    """Return nats and bits per sample of the recordings, under the teacher and the baselines."""
     assert measurer.teacher is not None
     floor, mel = measurer.teacher.smallest_log_scale, recordings.mel
     nats = {"teacher": teacher_nats}

@@ -1,4 +1,4 @@
-"""What is compared: ways to a waveform from an utterance."""
+"""The systems that an evaluation compares: each makes a waveform from an utterance."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,19 +16,19 @@ from student import Student
 from teacher import Teacher
 
 NUM_DRAWS = 4
-"""Monte-Carlo draws of each sample for a KL that has no closed form: an utterance is long."""
+"""Monte-Carlo draws for each sample, if a KL has no closed form; few suffice for an utterance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """What a system made of an utterance.
+    """A system's waveform for an utterance.
 
     Args:
         waveform: shape (1, 1, T) on the CPU, rounded to 16 bits.
-        kl_nats: KL(student || teacher), nats per sample; of a student alone.
-        from_shuffled: a student's sample from the same frames in random order, as `waveform`.
-        peak: largest absolute value before `waveform` was cut to [-1, 1]; None where nothing can
-            leave it.
+        kl_nats: KL(student || teacher), nats per sample; for students only.
+        from_shuffled: the student's sample from shuffled frames, of `waveform`'s shape.
+        peak: largest absolute value before `waveform` was clipped to [-1, 1]; None for systems that
+            cannot exceed it.
     """
 
     waveform: Tensor
@@ -38,22 +38,22 @@ class Drawn:
 
 
 class System(Protocol):
-    """A way from an utterance to a waveform of the same length."""
+    """A system that makes a waveform of an utterance's length."""
 
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
-        """Make the waveform; the same seed gives the same one."""
+        """Make the waveform; equal seeds give equal waveforms."""
 
 
 class Recording:
-    """The recording itself: what the measures say when nothing is wrong."""
+    """The recording itself, which shows the measures' values of perfect audio."""
 
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
-        """Copy it; rounding takes off the dither."""
+        """Return the recording; rounding removes the dither."""
         return Drawn(waveform=sixteen_bit(utterance.waveform))
 
 
 class GriffinLim:
-    """Griffin-Lim from the mel: what anyone has without training.
+    """Griffin-Lim from the log-mel, which needs no training.
 
     Args:
         mel: the utterances' convention.
@@ -70,34 +70,34 @@ class GriffinLim:
 
 
 class World:
-    """WORLD analysis and synthesis of the recording: a classical vocoder at its best.
+    """WORLD analysis and synthesis of the recording: a classical vocoder under ideal conditions.
 
     Args:
-        sample_rate: of the utterances, Hz.
+        sample_rate: rate of the utterances, Hz.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
 
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
-        """Take the recording apart and put it together again."""
+        """Analyse the recording and synthesise it again."""
         recording = sixteen_bit(utterance.waveform)[0, 0].double().numpy()
         waveform = world_resynthesis(recording, self.sample_rate)
         return Drawn(waveform=sixteen_bit(torch.from_numpy(waveform).float()[None, None]))
 
 
 class TeacherSystem:
-    """A teacher's sample, step by step.
+    """A teacher's sample, drawn step by step.
 
     Args:
-        teacher: what to sample.
+        teacher: the model.
     """
 
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
 
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
-        """Sample it from the log-mel."""
+        """Sample the teacher from the log-mel."""
         generator = torch.Generator(utterance.log_mel.device).manual_seed(seed)
         total, pieces = utterance.waveform.shape[-1], []
         with tqdm(total=total, desc="teacher", unit="sample", leave=False) as bar:
@@ -112,8 +112,8 @@ class StudentSystem:
     """A student's sample.
 
     Args:
-        student: what to sample.
-        teacher: the one it learnt from, for the KL; None for no KL.
+        student: the model.
+        teacher: the student's teacher, for the KL; None for no KL.
     """
 
     def __init__(self, student: Student, teacher: Teacher | None) -> None:
@@ -122,7 +122,7 @@ class StudentSystem:
 
     @torch.no_grad()
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
-        """Sample it from the log-mel, and again from the frames in random order."""
+        """Sample the student from the log-mel, and from the frames in random order."""
         generator = torch.Generator(utterance.log_mel.device).manual_seed(seed)
         z = self.student.flow.base.sample(torch.empty_like(utterance.waveform), generator)
         sample = self.student(z, utterance.log_mel)
@@ -146,5 +146,5 @@ def _peak(waveform: Tensor) -> float:
 
 
 def sixteen_bit(waveform: Tensor) -> Tensor:
-    """Round to what a 16-bit file holds: any device to float32 on the CPU, same shape."""
+    """Round to the values of a 16-bit file: any device to float32 on the CPU, shape unchanged."""
     return torch.from_numpy(from_int16(to_int16(waveform.cpu().numpy())[0]))

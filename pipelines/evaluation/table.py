@@ -1,19 +1,19 @@
-"""An evaluation's result as Markdown."""
+"""The Markdown tables of an evaluation's result."""
 
 from typing import Any
 
 from pipelines.evaluation.measure import MEASURES, Measure
 
 LABELS = {"griffin-lim": "Griffin-Lim", "world": "WORLD"}
-"""Systems that are written otherwise than their folders; the rest are shown as they are named."""
+"""Names of systems for people; other systems are shown by their folders' names."""
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "one": "1 is best"}
 
 
 def evaluation_table(result: dict[str, Any]) -> str:
-    """Format an evaluation's result: likelihood if there is one, then systems side by side.
+    """Format an evaluation's result: the likelihood, if there is any, then the systems.
 
     Args:
-        result: as `run_evaluation` returns it.
+        result: the result of `run_evaluation`.
     """
     sections = [
         f"{result['source']}, {result['num_utterances']} utterances, "
@@ -30,7 +30,7 @@ def evaluation_table(result: dict[str, Any]) -> str:
 
 
 def likelihood_table(likelihood: dict[str, dict[str, float]]) -> str:
-    """Format the teacher's likelihood of the recordings beside the baselines'."""
+    """Format the likelihoods of the recordings under the teacher and the baselines."""
     lines = ["| model | nats per sample | bits per sample |", "|---|---:|---:|"]
     for name, nats in likelihood["nats"].items():
         described = describe_likelihood(name)
@@ -39,7 +39,7 @@ def likelihood_table(likelihood: dict[str, dict[str, float]]) -> str:
 
 
 def describe_likelihood(name: str) -> str:
-    """Say what a baseline, named KIND_FRAMELENGTH, is; other names are left as they are."""
+    """Describe a baseline named KIND_FRAMELENGTH; other names are returned unchanged."""
     kind, _, length = name.rpartition("_")
     described = {
         "frame_energy": "zero-mean Gaussian with each frame's own energy",
@@ -49,7 +49,7 @@ def describe_likelihood(name: str) -> str:
 
 
 def systems_table(systems: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Format means and intervals: measures down, systems across."""
+    """Format means and intervals: a row for each measure, a column for each system."""
     lines = [
         f"| measure | {' | '.join(LABELS.get(name, name) for name in systems)} |",
         f"|---|{'---:|' * len(systems)}",
@@ -64,19 +64,19 @@ def systems_table(systems: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def measured(systems: dict[str, dict[str, dict[str, float]]]) -> list[Measure]:
-    """List the measures that at least one system has."""
+    """List the measures that one system or more has."""
     return [m for m in MEASURES if any(m.key in means for means in systems.values())]
 
 
 def heading(measure: Measure) -> str:
-    """Name a measure with its unit and direction."""
+    """Return a measure's name with its unit and direction."""
     notes = [measure.unit, DIRECTIONS.get(measure.better, "")]
     shown = ", ".join(note for note in notes if note)
     return f"{measure.label} ({shown})" if shown else measure.label
 
 
 def cell(measure: Measure, interval: dict[str, float]) -> str:
-    """Format a mean with its interval, to the measure's digits."""
+    """Format a mean and its interval with the measure's number of digits."""
     digits = measure.digits
     # Adding 0 turns -0 into 0.
     mean, low, high = (

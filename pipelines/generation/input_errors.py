@@ -1,4 +1,4 @@
-"""Errors of inputs, apart from what reads them: who catches them need not load PyTorch."""
+"""Errors of inputs, in their own module, so that catching them does not load PyTorch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class InputError(ValueError):
 
 
 class InputsFailedError(InputError):
-    """Some inputs of a folder cannot be used; the others are done.
+    """Some inputs of a folder cannot be used; waveforms of the others are written.
 
     Args:
-        written: what was written.
-        failed: reasons, by input.
-        num_inputs: how many there are.
+        written: the files that were written.
+        failed: reasons by input.
+        num_inputs: number of all inputs.
     """
 
     def __init__(

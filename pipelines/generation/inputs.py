@@ -1,4 +1,4 @@
-"""What waveforms are generated from: recordings and saved log-mels, as frames."""
+"""The inputs of generation: recordings and saved log-mels, read as frames."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,18 +32,18 @@ from pipelines.generation.long_audio import log_mel_in_pieces
 MODEL_FORMAT = MelFormat()
 
 FRAMES_PER_PIECE = 1024
-"""Mel frames of a recording computed at once: 16 s at 16 kHz and a hop of 256."""
+"""Number of a recording's mel frames that are computed at once: 16 s at 16 kHz, hop 256."""
 
 
 def find_inputs(input: Path) -> Found:
-    """List what is to be vocoded.
+    """List the input files.
 
     Args:
-        input: an audio file or a file of a log-mel, or a folder of either.
+        input: an audio file, a log-mel in a file of `MEL_SUFFIXES`, or a folder of such files.
     Returns:
-        files, and what the search of the folder left out.
+        the files, and the reasons of files that the search of a folder left out.
     Raises:
-        InputError: if there is none, or two would give files of one name.
+        InputError: if there is no file, or if two waveforms would get one name.
     """
     if not input.is_dir():
         if not input.exists():
@@ -78,17 +78,17 @@ def read_frames(
     """Read the frames of a recording or of a saved array.
 
     Args:
-        source: an audio file, or a log-mel in a file of `MEL_SUFFIXES`, with the rows of `pitch`
-            below it.
-        config: the convention.
-        pitch: the pitch that the model is given.
-        pitch_shift: semitones added to the pitch.
-        mels: how saved log-mels are laid out, and their convention.
-        statistics: of the model's training corpus.
+        source: an audio file, or a log-mel in a file of `MEL_SUFFIXES`, followed by the rows of
+            `pitch`.
+        config: convention of the log-mel.
+        pitch: the pitch rows that the model is given.
+        pitch_shift: number of semitones added to the pitch.
+        mels: layout and convention of saved log-mels.
+        statistics: statistics of the model's training corpus.
     Returns:
-        log-mel frames in the model's convention, and rows of pitch, float32, shape (rows, L).
+        log-mel frames, followed by the rows of pitch, float32, shape (rows, L).
     Raises:
-        ValueError: names the file and what is wrong with it.
+        ValueError: if the file cannot be used; the message names the file and the problem.
     """
     if holds_mel(source):
         frames = read_saved_frames(source, config, pitch, mels, statistics)
@@ -144,11 +144,11 @@ def _check_pitch(source: Path, rows: np.ndarray, config: MelConfig) -> None:
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> Sequence[str]:
-    """Say what a search left out, a line each."""
+    """Describe what a search left out, one line each."""
     return [f"left out: {name}: {reason}" for name, reason in left_out.items()]
 
 
 def check_max_seconds(max_seconds: float | None) -> None:
-    """Raise InputError unless a length to cut to is positive and finite, or None."""
+    """Raise InputError unless a maximal length is positive and finite, or None."""
     if max_seconds is not None and not 0 < max_seconds < math.inf:
         raise InputError(f"max_seconds is {max_seconds}, expected a finite number > 0")

@@ -1,4 +1,4 @@
-"""Between two recordings, through a model's latent space."""
+"""Interpolation between two recordings in a model's latent space."""
 
 from pathlib import Path
 from typing import Literal
@@ -25,23 +25,26 @@ def interpolate(
     device: str = "auto",
     speaker: str | None = None,
 ) -> list[Path]:
-    """Encode two recordings, walk from one latent to the other, and decode every point.
+    """Encode two recordings, interpolate between their latents, and decode every point.
 
-    The conditioning goes linearly from the first recording's log-mel to the second's. A teacher
-    encodes in parallel and decodes step by step, a student the other way round.
+    The conditioning is interpolated linearly between the recordings' log-mels. A teacher encodes in
+    parallel and decodes step by step; a student encodes step by step and decodes in parallel.
 
     Args:
         model: folder of a teacher or a student.
         first: recording at the start of the path.
-        second: recording at its end; the longer one is cut to the length of the shorter.
-        out: folder that gets one WAV file per point.
-        num_steps: points, both ends included.
+        second: recording at the end of the path; the longer recording is cut to the shorter one's
+            length.
+        out: folder that gets one WAV file for each point.
+        num_steps: number of points, both ends included.
         path: "linear" or "spherical" in the latent space.
-        max_seconds: use so much of the recordings at most; default: all.
+        max_seconds: largest length of the recordings that is used; default: all.
         device: "auto", "cpu" or "cuda".
-        speaker: who speaks, for a model that is told.
+        speaker: the speaker, for a model that knows speakers.
     Returns:
-        the files written, in order.
+        the written files, in order.
+    Raises:
+        OverwriteError: if a file that is read would be overwritten.
     Raises:
         OverwriteError: if a file that is read would be written over.
         ValueError: if the model or a recording cannot be used.

@@ -1,4 +1,4 @@
-"""Recordings of any length, a piece at a time, in bounded memory."""
+"""Log-mels of recordings of any length, computed in pieces with bounded memory."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,15 @@ from data import MelConfig, log_mel
 def log_mel_in_pieces(
     waveform: npt.NDArray[np.float32], config: MelConfig, *, frames_per_piece: int
 ) -> npt.NDArray[np.float32]:
-    """Compute the log-mel of a recording; as `data.log_mel` of the whole, to rounding.
+    """Compute the log-mel of a recording in pieces; it equals `data.log_mel` up to rounding.
 
     A frame reads half a window less half a hop of neighbours on each side. Every piece is computed
-    with so many frames more, of which the outermost, which the padding reaches, are dropped.
+    with that many further frames. The outermost of these read padding, and all are dropped.
 
     Args:
         waveform: samples in [-1, 1], shape (T,).
-        config: the convention.
-        frames_per_piece: frames computed at once.
+        config: convention of the log-mel.
+        frames_per_piece: number of frames that are computed at once.
     Returns:
         log-mel frames, shape (num_mels, T // hop_length).
     """
@@ -28,7 +28,7 @@ def log_mel_in_pieces(
     for start in range(0, num_frames, frames_per_piece):
         end = min(start + frames_per_piece, num_frames)
         first, last = max(0, start - margin), min(end + margin, num_frames)
-        # The last piece gets the samples after the last whole frame, too.
+        # The last piece includes the samples after the last whole frame.
         stop = last * hop if last < num_frames else len(waveform)
         piece = torch.from_numpy(waveform[first * hop : stop])[None, None]
         frames[:, start:end] = log_mel(piece, config)[0, :, start - first : end - first].numpy()

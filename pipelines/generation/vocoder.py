@@ -1,4 +1,4 @@
-"""One input of `generate`: frames in, a file or a stream of PCM out."""
+"""The vocoding of one input: from frames to an audio file or a stream of PCM."""
 
 import math
 import sys
@@ -30,7 +30,7 @@ from student import Student
 from teacher import Teacher
 
 STREAMED_FRAMES = 8
-"""Frames that a student draws before it writes them: 128 ms at 16 kHz and a hop of 256."""
+"""Number of frames in a streamed piece of a student: 128 ms at 16 kHz and a hop of 256."""
 
 LARGEST_SHIFT = 24
 """Semitones, either way."""
@@ -40,7 +40,7 @@ STANDARD_OUTPUT = Path("-")
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """One file written."""
+    """A written file."""
 
     source: Path
     path: Path
@@ -50,10 +50,10 @@ class Generated:
 
 @dataclass(frozen=True, kw_only=True)
 class Vocoder:
-    """A model, and how it is to draw; arguments as `generate`'s.
+    """A model and its options; the arguments are those of `generate`.
 
     Raises:
-        ValueError: if an option is impossible, or does not go with the model.
+        ValueError: if an option is impossible, or does not fit the model.
     """
 
     network: Teacher | Student
@@ -82,7 +82,7 @@ class Vocoder:
         with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, self.speaker)
 
     def features(self, source: Path) -> Tensor:
-        """Read what the network is given for an input, shape (1, rows, L)."""
+        """Read an input's features for the network, shape (1, rows, L)."""
         frames = read_frames(
             source,
             self.mel,
@@ -91,7 +91,7 @@ class Vocoder:
             mels=self.mels,
             statistics=self.statistics,
         )
-        # Frames that come early are one more: their first half hop lies before the recording.
+        # Early frames are one more: the first half hop lies before the recording.
         num_more = int(self._lead(source) > 0)
         if frames.shape[-1] <= num_more:
             raise InputError(
@@ -104,13 +104,13 @@ class Vocoder:
         return told.to(next(self.network.parameters()))
 
     def write(self, source: Path, features: Tensor, name: Path, target: Path) -> Generated:
-        """Draw and write a waveform."""
+        """Draw a waveform and write it to a file or stream."""
         generator = torch.Generator(features.device).manual_seed(_seed_of(self.seed, name))
         lead = self._lead(source)
         total = features.shape[-1] * self.mel.hop_length - (self.mel.hop_length if lead else 0)
         with (
             tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar,
-            networks_in(self.precision, self.network),  # what is drawn, not how mels are made
+            networks_in(self.precision, self.network),  # in sampling, not in computing mels
         ):
             counted = _counted(_cut(self._pieces(features, generator), lead, total), bar)
             if self.stream:
@@ -138,7 +138,7 @@ class Vocoder:
 
 
 def _write_raw(target: Path, pieces: Iterator[Tensor]) -> tuple[int, int]:
-    """Write PCM that can be read while it grows; return the samples and how many were clipped."""
+    """Write PCM that can be read while it grows; return the numbers of all and clipped samples."""
     if target == STANDARD_OUTPUT:
         return write_pcm(sys.stdout.buffer, pieces, target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def _cut(pieces: Iterator[Tensor], start: int, length: int) -> Iterator[Tensor]:
 
 
 def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:
-    """Move a progress bar on by each piece's samples."""
+    """Yield the pieces, and advance a progress bar by each piece's samples."""
     for piece in pieces:
         yield piece
         bar.update(piece.shape[-1])
@@ -175,7 +175,7 @@ def _check_shift(semitones: float, pitch: PitchConfig) -> None:
 
 
 def _seed_of(seed: int, name: Path) -> int:
-    # As the file system has the name: it need not be UTF-8.
+    # The bytes of the file system's name, which need not be UTF-8.
     letters = name.as_posix().encode(errors="surrogateescape")
     words = np.random.SeedSequence([seed, *letters]).generate_state(2)
     return int(words[0]) << 20 ^ int(words[1])

@@ -1,4 +1,4 @@
-"""Waveforms from a trained model: from recordings by way of their mel, or from saved mels."""
+"""Waveforms from a trained model, generated from recordings' log-mels or saved log-mels."""
 
 import errno
 import sys
@@ -27,8 +27,8 @@ from pipelines.workspace import (
 from storage.folder_lock import folder_lock
 from storage.overwriting import refuse_overwriting
 
-# Of the disk, or of whoever reads the stream; other errors, as a name that is too long, are of one
-# file alone.
+# Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
+# long, concern one file.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
 
 
@@ -52,40 +52,39 @@ def generate(
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
-    A bad input of a folder does not keep the others from being done.
+    If an input of a folder cannot be used, the others are still done.
 
     Args:
-        model: folder of a teacher or a student, or the name of a pretrained one.
+        model: folder of a teacher or a student, or the name of a pretrained model.
         input: an audio file, a log-mel `.npy`, `.npz` or `.pt` of shape (num_mels, L), or a folder
-            of either. For a model that is given the pitch, an array has two rows more, see
+            of such files. For a model that is given the pitch, an array has two more rows, see
             `data.pitch_rows`.
-        out: folder that gets one file per input; relative names are kept. "-" streams one input to
-            standard output, and messages go to standard error.
-        format: of the files, 16-bit.
-        seed: of the noise; each file's depends on the seed and its name alone.
-        temperature: factor on the noise.
-        max_seconds: cut inputs to this length.
+        out: folder that gets one file for each input, with the input's relative name. "-" streams
+            one input to standard output, and messages go to standard error.
+        format: format of the files, 16-bit.
+        seed: seed of the noise; a file's noise depends on the seed and the file's name alone.
+        temperature: factor of the noise.
+        max_seconds: largest length of an input; longer inputs are cut.
         device: "auto", "cpu" or "cuda".
-        engine: how to sample: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
-            (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
-            left out.
+        engine: sampling engine: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
+            (teacher) on a GPU, "torch", or "auto": the first that applies, except "persistent".
         precision: "auto", "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
             `pipelines.precision`).
-        stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) as it is drawn. The
-            samples are those of a file, to rounding.
-        speaker: who speaks, for a model that is told.
-        pitch_shift: semitones added to the pitch, for a model that is given it.
-        skip_existing: leave out the inputs whose file is in `out` already.
+        stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) while sampling. The
+            samples equal a file's samples up to rounding.
+        speaker: the speaker, for a model that knows speakers.
+        pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
+        skip_existing: leave out inputs whose file in `out` exists.
         mels: convention and layout of the log-mels. Values that cannot be of the convention are an
-            error. The waveform of frames that are centred half a hop earlier than the model's is
-            cut by half a hop at both ends, so that it is on time.
+            error. If the convention centres frames half a hop earlier than the model's, the
+            waveform is cut by half a hop at both ends, so that it is on time.
     Returns:
-        what was written, in order.
+        descriptions of the written files, in order.
     Raises:
-        InputsFailedError: at the end, if some inputs of a folder cannot be used.
-        OverwriteError: if a file that is read would be written over.
-        ValueError: if the model or an only input cannot be used, or another run is writing to
-            `out`; files already written stay.
+        InputsFailedError: at the end, if some inputs of a folder could not be used.
+        OverwriteError: if a file that is read would be overwritten.
+        ValueError: if the model or a single input cannot be used, or if another run is writing to
+            `out`; files that are already written stay.
     """
     to_stdout = out == STANDARD_OUTPUT
     stream = stream or to_stdout
@@ -156,7 +155,7 @@ def generate(
 
 
 class _OutputFolder(ExitStack):
-    """Where files go: marked and locked before the first, so that bad inputs alone leave none.
+    """The output folder. It is made with the first file, so unusable inputs leave no folder.
 
     Args:
         path: the folder; None for a stream.
@@ -167,7 +166,7 @@ class _OutputFolder(ExitStack):
         self._path = path
 
     def open(self) -> None:
-        """Make, mark and lock the folder, the first time."""
+        """Make, mark and lock the folder at the first call."""
         if self._path is not None:
             mark_output(self._path)
             self.enter_context(folder_lock(self._path))

@@ -1,4 +1,4 @@
-"""Values of the bundled recipes, one YAML file each, and how a recipe is found."""
+"""The bundled recipes, one YAML file each, and the search for a recipe."""
 
 from importlib import resources
 from pathlib import Path
@@ -10,7 +10,7 @@ from storage.configuration import nearest_name
 
 
 def recipe_names() -> list[str]:
-    """List the recipes that come with the package."""
+    """List the names of the bundled recipes."""
     folder = resources.files("pipelines") / "recipes"
     return sorted(
         p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
@@ -18,17 +18,17 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name_or_path: str) -> Path:
-    """Resolve the name of a bundled recipe, or the path of a YAML file.
+    """Find a recipe by the name of a bundled recipe or by the path of a YAML file.
 
     Raises:
-        ValueError: if it is neither, or a file that is not plain YAML in UTF-8.
+        ValueError: if there is no such recipe or file, or if the file is not plain YAML in UTF-8.
     """
     if name_or_path in recipe_names():
         return Path(str(resources.files("pipelines") / "recipes" / f"{name_or_path}.yaml"))
     path = Path(name_or_path)
     if path.is_file():
         _check_yaml(path)
-        # To the parser of the command line, "mine.yaml" could be an attribute of a module.
+        # The parser of the command line would take "mine.yaml" for an attribute of a module.
         return path.absolute()
     names = recipe_names()
     raise ValueError(
@@ -38,7 +38,7 @@ def find_recipe(name_or_path: str) -> Path:
 
 
 def _check_yaml(path: Path) -> None:
-    """Refuse by its name a file that the parser of the command line would refuse without."""
+    """Refuse a broken file with its name, which the command line's parser would not mention."""
     try:
         load_plain(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:

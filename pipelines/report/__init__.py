@@ -1,4 +1,4 @@
-"""The listening page of a run: hear, see and read what it achieved, without a network."""
+"""The listening page of a run: its audio, pictures and results, to be opened without a network."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Numbers turned into coordinates of small drawings; the page's template draws them."""
+"""Coordinates of the page's small drawings, computed from numbers; the template draws them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """A mark on an axis: where, in units of the drawing, and what it says."""
+    """A mark on an axis: its position, in units of the drawing, and its label."""
 
     position: float
     label: str
@@ -29,10 +29,10 @@ class LineChart:
     """Curves over a common axis.
 
     Args:
-        title: what is drawn.
+        title: name of the quantity.
         paths: SVG path data by name of the curve.
-        x_ticks: along the bottom.
-        y_ticks: up the left.
+        x_ticks: marks along the bottom.
+        y_ticks: marks along the left.
     """
 
     title: str
@@ -44,11 +44,11 @@ class LineChart:
 def line_chart(title: str, series: Mapping[str, Sequence[Point]]) -> LineChart:
     """Scale curves to a common drawing of WIDTH by HEIGHT.
 
-    The first tenth of a training often lies far above the rest: the axis fits the others, and
-    what is beyond it is drawn at its edge.
+    The first tenth of a training often lies far above the rest. The vertical axis fits the rest,
+    and points beyond the axis are drawn at its edge.
 
     Args:
-        title: what is drawn.
+        title: name of the quantity.
         series: points (x, y) by name, x rising; points that are not finite are left out.
     """
     kept = {
@@ -77,11 +77,11 @@ def line_chart(title: str, series: Mapping[str, Sequence[Point]]) -> LineChart:
 
 
 def outline(waveform: npt.NDArray[np.float32], num_samples: int, peak: float) -> str:
-    """Draw a waveform's extremes as one closed shape.
+    """Draw a waveform's envelope as one closed shape.
 
     Args:
         waveform: shape (T,).
-        num_samples: length of the whole axis; a shorter waveform ends before it.
+        num_samples: length of the whole axis; a shorter waveform ends before the axis does.
         peak: amplitude that fills the height.
     Returns:
         SVG path data within OUTLINE_WIDTH by OUTLINE_HEIGHT.
@@ -94,7 +94,7 @@ def outline(waveform: npt.NDArray[np.float32], num_samples: int, peak: float) ->
         piece = waveform[edges[i] : max(edges[i + 1], edges[i] + 1)]
         high, low = (np.clip(v / peak, -1, 1) for v in (piece.max(), piece.min()))
         x = (i + 0.5) / columns * OUTLINE_WIDTH * len(waveform) / num_samples
-        # At least a hairline, so that silence is seen.
+        # The shape is at least a hairline thick, so that silence is visible.
         above.append((x, middle - half * float(high) - 0.3))
         below.append((x, middle - half * float(low) + 0.3))
     return _path([*above, *reversed(below)]) + "Z"

@@ -1,4 +1,4 @@
-"""What a listening page shows, gathered from the results of a run."""
+"""The content of a listening page, gathered from the results of a run."""
 
 import json
 import os
@@ -18,22 +18,22 @@ from pipelines.training.log import METRICS_FILE
 from storage.configuration import from_dict
 
 SYSTEM_ORDER = ("recording", "griffin-lim", "world", "teacher", "student")
-"""Order in which systems are shown; others follow by name."""
+"""Order of the systems on the page; other systems follow by name."""
 MIN_SECONDS = 1.0
 
 
 class ReportError(ValueError):
-    """A run that has nothing to show; the message says what is missing."""
+    """A run without results to show; the message says what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """One system's waveform of an utterance.
+    """One system's waveform for an utterance.
 
     Args:
-        system: its name.
+        system: the system's name.
         waveform: shape (T,).
-        measures: the utterance's own, by key; empty if it was not evaluated.
+        measures: the utterance's measures by key; empty if it was not evaluated.
     """
 
     system: str
@@ -43,11 +43,12 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class ListenedUtterance:
-    """An utterance with every system's waveform of it.
+    """An utterance with the waveforms of all systems.
 
     Args:
-        name: of the utterance; may hold any character a file name may.
-        tracks: in the order of `SYSTEM_ORDER`; some may be shorter than the recording.
+        name: the utterance's name, which may hold any character of a file name.
+        tracks: the waveforms, in the order of `SYSTEM_ORDER`; some may be shorter than the
+            recording.
     """
 
     name: str
@@ -56,16 +57,16 @@ class ListenedUtterance:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """Everything on the page; what a run does not have is None or empty.
+    """Everything on the page; missing results are None or empty.
 
     Args:
-        title: of the page.
+        title: title of the page.
         mel: convention of the pictures.
-        utterances: to listen to.
-        evaluation: `evaluation.json`.
-        benchmark: `benchmark.json`.
-        metrics: lines of `metrics.jsonl`, by model.
-        models: `config.json`, by model.
+        utterances: the utterances that can be played.
+        evaluation: content of `evaluation.json`.
+        benchmark: content of `benchmark.json`.
+        metrics: lines of `metrics.jsonl` by model.
+        models: content of `config.json` by model.
     """
 
     title: str
@@ -81,13 +82,13 @@ def collect(exp: Path, limit: int = 8) -> Content:
     """Gather a run's results.
 
     Args:
-        exp: results of `run_distill.sh`; `evaluation/audio` and `samples` are looked through for
-            waveforms, the first that has one of an utterance by a system gives it.
-        limit: at most so many utterances, the first by name of those of one second or more; if
-            there are none, of all.
+        exp: folder of the results of `run_distill.sh`. If `evaluation/audio` and `samples` both
+            hold a system's waveform for an utterance, the first counts.
+        limit: largest number of utterances, the first by name. Utterances under one second are
+            shown only if there are no longer ones.
     Raises:
-        ReportError: if the limit is below 1, there is no model or no audio, or a file cannot be
-            read.
+        ReportError: if the limit is below 1, if there is no model or no audio, or if a file cannot
+            be read.
     """
     if limit < 1:
         raise ReportError(f"limit is {limit}, expected at least 1")
@@ -142,7 +143,7 @@ def _utterances(
 
 
 def _audio_files(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
-    """Files by system (a subfolder's name) and utterance (the path in it, without suffix)."""
+    """Find files by system (name of a subfolder) and utterance (path in it, without suffix)."""
     files: dict[tuple[str, str], Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*/**/*.wav")):
@@ -152,7 +153,7 @@ def _audio_files(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
 
 
 def _read_audio(path: Path, sample_rate: int) -> npt.NDArray[np.float32]:
-    """Read one of our own files: unlike a corpus's, it may be silent."""
+    """Read a file that this program wrote; it may be silent, unlike a corpus's file."""
     try:
         waveform, found = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:

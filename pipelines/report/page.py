@@ -1,4 +1,4 @@
-"""The listening page: one folder that opens without a network."""
+"""The listening page: a folder that opens without a network."""
 
 import base64
 import io
@@ -20,16 +20,16 @@ INDEX_FILE = "index.html"
 
 
 def write_page(content: Content, out: Path) -> Path:
-    """Write the page and what it needs: style, script, audio and pictures.
+    """Write the page and its style, script, audio and pictures.
 
-    Names of files and systems come from the user's folders: on the page they are escaped, and no
-    file here is named after them.
+    Names of files and systems come from the user's folders. The page escapes them, and no file of
+    the page is named by them.
 
     Args:
-        content: what to show.
-        out: folder, made if needed.
+        content: the content of the page.
+        out: folder to write into; made if missing.
     Returns:
-        the page, `index.html`, written last.
+        path of the page, `index.html`, which is written last.
     """
     mark_output(out)
     for i, utterance in enumerate(content.utterances):
@@ -46,10 +46,10 @@ def write_page(content: Content, out: Path) -> Path:
 
 
 def _write_audio(utterance: ListenedUtterance, sample_rate: int, folder: Path, index: int) -> None:
-    """Write `NN-K.wav` of track K, and all of them as the script `NN.js`.
+    """Write `NN-K.wav` for track K, and all tracks as the script `NN.js`.
 
-    The player decodes whole tracks, to switch between them at the same sample. A page opened from
-    a disk may not read its neighbours, but it may run them: hence the script.
+    The player decodes whole tracks, so that it can switch between them at any sample. A page that
+    is opened from a disk must not read the files beside it, but it may run them as scripts.
     """
     encoded = []
     for k, track in enumerate(utterance.tracks):
@@ -60,7 +60,7 @@ def _write_audio(utterance: ListenedUtterance, sample_rate: int, folder: Path, i
 
 
 def _write_pictures(utterance: ListenedUtterance, mel: MelConfig, folder: Path, index: int) -> None:
-    """Write `NN-K.png`, the log-mel of track K, all in the colours of the loudest."""
+    """Write `NN-K.png`, the log-mel of track K; all tracks share one scale of colours."""
     spectrograms = [
         log_mel(torch.from_numpy(track.waveform)[None, None], mel)[0].numpy()
         for track in utterance.tracks

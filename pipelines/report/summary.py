@@ -1,4 +1,4 @@
-"""What a finished run has to show, in one page."""
+"""The summary of a finished run, on one page."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,17 @@ from pipelines.report.page import INDEX_FILE
 
 
 class SummaryError(ValueError):
-    """A result the summary needs is missing or unreadable."""
+    """A result of the summary that is missing or unreadable."""
 
 
 def summary_of(exp: Path) -> str:
-    """Compose the summary of a run in Markdown.
+    """Write the summary of a run in Markdown.
 
     Args:
-        exp: results of `run_distill.sh`: `evaluation/`, `benchmark.json` and `samples/`; the
-            listening page is pointed to where it is there.
+        exp: folder of the results of `run_distill.sh`: `evaluation/`, `benchmark.json` and
+            `samples/`. If there is a listening page, the summary names it.
     Raises:
-        SummaryError: if a result is missing; names the file.
+        SummaryError: if a result is missing; the message names the file.
     """
     sections = [
         f"# {exp}",

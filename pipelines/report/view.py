@@ -1,4 +1,4 @@
-"""Values of the page's template: numbers formatted, curves and waveforms as coordinates."""
+"""The values of the page's template: formatted numbers, and coordinates of curves."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ _BRIEF_NAMES = {
     "log_mel_distance": "mel",
     "level_ratio": "level",
 }
-"""Measures shown beside a track, in order of preference, and how they are called there."""
+"""Short names of the measures that are shown beside a track, in order of preference."""
 _NUM_BRIEF = 2
 
 
 def view(content: Content) -> dict[str, Any]:
-    """Return the template's values; nothing is escaped here, the template does it."""
+    """Return the template's values, not escaped; the template escapes them."""
     systems = list(dict.fromkeys(t.system for u in content.utterances for t in u.tracks))
     evaluated = list((content.evaluation or {"systems": {}})["systems"])
     utterances = [_utterance(u, content.mel.sample_rate) for u in content.utterances]
@@ -109,7 +109,7 @@ def _measures(evaluation: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _cell(measure: Measure, interval: dict[str, float]) -> tuple[str, str]:
-    """Return mean and interval as text; the latter empty where it has no width."""
+    """Return mean and interval as text; the interval is empty if it has no width."""
     mean, _, rest = cell(measure, interval).replace("-", charts.MINUS).partition(" ")
     return mean, rest
 
@@ -122,7 +122,7 @@ def _likelihood(evaluation: dict[str, Any] | None) -> list[tuple[str, float, flo
 
 
 def _curves(lines: list[dict[str, Any]]) -> list[charts.LineChart]:
-    """One chart a scalar, training and validation together."""
+    """Make one chart for each scalar, with training and validation together."""
     series: dict[str, dict[str, list[charts.Point]]] = {}
     for line in lines:
         for name, value in line.items():

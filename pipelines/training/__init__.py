@@ -1,1 +1,1 @@
-"""The training loop, what it trains, and what it keeps."""
+"""The training loop, its tasks, and the files that a run writes."""

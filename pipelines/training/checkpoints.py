@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run resumes from, in files that prove themselves whole."""
+"""Checkpoints: the whole state of a run, in files with a checksum."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ _VALUES = "values"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not what was written; the message names the file."""
+    """A checkpoint that is damaged or missing; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Checkpoint:
     """A state of training.
 
     Args:
-        step: finished steps.
-        tensors: by name.
-        values: everything else, as JSON values.
+        step: number of finished steps.
+        tensors: tensors by name.
+        values: all other values by name, in types that JSON has.
     """
 
     step: int
@@ -42,21 +42,21 @@ class Checkpoint:
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write `step_STEP-DIGEST.safetensors`, whole or not at all.
 
-    The name holds the beginning of the content's SHA-256, so that damage shows; equal states give
+    DIGEST is the beginning of the content's SHA-256, by which damage is detected. Equal states give
     equal bytes.
 
     Args:
-        folder: made if needed.
-        checkpoint: what to write.
+        folder: folder to write into; made if missing.
+        checkpoint: the state to write.
     Returns:
-        The file.
+        the path of the file.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in sorted(checkpoint.tensors.items())
     }
     values = {"format": FORMAT_VERSION, "step": checkpoint.step, **checkpoint.values}
-    # One key only: safetensors writes several in no fixed order.
+    # A single key, because safetensors writes several keys in no fixed order.
     content = save(tensors, {_VALUES: json.dumps(values, sort_keys=True, allow_nan=False)})
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"step_{checkpoint.step:08d}-{digest}.safetensors"
@@ -66,12 +66,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint back, every byte checked; nothing in it is ever executed.
+    """Read a checkpoint and verify its checksum; nothing in the file is executed.
 
     Args:
         path: a file that `write_checkpoint` wrote.
     Returns:
-        What was written, on the CPU.
+        the state that was written, on the CPU.
     Raises:
         CheckpointError: if the file is missing, damaged or of another format.
     """
@@ -99,7 +99,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """List a folder's checkpoints, the newest first, whole or not."""
+    """List a folder's checkpoints, damaged or not, newest first."""
     named = ((_NAME.fullmatch(path.name), path) for path in folder.glob("step_*.safetensors"))
     return [path for _, path in sorted(((int(m[1]), p) for m, p in named if m is not None))[::-1]]
 
@@ -112,14 +112,15 @@ def step_of(path: Path) -> int:
 
 
 def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """Find the newest checkpoint that is whole; damaged ones on the way are set aside.
+    """Find the newest undamaged checkpoint, and rename damaged ones that are newer.
 
     Args:
-        folder: where `write_checkpoint` wrote.
-        say: is told of every damaged one, which gets the suffix `.damaged`.
+        folder: the folder of `write_checkpoint`.
+        say: receives a warning about every damaged file, which gets the suffix `.damaged`.
     Returns:
-        The file, or None if there never was one.
+        the path of the file, or None if the folder has no checkpoint.
     Raises:
+        CheckpointError: if there are checkpoints, but all are damaged.
         CheckpointError: if there are checkpoints, but none is whole.
     """
     damaged: CheckpointError | None = None
@@ -128,7 +129,7 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
             read_checkpoint(path)
         except CheckpointError as error:
             damaged = error
-            say(f"warning: {error}; going back to the checkpoint before")
+            say(f"warning: {error}; going back to the checkpoint before it")
             path.rename(path.with_name(f"{path.name}.damaged"))
         else:
             return path
@@ -140,12 +141,12 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
 
 
 def prune_checkpoints(folder: Path, num_kept: int, best_step: int | None) -> None:
-    """Delete all but the newest checkpoints and that of the best step.
+    """Delete all checkpoints but the newest few and the best step's.
 
     Args:
-        folder: where `write_checkpoint` wrote.
-        num_kept: how many of the newest to keep.
-        best_step: step of one more to keep, if there is a best.
+        folder: the folder of `write_checkpoint`.
+        num_kept: number of newest checkpoints to keep.
+        best_step: step of one more checkpoint to keep; None if there is no best step.
     """
     for path in list_checkpoints(folder)[num_kept:]:
         if step_of(path) != best_step:

@@ -1,11 +1,11 @@
-"""Numbers that the host learns when the device has got there, without holding it up meanwhile."""
+"""Numbers that a device computes and the host reads later, without waiting in between."""
 
 import torch
 from torch import Tensor
 
 
 class Deferred:
-    """Numbers on their way from a device to the host.
+    """Numbers on the way from a device to the host.
 
     Args:
         numbers: shape (N,).
@@ -19,7 +19,7 @@ class Deferred:
             self._arrived.record()
 
     def read(self) -> list[float]:
-        """Wait for the numbers, but for nothing that the device was asked for after them."""
+        """Wait until the numbers have arrived; work queued after them is not waited for."""
         if self._arrived is not None:
             self._arrived.synchronize()
         found: list[float] = self._numbers.tolist()

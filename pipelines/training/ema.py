@@ -1,4 +1,4 @@
-"""Averaged weights: what is evaluated and saved for use."""
+"""The moving average of a model's weights, which is evaluated and saved."""
 
 from typing import Any
 
@@ -8,26 +8,27 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def effective_decay(decay: float, num_averaged: Tensor) -> Tensor:
-    r"""Decay of an exponential moving average that is short while it has seen little.
+    r"""Decay of an exponential moving average, reduced for the first updates.
 
     .. math:: \min\left(d, \frac{1 + n}{10 + n}\right)
 
     Args:
         decay: the long-run decay d.
-        num_averaged: updates made so far, n.
+        num_averaged: number of updates so far, n.
     """
     n = num_averaged.double()
     return ((1 + n) / (10 + n)).clamp(max=decay)
 
 
 class Average(AveragedModel):
-    """A copy of a model whose weights follow the original's, averaged, and which is `.module`.
+    """A copy of a model, `.module`, whose weights are the moving average of the model's weights.
 
     The host never waits for the device.
 
     Args:
         model: the model being trained.
-        decay: weight of the past; 0.9999 averages over about ten thousand steps.
+        decay: weight of the present average in an update; 0.9999 averages over about ten thousand
+            steps.
     """
 
     n_averaged: Tensor
@@ -38,11 +39,11 @@ class Average(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: Any, made: Tensor | None = None) -> None:
-        """Follow the original after a step.
+        """Update the average after a step.
 
         Args:
-            model: the original.
-            made: 0 on the device for a step that was left out, which counts for nothing; else 1.
+            model: the model being trained.
+            made: 1, or on the device 0 for a skipped step, which leaves the average unchanged.
         """
         if made is None:
             made = torch.ones_like(self.n_averaged)

@@ -1,5 +1,5 @@
-"""The error of a training run, apart from the loop: who catches it need not load PyTorch."""
+"""The error of a training run, in its own module, so that catching it does not load PyTorch."""
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and where the last good state is."""
+    """Training cannot continue; the message says why, and where the last good state is."""

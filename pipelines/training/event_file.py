@@ -1,7 +1,7 @@
-"""TensorBoard's event file, written at once.
+"""TensorBoard's event file, written without a thread.
 
-TensorBoard's own writer has a thread: on a full disk that prints a traceback, and who waits for it
-may wait for ever.
+TensorBoard's own writer has a thread. On a full disk the thread prints a traceback, and a program
+that waits for the thread may wait forever.
 """
 
 import os
@@ -17,14 +17,14 @@ VERSION = "brain.Event:2"
 
 
 class EventFile:
-    """Summaries in the order in which they come.
+    """An event file of summaries, in the order in which they are added.
 
     Args:
-        folder: gets one file for each run; made if need be.
-        first_step: of the state that the run resumes from: TensorBoard drops what earlier files of
-            the folder say of later steps.
+        folder: folder that gets a new file for each run; made if missing.
+        first_step: step of the state from which the run resumes. TensorBoard ignores later steps in
+            the folder's earlier files.
     Raises:
-        OSError: here or later, if the disk is full.
+        OSError: here or in a later call, if the disk is full.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -44,7 +44,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Hand the written bytes to the operating system."""
         self._file.flush()
 
     def close(self) -> None:

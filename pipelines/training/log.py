@@ -1,4 +1,4 @@
-"""What a run leaves to look at: scalars, audio and pictures."""
+"""The log of a run: scalars, audio and pictures."""
 
 import json
 import time
@@ -18,9 +18,10 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass
 class Validation:
-    """What a validation found: scalars by name and warnings.
+    """The results of a validation: scalars by name, warnings, audio and pictures.
 
-    The lower `score`, the better; None where no measure decides: the newest model counts.
+    A lower `score` is better. A `score` of None means that no measure decides, and that the newest
+    model counts as the best.
     """
 
     score: float | None
@@ -31,13 +32,13 @@ class Validation:
 
 
 class TrainingLog:
-    """Scalars, audio and pictures to TensorBoard; scalars also to `metrics.jsonl`.
+    """A log of scalars, audio and pictures in TensorBoard, and of scalars in `metrics.jsonl`.
 
     Args:
-        folder: of the run.
-        sample_rate: of audio, Hz.
-        first_step: finished steps of the state that the run resumes from: what the log says of
-            later ones is dropped, for they are run again.
+        folder: folder of the run.
+        sample_rate: rate of the audio, Hz.
+        first_step: step of the state from which the run resumes. Lines of later steps are dropped,
+            because those steps run again.
     """
 
     def __init__(self, folder: Path, sample_rate: int, first_step: int) -> None:
@@ -54,7 +55,7 @@ class TrainingLog:
         tqdm.write(message)
 
     def scalars(self, part: str, step: int, values: dict[str, float]) -> None:
-        """Log values by name, under "train" or "validation"."""
+        """Log values by name, in the group "train" or "validation"."""
         for name, value in values.items():
             self._events.add(summary.scalar(f"{part}/{name}", value), step)
         self._events.flush()
@@ -64,7 +65,7 @@ class TrainingLog:
             file.write(json.dumps(line) + "\n")
 
     def validation(self, step: int, validation: Validation) -> None:
-        """Log what a validation found, and print it."""
+        """Log the results of a validation, and print the scalars and warnings."""
         score = {} if validation.score is None else {"score": validation.score}
         self.scalars("validation", step, score | validation.scalars)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in validation.scalars.items())
@@ -79,18 +80,18 @@ class TrainingLog:
         self._events.flush()
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Close the files."""
         self._events.close()
 
 
 class SilentLog(TrainingLog):
-    """Logs nothing: for the processes that do not write."""
+    """A log that writes nothing, for processes other than the first."""
 
     def __init__(self, folder: Path, sample_rate: int, first_step: int) -> None:
         pass
 
     def say(self, message: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def scalars(self, part: str, step: int, values: dict[str, float]) -> None:
         """Log nothing."""

@@ -1,4 +1,4 @@
-"""The one training loop, for teacher and student."""
+"""The training loop of teacher and student."""
 
 import math
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
@@ -20,7 +20,7 @@ from pipelines.training.checkpoints import CheckpointError
 from pipelines.training.deferred import Deferred
 from pipelines.training.ema import Average
 from pipelines.training.errors import TrainingError
-from pipelines.training.log import SilentLog, TrainingLog, Validation
+from pipelines.training.log import SilentLog, TrainingLog
 from pipelines.training.processes import (
     is_lost_process,
     join_processes,
@@ -31,30 +31,11 @@ from pipelines.training.processes import (
 from pipelines.training.schedule import learning_rate_at, seed_step
 from pipelines.training.signals import Stopped, StopRequest, stop_requests
 from pipelines.training.state import TrainingState
+from pipelines.training.task import Task
 from pipelines.training.threads import settle_threads
 from storage.folder_lock import folder_lock
 
 MAX_CONSECUTIVE_SKIPS = 20
-
-
-class Task(nn.Module):
-    """A model in training: what its loss is and how it is validated."""
-
-    model: Pretrained
-    name: str
-
-    @property
-    def companions(self) -> dict[str, nn.Module]:
-        """What is trained beside the model and kept in checkpoints alone, by name."""
-        return {}
-
-    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return scalars by name; `loss` is minimised."""
-        raise NotImplementedError
-
-    def validate(self, model: Pretrained) -> Validation:
-        """Measure a model, the averaged one, on held-out data."""
-        raise NotImplementedError
 
 
 def train(
@@ -70,26 +51,26 @@ def train(
 ) -> Pretrained:
     """Train a task's model, resuming from the folder's newest checkpoint if there is one.
 
-    Several processes (see `pipelines.training.processes`) share each batch; the sampler gives each
-    its part.
+    Several processes (`pipelines.training.processes`) share each batch, and the sampler returns
+    each process's part.
 
     Args:
-        task: model, loss and validation.
-        sampler: training segments; a step's batch depends on (seed, step) alone, and so does
-            torch's random state, so that an interrupted run continues as if it had not stopped.
-        config: steps, learning rate and so on.
+        task: the model, its loss and its validation.
+        sampler: source of the segments. A step's batch and torch's random state depend on
+            (seed, step) alone, so that a resumed run continues as if it had not stopped.
+        config: number of steps, learning rate and so on.
         folder: gets the model (`config.json`, `model.safetensors`), `checkpoints/` to resume from,
             `metrics.jsonl` and TensorBoard events.
-        metadata: stored with the model.
-        device: "auto", "cpu", "cuda" or what Fabric accepts.
-        sample_rate: of audio logged to TensorBoard, Hz.
-        on_step: called with the number of finished steps (tests interrupt there).
+        metadata: values that are stored with the model.
+        device: "auto", "cpu", "cuda" or another device that Fabric accepts.
+        sample_rate: rate of the audio in TensorBoard, Hz.
+        on_step: called with the number of finished steps; tests interrupt a run with it.
     Returns:
-        the averaged model as of the best validation.
+        the averaged model of the best validation.
     Raises:
         TrainingError: after `MAX_CONSECUTIVE_SKIPS` steps in a row without a finite loss and
-            gradient, if there is nothing whole to resume from, or another process is lost.
-        Stopped: after SIGINT, SIGTERM or SIGHUP, when the state has been saved.
+            gradient, if all checkpoints are damaged, or if another process is lost.
+        Stopped: after SIGINT, SIGTERM or SIGHUP; the state has been saved.
         FolderInUseError: if another run is training in the folder.
     """
     with folder_lock(folder) if rank() == 0 else nullcontext(), stop_requests() as stop:
@@ -97,7 +78,7 @@ def train(
         try:
             run.resume()
             run.train(on_step)
-            run.fabric.barrier()  # process 0 writes the last model
+            run.fabric.barrier()  # wait until process 0 has written the last model
         except CheckpointError as error:
             raise TrainingError(str(error)) from error
         except RuntimeError as error:
@@ -111,7 +92,7 @@ def train(
 
 
 class _Run:
-    """One process's part of a training run; arguments as `train`'s."""
+    """One process's part of a training run; the arguments are those of `train`."""
 
     def __init__(
         self,
@@ -135,7 +116,7 @@ class _Run:
             [p for p in task.parameters() if p.requires_grad],
             lr=config.learning_rate,
             betas=(0.9, config.adam_beta2),
-            # Fabric cannot clip gradients that a fused optimiser is to unscale.
+            # Fabric cannot clip gradients that a fused optimiser is going to unscale.
             fused=config.precision != "16-mixed",
         )
         if config.recompute:
@@ -154,7 +135,7 @@ class _Run:
         self.is_stopping = False
 
     def resume(self) -> None:
-        """Continue from the newest whole checkpoint, if there is one."""
+        """Continue from the newest undamaged checkpoint, if there is one."""
         say = tqdm.write if self.is_writer else _say_nothing
         path = self.fabric.broadcast(self.state.find(say) if self.is_writer else None)
         if path is None:
@@ -165,7 +146,7 @@ class _Run:
         say(f"resuming at step {self.state.progress.step}")
 
     def train(self, on_step: Callable[[int], None] | None) -> None:
-        """Make the steps that are left."""
+        """Run the remaining steps."""
         progress, config = self.state.progress, self.config
         self.task.train()
         make_log = TrainingLog if self.is_writer else SilentLog
@@ -208,13 +189,10 @@ class _Run:
                     self.save_and_stop(log)
 
     def step(self, batch: Batch, log: TrainingLog) -> dict[str, float | Tensor]:
-        """Make one optimiser step, or skip it where the numbers are not finite.
+        """Make an optimiser step and return its scalars; a step that is not finite is skipped.
 
-        The device decides: the host learns of it a step later, so that the device always has
-        something to do.
-
-        Returns:
-            what to log of it.
+        The device decides whether to skip. The host learns of it one step later, so that the device
+        never waits for the host.
         """
         progress, config = self.state.progress, self.config
         for group in self.optimizer.param_groups:
@@ -232,7 +210,7 @@ class _Run:
         if adam.defaults["fused"]:
             adam.found_inf = flags[0]
         elif flags[0]:
-            # Without gradients the optimiser moves nothing; the loss scaler lowers its scale.
+            # Without gradients the optimiser moves nothing; the loss scaler reduces its scale.
             self.optimizer.zero_grad()
         self.optimizer.step()
         self.averaged.update_parameters(self.task.model, 1 - flags[0])
@@ -242,9 +220,9 @@ class _Run:
         return {name: value.detach() for name, value in terms.items()} | {"gradient_norm": norm}
 
     def _clip(self) -> Tensor:
-        """Clip the gradients of model and companions, each by itself; return the model's norm.
+        """Clip the gradients of model and companions separately; return the model's norm.
 
-        A common clip would let the discriminators' gradients shrink the step of the model.
+        If they were clipped together, the discriminators' gradients would shrink the model's step.
         """
         limit, companions = self.config.gradient_clip, self.task.companions.values()
         norm = self.fabric.clip_gradients(
@@ -262,7 +240,7 @@ class _Run:
         return torch.where(torch.isfinite(norm), norms[0], norm)
 
     def settle(self, log: TrainingLog) -> None:
-        """Take note of how the last step went."""
+        """Read whether the last step was skipped, clipped or asked to stop."""
         if self.unsettled is None:
             return
         progress, (step, numbers) = self.state.progress, self.unsettled
@@ -276,7 +254,7 @@ class _Run:
             progress.num_clipped += norm > self.config.gradient_clip
 
     def validate(self, log: TrainingLog) -> None:
-        """Measure the averaged model, save the state, and the model if it is the best so far."""
+        """Validate the averaged model, save a checkpoint, and save the model if it is the best."""
         progress = self.state.progress
         validation = self.task.validate(self.state.average.eval())
         log.validation(progress.step, validation)
@@ -286,18 +264,18 @@ class _Run:
         )
         if is_best:
             progress.best_score, progress.best_step = score, progress.step
-        # In this order a run that dies in between finds the model in the checkpoint.
+        # The checkpoint comes first: a run that dies in between restores the model from it.
         self.state.save(self.config.keep_checkpoints)
         if is_best:
             self.state.save_best()
 
     def save_and_stop(self, log: TrainingLog) -> NoReturn:
-        """Save a checkpoint and end the run."""
+        """Save a checkpoint and end the run by raising `Stopped`."""
         self.settle(log)
         where = self.state.checkpoints
         if self.is_writer:
             self.state.save(self.config.keep_checkpoints)
-        received = self.stop.received or signal.SIGTERM  # another process got it
+        received = self.stop.received or signal.SIGTERM  # another process received the signal
         raise Stopped(
             f"stopped by {received.name} after step {self.state.progress.step}, saved in {where}",
             received,
@@ -317,4 +295,4 @@ class _Run:
 
 
 def _say_nothing(message: str) -> None:
-    """Stand in for printing where another process prints."""
+    """Print nothing, in processes other than the first."""

@@ -1,7 +1,8 @@
-"""One training run in several processes, on one machine or more.
+"""One training run in several processes, on one machine or several.
 
-A launcher starts the processes (`torchrun`, or `fabric run`) and tells each its place in the
-environment; Fabric joins them by DistributedDataParallel: gloo between CPUs, NCCL between GPUs.
+A launcher (`torchrun` or `fabric run`) starts the processes and sets each process's environment
+variables. Fabric joins the processes by DistributedDataParallel: gloo between CPUs, NCCL between
+GPUs.
 """
 
 import os
@@ -15,17 +16,17 @@ from torch.distributed.nn.functional import all_reduce
 
 
 def rank() -> int:
-    """Return the number of this process among all, from 0; process 0 writes."""
+    """Return this process's number among all processes, from 0; process 0 writes the files."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """Return how many processes there are."""
+    """Return the number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def local_rank() -> int:
-    """Return the number of this process among those on the same machine, from 0."""
+    """Return this process's number among the processes of its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
@@ -34,14 +35,14 @@ def join_processes(device: str, precision: Precision) -> Fabric:
 
     Args:
         device: "cpu" or "cuda".
-        precision: how numbers are held.
+        precision: Fabric's plugin for the types of numbers.
     Returns:
-        Fabric, launched.
+        Fabric, with the processes launched.
     """
     if world_size() == 1:
         return Fabric(accelerator=device, devices=1, plugins=[precision])
     on_each_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
-    # Every process builds the same model and no buffer changes: none needs to be sent.
+    # Every process builds an equal model and no buffer changes, so buffers need not be sent.
     fabric = Fabric(
         accelerator=device,
         devices=on_each_machine,
@@ -49,19 +50,19 @@ def join_processes(device: str, precision: Precision) -> Fabric:
         strategy=DDPStrategy(broadcast_buffers=False),
         plugins=[precision],
     )
-    if os.environ.get("LT_CLI_USED", "0") == "0":  # `fabric run` has launched it already
+    if os.environ.get("LT_CLI_USED", "0") == "0":  # else `fabric run` has launched the processes
         fabric.launch()
     return fabric
 
 
 def is_lost_process(error: RuntimeError) -> bool:
-    """Tell whether an error means that another process is gone, or out of reach."""
-    # gloo has no exception of its own.
+    """Tell whether an error means that another process ended or cannot be reached."""
+    # gloo has no exception class of its own.
     return isinstance(error, torch.distributed.DistError) or "/gloo/" in str(error)
 
 
 def most_in_any_process(fabric: Fabric, numbers: Tensor) -> Tensor:
-    """Return the largest of each number in any process; all must ask at the same step."""
+    """Return each number's maximum over all processes, all of which must call this together."""
     if fabric.world_size == 1:
         return numbers
     found = fabric.all_reduce(numbers, reduce_op="max")
@@ -70,7 +71,7 @@ def most_in_any_process(fabric: Fabric, numbers: Tensor) -> Tensor:
 
 
 def mean_over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
-    """Average numbers by name; all must ask at the same step."""
+    """Average numbers by name over all processes, all of which must call this together."""
     if fabric.world_size == 1:
         return values
     numbers = torch.tensor(list(values.values()), dtype=torch.float64, device=fabric.device)
@@ -80,5 +81,5 @@ def mean_over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, f
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Add tensors up over the processes; gradients flow back to each."""
+    """Add a tensor up over all processes; gradients flow back to every process."""
     return values if world_size() == 1 else all_reduce(values)

@@ -1,4 +1,4 @@
-"""What a step is given by its number: a learning rate and random numbers."""
+"""The learning rate and the random seed of a step, computed from its number."""
 
 import math
 
@@ -9,7 +9,7 @@ from pipelines.recipe import TrainingConfig
 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
-    """Learning rate of a step: linear warm-up, then a cosine to the final ratio."""
+    """Return a step's learning rate: a linear warm-up, then a cosine to the final ratio."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.max_steps - config.warmup_steps)
@@ -19,6 +19,6 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 
 
 def seed_step(seed: int, step: int, process: int) -> None:
-    """Seed torch's generators so that a step's random numbers depend on these three alone."""
+    """Seed torch's generators by the numbers of the run's seed, the step and the process alone."""
     words = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
     torch.manual_seed(int(words[0]))

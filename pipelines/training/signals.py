@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGINT, SIGTERM, and SIGHUP where it is not ignored, as under nohup."""
+"""Signals to stop: SIGINT, SIGTERM, and SIGHUP unless it is ignored, as under nohup."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from types import FrameType
 ECHO_SECONDS = 1.0
 
 
-class Stopped(Exception):  # noqa: N818 - says what it is; not an error
-    """A run that was asked to stop has saved its state; the message says where.
+class Stopped(Exception):  # noqa: N818 - not an error
+    """A run that was asked to stop and has saved its state; the message says where.
 
     Args:
         message: one line.
@@ -26,7 +26,7 @@ class Stopped(Exception):  # noqa: N818 - says what it is; not an error
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, raised where the program stands, so that it cleans up behind itself.
+    """SIGTERM or SIGHUP, raised as an exception so that the program can clean up.
 
     Args:
         received: the signal.
@@ -38,7 +38,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Which signal asked to stop, if one did."""
+    """The signal that asked to stop, or None, and the time at which it came, in seconds."""
 
     received: signal.Signals | None = None
     time: float = 0.0
@@ -46,14 +46,14 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Take note of signals to stop instead of being interrupted by them.
+    """Record signals to stop, instead of being interrupted by them.
 
-    A second signal acts as it would have before, unless it follows at once: a launcher of several
-    processes passes on what they have got already. Outside the main thread, where Python delivers
-    no signals, nothing changes.
+    A second signal acts as it would have acted before. An exception is a second signal within
+    `ECHO_SECONDS`: a launcher of several processes repeats signals that the processes have already
+    received. Outside the main thread nothing changes, because Python delivers no signals there.
 
     Returns:
-        A context manager that yields the request, to look at between steps.
+        a context manager that yields the request; the training loop reads it between steps.
     """
     request = StopRequest()
 
@@ -82,7 +82,7 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Terminated` within the block, as SIGINT KeyboardInterrupt."""
+    """Make SIGTERM and SIGHUP raise `Terminated` in the block, as SIGINT raises an interrupt."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         _leave_terminal(number)
@@ -100,13 +100,13 @@ def termination_as_interrupt() -> Iterator[None]:
 
 
 def _terminations() -> list[signal.Signals]:
-    """Signals that end a program that does not handle them."""
+    """List the signals that end a program and that it does not ignore."""
     is_kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [signal.SIGTERM] if is_kept else [signal.SIGTERM, signal.SIGHUP]
 
 
 def _leave_terminal(number: int) -> None:
-    """After SIGHUP, write to a terminal no longer: it is gone, and each attempt an error."""
+    """After SIGHUP, redirect output from the terminal, where it would fail, to the null device."""
     if number != signal.SIGHUP:
         return
     for descriptor in (1, 2):

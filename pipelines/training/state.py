@@ -1,4 +1,4 @@
-"""The state of a training run: what a checkpoint holds, and the best model so far."""
+"""The state of a training run: the content of a checkpoint, and the best model so far."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -31,15 +31,15 @@ OBSOLETE_STATE_FILE = "state.pt"
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Args:
-        step: finished steps.
+        step: number of finished steps.
         best_score: lowest validation score so far.
-        best_step: step of that validation; 0 before the first.
-        num_skipped: steps without a finite loss and gradient.
-        num_skipped_in_row: how many of these came last, one after the other.
-        num_clipped: steps whose gradient was longer than allowed.
+        best_step: step of the best validation; 0 before the first validation.
+        num_skipped: number of steps skipped because loss or gradient was not finite.
+        num_skipped_in_row: number of skipped steps since the last step that was made.
+        num_clipped: number of steps whose gradient was clipped.
     """
 
     step: int = 0
@@ -53,17 +53,16 @@ class Progress:
 class TrainingState:
     """Everything that the next step depends on, kept in a folder of checkpoints.
 
-    A step's data and random numbers depend on (seed, step) alone, so no generator's state belongs
-    here.
+    A step's data and random numbers depend on (seed, step) alone, so no generator's state is kept.
 
     Args:
-        trained: module whose trainable parameters the optimiser steps.
-        modules: what checkpoints hold, by name: `model`, within `trained`; `averaged`, its averaged
-            copy; what else is trained.
-        optimizer: of the parameters of `trained`, in their order.
-        precision: Fabric's; holds the loss scale under "16-mixed".
-        folder: of the run.
-        metadata: stored with every checkpoint and with the model.
+        trained: module whose trainable parameters the optimiser updates.
+        modules: modules that checkpoints hold, by name: `model`, which is part of `trained`;
+            `averaged`, its averaged copy; and others that are trained.
+        optimizer: optimiser of the parameters of `trained`, in their order.
+        precision: Fabric's plugin; it holds the loss scale under "16-mixed".
+        folder: folder of the run.
+        metadata: values that are stored with every checkpoint and with the model.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class TrainingState:
         return average
 
     def save(self, num_kept: int) -> Path:
-        """Write a checkpoint and delete what is no longer needed."""
+        """Write a checkpoint and delete old ones."""
         values = {
             "progress": dataclasses.asdict(self.progress),
             "precision": self._precision.state_dict(),
@@ -109,7 +108,7 @@ class TrainingState:
         """Find the checkpoint to resume from; see `newest_checkpoint`.
 
         Raises:
-            CheckpointError: also where there is none, but a model that training would replace.
+            CheckpointError: also if there is no checkpoint, but a model that would be overwritten.
         """
         path = newest_checkpoint(self.checkpoints, say)
         for name in (OBSOLETE_STATE_FILE, "config.json"):
@@ -124,10 +123,10 @@ class TrainingState:
         """Continue from a checkpoint.
 
         Args:
-            path: from `find`.
-            say: is told what has changed since, such as a value of the recipe.
+            path: the result of `find`.
+            say: receives a warning about changed metadata, such as a value of the recipe.
         Raises:
-            CheckpointError: if it belongs to another model.
+            CheckpointError: if the checkpoint belongs to another model.
         """
         checkpoint = read_checkpoint(path)
         try:
@@ -150,11 +149,11 @@ class TrainingState:
             say(f"warning: changed since {path.name}: {'; '.join(changes)}")
 
     def save_best(self) -> None:
-        """Write the averaged model for use; call it after `save`, at a step that was the best."""
+        """Write the averaged model for use. Call it after `save`, at the best step."""
         self.average.save_pretrained(self.folder, self._described(self.progress.best_step))
 
     def restore_best(self, say: Callable[[str], None]) -> None:
-        """Write the best model again if a run died before it was whole, or it was damaged since."""
+        """Write the best model again, if its files are damaged or were never completed."""
         best_step = self.progress.best_step
         if not best_step or self._saved_step() == best_step:
             return
@@ -165,9 +164,9 @@ class TrainingState:
                 self.average.load_state_dict(_within(tensors, "module", "."))
                 self.save_best()
                 self.average.load_state_dict(now)
-                say(f"the model of step {best_step} is written again from {path.name}")
+                say(f"wrote the model of step {best_step} again from {path.name}")
                 return
-        say(f"warning: the model of step {best_step}, the best, is lost: the next one counts")
+        say(f"warning: the best model, of step {best_step}, is lost: the next one counts as best")
         self.progress.best_score, self.progress.best_step = None, 0
 
     def _saved_step(self) -> int | None:
@@ -207,7 +206,7 @@ class TrainingState:
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
-    """Name the values that differ between two trees of JSON values.
+    """Yield a sentence for each value that differs between two trees of JSON values.
 
     >>> list(differences({"seed": 1, "size": {"width": 3}}, {"seed": 2, "size": {"width": 3}}))
     ['seed 1 -> 2']
@@ -226,6 +225,6 @@ def _as_json(value: Any) -> Any:
 
 
 def _within(tensors: dict[str, Tensor], prefix: str, separator: str = "/") -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, without it."""
+    """Return the tensors whose names begin with a prefix, and remove the prefix."""
     start = f"{prefix}{separator}"
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

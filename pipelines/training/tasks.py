@@ -1,4 +1,4 @@
-"""The two things that are trained, as the training loop sees them."""
+"""The training tasks of the teacher and of the student."""
 
 from functools import partial
 
@@ -10,6 +10,7 @@ from data import Batch, MelConfig, log_mel, residual_energy, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
 from flows.precision import full_precision
+from pipelines.evaluation.free_running import free_running
 from pipelines.heldout import (
     Utterance,
     bits_per_sample,
@@ -19,38 +20,38 @@ from pipelines.heldout import (
     teacher_nll,
 )
 from pipelines.pictures import spectrogram_image
-from pipelines.training.free_running import free_running
 from pipelines.training.log import Validation
-from pipelines.training.loop import Task
 from pipelines.training.processes import sum_over_processes, world_size
+from pipelines.training.task import Task
 from student import ExcitationConfig, MeasuredVoice, Student
 from teacher import Teacher, noise_like, training_log_probs
 
 PREDICTOR_WEIGHT = 0.1
-"""Weight of the linear predictor's own likelihood; the network's decides all but its gain."""
+"""Weight of the linear predictor's own likelihood. It decides the predictor's gain; the network's
+likelihood decides everything else."""
 
 VOICING_WEIGHT = 0.1
 """Weight of the cross-entropy of the voicing; its gradient reaches only `Teacher.voicing`."""
 
 LOWEST_VOICE_HZ, HIGHEST_VOICE_HZ = 60.0, 400.0
-"""Range of the pitch by which a teacher is told what is voiced."""
+"""Range of the pitch, Hz, in which frames count as voiced for the teacher."""
 
 FREE_RUNNING_UTTERANCES = 3
-"""Held-out utterances, at most, that a validation draws from a teacher."""
+"""Largest number of held-out utterances that a validation samples from a teacher."""
 
 MONTE_CARLO = 1
-"""Sets the seeds of Monte-Carlo draws apart: the sample's own noise must not come back in them."""
+"""A further word of the seed of Monte-Carlo draws, so that they differ from the sample's noise."""
 
 
 class TeacherTask(Task):
-    """Maximum likelihood on recordings.
+    """Training of a teacher by maximum likelihood on recordings.
 
     Args:
         model: the teacher in training.
         held_out: validation utterances.
-        mel: mel convention.
-        seed: of the noise on the past; that of a row of a step's batch depends on (seed, step, row)
-            alone.
+        mel: convention of the log-mel.
+        seed: seed of the noise that is added to the past. The noise of a row of a batch depends on
+            (seed, step, row) alone.
     """
 
     name = "teacher"
@@ -65,7 +66,7 @@ class TeacherTask(Task):
         self.seed = seed
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Mean negative log-likelihood of the batch, nats per sample."""
+        """Return the batch's mean negative log-likelihood, nats per sample, as `loss`."""
         noise = self._past_noise(batch, step) if self.model.config.past_noise else ()
         log_prob, of_predictor = training_log_probs(
             self.model, batch.waveform, batch.log_mel, *noise
@@ -91,7 +92,7 @@ class TeacherTask(Task):
         return self.model.voicing.loss(frames, voiced)
 
     def _past_noise(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Draw noise of another level for every clip, and the levels over the largest, (B,)."""
+        """Draw noise for each clip, and its level relative to `past_noise`, in [0, 1], (B,)."""
         drawn, levels = [], []
         for row in range(batch.first_row, batch.first_row + batch.waveform.shape[0]):
             generator = torch.Generator().manual_seed(_seed_of(self.seed, step, row))
@@ -103,7 +104,7 @@ class TeacherTask(Task):
         return self.model.config.past_noise * noise, level
 
     def validate(self, model: Pretrained) -> Validation:
-        """Exact likelihood of held-out utterances, and what the teacher draws of some of them."""
+        """Compute the likelihood of held-out utterances, and sample some of them."""
         assert isinstance(model, Teacher)
         nats = teacher_nll(model, self.held_out)
         scalars = {
@@ -132,16 +133,16 @@ class TeacherTask(Task):
 
 
 class StudentTask(Task):
-    """Distillation: the student's samples, scored by the frozen teacher.
+    """Distillation: the frozen teacher scores the student's samples.
 
     Args:
         model: the student in training.
-        teacher: frozen.
+        teacher: the frozen teacher.
         config: weights of the objective.
         held_out: validation utterances.
-        mel: mel convention.
-        seed: of the training noise; that of a row of a step's batch depends on (seed, step, row)
-            alone.
+        mel: convention of the log-mel.
+        seed: seed of the training noise. The noise of a row of a batch depends on
+            (seed, step, row) alone.
     """
 
     name = "student"
@@ -193,7 +194,7 @@ class StudentTask(Task):
         return terms
 
     def validate(self, model: Pretrained) -> Validation:
-        """Objective, health and following of the conditioning on held-out utterances."""
+        """Compute objective, health and following of the conditioning on held-out utterances."""
         assert isinstance(model, Student)
         training = self.objective
         objective = Distillation(
@@ -215,7 +216,7 @@ class StudentTask(Task):
         example = self.held_out[0]
         generator = torch.Generator(example.waveform.device).manual_seed(self.seed)
         sample = model.sample(example.log_mel, generator=generator)
-        # A sample that deceives the discriminators may well have a higher loss in the other terms.
+        # A sample that deceives the discriminators may have a higher loss in the other terms.
         return Validation(
             scalars["loss"] if self.adversary is None else None,
             scalars | {f"health/{name}": value for name, value in health.values.items()},
@@ -226,7 +227,7 @@ class StudentTask(Task):
 
 
 def _one_above_other(utterance: Utterance, sample: Tensor, mel: MelConfig) -> np.ndarray:
-    """Draw an utterance's log-mel above that of a sample (1, T): an image (H, W, 3), uint8."""
+    """Draw an utterance's log-mel above a sample's (1, T): an image (H, W, 3), uint8."""
     pair = (utterance.log_mel[:, : mel.num_mels], log_mel(sample[None], mel))
     pictures = [spectrogram_image(frames[0].cpu().numpy(), mel.silence, 2.0) for frames in pair]
     return np.concatenate(pictures)
@@ -241,7 +242,7 @@ def _measure_voice(waveform: Tensor, mel: MelConfig, excitation: ExcitationConfi
 
 
 def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int = 0) -> Tensor:
-    """The student's noise, of each row dependent on (seed, step, row) alone."""
+    """Draw the student's noise; the noise of a row depends on (seed, step, row) alone."""
     drawn = []
     for row in range(first_row, first_row + like.shape[0]):
         generator = torch.Generator().manual_seed(_seed_of(seed, step, row))
@@ -251,11 +252,12 @@ def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int 
 
 
 def _seed_of(seed: int, step: int, *row: int) -> int:
+    """Return a seed for a row of a step's batch; validation has step -1."""
     return int(np.random.SeedSequence([seed, step + 1, *row]).generate_state(1, np.uint64)[0])
 
 
 def _equal_lengths(utterances: list[Utterance], hop: int) -> Utterance:
-    """Stack the utterances' middles as one batch, as long as the shortest."""
+    """Cut the utterances to the middle of the shortest one's length, and stack them."""
     frames = min(u.log_mel.shape[-1] for u in utterances)
     waveforms, mels = [], []
     for u in utterances:

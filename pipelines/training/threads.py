@@ -1,4 +1,4 @@
-"""How many threads a training process uses on a CPU."""
+"""The number of threads of a training process on a CPU."""
 
 import os
 
@@ -6,22 +6,24 @@ import torch
 from torch import nn
 
 SMALL_PARAMETERS = 10_000_000
-"""Parameters of a task, at most, that train on one thread unless the user asks for more."""
+"""Largest number of parameters of a task that trains on one thread by default."""
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 
 def settle_threads(task: nn.Module, device: torch.device) -> str | None:
-    """Train a small task on one thread.
+    """Set one thread for a small task, unless the user has chosen the number of threads.
 
-    A small network's layers gain little from a second thread (18 %, measured on two idle cores).
-    Beside another program the threads wait for each other in every layer, and training is tens of
-    times slower than on one thread. More processes use more cores without that: docs/scaling.md.
+    The layers of a small network gain little from a second thread (18 %, measured on two idle
+    cores). If another program runs, the threads wait for each other in every layer, and training is
+    tens of times slower than on one thread. Several processes use several cores without this
+    waiting, see docs/scaling.md.
 
     Args:
-        task: what is trained.
-        device: where.
+        task: the module that is trained.
+        device: the device of the training.
     Returns:
+        a sentence for the user, or None if the number of threads stays unchanged.
         what was settled, a sentence for the user; None where the threads stay as they are.
     """
     if device.type != "cpu" or THREADS_VARIABLE in os.environ or torch.get_num_threads() == 1:

@@ -125,7 +125,7 @@ class Voice(nn.Module):
 
     @property
     def points(self) -> int:
-        """Points of the transform from cepstrum to taps: enough for a voice to die away."""
+        """Points of the transform from cepstrum to taps: enough for a voice to decay."""
         return 4 * self.order
 
     @property

@@ -15,12 +15,12 @@ CONFIG = PrepareConfig(corpus="mine")
 
 
 def run(corpus: Path, config: PrepareConfig = CONFIG) -> Manifest:
-    """Prepare a corpus in the folder beside it."""
+    """Prepare a corpus into a folder beside it."""
     return prepare(corpus, corpus.parent / "dump", config, progress=False)
 
 
 def add_bad_files(corpus: Path) -> dict[str, str]:
-    """Spoil a corpus; the reason to expect for each file."""
+    """Add bad files to a corpus; return the expected reason for each."""
     tone = 0.5 * np.sin(np.arange(16000) * 0.2)
     (corpus / "bad").mkdir()
     (corpus / "bad/empty.g722").touch()

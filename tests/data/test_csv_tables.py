@@ -1,4 +1,4 @@
-"""Comma-separated files: what is a name, what is a number, and what is an index."""
+"""CSV files: telling names, numbers and indices apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.data.test_tables import VALUES, write_csv
 
 
 @pytest.mark.parametrize("names", ["2019,2020,2021", "0,1,2", "7,5,3"])
-def test_first_line_of_integers_may_be_names_and_is_asked_for(tmp_path: Path, names: str) -> None:
+def test_a_first_line_of_integers_asks_whether_it_is_a_header(tmp_path: Path, names: str) -> None:
     path = write_csv(tmp_path / "t.csv", VALUES, names)
     with pytest.raises(TableError, match=f"line 1 is {names}, which may be names or"):
         read_table(path)
@@ -20,7 +20,7 @@ def test_first_line_of_integers_may_be_names_and_is_asked_for(tmp_path: Path, na
     assert named.columns == tuple(names.split(","))
     np.testing.assert_array_equal(named.values, VALUES)
     assert len(read_table(path, header=False).values) == len(VALUES) + 1
-    # Among lines of integers it is one of them, unless it counts the columns.
+    # Above other lines of integers it is data, unless it counts the columns.
     write_csv(tmp_path / "i.csv", np.round(VALUES * 100).astype(int), "2019,2020,2021")
     assert len(read_table(tmp_path / "i.csv").values) == len(VALUES) + 1
     write_csv(tmp_path / "i.csv", np.round(VALUES * 100).astype(int), "0,1,2")
@@ -32,7 +32,7 @@ def test_first_line_of_integers_may_be_names_and_is_asked_for(tmp_path: Path, na
 
 @pytest.mark.parametrize("names", [",b,c", "Unnamed: 0,b,c", ""])
 @pytest.mark.parametrize("start", [0, 1])
-def test_index_that_pandas_writes_is_no_column(tmp_path: Path, names: str, start: int) -> None:
+def test_an_index_written_by_pandas_is_refused(tmp_path: Path, names: str, start: int) -> None:
     values = VALUES.copy()
     values[:, 0] = np.arange(len(values)) + start
     path = write_csv(tmp_path / "t.csv", values, names)
@@ -41,14 +41,14 @@ def test_index_that_pandas_writes_is_no_column(tmp_path: Path, names: str, start
     assert read_table(write_csv(path, values, "year,b,c")).columns[0] == "year"
 
 
-def test_numbers_of_shuffled_rows_are_no_column(tmp_path: Path) -> None:
+def test_an_index_of_shuffled_rows_is_refused(tmp_path: Path) -> None:
     values = VALUES.copy()
     values[:, 0] = np.random.default_rng(0).permutation(100)[: len(values)]
     with pytest.raises(TableError, match="the first column numbers the rows"):
         read_table(write_csv(tmp_path / "t.csv", values, ",b,c"))
 
 
-def test_names_are_read_as_they_are_meant(tmp_path: Path) -> None:
+def test_headers_are_told_from_numbers(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "T.CSV", VALUES, delimiter=",", header="a, b, c")
     assert read_table(tmp_path / "T.CSV").columns == ("a", "b", "c")
     with (tmp_path / "T.NPY").open("wb") as file:
@@ -56,7 +56,7 @@ def test_names_are_read_as_they_are_meant(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_table(tmp_path / "T.NPY").values, VALUES)
 
 
-def test_decimal_commas_are_told_apart(tmp_path: Path) -> None:
+def test_decimal_commas_are_refused_with_a_hint(tmp_path: Path) -> None:
     text = write_csv(tmp_path / "t.csv", VALUES, "a,b,c").read_text()
     (tmp_path / "t.csv").write_text(text.replace(",", ";").replace(".", ","))
     message = "line 2 has 4 cells, expected 1: cells are separated by commas"

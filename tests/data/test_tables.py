@@ -1,4 +1,4 @@
-"""Tables: what is read, what is refused and in which words, how rows are divided."""
+"""Tables: reading, the messages of refusals, and the split of rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_format_gives_the_same_table(tmp_path: Path) -> None:
         assert table.columns == columns
 
 
-def test_byte_order_mark_and_blank_lines_are_no_cells(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_blank_lines_are_ignored(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", VALUES, "a,b,c")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n\n")
     assert read_table(path).columns == ("a", "b", "c")
@@ -68,7 +68,9 @@ def edited(row: int, column: int, value: float) -> np.ndarray:
         (VALUES * np.nan, r"row 0, column 0 is nan, .* \(120 such cells\)"),
     ],
 )
-def test_array_that_is_no_table_is_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
+def test_an_array_that_is_not_a_table_is_refused(
+    tmp_path: Path, array: np.ndarray, message: str
+) -> None:
     np.save(tmp_path / "t.npy", array)
     with pytest.raises(TableError, match=rf"t\.npy: {message}") as error:
         read_table(tmp_path / "t.npy")
@@ -220,7 +222,7 @@ def test_integers_that_a_float_cannot_hold_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scale", "dtype"), [(1e17, np.float64), (1e8, np.float32), (3e4, np.float16)]
 )
-def test_floats_too_large_for_a_fraction_are_no_integers(
+def test_floats_too_large_for_a_fraction_are_not_called_integers(
     tmp_path: Path, scale: float, dtype: type
 ) -> None:
     np.save(tmp_path / "t.npy", (scale * (1 + 0.1 * VALUES)).astype(dtype))

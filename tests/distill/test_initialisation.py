@@ -16,7 +16,7 @@ def test_student_and_teacher_compute_the_same_frames_up_to_a_gain(folded: bool) 
     teacher, student, mel = make_teacher(), make_student(seed=1), make_mel()
     teacher.context.set_statistics(torch.randn(4), torch.rand(4) + 0.5)
     wanted = teacher.context(mel, mel.shape[-1])
-    if folded:  # as an artefact comes back
+    if folded:  # as a loaded artefact has it
         fold_weight_norm(teacher)
     assert initialise_context(student, teacher)
     found = student.context(mel, mel.shape[-1])
@@ -25,7 +25,7 @@ def test_student_and_teacher_compute_the_same_frames_up_to_a_gain(folded: bool) 
 
 
 def test_the_copy_keeps_the_level_of_the_fresh_network() -> None:
-    # A trained teacher's hidden frames may be far smaller: as they are, training diverged.
+    # A trained teacher's hidden frames may be far smaller; copied unscaled, training diverged.
     teacher, student = make_teacher(), make_student(seed=1)
     for model in (teacher, student):
         model.context.set_statistics(torch.full((4,), -5.0), torch.full((4,), 2.0))

@@ -1,4 +1,4 @@
-"""The objective as a whole: who scores what, and where gradients go."""
+"""The whole objective: its scores, and the paths of its gradients."""
 
 from unittest import mock
 
@@ -72,7 +72,7 @@ def test_loss_is_the_weighted_sum_of_its_terms(objective: Distillation) -> None:
     torch.testing.assert_close(terms["loss"], expected)
 
 
-def test_the_first_receptive_field_does_not_count(objective: Distillation) -> None:
+def test_the_first_receptive_field_is_left_out(objective: Distillation) -> None:
     noise, mel, recording = make_batch()
     sample = objective.student(noise, mel)
     loc_p, log_scale_p = objective.teacher.predict(sample.waveform, mel)
@@ -84,7 +84,7 @@ def test_the_first_receptive_field_does_not_count(objective: Distillation) -> No
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_of_a_short_clip_half_counts(objective: Distillation, frames: int) -> None:
+def test_half_of_a_short_clip_counts(objective: Distillation, frames: int) -> None:
     noise, mel, recording = make_batch()
     noise, mel, recording = (
         noise[..., : frames * HOP],

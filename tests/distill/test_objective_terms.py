@@ -1,4 +1,4 @@
-"""Every term of the objective: who it accepts, what it costs, and that it can be trained."""
+"""Every term of the objective: its models, its cost, and that it can be trained."""
 
 from unittest import mock
 
@@ -37,7 +37,7 @@ PAIRS = [
 
 
 def only(**values: object) -> DistillationConfig:
-    """An objective of the given terms alone."""
+    """Build an objective of only the given terms."""
     return DistillationConfig(**(NOTHING | values))
 
 
@@ -229,12 +229,12 @@ def test_only_the_student_is_ever_in_training_mode() -> None:
 
 @pytest.mark.parametrize("gain", [0.1, 0.0])
 @pytest.mark.parametrize("name", ["stft_power", "perceptual", "spectral_convergence"])
-def test_ratios_of_a_batch_in_two_processes_are_those_of_the_whole(name: str, gain: float) -> None:
-    # Each process sees half of the batch; sums of squares are added up over both.
+def test_ratios_in_two_processes_are_the_whole_batchs(name: str, gain: float) -> None:
+    # Each process has half of the batch, and sums of squares are added up over both.
     objective = make_objective(only(stft_power_weight=1.0, perceptual_weight=1.0))
     noise, mel, recording = make_batch()
     recording[1] *= 0.1  # halves of different weight
-    recording *= gain / 0.1  # down to silence, where a floor stands for its power
+    recording *= gain / 0.1  # down to silence, whose power is raised to a floor
     sums: list[list[torch.Tensor]] = [[], []]
     halves = [(noise[i : i + 1], mel[i : i + 1], recording[i : i + 1]) for i in range(2)]
     for kept, half in zip(sums, halves, strict=True):
@@ -276,7 +276,7 @@ def test_divergence_takes_the_closed_form_where_there_is_one(
 
 
 def levels(waveform: torch.Tensor) -> torch.Tensor:
-    """A log-mel of one band."""
+    """Compute a log-mel of one band."""
     return waveform.unfold(-1, HOP, HOP).square().mean(-1).add(1e-6).log()
 
 

@@ -1,4 +1,4 @@
-"""The spectral envelope: what pulses and noise went through, whatever the pitch."""
+"""The spectral envelope: the filter of pulses and noise, independent of the pitch."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def two_poles(waveform: Tensor) -> Tensor:
 
 
 def response() -> Tensor:
-    """Log-power of that filter."""
+    """Return the log-power of the formant's filter."""
     first, second = _poles()
     turn = torch.exp(-2j * torch.pi * HZ.double() / RATE)
     return -2 * (1 - first * turn + second * turn**2).abs().log()
@@ -57,7 +57,7 @@ def test_noise_shows_its_variance() -> None:
     assert float(found.median()) + NOISE_BIAS == pytest.approx(2 * np.log(0.3), abs=0.1)
 
 
-def test_it_does_not_depend_on_where_the_pulses_are() -> None:
+def test_the_envelope_does_not_depend_on_the_positions_of_pulses() -> None:
     time = torch.arange(FRAMES * HOP).double() / RATE
     pulses = pulse_train(time * 170, torch.full_like(time, 170.0), RATE)[None, None]
     found = spectral_envelope(pulses, track(170.0), RATE, LOWEST)[0, INSIDE]

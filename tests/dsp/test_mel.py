@@ -20,7 +20,7 @@ def noise(num_samples: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
 
 
 def hifi_gan_mel(waveform: np.ndarray) -> np.ndarray:
-    """HiFi-GAN's mel of (T,), written out frame by frame without torch."""
+    """Compute HiFi-GAN's mel of (T,) frame by frame without torch."""
     padded = np.pad(waveform, 384, mode="reflect")
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1024) / 1024)
     num_frames = 1 + (len(padded) - 1024) // 256
@@ -111,7 +111,7 @@ def test_gradient_is_finite_on_digital_silence() -> None:
 
 
 def test_gradient_flows_after_a_first_use_under_inference_mode() -> None:
-    config = MelConfig(num_mels=23)  # met by no other test, so not yet cached
+    config = MelConfig(num_mels=23)  # used by no other test, so not cached yet
     with torch.inference_mode():
         log_mel(noise(2048), config)
     waveform = noise(2048).requires_grad_()

@@ -28,7 +28,7 @@ PITCH = PitchConfig(kind="yin")
 
 
 def harmonics(hz: Tensor) -> Tensor:
-    """A voice-like tone whose pitch is given sample by sample, (1, 1, T)."""
+    """Make a voice-like tone from each sample's pitch, (1, 1, T)."""
     phase = (hz.double() / RATE).cumsum(0)
     parts = [torch.cos(2 * torch.pi * k * phase) / k for k in range(1, 12)]
     return 0.1 * torch.stack(parts).sum(0)[None, None]
@@ -73,7 +73,7 @@ def test_rows_of_a_recording_lie_below_its_bands() -> None:
     frames = log_mel(waveform, MEL)
     told = with_pitch(frames, waveform, MEL, PITCH)
     assert torch.equal(told[:, :80], frames)
-    # What lies at an edge is neither.
+    # Frames at an edge are neither.
     assert not told[0, 81, :7].any()
     assert told[0, 81, 9:19].all()
     torch.testing.assert_close(told[0, 80, :18].exp2(), torch.full((18,), 150.0), rtol=0.01, atol=0)
@@ -104,7 +104,7 @@ def test_pieces_are_measured_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> No
         (0.0, 1.0, "the row of pitch holds 0 in a voiced frame"),
     ],
 )
-def test_rows_that_are_no_pitch_are_refused(octaves: float, voicing: float, message: str) -> None:
+def test_impossible_pitch_rows_are_refused(octaves: float, voicing: float, message: str) -> None:
     rows = torch.tensor([[7.0, octaves], [1.0, voicing]])
     with pytest.raises(ValueError, match=message):
         check_pitch_rows(rows, RATE)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a run, tried and reported: `tests/faults.sh`."""
+"""The campaign of faults against runs, with a report: `tests/faults.sh`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.faults.workshop import Workshop
 
 
 def report(tried: list[Tried], seed: int, num_kills: int, minutes: float) -> str:
-    """Write the table of what was tried."""
+    """Write the table of the trials."""
     rows = "".join(f"| {t.fault} | {t.count} | {t.outcome} |\n" for t in tried)
     return f"""# Faults
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a run, tried."""
+"""Faults tried against runs of the pipeline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREPARE, TEACHER, STUDENT, GENERATE = PHASES
 
 @dataclass(frozen=True)
 class Tried:
-    """A kind of fault, how often it was tried, and what came of it."""
+    """A kind of fault, the number of trials, and their outcome."""
 
     fault: str
     count: int
@@ -41,7 +41,7 @@ class Campaign:
 
     Args:
         workshop: corpus, recipe and reference.
-        rng: draws moments and places.
+        rng: source of random moments and places.
     """
 
     def __init__(self, workshop: Workshop, rng: random.Random) -> None:
@@ -92,7 +92,7 @@ class Campaign:
         )
 
     def full_disk(self, phase: Phase) -> Tried:
-        """Let no file grow beyond some sizes, the largest of the phase's own among them."""
+        """Limit the size of files to some sizes, among them the phase's largest file."""
         sizes = [p.stat().st_size for p in (self.workshop.reference / phase.output).rglob("*.*")]
         limits = [max(sizes) - 1, max(sizes) // 2, 1000]
         for limit in limits:
@@ -112,7 +112,7 @@ class Campaign:
         folder = self.workshop.trial(phase, f"small-{phase.name}")
         disk = self.workshop.root / "disk"
         disk.mkdir(exist_ok=True)
-        # Room for what is there, and half of what the phase writes.
+        # Room for the existing files and half of the phase's output.
         kilobytes = kilobytes_of(folder) + kilobytes_of(self.workshop.reference / phase.output) // 2
         words = [sys.executable, "-m", "pipelines.cli", phase.name]
         command = " ".join([*words, *phase.words(self.workshop, disk)])
@@ -206,7 +206,7 @@ class Campaign:
         """Start a second run on a folder while the first is at work."""
         folder = self.workshop.trial(phase, f"two-{phase.name}")
         command = self._work_a_while(phase, folder, 0.0)
-        os.kill(command.pid, signal.SIGSTOP)  # the first must not be done before the second starts
+        os.kill(command.pid, signal.SIGSTOP)  # the first run must last until the second starts
         try:
             expect_refusal(self.workshop.run(phase, folder), "in use by another run (process")
         finally:
@@ -221,7 +221,7 @@ class Campaign:
         )
 
     def _work_a_while(self, phase: Phase, folder: Path, share: float) -> Command:
-        """Start a phase and let it work for a random part of a share of its time."""
+        """Start a phase, and wait for a random part of a share of its duration."""
         command = self.workshop.start(phase, folder)
         if self.workshop.wait_for_work(phase, folder, command):
             limit = self.rng.uniform(0.0, share) * self.workshop.seconds[phase.name]
@@ -231,7 +231,7 @@ class Campaign:
         return command
 
     def all(self, num_kills: int) -> Iterator[Callable[[], Tried]]:
-        """Every kind of fault, with so many kills over the phases."""
+        """Try every kind of fault, with this number of kills over all phases."""
         shares = {PREPARE: 0.25, TEACHER: 0.3, STUDENT: 0.25, GENERATE: 0.2}
         some = max(3, num_kills // 10)
         for phase in PHASES:

@@ -1,4 +1,4 @@
-"""Commands of the pipeline, each in a process of its own, forked from one that has imported all."""
+"""Commands of the pipeline, each in a process forked from one that has imported everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from pipelines.cli import main
 
-# Importing takes ten times as long as the work that is disturbed here.
+# Importing takes ten times as long as the disturbed work.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.workshop"])
 _TIMEOUT = 600.0  # seconds
@@ -102,7 +102,7 @@ def _run(words: list[str], output: str, file_limit: int | None) -> None:
     if file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     torch.set_num_threads(1)
-    tqdm.set_lock(threading.RLock())  # else the tracker of semaphores tells of each process killed
+    tqdm.set_lock(threading.RLock())  # else the semaphores' tracker reports each killed process
     code = main(words)
     sys.stdout.flush()
     sys.stderr.flush()

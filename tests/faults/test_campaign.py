@@ -1,4 +1,4 @@
-"""A small share of what `tests/faults.sh` does."""
+"""A small share of the campaign `tests/faults.sh`."""
 
 from __future__ import annotations
 

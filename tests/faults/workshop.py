@@ -1,4 +1,4 @@
-"""Commands on folders as a person runs them, and what they must leave behind."""
+"""Commands on folders as a person runs them, and checks of their results."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Workshop:
 
     Args:
         root: an empty folder.
-        say: is told what happens.
+        say: receives messages.
     """
 
     def __init__(self, root: Path, say: Callable[[str], None]) -> None:
@@ -104,7 +104,7 @@ class Workshop:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for before in PHASES[: PHASES.index(phase)]:
-            # With times of change: the journal goes by them.
+            # Times of change are kept, because the journal compares them.
             shutil.copytree(
                 self.reference / before.output, folder / before.output, copy_function=shutil.copy2
             )
@@ -119,7 +119,7 @@ class Workshop:
         return self.start(phase, folder, file_limit=file_limit).finish()
 
     def wait_for_work(self, phase: Phase, folder: Path, command: Command) -> bool:
-        """Wait until a command has the lock of its output; whether it got that far."""
+        """Wait until a command holds the lock of its output; return whether it came to hold it."""
         lock = folder / phase.output / LOCK_FILE
         while command.is_running():
             if lock.exists() and lock.read_text().startswith(f"process {command.pid} "):
@@ -144,7 +144,7 @@ class Workshop:
 
 
 def artefacts(folder: Path) -> dict[str, object]:
-    """What a run leaves, by name: bytes, or for logs the values that do not tell the time."""
+    """Return a run's files by name: bytes, or for logs the values that are not times."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -213,5 +213,5 @@ def flip_bit(path: Path, position: int) -> None:
 
 
 def kilobytes_of(folder: Path) -> int:
-    """Measure what a folder's files take up on a file system of 4 kB pages."""
+    """Measure the size of a folder's files on a file system with 4 kB pages."""
     return sum(4 * -(-p.stat().st_size // 4096) for p in folder.rglob("*") if p.is_file())

@@ -9,6 +9,6 @@ from flows.engines.threads import pytorch_threads
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    """Let PyTorch, and compiled code, have two threads."""
+    """Set two threads for PyTorch and compiled code."""
     with pytorch_threads(2):
         yield

@@ -52,7 +52,7 @@ def test_logistic_base_integrates_to_one_and_matches_its_samples() -> None:
     assert abs(float(drawn.std()) - torch.pi / 3**0.5) < 0.02
 
 
-def test_the_ends_of_logistic_noise_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_tails_of_logistic_noise_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
     def ends(self: torch.Tensor, generator: object = None) -> torch.Tensor:
         one = torch.ones((), dtype=self.dtype)
         return self.copy_(torch.stack([0 * one, torch.nextafter(one, 0 * one)]))
@@ -82,7 +82,7 @@ def test_noise_in_float32_has_the_tails_of_its_distribution(
             assert abs(found - count * share) < 4 * (count * share) ** 0.5
 
 
-def test_sampled_log_prob_is_that_of_the_sample(flow: Flow) -> None:
+def test_rsample_returns_the_samples_log_prob(flow: Flow) -> None:
     x, log_prob = flow.rsample_with_log_prob((50, 3))
     torch.testing.assert_close(flow.log_prob(x), log_prob)
 
@@ -116,7 +116,7 @@ def test_spherical_path_of_a_point_to_itself_stays(flow: Flow) -> None:
     torch.testing.assert_close(flow.interpolate(x, x, 3, path="spherical")[1], x)
 
 
-def test_interpolation_refuses_what_it_cannot_do(flow: Flow) -> None:
+def test_interpolation_refuses_impossible_arguments(flow: Flow) -> None:
     x = torch.zeros(1, 3, dtype=torch.float64)
     for arguments, message in (
         ((x, x[:, :2], 3), "not equal"),

@@ -1,4 +1,4 @@
-"""Every family, built by name: it learns what it must, and refuses sizes it has no use for."""
+"""Every family, built by name: it learns a density, and refuses impossible sizes."""
 
 import math
 
@@ -25,7 +25,7 @@ SIZES = {"num_layers": 2, "hidden": (16,)}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_own_sizes_make_a_flow_that_inverts(family: str) -> None:
+def test_default_sizes_make_a_flow_that_inverts(family: str) -> None:
     torch.manual_seed(0)
     transform = build_family(family_config(family, 5)).double()
     x = torch.randn(3, 5, dtype=torch.float64)
@@ -85,8 +85,10 @@ def test_reversals_let_every_feature_decide_every_other() -> None:
 
 @pytest.mark.parametrize("family", ["realnvp", "maf"])
 @pytest.mark.parametrize("num_layers", [1, 2, 5])
-def test_all_layers_together_keep_to_the_limit_of_the_stack(family: str, num_layers: int) -> None:
-    # Six couplings of 3 nats each gave a row unlike all others -6e7 nats.
+def test_log_scales_of_all_layers_together_keep_within_the_limit(
+    family: str, num_layers: int
+) -> None:
+    # Six couplings of 3 nats each gave an outlying row -6e7 nats.
     torch.manual_seed(0)
     limit = {"realnvp": 3.0, "maf": 7.0}[family]
     flow = build_family(family_config(family, 6, num_layers=num_layers, hidden=(16,))).double()
@@ -100,7 +102,7 @@ def test_all_layers_together_keep_to_the_limit_of_the_stack(family: str, num_lay
 
 
 @pytest.mark.parametrize("family", ["realnvp", "maf"])
-def test_models_from_before_the_limit_are_what_they_were(family: str) -> None:
+def test_models_from_before_the_limit_do_not_change(family: str) -> None:
     values = {"family": family, "num_features": 4, "num_layers": 2, "hidden": [8]}
     layers = build_family(from_dict(FamilyConfig, values)).transforms
     transformers = [layer.transformer for layer in layers if hasattr(layer, "transformer")]
@@ -152,13 +154,13 @@ def test_a_configuration_survives_json() -> None:
         ),
     ],
 )
-def test_sizes_that_make_no_sense_are_refused(values: dict[str, object], message: str) -> None:
+def test_impossible_sizes_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FamilyConfig(**({"family": "maf", "num_features": 4, **SIZES} | values))
 
 
 def test_a_flow_over_folded_audio_learns_from_its_context() -> None:
-    # Noise whose level follows the frames: without them the likelihood could not get there.
+    # The noise's level follows the frames; without them the likelihood would be lower.
     torch.manual_seed(0)
     config = WaveNetConfig(
         num_layers=2, layers_per_cycle=2, kernel_size=3, residual_channels=16, skip_channels=16

@@ -1,4 +1,4 @@
-"""Layers with parameters of their own, started from data: Gaussianization."""
+"""Gaussianization, initialised from data."""
 
 import math
 
@@ -28,7 +28,7 @@ from flows.gaussianization_stack import principal_axes
 
 
 def mixed_sources(count: int) -> Tensor:
-    """Bimodal, uniform and heavy-tailed variables, rotated so that none is seen alone."""
+    """Draw bimodal, uniform and heavy-tailed variables, mixed by a rotation."""
     torch.manual_seed(0)
     normal = torch.randn(count, 3, dtype=torch.float64)
     sources = torch.stack(
@@ -134,7 +134,7 @@ def test_initialisation_walks_nested_compositions_in_order() -> None:
     z = initialise(transform, x)
     torch.testing.assert_close(z, transform(x)[0])
     torch.testing.assert_close(z.std(0), torch.ones(2))
-    # The second layer saw what the first had made of the data, and the network was left alone.
+    # The second layer saw the first one's output, and the network did not change.
     assert float(second.params.detach().abs().max()) < 0.1
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
     assert isinstance(first, Initialisable)
@@ -172,7 +172,7 @@ def test_one_feature_needs_no_axes() -> None:
     assert math.isclose(float(z.std()), 1.0, abs_tol=0.1)
 
 
-def test_what_cannot_be_built_or_fitted_is_refused() -> None:
+def test_impossible_sizes_and_data_are_refused() -> None:
     for call, message in (
         (lambda: gaussianization(3, num_layers=0), "num_layers is 0"),
         (lambda: gaussianization(0), "num_features is 0"),
@@ -185,6 +185,6 @@ def test_what_cannot_be_built_or_fitted_is_refused() -> None:
             call()
 
 
-def test_the_axes_of_signals_are_those_of_their_samples() -> None:
+def test_principal_axes_of_signals_are_taken_over_samples() -> None:
     x = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0)).double()
     torch.testing.assert_close(principal_axes(x), principal_axes(x.mT.reshape(-1, 3)))

@@ -18,7 +18,7 @@ K = 4
 
 
 def random_params(count: int, log_scale: float = -3.0, seed: int = 0) -> torch.Tensor:
-    """Parameters (count, 3 K) with locations inside and a little outside [-1, 1]."""
+    """Draw parameters (count, 3 K) with locations in and slightly outside [-1, 1]."""
     torch.manual_seed(seed)
     logits, locations, raw = torch.randn(3, count, K, dtype=torch.float64)
     return torch.cat([logits, 0.6 * locations, log_scale + raw], 1)
@@ -93,7 +93,7 @@ def test_deviation_of_one_logistic() -> None:
 
 
 def test_samples_follow_the_mixture() -> None:
-    # The CDF of its own samples is uniform; the transformer knows the CDF, by way of its logit.
+    # The mixture's CDF of its samples is uniform; the transformer gives the CDF's logit.
     torch.manual_seed(0)
     count = 20_000
     params = random_params(1).expand(count, -1)

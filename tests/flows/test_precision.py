@@ -23,7 +23,7 @@ def make_teacher(config: TeacherConfig) -> Teacher:
 
 def make_signal() -> torch.Tensor:
     generator = torch.Generator().manual_seed(3)
-    # Samples a thousand times larger than the smallest scale.
+    # The samples are a thousand times larger than the smallest scale.
     return 0.9 * torch.sin(0.05 * torch.arange(FRAMES * HOP)).view(1, 1, -1) + 1e-3 * torch.randn(
         1, 1, FRAMES * HOP, generator=generator
     )

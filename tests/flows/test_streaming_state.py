@@ -1,4 +1,4 @@
-"""A signal in chunks: joined, what causal networks compute equals one pass over the whole."""
+"""A signal in chunks: a causal network's joined results equal one pass over the whole."""
 
 import itertools
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_chunks_join_to_the_whole(
     torch.testing.assert_close(torch.cat(joined, -1), network(x, frames, None))
 
 
-def test_what_is_kept_does_not_grow() -> None:
+def test_the_streaming_state_does_not_grow() -> None:
     network = make("skips", 0)
     past = Past()
     sizes = set()
@@ -72,7 +72,7 @@ def test_what_is_kept_does_not_grow() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 4, 9])
-def test_a_past_alone_is_what_comes_before_the_chunk(length: int) -> None:
+def test_the_past_of_a_chunk_is_the_end_of_the_chunks_before(length: int) -> None:
     x, alone, in_front = torch.randn(2, 3, 20), Past(), Past()
     for chunk in x.split([1, 6, 2, 11], -1):
         with alone, in_front:

@@ -9,18 +9,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-# Lengths, counts and offsets that programs trip over.
+# Lengths, counts and offsets that often cause errors.
 _NUMBERS = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1)
 
 _OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(("flip", "byte", "number", "cut", "insert", "remove", "repeat", "zero")),
-        st.integers(0, 2**16 - 1),  # where, as a share of the length
-        st.integers(0, 2**16 - 1),  # what, or how much
+        st.integers(0, 2**16 - 1),  # position, as a share of the length
+        st.integers(0, 2**16 - 1),  # value or amount
     ),
     max_size=6,
 )
-# Headers are where the trouble is: half of the operations fall on the beginning.
+# Half of the operations affect the beginning, because headers cause most errors.
 _HEAD = 128
 
 
@@ -87,7 +87,7 @@ def forged(wholes: Sequence[Any]) -> st.SearchStrategy[Any]:
 def _forge(whole: Any, edits: list[tuple[str, int, Any]]) -> Any:
     tree = [json.loads(json.dumps(whole))]
     for edit, where, odd in edits:
-        # A copy: one put into itself by a later edit would have no end.
+        # A copy, because a later edit could put a tree into itself, without end.
         value = odd if odd is _DEEP else copy.deepcopy(odd)
         places = list(_places(tree))
         parent, key = places[where % len(places)]
@@ -104,7 +104,7 @@ def _forge(whole: Any, edits: list[tuple[str, int, Any]]) -> Any:
 
 
 def _places(tree: Any) -> list[tuple[Any, Any]]:
-    """Every value in a tree, as its container and its key."""
+    """List every value of a tree, as its container and its key."""
     found: list[tuple[Any, Any]] = []
     waiting = [tree]
     while waiting:

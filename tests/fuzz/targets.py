@@ -1,4 +1,4 @@
-"""Every reader of files that come from elsewhere: whole examples, and what may be raised."""
+"""Readers of files from elsewhere, each with examples and the errors it may raise."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
-import soundfile
 import torch
 from hypothesis import strategies as st
 from jsonargparse import ArgumentError, ArgumentParser
@@ -29,7 +26,7 @@ from data import (
     PrepareConfig,
     read_waveform,
 )
-from data.corpora.synthetic import speech_like, synthesise
+from data.corpora.synthetic import synthesise
 from data.prepared.journal import Journal
 from data.prepared.prepare import prepare
 from data.tables import TableError, read_table
@@ -48,10 +45,9 @@ from pipelines.training.checkpoints import (
 from pipelines.workspace import load_model, mel_of, pitch_of
 from storage.arrays import ArrayError, open_array
 from tests.fuzz.mutations import as_text, damaged, forged
+from tests.fuzz.sounds import SOUNDS
 from tests.models import make_student, make_teacher
 from tests.pipelines.conftest import RECIPE
-
-RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,11 @@ class Target:
     """A reader.
 
     Args:
-        name: of the target.
+        name: name of the target.
         contents: strategy for a file's bytes, from a folder to make whole examples in.
         place: where a file goes in a scratch folder, given its content.
-        read: reads it.
-        raises: what it may raise, with a message of one line.
+        read: reads the file.
+        raises: errors that it may raise, with a message of one line.
         weight: share of a long run's inputs; slow readers get fewer.
     """
 
@@ -79,51 +75,10 @@ def _named(name: str) -> Callable[[Path, bytes], Path]:
     return lambda folder, content: folder / name
 
 
-def _sound(**options: Any) -> bytes:
-    buffer = io.BytesIO()
-    samples = speech_like(1600, RATE, np.random.default_rng(0))
-    soundfile.write(buffer, samples, RATE, **options)
-    return buffer.getvalue()
-
-
-def _coded(container: str, codec: str, rate: int = RATE) -> bytes:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
-        stream: Any = output.add_stream(codec, rate=rate)
-        stream.layout = "mono"
-        stream.bit_rate = 64000
-        samples = speech_like(3200, rate, np.random.default_rng(0))
-        frame = av.AudioFrame.from_ndarray(
-            (samples * 32767).astype(np.int16)[None], format="s16", layout="mono"
-        )
-        frame.sample_rate = rate
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            output.mux(packet)
-    return buffer.getvalue()
-
-
-_SOUNDS: dict[str, Callable[[], bytes]] = {
-    "wav": lambda: _sound(format="WAV"),
-    "flac": lambda: _sound(format="FLAC"),
-    "ogg": lambda: _sound(format="OGG"),
-    "mp3": lambda: _sound(format="MP3"),
-    "aiff": lambda: _sound(format="AIFF"),
-    "caf": lambda: _sound(format="CAF"),
-    "w64": lambda: _sound(format="W64"),
-    "au": lambda: _sound(format="AU"),
-    "g722": lambda: _coded("g722", "g722"),
-    "m4a": lambda: _coded("mp4", "aac"),
-    "mka": lambda: _coded("matroska", "aac"),
-    "aac": lambda: _coded("adts", "aac"),
-    "wma": lambda: _coded("asf", "wmav2", 44100),
-    "ac3": lambda: _coded("ac3", "ac3", 48000),
-}
-
-
 def _audio(suffix: str) -> Target:
     return Target(
         f"audio {suffix}",
-        lambda folder: damaged([_SOUNDS[suffix]()]),
+        lambda folder: damaged([SOUNDS[suffix]()]),
         _named(f"a.{suffix}"),
         lambda path: read_waveform(path, 8000),
         (AudioError,),
@@ -193,7 +148,7 @@ def _config_text(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _place_config(folder: Path, content: bytes) -> Path:
-    """Put a description beside the weights of the kind it says it is of."""
+    """Put a description beside the weights of the kind that it names."""
     kind = next((k for k in ("teacher", "student", "density") if k.encode() in content), "teacher")
     if not (folder / kind).exists():
         _model_files(folder)
@@ -217,7 +172,7 @@ def _weights(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _place_weights(folder: Path, content: bytes) -> Path:
-    """Put weights beside the teacher's description, which is made to vouch for them."""
+    """Put weights beside the teacher's description, and record their digest there."""
     if not (folder / "teacher").exists():
         _model_files(folder)
     path = folder / "teacher" / "config.json"
@@ -234,7 +189,7 @@ def _checkpoint(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def _place_checkpoint(folder: Path, content: bytes) -> Path:
-    """Give a checkpoint the name that vouches for it."""
+    """Give a checkpoint the name with its digest."""
     return folder / f"step_00000007-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
 
 
@@ -254,7 +209,7 @@ def _read_recipe(path: Path) -> object:
 
 
 TARGETS = (
-    *map(_audio, _SOUNDS),
+    *map(_audio, SOUNDS),
     Target("features", lambda _: damaged(_NPY), _named("a.npy"), open_array, (ArrayError,), 2.0),
     Target(
         "mel",

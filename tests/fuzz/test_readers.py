@@ -1,7 +1,6 @@
 """Damaged and forged files: read, or refused in one line; no traceback, no hang.
 
-A small share of what `tests/fuzz.sh` does; FUZZ_INPUTS sets how many inputs all readers get
-together.
+A small share of `tests/fuzz.sh`; FUZZ_INPUTS sets the total number of inputs.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ FINDINGS = Path(__file__).parent / "findings"
 
 
 def attempt(target: Target, folder: Path, content: bytes) -> str | None:
-    """Read a file; what it is refused with, if it is.
+    """Read a file, and return the message if it is refused.
 
     Raises:
-        AssertionError: if that is not one line, or takes too long.
-        Exception: whatever else the reader raises.
+        AssertionError: if the message is not one line, or if reading takes too long.
+        Exception: any other error of the reader.
     """
     path = target.place(folder, content)
     path.write_bytes(content)
@@ -35,7 +34,7 @@ def attempt(target: Target, folder: Path, content: bytes) -> str | None:
         raise AssertionError(f"{target.name}: more than {SECONDS_PER_INPUT} s")
 
     signal.signal(signal.SIGPROF, too_slow)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS_PER_INPUT)  # of work, on a busy machine, too
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_PER_INPUT)  # of processor time
     refusal = None
     try:
         target.read(path)
@@ -45,7 +44,7 @@ def attempt(target: Target, folder: Path, content: bytes) -> str | None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         if target.name == "checkpoint":
             path.unlink()
-    # The command line joins a parser's lines.
+    # The command line would join the lines of a parser's message.
     assert refusal is None or (refusal and (target.name == "recipe" or "\n" not in refusal))
     return refusal
 
@@ -71,7 +70,7 @@ def test_damaged_and_forged_files(target: Target, tmp_path: Path) -> None:
         outcomes["read" if refusal is None else "refused"] += 1
 
     check()
-    # Otherwise nothing but a reader's first check would be tried.
+    # Some inputs must pass a reader's first check.
     assert outcomes["read"] or count < 50
     print(f"{target.name}: {outcomes['read']} read, {outcomes['refused']} refused")
 

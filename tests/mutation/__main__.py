@@ -31,19 +31,19 @@ MODULES = (
     *(f"distill/losses/{name}.py" for name in LOSSES),
 )
 FILES = "tests/pipelines/training/test_checkpoints.py"
-# Who notices, if the tests that name what the module defines do not.
+# Tests that are run if those that name the module's definitions notice nothing.
 TESTS = {
     "flows": ("tests/flows", "tests/teacher", "tests/student", "tests/distill", FILES),
     "distill": ("tests/distill",),
 }
 TESTED = ("dsp", "flows", "teacher", "student", "distill", "data")
-SECONDS = 120  # of work for one run of the tests; who needs more has noticed
-# What every process needs and no mutant touches.
+SECONDS = 120  # of processor time for a run of the tests; longer runs count as noticed
+# Modules that every process needs and no mutant changes.
 IMPORTED_ONCE = ("hypothesis", "librosa", "numba", "pytest", "scipy.stats", "soundfile", "torch")
 
 
 def own_tests(folder: Path, module: str) -> list[str]:
-    """Test files that name what a module defines, those that name it most first."""
+    """List the test files that name a module's definitions, the most frequent first."""
     tree = ast.parse((folder / module).read_text())
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     pattern = re.compile(rf"\b({'|'.join(defined)})\b")
@@ -93,7 +93,7 @@ def survives(folder: Path, module: str, number: int) -> bool:
 def report(
     tried: int, survivors: list[tuple[str, Mutant]], places: int, seed: int, minutes: float
 ) -> str:
-    """Write what was tried and what survived."""
+    """Write the numbers of mutants and the survivors."""
     rows = "".join(
         f"| `{name}` {mutant.line} | `{_cell(mutant.before)}` | `{_cell(mutant.after)}` |\n"
         for name, mutant in survivors
@@ -118,7 +118,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> int:
-    """Try mutants; 0 if enough were noticed."""
+    """Try mutants; return 0 if enough were noticed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

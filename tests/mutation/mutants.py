@@ -30,14 +30,14 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
     ast.USub: ast.UAdd,
 }
-# What a message says, a type, or the program's own invariant is no behaviour to test.
+# Messages, types and the program's own invariants are not behaviour to test.
 _SKIPPED_NODES = (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr)
 _SKIPPED_FIELDS = ("annotation", "returns", "decorator_list")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: where, the line before and after, and the whole source with it."""
+    """One change: its place, the line before and after, and the changed source."""
 
     line: int
     before: str
@@ -67,7 +67,7 @@ def _first_line(text: str) -> str:
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, Callable[[], None]]]:
-    """Every place at which a tree can be changed, and how, in place."""
+    """Yield every place at which a tree can be changed, with a function that changes it."""
     if isinstance(node, _SKIPPED_NODES):
         return
     if isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp | ast.UnaryOp):

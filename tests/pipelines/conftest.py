@@ -49,7 +49,7 @@ RECIPE = Recipe(
 
 
 def longer(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with another number of steps for both models."""
+    """Return the recipe with another number of steps for both models."""
     training = dataclasses.replace(TRAINING, max_steps=steps)
     return dataclasses.replace(recipe, teacher_training=training, student_training=training)
 

@@ -1,4 +1,4 @@
-"""Models that are told who speaks, and models that are told nothing."""
+"""Models conditioned on the speaker, and unconditional models."""
 
 import dataclasses
 from pathlib import Path
@@ -47,14 +47,14 @@ def exp(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_a_model_says_of_whom_it_is_told(exp: Path, kind: str) -> None:
+def test_a_model_stores_the_speakers_it_knows(exp: Path, kind: str) -> None:
     model = load_model(exp / kind)
     assert model.metadata["speakers"] == SPEAKERS
     assert model.config.num_speakers == len(SPEAKERS)
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_who_speaks_changes_the_sample(exp: Path, corpus: Path, tmp_path: Path, kind: str) -> None:
+def test_the_speaker_changes_the_sample(exp: Path, corpus: Path, tmp_path: Path, kind: str) -> None:
     source = next((corpus / "ann").rglob("*.wav"))
     samples = []
     for speaker in SPEAKERS:
@@ -68,7 +68,7 @@ def test_who_speaks_changes_the_sample(exp: Path, corpus: Path, tmp_path: Path, 
     assert not (tmp_path / "nobody").exists()
 
 
-def test_a_speaker_never_heard_is_evaluated_as_a_known_one(
+def test_an_unseen_speaker_is_evaluated_as_a_known_one(
     exp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     synthesise(tmp_path / "cyd", num_utterances=1, seconds=0.4)
@@ -80,7 +80,7 @@ def test_a_speaker_never_heard_is_evaluated_as_a_known_one(
         evaluate(**models, input=tmp_path / "cyd", speaker="cyd")
 
 
-def test_interpolation_is_of_one_speaker(exp: Path, corpus: Path, tmp_path: Path) -> None:
+def test_interpolation_takes_one_speaker(exp: Path, corpus: Path, tmp_path: Path) -> None:
     first, second = sorted((corpus / "ann").rglob("*.wav"))[:2]
     written = interpolate(
         exp / "teacher",
@@ -95,24 +95,22 @@ def test_interpolation_is_of_one_speaker(exp: Path, corpus: Path, tmp_path: Path
     assert len(written) == 2
 
 
-def test_a_teacher_told_of_others_is_refused(exp: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_teacher_of_other_speakers_is_refused(exp: Path, recipe: Recipe, tmp_path: Path) -> None:
     plain = dataclasses.replace(recipe, speakers=False)
-    with pytest.raises(
-        ValueError, match=r"is told of the speakers ann, bob, but .* of no speakers"
-    ):
+    with pytest.raises(ValueError, match=r"knows the speakers ann, bob, but .* has no speakers"):
         commands.distill(
             plain, dump=exp / "dump", teacher=exp / "teacher", exp=tmp_path, device="cpu"
         )
 
 
-def test_models_told_of_others_are_not_compared(exp: Path, trained: Path) -> None:
-    with pytest.raises(ArtefactError, match="is told of speakers"):
+def test_models_of_other_speakers_are_not_compared(exp: Path, trained: Path) -> None:
+    with pytest.raises(ArtefactError, match="knows speakers"):
         evaluate(
             teacher=exp / "teacher", student=trained / "student", dump=exp / "dump", device="cpu"
         )
 
 
-def test_an_unconditional_model_hears_nothing_of_its_frames(dump: Path, tmp_path: Path) -> None:
+def test_an_unconditional_model_ignores_its_frames(dump: Path, tmp_path: Path) -> None:
     unconditional = dataclasses.replace(
         RECIPE,
         teacher=dataclasses.replace(RECIPE.teacher, conditioning="none"),
@@ -156,7 +154,7 @@ def test_the_recipe_does_not_count_speakers() -> None:
         dataclasses.replace(RECIPE, teacher=dataclasses.replace(RECIPE.teacher, num_speakers=2))
 
 
-def test_a_blind_network_still_checks_its_frames() -> None:
+def test_an_unconditional_network_still_checks_its_frames() -> None:
     teacher = Teacher(TeacherConfig(conditioning="none", context_channels=4))
     with pytest.raises(ValueError, match="conditioning has shape"):
         teacher.log_prob(torch.zeros(1, 1, 512), make_mel(3))

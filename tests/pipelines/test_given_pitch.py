@@ -64,7 +64,7 @@ def exp(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_a_model_says_that_it_is_given_the_pitch(exp: Path, kind: str) -> None:
+def test_a_model_stores_that_it_is_given_the_pitch(exp: Path, kind: str) -> None:
     model = load_model(exp / kind)
     assert model.config.pitch
     assert pitch_of(model, exp / kind) == PITCH
@@ -75,7 +75,7 @@ def test_a_model_says_that_it_is_given_the_pitch(exp: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_a_shifted_pitch_is_another_sample(
+def test_a_shifted_pitch_changes_the_sample(
     exp: Path, corpus: Path, tmp_path: Path, kind: str
 ) -> None:
     source = corpus / "clip_000.wav"
@@ -199,7 +199,7 @@ def test_data_with_a_pitch_serve_models_without(exp: Path, recipe: Recipe, tmp_p
     assert not load_model(tmp_path / "teacher").config.pitch
 
 
-def test_a_model_without_a_pitch_has_none_to_shift(
+def test_a_shift_is_refused_for_a_model_without_pitch(
     trained: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["generate", "--model", trained / "student", "--input", corpus, "--out", tmp_path]

@@ -49,11 +49,11 @@ def test_white_noise_costs_its_entropy_under_both_baselines() -> None:
     )
 
 
-def test_the_baselines_of_real_speech_are_those_of_scipy() -> None:
+def test_the_baselines_of_real_speech_equal_scipys() -> None:
     x, order, length = speech()[0, 0].numpy(), 24, 1024
     found = oracle_lpc_nll(torch.from_numpy(x), length, FLOOR, order).numpy()
     energy = frame_energy_nll(torch.from_numpy(x), length, FLOOR).numpy()
-    # Least squares over each frame, the samples before it known; the first is preceded by silence.
+    # Least squares over each frame, with known samples before it; silence precedes the first.
     past = scipy.linalg.toeplitz(np.concatenate([[0.0], x[:-1]]), np.zeros(order))
     assert len(found) == len(energy) == len(x) // length
     for n in range(len(found)):
@@ -170,7 +170,7 @@ def test_benchmark_scales_lengths_and_batches(trained: Path, tmp_path: Path) -> 
         benchmark(trained / "teacher", trained / "student", batches=[0])
 
 
-def test_peak_memory_is_that_of_the_call() -> None:
+def test_peak_memory_is_the_calls() -> None:
     def call() -> None:
         np.ones(100_000_000, np.uint8)
 
@@ -179,7 +179,7 @@ def test_peak_memory_is_that_of_the_call() -> None:
     assert 95 < found < 110
 
 
-def test_operations_are_those_of_the_weights() -> None:
+def test_operations_are_two_for_each_weight() -> None:
     # Every weight that acts at sample rate is used once a sample, by a product and a sum.
     teacher, student = make_teacher(), make_student(config=FILTERED_STUDENT)
     at_frame_rate = ("context", "frame_params", "projection", "bias")
@@ -237,7 +237,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
         assert expected in text
 
 
-def test_excerpts_of_short_recordings_are_the_longest(
+def test_the_longest_of_short_recordings_are_taken_as_excerpts(
     dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("pipelines.commands.excerpts.EXCERPT_SECONDS", 60.0)

@@ -1,4 +1,4 @@
-"""What the command line says of itself, and of a recipe that is no text."""
+"""The command line's help, and its message about a recipe that is no text."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_a_pretrained_model_is_small_described_and_speaks(name: str) -> None:
     if isinstance(model, Student):
         waveform = model.sample(frames, generator=torch.Generator().manual_seed(0))
         assert waveform.shape == (1, 1, 8 * mel.hop_length)
-        # Silence in, silence out: anything louder was not trained.
+        # A trained model draws silence from silence.
         assert float(waveform.std()) < 10 ** (-50 / 20)
     else:
         assert isinstance(model, Teacher)
@@ -39,7 +39,7 @@ def test_the_models_of_the_readme_are_there() -> None:
     assert {"frame-16k", "teacher-16k"} <= set(pretrained_names())
 
 
-def test_a_folder_with_a_model_goes_before_a_name(
+def test_a_folder_with_a_model_is_preferred_to_a_pretrained_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -51,6 +51,6 @@ def test_a_folder_with_a_model_goes_before_a_name(
     assert model_folder(Path("frame-16k")) == Path("frame-16k")
 
 
-def test_an_unknown_name_is_told_the_known_ones() -> None:
+def test_the_message_of_an_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(ArtefactError, match=r"frame-17k: no such folder; .* are .*frame-16k"):
         model_folder(Path("frame-17k"))

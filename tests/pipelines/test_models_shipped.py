@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-from functools import cache
 
 import pytest
 import torch
@@ -12,26 +11,12 @@ from torch.distributions import Normal
 from data import log_mel
 from distill import divergence, gaussian_kl
 from distill.losses.divergence import has_closed_form
-from pipelines.models import FOLDER, pretrained_names
-from pipelines.workspace import load_model, mel_of
+from pipelines.models import FOLDER
+from pipelines.workspace import mel_of
 from student import Student
 from teacher import Teacher
+from tests.shipped import FIRST, STUDENTS, TEACHERS, clip, noise, shipped
 from tests.speech import speech
-
-FIRST = 40
-"""Frame in the middle of speech that short clips start with."""
-
-
-@cache
-def shipped(name: str) -> Teacher | Student:
-    return load_model(FOLDER / name).double()
-
-
-def names_of(kind: type[Teacher] | type[Student]) -> list[str]:
-    return [name for name in pretrained_names() if isinstance(load_model(FOLDER / name), kind)]
-
-
-STUDENTS, TEACHERS = names_of(Student), names_of(Teacher)
 
 
 @pytest.fixture(params=TEACHERS)
@@ -46,20 +31,6 @@ def student(request: pytest.FixtureRequest) -> Student:
     model = shipped(request.param)
     assert isinstance(model, Student)
     return model
-
-
-def clip(model: Teacher | Student, frames: int, first: int = FIRST) -> tuple[Tensor, Tensor]:
-    """Speech with its log-mel, the true neighbours included: (1, 1, T) and (1, M, L + 2 margin)."""
-    mel, margin = mel_of(model, FOLDER), model.config.context_margin
-    waveform = speech(mel.sample_rate)
-    features = log_mel(waveform, mel)[..., first - margin : first + frames + margin]
-    hop = mel.hop_length
-    return waveform[..., first * hop : (first + frames) * hop], features
-
-
-def noise(student: Student, rows: int, frames: int, seed: int = 0) -> Tensor:
-    like = torch.empty(rows, 1, frames * student.config.hop_length, dtype=torch.float64)
-    return student.flow.base.sample(like, torch.Generator().manual_seed(seed))
 
 
 def test_a_teachers_density_is_the_product_of_its_conditionals(teacher: Teacher) -> None:
@@ -95,7 +66,7 @@ def test_a_teacher_reads_what_came_before_and_nothing_else(teacher: Teacher) -> 
         assert (gradient[..., t - 1] != 0).all()
 
 
-def test_a_teachers_samples_are_its_conditionals_noise(teacher: Teacher) -> None:
+def test_a_teachers_samples_are_its_scaled_and_shifted_noise(teacher: Teacher) -> None:
     if teacher.config.distribution != "gaussian":
         pytest.skip("a mixture draws its component beside its noise")
     mel = clip(teacher, 2)[1]
@@ -125,13 +96,13 @@ def test_a_teacher_that_runs_free_neither_runs_away_nor_fades(
         assert float(drawn.abs().max()) < 1.5
 
 
-def test_a_students_noise_is_found_again(student: Student) -> None:
+def test_encoding_a_sample_recovers_its_noise(student: Student) -> None:
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     waveform = student(z, mel).waveform
     torch.testing.assert_close(student.encode(waveform, mel), z, rtol=0, atol=1e-7)
 
 
-def test_a_students_scales_are_its_jacobians(student: Student) -> None:
+def test_a_students_scales_are_its_jacobians_diagonal(student: Student) -> None:
     mel, z = clip(student, 1)[1], noise(student, 1, 1)
     jacobian = torch.autograd.functional.jacobian(
         lambda flat: student(flat.view_as(z), mel).waveform.flatten(), z.flatten()
@@ -151,7 +122,7 @@ def test_a_students_density_is_the_product_of_its_conditionals(student: Student)
     torch.testing.assert_close(each.sum((1, 2)), density)
 
 
-def test_a_students_conditionals_are_those_of_earlier_samples(student: Student) -> None:
+def test_a_students_conditionals_depend_on_earlier_samples_alone(student: Student) -> None:
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     before = student(z, mel)
     t = z.shape[-1] // 2 + 3  # within a frame of a frame student
@@ -164,7 +135,9 @@ def test_a_students_conditionals_are_those_of_earlier_samples(student: Student) 
     assert not torch.allclose(before.loc[..., t + 1 :], after.loc[..., t + 1 :])
 
 
-def test_models_give_each_of_a_batch_what_it_has_alone(student: Student, teacher: Teacher) -> None:
+def test_a_batch_gives_each_clip_the_result_it_has_alone(
+    student: Student, teacher: Teacher
+) -> None:
     mels = torch.cat([clip(student, 3, first)[1] for first in (10, FIRST, 100)])
     z = noise(student, 3, 3)
     batch = student(z, mels)
@@ -232,7 +205,7 @@ def test_the_divergences_gradient_passes_through_the_teachers_input(
 
 
 def test_gradients_of_the_conditionals_in_float32_are_those_in_float64(student: Student) -> None:
-    # Of a frame student they pass through a QR decomposition for each frame.
+    # In a frame student, the gradients pass through a QR decomposition for each frame.
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     weighting = torch.randn(2, *z.shape, generator=torch.Generator().manual_seed(3))
     found = []
@@ -269,7 +242,7 @@ def test_a_long_stream_is_the_whole(student: Student) -> None:
 
 @pytest.mark.slow
 def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) -> None:
-    # Before a clip's start networks and filters read zeros, which no speech is preceded by.
+    # Before a clip's start, networks and filters read zeros, which never precede speech.
     mel = mel_of(student, FOLDER)
     features, hop, frames = log_mel(speech(mel.sample_rate), mel).float(), mel.hop_length, 8
     model = student.float()
@@ -296,7 +269,7 @@ def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) 
 
 
 @pytest.mark.slow
-def test_compiled_samples_are_those_of_the_float64_flow(student: Student) -> None:
+def test_compiled_samples_equal_the_float64_flows(student: Student) -> None:
     mel = mel_of(student, FOLDER)
     features = log_mel(speech(mel.sample_rate), mel)[..., :60]
     single = student.float().sample(features.float(), generator=torch.Generator().manual_seed(0))

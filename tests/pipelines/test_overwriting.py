@@ -1,4 +1,4 @@
-"""No command writes over what it reads, and nothing is computed before it says so."""
+"""No command overwrites its inputs; it refuses before it computes anything."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from pipelines.cli import main
 
 @pytest.fixture
 def place(tmp_path: Path, trained: Path) -> Path:
-    """A folder with recordings, a table and a model of one's own."""
+    """Make a folder with recordings, a table and a model."""
     synthesise(tmp_path / "v", num_utterances=2, seconds=0.4)
     (tmp_path / "v" / "clip_000.wav").rename(tmp_path / "v" / "00.wav")
     (tmp_path / "other name").symlink_to(tmp_path / "v")
@@ -81,7 +81,7 @@ def test_excerpts_are_not_written_over_the_corpus(
 
 
 @pytest.mark.parametrize("words", [["--input", ""], ["--out", ""], ["--out="], ["--model", ""]])
-def test_an_empty_path_is_not_the_folder_at_hand(
+def test_an_empty_path_is_not_the_current_folder(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list
 ) -> None:
     monkeypatch.chdir(place / "v")

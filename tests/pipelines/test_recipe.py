@@ -82,7 +82,7 @@ distillation:
 """
 
 
-def test_a_recipe_from_before_these_options_still_means_the_same(tmp_path: Path) -> None:
+def test_a_recipe_from_before_these_options_has_unchanged_values(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(OLD_ALLISON)
     recipe = load(tmp_path / "old.yaml")
     assert (recipe.teacher.distribution, recipe.student.base) == ("gaussian", "gaussian")
@@ -90,7 +90,7 @@ def test_a_recipe_from_before_these_options_still_means_the_same(tmp_path: Path)
     assert recipe.distillation.perceptual_weight == recipe.distillation.contrastive_weight == 0
 
 
-def test_a_recipe_whose_parts_do_not_go_together_is_refused() -> None:
+def test_a_recipe_with_contradictory_parts_is_refused() -> None:
     closed = dataclasses.replace(RECIPE.distillation, kl_estimator="closed_form")
     strict = dataclasses.replace(RECIPE, distillation=closed)
     for part, values, message in (
@@ -120,7 +120,7 @@ def test_a_folder_that_bears_a_corpus_name_is_the_corpus(
     assert not (tmp_path / "corpora").exists()
 
 
-def test_an_empty_corpus_is_not_the_folder_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_corpus_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "--recipe", "tiny", "--recipe.data.corpus", ""]) == 2
     assert "corpus is ''" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The scripts' options: what each command is given, from whichever folder."""
+"""The scripts' options: each command's arguments, from any folder."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """The scripts, with a program that prints what it is given in place of the real one."""
+    """Copy the scripts, with a program that prints its arguments instead of the real one."""
     folder = tmp_path / "program"
     (folder / "pipelines").mkdir(parents=True)
     for name in ("run_teacher.sh", "run_distill.sh", "pipelines/stages.sh"):
@@ -37,7 +37,7 @@ def run(program: Path, script: str, *words: str, cwd: Path) -> tuple[int, list[s
     return done.returncode, done.stdout.splitlines()
 
 
-def test_paths_are_relative_to_the_folder_one_is_in(program: Path) -> None:
+def test_paths_are_relative_to_the_current_folder(program: Path) -> None:
     user = program.parent / "user"
     options = ["--corpus", "speech", "--exp", "e", "--dump", "d", "--recipe", "mine.yaml"]
     code, lines = run(program, "run_distill.sh", *options, cwd=user)
@@ -52,14 +52,14 @@ def test_paths_are_relative_to_the_folder_one_is_in(program: Path) -> None:
     assert not (program / "e").exists()
 
 
-def test_folders_of_ones_own_choice_are_the_only_ones_elsewhere(program: Path) -> None:
+def test_only_chosen_folders_lie_outside_the_scripts_folder(program: Path) -> None:
     _, elsewhere = run(program, "run_teacher.sh", "--recipe", "tiny", cwd=program.parent / "user")
     assert f"--corpora {program}/corpora --dump {program}/dump/tiny" in "\n".join(elsewhere)
     _, here = run(program, "run_teacher.sh", "--recipe", "tiny", cwd=program)
     assert "--corpora corpora --dump dump/tiny" in "\n".join(here)
 
 
-def test_an_equals_sign_is_as_good_as_a_space(program: Path) -> None:
+def test_an_equals_sign_may_replace_the_space(program: Path) -> None:
     options = ["--exp=e", "--recipe=tiny", "--recipe.seed=2", "--dump", "d", "--corpus=~/speech"]
     code, lines = run(program, "run_teacher.sh", *options, cwd=program)
     assert code == 0
@@ -84,7 +84,9 @@ def test_an_equals_sign_is_as_good_as_a_space(program: Path) -> None:
         ("--teacher_seconds 0", "unknown option --teacher_seconds"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_done(program: Path, words: str, message: str) -> None:
+def test_a_mistake_is_reported_before_any_stage_runs(
+    program: Path, words: str, message: str
+) -> None:
     code, lines = run(program, "run_distill.sh", *words.split(), cwd=program.parent / "user")
     assert code == 2
     assert len(lines) == 1
@@ -99,6 +101,6 @@ def test_a_link_to_a_script_finds_the_program(program: Path) -> None:
     assert any(f"--dump {program}/dump/tiny --exp e" in line for line in lines)
 
 
-def test_an_empty_value_is_no_default(program: Path) -> None:
+def test_an_empty_value_is_refused(program: Path) -> None:
     code, lines = run(program, "run_distill.sh", "--corpus", "", cwd=program)
     assert (code, lines) == (2, ["run_distill.sh: --corpus is empty"])

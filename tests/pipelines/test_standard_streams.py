@@ -1,4 +1,4 @@
-"""Streams that are closed, and an interpreter that keeps no docstrings."""
+"""Closed streams, and an interpreter without docstrings."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def test_a_closed_standard_output_gets_no_audio(trained: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_without_docstrings_there_is_help(tmp_path: Path) -> None:
+def test_help_works_without_docstrings(tmp_path: Path) -> None:
     done = run("generate --help", PYTHONOPTIMIZE="2")
     assert done.returncode == 0
     assert "usage: parallel-wavenet" in done.stdout

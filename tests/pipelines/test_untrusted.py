@@ -1,4 +1,4 @@
-"""Files from elsewhere: nothing in them runs, nothing outside is opened, all is told in a line."""
+"""Files from elsewhere: they run nothing, open nothing, and are refused in one line."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_audio_that_names_other_files_opens_none(
     assert threading.active_count() < 20
 
 
-def test_audio_that_claims_more_than_there_is_takes_no_memory(tmp_path: Path) -> None:
+def test_audio_that_claims_more_samples_than_it_has_takes_no_memory(tmp_path: Path) -> None:
     import soundfile
 
     path = tmp_path / "a.flac"
@@ -194,7 +194,7 @@ def test_weights_swapped_for_another_models_are_refused(tmp_path: Path) -> None:
         Teacher.from_pretrained(tmp_path / "0")
 
 
-def test_inputs_that_would_get_one_name_are_refused(trained: Path, tmp_path: Path) -> None:
+def test_inputs_with_one_output_name_are_refused(trained: Path, tmp_path: Path) -> None:
     (path,) = synthesise(tmp_path / "in", num_utterances=1, seconds=0.1)
     np.save(path.with_suffix(".npy"), np.zeros((80, 3), np.float32))
     with pytest.raises(InputError, match=r"clip_000\.wav: would get the same name as .*000\.npy"):

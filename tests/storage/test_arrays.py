@@ -1,4 +1,4 @@
-"""Arrays in files: what NumPy writes is read, everything else is refused in one line."""
+"""Arrays in files: NumPy's files are read, everything else is refused in one line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_array_cannot_be_written_to(tmp_path: Path) -> None:
         open_array(tmp_path / "a.npy")[0] = 1
 
 
-def test_digest_tells_files_apart(tmp_path: Path) -> None:
+def test_different_files_have_different_digests(tmp_path: Path) -> None:
     digest = write_array(tmp_path / "a.npy", np.zeros(3))
     check_digest(tmp_path / "a.npy", digest)
     write_array(tmp_path / "a.npy", np.ones(3))

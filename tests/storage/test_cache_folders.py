@@ -1,4 +1,4 @@
-"""Where compiled code is kept, when nothing can be written and when the disk is full."""
+"""The folder of compiled code, if nothing can be written or the disk is full."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("data", "distill", "dsp", "flows", "pipelines", "storage", "student"
 
 
 def read_only_copy(folder: Path) -> Path:
-    """Copy the packages so that numba can keep nothing beside the sources, not even for root."""
+    """Copy the packages so that numba cannot write beside the sources, even as root."""
     for package in (
         "data",
         "distill",
@@ -88,7 +88,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str | None:
     return os.environ.get("NUMBA_CACHE_DIR")
 
 
-def test_a_usable_folder_is_taken_without_a_word(
+def test_a_usable_folder_is_used_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     beside = str(Path(cache_folders.__file__).parent / "__pycache__")
@@ -114,7 +114,7 @@ def test_a_full_disk_is_named(
 
 
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no shared memory")
-def test_without_a_temporary_folder_shared_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_memory_replaces_a_missing_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
 
     def make(prefix: str, dir: str | None) -> str:

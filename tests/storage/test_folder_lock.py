@@ -1,4 +1,4 @@
-"""One run at a time on one folder, and no remains of killed ones."""
+"""One run at a time in a folder, and no remains of killed runs."""
 
 import errno
 import fcntl
@@ -33,7 +33,7 @@ def test_another_folder_is_free(tmp_path: Path) -> None:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """A folder whose holder was killed while writing."""
+    """Make a folder whose holder was killed while writing."""
     program = (
         "import sys, time; from pathlib import Path\n"
         "from storage.atomic import atomic_write; from storage.folder_lock import folder_lock\n"

@@ -16,12 +16,12 @@ HEAVY = ("librosa", "lightning_fabric", "numba", "numpy", "scipy", "torch")
 
 
 @pytest.mark.parametrize("name", [*PACKAGES, "pipelines.evaluation", "pipelines.report"])
-def test_every_public_name_is_had_on_demand(name: str) -> None:
+def test_every_public_name_is_imported_on_demand(name: str) -> None:
     package = importlib.import_module(name)
     assert sorted(exports(inspect.getsource(package))) == sorted(package.__all__)
     assert set(package.__all__) <= set(dir(package))
     for public in package.__all__:
-        # A module of that name in the package would take the place of what is meant.
+        # A module of that name in the package would hide the public name.
         assert not isinstance(getattr(package, public), ModuleType)
     with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'nothing'"):
         _ = package.nothing

@@ -1,4 +1,4 @@
-"""An output that is an input is found, whatever it is called."""
+"""An output that is an input is found under any name."""
 
 from pathlib import Path
 
@@ -26,9 +26,7 @@ def test_the_input_by_any_name_is_refused(recording: Path, tmp_path: Path, outpu
         refuse_overwriting([recording], [tmp_path / "new.wav", tmp_path / output])
 
 
-def test_a_linked_input_is_refused_by_the_name_of_what_it_links_to(
-    recording: Path, tmp_path: Path
-) -> None:
+def test_a_linked_input_is_refused_under_its_targets_name(recording: Path, tmp_path: Path) -> None:
     for link in ("link.wav", "hard link.wav"):
         with pytest.raises(OverwriteError, match=rf"a\.wav: is the input .*{link}"):
             refuse_overwriting([tmp_path / link], [recording])

@@ -51,7 +51,7 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
     return CONFIGS[request.param]
 
 
-def test_the_whole_is_the_students_own(config: StudentConfig) -> None:
+def test_the_whole_equals_the_student(config: StudentConfig) -> None:
     student, mel = make_student(config=config), make_frames(config)
     z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
     expected = student(z, mel).waveform.detach()
@@ -78,7 +78,7 @@ def test_chunks_join_to_the_whole(config: StudentConfig, sizes: list[int]) -> No
 
 
 @pytest.mark.parametrize("order", [1, 5, 64])
-def test_a_filter_by_matrices_is_the_filter(order: int) -> None:
+def test_a_filter_by_matrices_equals_the_filter(order: int) -> None:
     torch.manual_seed(0)
     filter = CausalConvolution(order, context_channels=3).double()
     perturb(filter)

@@ -1,4 +1,4 @@
-"""The frame student: whole frames at once, and still one sample after the other."""
+"""The frame student: it draws whole frames, and has a distribution for each sample."""
 
 import dataclasses
 import itertools
@@ -50,7 +50,7 @@ def noise(batch: int = 2, frames: int = FRAMES, seed: int = 1) -> Tensor:
 
 
 def jacobian(student: Student, z: Tensor, mel: Tensor) -> Tensor:
-    """Of one waveform with respect to its noise, (T, T)."""
+    """Return the Jacobian of one waveform with respect to its noise, (T, T)."""
     return torch.autograd.functional.jacobian(
         lambda flat: student(flat.view_as(z), mel).waveform.flatten(), z.flatten()
     )
@@ -74,7 +74,7 @@ def test_jacobian_is_triangular_in_frames_and_its_log_det_that_of_the_scales(
     torch.testing.assert_close(sum(s.sum() for s in sample.flow_log_scales), log_det)
 
 
-def test_density_of_a_sample_is_that_of_its_own_distribution(student: Student) -> None:
+def test_density_of_a_sample_equals_its_own_distributions(student: Student) -> None:
     mel, z = make_mel(), noise()
     sample = student(z, mel)
     log_prob = Normal(sample.loc, sample.log_scale.exp()).log_prob(sample.waveform)
@@ -82,8 +82,8 @@ def test_density_of_a_sample_is_that_of_its_own_distribution(student: Student) -
     torch.testing.assert_close(log_prob.sum((1, 2)), flow)
 
 
-def test_each_sample_has_its_conditional_of_the_frames_joint_gaussian() -> None:
-    # Covariance from the Jacobian, conditioning by the textbook's formula: another way altogether.
+def test_each_samples_distribution_is_conditional_in_the_frames_gaussian() -> None:
+    # An independent way: the Jacobian's covariance, and the textbook formula for conditioning.
     student, mel, z = make_student(config=FRAME_STUDENT), make_mel(batch=1), noise(batch=1)
     sample = student(z, mel)
     for n in (0, 3):
@@ -113,7 +113,7 @@ def test_location_and_scale_depend_on_earlier_samples_only(student: Student) -> 
     assert not torch.allclose(before.loc[..., t + 1 :], after.loc[..., t + 1 :])
 
 
-def test_sum_of_the_samples_divergences_is_that_of_the_frames() -> None:
+def test_divergences_of_samples_sum_to_the_frames_divergence() -> None:
     draws, steps, r = 40_000, 2, 3
     generator = torch.Generator().manual_seed(0)
 
@@ -128,7 +128,7 @@ def test_sum_of_the_samples_divergences_is_that_of_the_frames() -> None:
     first, last = (torch.diag(s[0, :, 0].exp()) for s in log_scales)
     matrix = last @ rotation @ first
     x = b + matrix @ z
-    # The other density, one sample after the other as a teacher gives it.
+    # The other density is sample by sample, as a teacher's.
     lower = torch.eye(r).double() + 0.3 * randn(r, r).tril()
     m = randn(r, 1)
     earlier = lower.tril(-1) @ torch.linalg.solve_triangular(lower, x - m, upper=False)
@@ -150,7 +150,7 @@ def test_the_rotations_are_fixed_and_follow_the_seed() -> None:
     assert not torch.allclose(matrices[0][0], matrices[0][1])
 
 
-def test_receptive_field_is_of_whole_frames() -> None:
+def test_receptive_field_counts_whole_frames() -> None:
     student = make_student(config=FRAME_STUDENT)
     frames = student.receptive_field // HOP + 3
     z, mel = noise(batch=1, frames=frames).requires_grad_(), make_mel(batch=1, frames=frames)
@@ -163,7 +163,7 @@ def test_receptive_field_is_of_whole_frames() -> None:
 
 
 @pytest.mark.parametrize("std", [0.01, 0.1])
-def test_fresh_samples_have_the_deviation_asked_for(std: float) -> None:
+def test_samples_of_an_untrained_student_have_the_wanted_deviation(std: float) -> None:
     torch.manual_seed(0)
     student = Student(FRAME_STUDENT)
     student.set_initial_std(std)
@@ -193,14 +193,14 @@ def test_latency_is_the_margin_and_the_frame_itself(student: Student) -> None:
     assert lengths == [1] * (9 - margin) + [margin]
 
 
-def test_the_exported_function_is_the_students_own(student: Student) -> None:
+def test_the_exported_function_equals_the_student(student: Student) -> None:
     mel, z = make_mel(), noise()
     expected = student(z, mel).waveform.detach()
     torch.testing.assert_close(WholeStudent(student)(z, mel), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("sizes", [[1], [3], [11]])
-def test_compiled_sampling_is_that_of_pytorch(student: Student, sizes: list[int]) -> None:
+def test_compiled_sampling_equals_pytorchs(student: Student, sizes: list[int]) -> None:
     student, mel = student.float(), make_mel(frames=11).float()
     assert student.choose_engine()[0] == "compiled"
     drawn = {}
@@ -211,7 +211,7 @@ def test_compiled_sampling_is_that_of_pytorch(student: Student, sizes: list[int]
     torch.testing.assert_close(drawn["compiled"], drawn["torch"], rtol=1e-5, atol=1e-5)
 
 
-def test_a_saved_student_is_the_same_student(student: Student, tmp_path: Path) -> None:
+def test_a_saved_student_draws_equal_samples(student: Student, tmp_path: Path) -> None:
     student.float().save_pretrained(tmp_path)
     loaded, mel = Student.from_pretrained(tmp_path), make_mel().float()
     assert loaded.config == student.config
@@ -233,7 +233,7 @@ def test_config_errors_name_the_field(values: dict, message: str) -> None:
         dataclasses.replace(STUDENT, **values)
 
 
-def test_a_config_from_before_frames_is_a_student_of_single_samples() -> None:
+def test_a_config_without_frame_length_is_a_student_of_single_samples() -> None:
     old = StudentConfig()
     assert (old.frame_length, old.excitation.kind) == (1, "none")
     weights = {config: set(Student(config).state_dict()) for config in (STUDENT, FRAME_STUDENT)}

@@ -30,7 +30,7 @@ def test_inverse_recovers_the_noise(student: Student) -> None:
 
 
 def test_jacobian_is_triangular_with_the_scale_on_its_diagonal(student: Student) -> None:
-    # Five public repositories compute the scale from z_<=t, and this fails.
+    # Five public repositories compute the scale from z_<=t; there this test would fail.
     mel, z = make_mel(batch=1), noise(batch=1)
     jacobian = torch.autograd.functional.jacobian(
         lambda flat: student(flat.view_as(z), mel).waveform.flatten(), z.flatten()
@@ -85,7 +85,9 @@ def test_receptive_field_is_the_sum_of_the_flows(student: Student) -> None:
 
 @pytest.mark.parametrize("config", [STUDENT, LOGISTIC_STUDENT], ids=["gaussian", "logistic"])
 @pytest.mark.parametrize("std", [0.01, 0.1, 1.0])
-def test_fresh_samples_have_the_deviation_asked_for(std: float, config: StudentConfig) -> None:
+def test_samples_of_an_untrained_student_have_the_wanted_deviation(
+    std: float, config: StudentConfig
+) -> None:
     torch.manual_seed(0)
     student = Student(config)
     student.set_initial_std(std)
@@ -99,7 +101,7 @@ def test_temperature_zero_is_the_location(student: Student) -> None:
 
 
 @pytest.mark.parametrize("config", [STUDENT, LOGISTIC_STUDENT], ids=["gaussian", "logistic"])
-def test_density_of_a_sample_is_that_of_its_own_distribution(config: StudentConfig) -> None:
+def test_density_of_a_sample_equals_its_own_distributions(config: StudentConfig) -> None:
     # The step-by-step triple, and the flow's change of variables, are the same density.
     student = make_student(config=config)
     mel, z = make_mel(), noise()

@@ -31,14 +31,14 @@ def make_noise(frames: int = FRAMES) -> Tensor:
 
 
 def told(hz: float, voicing: float = 1.0, frames: int = FRAMES) -> Tensor:
-    """Two utterances of the same frames at a steady pitch."""
+    """Return two utterances of equal frames at a steady pitch."""
     rows = torch.tensor([math.log2(hz), voicing], dtype=torch.float64)
     rows = rows[:, None].expand(2, 2, frames)
     return torch.cat([make_mel(frames=frames), rows], 1)
 
 
 def deaf(student: Student) -> Student:
-    """Hide the two rows from the network of the frames: what remains is the excitation."""
+    """Hide the two rows from the context network, so that only the excitation reads them."""
     student.frame_context.std[MELS:] = math.inf
     return student
 
@@ -75,13 +75,13 @@ def test_a_given_pitch_is_not_predicted() -> None:
     assert names == {"frames", "join"}
 
 
-def test_a_pitch_beyond_a_quarter_of_the_rate_is_taken_for_that() -> None:
+def test_a_pitch_beyond_a_quarter_of_the_rate_is_limited_to_it() -> None:
     student = deaf(make_student(config=VOICED))
     highest, beyond = (student(make_noise(), told(hz)).waveform for hz in (100.0, 1e6))
     torch.testing.assert_close(highest, beyond)
 
 
-def test_neighbours_do_not_move_the_pitch() -> None:
+def test_margin_frames_do_not_change_the_pitch() -> None:
     student, features = make_student(config=EXCITED), told(30.0)
     features[:, MELS] += torch.linspace(0, 1, FRAMES)
     around = torch.nn.functional.pad(features, (1, 1), mode="replicate")
@@ -105,7 +105,7 @@ def test_pieces_join_to_the_whole(config: StudentConfig, margin: int, size: int)
     )
 
 
-def test_an_octave_up_is_an_octave_up() -> None:
+def test_an_octave_shift_raises_the_sample_by_an_octave() -> None:
     hop, rate = 256, 16000
     config = StudentConfig(
         num_mels=MELS,

@@ -1,4 +1,4 @@
-"""Streaming: pieces joined are the whole, whatever the pieces, in either engine."""
+"""Streaming: pieces of any lengths join to the whole, in either engine."""
 
 import copy
 import dataclasses
@@ -41,7 +41,7 @@ CONFIGS = {
     "kernel_of_two": dataclasses.replace(STUDENT, kernel_size=2, flow_layers=(6,)),
     "wider_than_a_panel": dataclasses.replace(STUDENT, residual_channels=70),
     "frames": FRAME_STUDENT,
-    # More samples than the sums of a product; mixed in wide panels and in narrow ones.
+    # More samples than a product's sums, in wide and in narrow panels.
     "wide_frames": dataclasses.replace(
         FRAME_STUDENT, hop_length=72, frame_length=36, residual_channels=20, flow_layers=(5, 3)
     ),
@@ -85,7 +85,7 @@ def test_pieces_join_to_the_whole(config: StudentConfig, engine: str, sizes: lis
     torch.testing.assert_close(torch.cat(streamed, -1), whole, rtol=tolerance, atol=tolerance)
 
 
-def test_compiled_sample_is_that_of_the_float64_flow(config: StudentConfig) -> None:
+def test_compiled_sample_equals_the_float64_flows(config: StudentConfig) -> None:
     student, mel = make_student(config=config), make_mel(3, FRAMES)
     compiled = student.float().sample(mel.float(), generator=seeded(), engine="compiled")
     z = [
@@ -113,12 +113,12 @@ def test_layers_in_bfloat16_draw_nearly_the_same(config: StudentConfig, threads:
         for x in (whole, by_pytorch, torch.cat(streamed, -1))
     )
     assert error < 2**-9
-    assert error < other  # sums, and what passes from layer to layer, are not rounded
+    assert error < other  # sums and the signal between layers are not rounded
     assert joined < 2**-9
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_runs_once_a_frame_is_not_rounded(engine: str) -> None:
+def test_parts_at_frame_rate_are_not_rounded(engine: str) -> None:
     student, mel = make_student(config=VOICED_STUDENT).float(), make_mel(1, 5).float()
     found: list[torch.dtype] = []
     at_frame_rate = [student.context, *student.parts.voices]
@@ -136,7 +136,7 @@ def test_what_runs_once_a_frame_is_not_rounded(engine: str) -> None:
     assert set(found) == {torch.float32}
 
 
-def test_more_frames_than_are_computed_at_once() -> None:
+def test_frames_beyond_one_chunk_are_drawn() -> None:
     student, mel = make_student().float(), make_mel(1, 2 * FRAMES_AT_ONCE + 3).float()
     drawn = [list(student.stream([mel], 1.0, seeded(), engine)) for engine in ENGINES]
     for found in drawn:

@@ -1,4 +1,4 @@
-"""Students whose layers are Triton kernels draw what PyTorch's draw."""
+"""Students with Triton kernels draw PyTorch's samples."""
 
 import dataclasses
 
@@ -33,9 +33,7 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
     return CONFIGS[request.param]
 
 
-def test_samples_are_those_of_pytorch(
-    config: StudentConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_equal_pytorchs(config: StudentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     student, mel = make_student(config=config).float().to(DEVICE), make_single_mel()
     whole = student.sample(mel, generator=seeded(), engine="fused")

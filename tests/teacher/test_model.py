@@ -18,7 +18,7 @@ def test_log_prob_is_the_sum_of_predicted_gaussians() -> None:
     torch.testing.assert_close(teacher.log_prob(x, mel), expected)
 
 
-def test_one_log_scale_floor_for_likelihood_prediction_and_sampling() -> None:
+def test_likelihood_prediction_and_sampling_have_one_log_scale_floor() -> None:
     # Public implementations clamp at different floors in likelihood, KL and sampling.
     teacher, mel = make_teacher(), make_mel()
     with torch.no_grad():
@@ -76,7 +76,7 @@ def test_margins_replace_padding_by_the_true_neighbours() -> None:
 
 
 def test_context_frames_serve_their_own_samples_only() -> None:
-    # No leak from a frame to samples outside its margin: look-ahead is context_margin frames.
+    # A frame does not reach samples outside its margin: look-ahead is context_margin frames.
     teacher = make_teacher()
     mel = make_mel(batch=1).requires_grad_()
     x = torch.zeros(1, 1, 6 * HOP, dtype=torch.float64)

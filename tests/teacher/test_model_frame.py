@@ -1,4 +1,4 @@
-"""The frame teacher: a linear predictor, frames of its errors, and the same contract per sample."""
+"""The frame teacher: a linear predictor, frames of its errors, and densities per sample."""
 
 import dataclasses
 import re
@@ -38,7 +38,7 @@ def waveform(batch: int = 2) -> torch.Tensor:
     return 0.3 * torch.randn(batch, 1, FRAMES * HOP, generator=generator, dtype=torch.float64)
 
 
-def test_density_is_the_product_of_the_samples_own_distributions(teacher: Teacher) -> None:
+def test_density_is_the_product_of_the_samples_distributions(teacher: Teacher) -> None:
     x, mel = waveform(), make_mel()
     found = teacher.prediction(x, mel).log_prob(x)
     torch.testing.assert_close(found.sum((1, 2)), teacher.log_prob(x, mel))
@@ -50,7 +50,7 @@ def test_a_samples_distribution_integrates_to_one_and_reads_its_past_alone() -> 
     location, log_scale = teacher.predict(x, mel)
     grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     values = (location + log_scale.exp() * grid[:, None, None])[:, :, t]
-    # The whole density as a function of one sample, with what follows left out: a ratio.
+    # A sample's distribution is a ratio: the density up to it, over the density before it.
     many = x.repeat(len(grid), 1, 1)
     many[:, 0, t] = values[:, 0]
     up_to = teacher.prediction(many, mel.expand(len(grid), -1, -1)).log_prob(many)[..., : t + 1]
@@ -117,7 +117,7 @@ def test_the_predictors_own_likelihood_is_that_of_white_noise() -> None:
     torch.testing.assert_close(training_log_probs(teacher, x, mel)[1], expected)
 
 
-def test_noise_on_the_past_moves_predictions_and_not_what_is_predicted() -> None:
+def test_noise_on_the_past_changes_predictions_but_not_targets() -> None:
     # The last sample is in nobody's past: noise on it alone changes nothing.
     teacher, x, mel = make_teacher(config=FRAME_TEACHER), waveform(), make_mel()
     clean = teacher.log_prob(x, mel)
@@ -134,12 +134,12 @@ def test_noise_has_the_waveforms_level() -> None:
     noise = noise_like(x, torch.randn_like(x), HOP)
     parts = noise.unflatten(-1, (-1, 2, FRAMES * HOP))
     assert float(parts[..., 0, :].std()) == pytest.approx(0.3, rel=0.1)
-    ends_of_quiet = parts[..., 1, -HOP:]  # the filter has forgotten what was loud
+    ends_of_quiet = parts[..., 1, -HOP:]  # the filter has forgotten the loud part
     assert float(ends_of_quiet.std()) < 0.02
 
 
 def test_the_synthesis_filter_is_stable_for_any_parameters() -> None:
-    # Reflection coefficients near 1 alone are stable, but with gains that no number holds.
+    # Reflection coefficients near 1 are stable, but their gains can overflow.
     raw = 100 * torch.randn(50, 24, generator=torch.Generator().manual_seed(0))
     reflection = bounded_reflection(raw).double()
     gain = -0.5 * torch.log1p(-reflection.square()).sum(-1)

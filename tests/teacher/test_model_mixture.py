@@ -1,4 +1,4 @@
-"""The mixture teacher: the same flow with another transformer."""
+"""The mixture teacher: the Gaussian teacher's flow with another transformer."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def test_log_prob_is_the_sum_of_predicted_mixtures(teacher: Teacher) -> None:
 
 
 @pytest.mark.parametrize("config", [TEACHER, MIXTURE_TEACHER], ids=["gaussian", "mixture"])
-def test_density_of_the_distribution_is_that_of_the_flow(config: TeacherConfig) -> None:
+def test_the_distributions_density_equals_the_flows(config: TeacherConfig) -> None:
     teacher, x, mel = make_teacher(config=config), waveform(), make_mel()
     log_prob = teacher.distribution.log_prob(x, teacher.prediction(x, mel).params)
     torch.testing.assert_close(log_prob.sum((1, 2)), teacher.log_prob(x, mel))
@@ -51,7 +51,7 @@ def test_density_of_many_draws_takes_one_prediction(config: TeacherConfig) -> No
     torch.testing.assert_close(found, torch.stack(expected, -1))
 
 
-def test_samples_are_drawn_from_what_the_parallel_pass_predicts(teacher: Teacher) -> None:
+def test_samples_are_drawn_from_the_parallel_passs_prediction(teacher: Teacher) -> None:
     mel = make_mel()
     x = teacher.sample(mel, generator=torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
@@ -75,7 +75,7 @@ def test_the_flow_still_encodes_and_decodes(teacher: Teacher) -> None:
     torch.testing.assert_close(teacher.flow.transform.inverse(z, frames)[0], waveform())
 
 
-def test_one_floor_of_the_deviation_for_gaussian_and_mixture() -> None:
+def test_gaussian_and_mixture_have_one_floor_of_the_deviation() -> None:
     # With one floor of the scale instead, the mixture lost 0.4 nats per sample of silence.
     for config in (TEACHER, MIXTURE_TEACHER):
         teacher = make_teacher(config=config)
@@ -129,7 +129,7 @@ def test_discretised_likelihood_is_the_probability_of_the_rounded_waveform() -> 
         torch.testing.assert_close(sixteen_bit_log_prob(teacher, x, mel), expected)
 
 
-def test_what_a_distribution_does_not_have_is_refused() -> None:
+def test_options_of_another_distribution_are_refused() -> None:
     gaussian, mixture = make_teacher(), make_teacher(config=MIXTURE_TEACHER)
     with pytest.raises(ValueError, match="'mixture': only a 'gaussian' has one location"):
         mixture.predict(waveform(), make_mel())
@@ -158,7 +158,7 @@ def test_artefacts_from_before_there_were_mixtures_load(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.log_prob(x, mel), teacher.log_prob(x, mel))
 
 
-def test_a_saved_mixture_comes_back_the_same(teacher: Teacher, tmp_path: Path) -> None:
+def test_a_saved_mixture_loads_unchanged(teacher: Teacher, tmp_path: Path) -> None:
     teacher.float().save_pretrained(tmp_path)
     loaded = Teacher.from_pretrained(tmp_path)
     assert loaded.config == MIXTURE_TEACHER

@@ -1,4 +1,4 @@
-"""Files joined into one, files of unknown length, and files whose names say something else."""
+"""Files joined into one, files of unknown length, and files with misleading names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.data.audio.test_read import encode, level_at_440_hz, tone
 
 RATE = 16000
 WITH_SOUNDFILE = ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf")
-WITH_AV = {  # codec, container, rate of those that soundfile does not write
+WITH_AV = {  # codec, container and rate of formats that soundfile does not write
     "m4a": ("aac", "ipod", 44100),
     "aac": ("aac", "adts", 44100),
     "wma": ("wmav2", "asf", 44100),
@@ -28,7 +28,7 @@ WITH_AV = {  # codec, container, rate of those that soundfile does not write
 
 
 def write(path: Path, seconds: float = 1.0) -> None:
-    """Write a tone of 440 Hz as what the suffix says; of those that PyAV writes a second."""
+    """Write a tone of 440 Hz in the suffix's format; PyAV's formats get one second."""
     kind = path.suffix[1:]
     if kind in WITH_SOUNDFILE:
         subtype = "OPUS" if kind == "opus" else None
@@ -55,7 +55,7 @@ def test_joined_files_are_read_whole(tmp_path: Path, suffix: str) -> None:
 
 
 def mp3(path: Path, *, headed: bool) -> bytes:
-    """Write a second of MP3, with or without the frame that says how long it is."""
+    """Write a second of MP3, with or without the frame that holds its length."""
     options = {} if headed else {"write_xing": "0", "id3v2_version": "0"}
     with av.open(str(path), "w", format="mp3", options=options) as output:
         stream = output.add_stream("libmp3lame", rate=RATE, layout="mono")
@@ -103,7 +103,7 @@ def test_parts_of_different_rates_are_joined_at_the_wanted_one(tmp_path: Path) -
 
 
 def unknown_length(path: Path) -> None:
-    """Write a second as a program does that writes to a pipe: it cannot go back to the header."""
+    """Write a second as to a pipe, so that the header cannot be completed afterwards."""
     write(path)
     content = bytearray(path.read_bytes())
     if path.suffix == ".flac":  # number of samples and their MD5 in the STREAMINFO block
@@ -133,13 +133,13 @@ def test_the_content_says_what_a_file_is(tmp_path: Path, true: str, claimed: str
     np.testing.assert_array_equal(read_waveform(tmp_path / f"b.{claimed}", RATE), expected)
 
 
-def test_a_resource_fork_beside_a_file_is_no_part_of_it(tmp_path: Path) -> None:
+def test_a_resource_fork_beside_a_file_is_not_read(tmp_path: Path) -> None:
     mp3(tmp_path / "a.mp3", headed=False)
     (tmp_path / "._a.mp3").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
     assert len(read_waveform(tmp_path / "a.mp3", RATE)) > RATE
 
 
-def test_noise_is_no_audio_whatever_its_suffix(tmp_path: Path) -> None:
+def test_noise_is_refused_under_any_suffix(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).bytes(20000)
     for name in ("a.au", "a.wav", "a.mp3", "a.ogg", "a.m4a", "a.aac"):
         (tmp_path / name).write_bytes(noise)
@@ -161,7 +161,9 @@ def test_noise_is_no_audio_whatever_its_suffix(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("suffix", ["mp3", "wav", "aac", "au", "m4a"])
-def test_what_is_no_audio_is_said(tmp_path: Path, suffix: str, content: bytes, reason: str) -> None:
+def test_the_message_describes_a_file_that_is_not_audio(
+    tmp_path: Path, suffix: str, content: bytes, reason: str
+) -> None:
     (tmp_path / f"a.{suffix}").write_bytes(content)
     with pytest.raises(AudioError, match="unreadable audio") as error:
         read_waveform(tmp_path / f"a.{suffix}", RATE)
@@ -172,7 +174,7 @@ def test_what_is_no_audio_is_said(tmp_path: Path, suffix: str, content: bytes, r
 @pytest.mark.parametrize(
     ("suffix", "name"), [("mp3", "MP3"), ("aac", "AAC"), ("ogg", "Ogg"), ("m4a", "MP4 or M4A")]
 )
-def test_damage_is_called_damage(tmp_path: Path, suffix: str, name: str) -> None:
+def test_the_message_of_a_damaged_file_says_damaged(tmp_path: Path, suffix: str, name: str) -> None:
     path = tmp_path / f"a.{suffix}"
     write(path, 4.0)
     whole = path.read_bytes()
@@ -200,7 +202,7 @@ def test_a_constant_is_silence_and_an_offset_is_not(tmp_path: Path) -> None:
     assert len(read_waveform(tmp_path / "a.wav", RATE)) == RATE // 2
 
 
-def test_channels_that_cancel_each_other_are_said(tmp_path: Path) -> None:
+def test_the_message_names_channels_that_cancel_each_other(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([tone(), -tone()], axis=1), RATE)
     with pytest.raises(AudioError, match="silent: its channels cancel each other"):
         read_waveform(tmp_path / "a.wav", RATE)
@@ -213,7 +215,7 @@ def test_the_kinds_of_wav_that_are_larger_than_4_gb_are_read(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("offset", [-1, 2**62, 2**63 - 1])
-def test_a_decoder_misled_by_damage_seeks_nowhere(tmp_path: Path, offset: int) -> None:
+def test_a_decoder_misled_by_damage_stays_within_the_file(tmp_path: Path, offset: int) -> None:
     (tmp_path / "a").write_bytes(b"abcd")
     with AudioFile(tmp_path / "a") as file:
         assert file.seek(1) == 1
@@ -221,14 +223,14 @@ def test_a_decoder_misled_by_damage_seeks_nowhere(tmp_path: Path, offset: int) -
         assert file.seek(-offset if offset < 2**63 else 0, 2) in (0, 4)
 
 
-def test_headerless_audio_is_what_its_name_says() -> None:
+def test_the_suffix_decides_for_audio_without_a_header() -> None:
     assert container_of(b"OggS\x00\x02", "g722") == "g722"
     assert container_of(b"OggS\x00\x02", "mp3") == "ogg"
 
 
 @pytest.mark.parametrize("sizes", [b"\0" * 8, b"\0\0\0\4" + b"\0" * 4])
-def test_sizes_that_lead_nowhere_are_not_followed_forever(tmp_path: Path, sizes: bytes) -> None:
-    # Found by the fuzz tests: an .au file whose header has no length was read until memory ended.
+def test_damaged_sizes_are_not_followed_forever(tmp_path: Path, sizes: bytes) -> None:
+    # The fuzz tests found an .au file without a header length that was read until memory ended.
     path = tmp_path / "damaged.au"
     path.write_bytes(b".snd" + sizes + bytes(64))
     with path.open("rb") as file:

@@ -38,14 +38,14 @@ def encode(
         return
     with av.open(str(path), "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, layout="mono")
-        if codec != "libopencore_amrnb":  # it has rates of its own
+        if codec != "libopencore_amrnb":  # Opus has its own rates
             stream.bit_rate = bit_rate
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
 
 
 def level_at_440_hz(waveform: np.ndarray, rate: int = RATE) -> float:
-    """Amplitude of the tone, from the middle half."""
+    """Return the tone's amplitude, from the middle half."""
     quarter = len(waveform) // 4
     time = np.arange(quarter, 3 * quarter) / rate
     return 2 * abs(np.mean(waveform[quarter : 3 * quarter] * np.exp(-2j * np.pi * 440 * time)))
@@ -73,7 +73,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_waveform(tmp_path / "a.wav", RATE), tone(level=0.4), atol=1e-6)
 
 
-def test_peak_is_left_alone(tmp_path: Path) -> None:
+def test_peak_is_not_rescaled(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone(level=1.5), RATE, subtype="FLOAT")
     assert np.abs(read_waveform(tmp_path / "a.wav", RATE)).max() == pytest.approx(1.5, abs=0.01)
 
@@ -121,13 +121,15 @@ def test_eight_channels_are_averaged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space.wav", "été – ночь.wav", "a:b%20.WAV", "-n.wav"])
-def test_odd_names_are_no_trouble(tmp_path: Path, name: str) -> None:
+def test_odd_names_are_read(tmp_path: Path, name: str) -> None:
     soundfile.write(tmp_path / "plain.wav", tone(), RATE)
     (tmp_path / "plain.wav").rename(tmp_path / name)
     assert len(read_waveform(tmp_path / name, RATE)) == RATE // 2
 
 
-def test_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_colon_in_a_name_is_not_read_as_a_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encode(tmp_path / "a.g722", "g722", None)
     (tmp_path / "a.g722").rename(tmp_path / "tcp:b.g722")
     monkeypatch.chdir(tmp_path)
@@ -135,7 +137,7 @@ def test_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def cut_in_half(path: Path) -> np.ndarray:
-    """Write a second of noise and cut the file; the whole second."""
+    """Write a second of noise, truncate the file, and return the whole second."""
     whole = 0.1 * np.random.default_rng(0).standard_normal(RATE)
     write_waveform(path, whole, RATE)
     os.truncate(path, path.stat().st_size // 2)
@@ -211,7 +213,7 @@ def test_bad_file_is_one_line_with_name_and_reason(tmp_path: Path, kind: str, re
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.mp3", "a.flac", "a.ogg", "a.webm"])
-def test_text_is_no_audio_whatever_its_suffix(tmp_path: Path, name: str) -> None:
+def test_text_is_refused_under_any_suffix(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("This is not audio.\n" * 100)
     with pytest.raises(AudioError, match=r"unreadable audio|no audio stream|no samples"):
         read_waveform(tmp_path / name, RATE)

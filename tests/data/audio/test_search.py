@@ -1,4 +1,4 @@
-"""What a search for recordings finds, and what it says of the rest."""
+"""The search for recordings: the files it finds, and its reasons for leaving files out."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_a_linked_folder_is_searched_once_under_its_own_name(tmp_path: Path) -> 
     assert names(root) == ["ann/1.wav", "eve/1.wav"]
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     touch(tmp_path, "a.ape", "b.txt", "c.wav")
     (tmp_path / "bob").symlink_to(tmp_path / "not mounted")
     assert search_audio(tmp_path).left_out == {
@@ -59,7 +59,7 @@ def test_less_common_suffixes_are_audio(tmp_path: Path, suffix: str) -> None:
     assert names(tmp_path) == [f"a{suffix}"]
 
 
-def test_what_the_program_made_is_left_out_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_generated_audio_is_left_out_unless_its_folder_is_searched(tmp_path: Path) -> None:
     mark_output(tmp_path / "exp" / "evaluation")
     touch(tmp_path, "a.wav", "exp/evaluation/audio/a.wav")
     assert names(tmp_path) == ["a.wav"]
@@ -69,7 +69,7 @@ def test_what_the_program_made_is_left_out_unless_it_is_asked_for(tmp_path: Path
     assert names(tmp_path) == ["a.wav", "exp/evaluation/audio/a.wav"]
 
 
-def test_a_folder_that_holds_something_is_not_marked(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_not_marked(tmp_path: Path) -> None:
     touch(tmp_path, "speaker/recording.wav", "speaker/.hidden")
     mark_output(tmp_path / "speaker")
     assert names(tmp_path) == ["speaker/recording.wav"]

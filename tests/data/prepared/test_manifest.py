@@ -1,4 +1,4 @@
-"""Manifests that were not written by this program, or not lately."""
+"""Manifests that another program or an earlier version wrote."""
 
 from __future__ import annotations
 

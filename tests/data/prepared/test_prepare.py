@@ -1,4 +1,4 @@
-"""Preparing a corpus: outputs, skips, what is refused."""
+"""Preparing a corpus: its outputs, skipped files, and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_outputs_have_the_promised_types_and_shapes(corpus: Path) -> None:
         assert frames.shape == (80, utterance.num_frames)
 
 
-def test_samples_are_those_of_the_source(corpus: Path) -> None:
+def test_samples_equal_the_sources(corpus: Path) -> None:
     manifest = run(corpus)
     source, _ = soundfile.read(corpus / "digits/clip_000.wav", dtype="int16")
     samples = np.load(manifest.waveform_path("digits/clip_000"))
@@ -38,7 +38,7 @@ def test_samples_are_those_of_the_source(corpus: Path) -> None:
     assert len(source) - len(samples) < 256
 
 
-def test_mel_is_that_of_the_stored_samples(corpus: Path) -> None:
+def test_mel_is_computed_from_the_stored_samples(corpus: Path) -> None:
     # Resampled, so that rounding to 16 bits makes a difference.
     manifest = run(corpus, replace(CONFIG, mel=MelConfig(sample_rate=22050)))
     samples = np.load(manifest.waveform_path("clip_000")).astype(np.float32) / 32768
@@ -46,7 +46,7 @@ def test_mel_is_that_of_the_stored_samples(corpus: Path) -> None:
     np.testing.assert_array_equal(np.load(manifest.mel_path("clip_000")), expected.numpy())
 
 
-def test_statistics_are_those_of_the_training_split(corpus: Path) -> None:
+def test_statistics_are_of_the_training_split(corpus: Path) -> None:
     manifest = run(corpus)
     names = [utterance.name for utterance in manifest.utterances("train")]
     samples = np.concatenate([np.load(manifest.waveform_path(n)) for n in names]) / 32768
@@ -83,7 +83,7 @@ def test_clipping_is_counted_and_reported(corpus: Path) -> None:
     assert "loud: 10 samples" in manifest.report()
 
 
-def test_digests_are_those_of_the_files(corpus: Path) -> None:
+def test_digests_match_the_files(corpus: Path) -> None:
     manifest = run(corpus)
     for utterance in manifest.utterances():
         check_digest(manifest.waveform_path(utterance.name), utterance.waveform_sha256)

@@ -19,7 +19,7 @@ from tests.data.conftest import CONFIG, add_bad_files, run
 
 
 def stamps(manifest: Manifest) -> dict[str, int]:
-    """Time of change of every file of the dump folder but the journal, the lock and the marker."""
+    """Return the time of change of the dump folder's files, except journal, lock and marker."""
     files = (path for path in manifest.dump_dir.rglob("*") if path.is_file())
     others = ("journal.jsonl", ".lock", MARKER_FILE)
     return {path.name: path.stat().st_mtime_ns for path in files if path.name not in others}
@@ -50,7 +50,7 @@ def test_damaged_output_alone_is_made_again(corpus: Path, damage, kind: str) -> 
     assert all(after[f"clip_{i:03d}.npy"] == before[f"clip_{i:03d}.npy"] for i in (1, 2, 3))
 
 
-def test_journal_of_an_earlier_version_is_done_again(corpus: Path) -> None:
+def test_utterances_in_an_earlier_versions_journal_are_prepared_again(corpus: Path) -> None:
     first = run(corpus)
     journal = first.dump_dir / "journal.jsonl"
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -86,7 +86,7 @@ def test_changed_source_is_done_again(corpus: Path) -> None:
     assert second.contents.checksum != first.contents.checksum
 
 
-def test_changed_convention_redoes_everything(corpus: Path) -> None:
+def test_a_changed_convention_prepares_everything_again(corpus: Path) -> None:
     run(corpus)
     manifest = run(corpus, replace(CONFIG, mel=MelConfig(num_mels=40, hop_length=200)))
     assert manifest.mel.num_mels == 40
@@ -105,7 +105,7 @@ def test_changed_shares_move_utterances_without_redoing_them(corpus: Path) -> No
     assert waveform.stat().st_mtime_ns == before
 
 
-def test_outputs_of_a_removed_source_stay_and_are_told(corpus: Path) -> None:
+def test_outputs_of_a_removed_source_stay_and_are_listed(corpus: Path) -> None:
     first = run(corpus)
     before = stamps(first)
     moved = corpus.parent / "elsewhere.wav"
@@ -121,11 +121,11 @@ def test_outputs_of_a_removed_source_stay_and_are_told(corpus: Path) -> None:
     assert all(after[name] == before[name] for name in before if name.endswith(".npy"))
 
 
-def test_features_outlive_a_corpus_that_is_not_there(corpus: Path) -> None:
+def test_features_stay_when_the_corpus_is_missing(corpus: Path) -> None:
     first = run(corpus)
     before = stamps(first)
     corpus.rename(corpus.parent / "elsewhere")
-    corpus.mkdir()  # as a place to mount a disk that is not mounted
+    corpus.mkdir()  # like the mount point of a disk that is not mounted
     with pytest.raises(DataError, match=r"dump: the corpus has no audio any more.* 5 recordings"):
         run(corpus)
     assert stamps(first) == before
@@ -139,7 +139,7 @@ def test_features_that_were_deleted_with_their_source_are_forgotten(corpus: Path
     assert run(corpus).contents.gone == ()
 
 
-def test_interrupted_run_goes_on_from_where_it_was(
+def test_an_interrupted_run_continues_where_it_stopped(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from data.prepared import journal
@@ -157,7 +157,7 @@ def test_interrupted_run_goes_on_from_where_it_was(
     with pytest.raises(KeyboardInterrupt):
         run(corpus)
     with open(corpus.parent / "dump/journal.jsonl", "a") as file:
-        file.write('{"name": "clip_0')  # a kill in the midst of a line
+        file.write('{"name": "clip_0')  # a kill in the middle of a line
     run(corpus)
     assert sorted(calls) == ["clip_000", "clip_001", "clip_002", "clip_003", "digits/clip_000"]
 
@@ -217,7 +217,7 @@ def test_parts_together_are_the_whole(corpus: Path, tmp_path: Path) -> None:
     assert [path.name for path in dump_dir.glob("journal*")] == ["journal.jsonl"]
 
 
-def test_parts_run_beside_each_other_but_not_beside_the_whole(corpus: Path) -> None:
+def test_parts_may_run_together_but_not_with_the_whole(corpus: Path) -> None:
     dump_dir = corpus.parent / "dump"
     with folder_lock(dump_dir, "0-of-2"):
         prepare_part(corpus, dump_dir, CONFIG, 1, 2, progress=False)
@@ -235,5 +235,5 @@ def test_impossible_part_is_refused(corpus: Path, part: int, num_parts: int) -> 
         prepare_part(corpus, corpus.parent / "dump", CONFIG, part, num_parts)
 
 
-def test_few_files_are_not_worth_a_process() -> None:
+def test_few_files_get_a_single_process() -> None:
     assert choose_num_workers(20) == 1

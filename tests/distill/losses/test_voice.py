@@ -1,4 +1,4 @@
-"""What a recording is made of, and how far filters are from it."""
+"""The voice and noise in a recording, and the distance of filters from them."""
 
 import math
 
@@ -23,7 +23,7 @@ INSIDE = slice(4, -4)
 
 
 def pulses(hz: Tensor) -> Tensor:
-    """A pulse train at the pitch of each sample, (1, 1, T)."""
+    """Make a pulse train with each sample's pitch, (1, 1, T)."""
     train = pulse_train((hz / RATE).cumsum(0), hz, RATE)
     return 0.1 * train[None, None].float()
 
@@ -42,12 +42,12 @@ def track(hz: float = HZ) -> Tensor:
 
 
 def share(waveform: Tensor, hz: Tensor) -> Tensor:
-    """Median over bands and frames away from the ends."""
+    """Return the median periodicity over bands and over frames away from the ends."""
     return periodic_share(waveform, hz, RATE, LOWEST)[:, INSIDE].median()
 
 
 @pytest.mark.parametrize("off", [1.0, 1.01])
-def test_what_is_periodic_counts_and_what_is_not_does_not(off: float) -> None:
+def test_periodicity_is_near_one_for_pulses_and_near_zero_for_noise(off: float) -> None:
     assert share(pulses(steady()), track(off * HZ)) > 0.9
     assert share(noise(), track()) < 0.3
     assert share(pulses(steady()) + noise(), track(off * HZ)) == pytest.approx(0.5, abs=0.1)
@@ -68,7 +68,7 @@ def inside(values: Tensor) -> Tensor:
 
 
 def flat(level: float, order: int) -> Tensor:
-    """Parameters of filters that do nothing but this gain, in nats of power."""
+    """Make parameters of filters with a flat gain, in nats of power."""
     raw = torch.zeros(1, FRAMES * EACH, order + 1)
     raw[..., 0] = level / 2
     return raw
@@ -94,7 +94,7 @@ def test_a_voice_is_periodic_and_noise_is_not() -> None:
     assert inside(of_noise.voice).median() < inside(of_noise.breath).median()
 
 
-def test_where_nothing_is_voiced_all_is_noise() -> None:
+def test_an_unvoiced_recording_is_all_noise() -> None:
     voiced = VOICED.clone()
     voiced[:, 20:] = False
     found = spectra(noise(), voiced)
@@ -142,7 +142,7 @@ def test_filters_without_one_for_noise_are_compared_as_they_are() -> None:
 
 
 def test_a_silent_voice_learns() -> None:
-    # The distance of whole samples gives almost nothing to do where noise has the power already.
+    # A distance between samples has almost no gradient if noise already has the power.
     gain = torch.tensor(-4.0, requires_grad=True)
     found = filters(LEVEL, LEVEL, LEVEL)
     found = found._replace(voice=found.voice + torch.cat([gain[None], torch.zeros(30)]))

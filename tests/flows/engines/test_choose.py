@@ -1,4 +1,4 @@
-"""Engines: what is chosen where, what is said, and what is refused."""
+"""The choice of engines, its messages and its errors."""
 
 import importlib.util
 import shutil
@@ -11,14 +11,14 @@ from flows import EngineError, choose_engine
 
 SINGLE, DOUBLE = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
 HALF = torch.zeros(1, dtype=torch.bfloat16)
-# Of a tensor, the choice reads these alone; a test has no GPU to put one on.
+# The choice reads only these of a tensor; the test has no GPU.
 ON_CUDA = SimpleNamespace(dtype=torch.float32, device=torch.device("cuda"))
 DOUBLE_ON_CUDA = SimpleNamespace(dtype=torch.float64, device=torch.device("cuda"))
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A GPU that can do what the kernels need, and no interpreter."""
+    """Pretend to have a capable GPU, and no interpreter."""
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -92,7 +92,7 @@ def test_pytorch_stands_in_for_kernels_that_cannot_run(
         (SINGLE, "fast", False, "engine is 'fast', expected 'auto', 'compiled', .* or 'torch'"),
     ],
 )
-def test_what_does_not_apply_is_refused(
+def test_engines_that_do_not_apply_are_refused(
     like: torch.Tensor, engine: str, sequential: bool, why: str
 ) -> None:
     with pytest.raises(EngineError, match=why):

@@ -1,4 +1,4 @@
-"""Steps on memory that stays in place draw what cached steps draw, also when they are replayed."""
+"""Steps in fixed memory draw the cached steps' samples, also when they are replayed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Signal = tuple[Autoregressive, Tensor, Tensor | None, Tensor | None]
 
 
 class Recorder(TorchDispatchMode):
-    """What a CUDA graph does, on a CPU: keep every operation, and repeat it on the same memory.
+    """An emulation of a CUDA graph on a CPU: it records operations, and repeats them in place.
 
     Whatever Python does between the operations is not repeated, and what an operation returned is
     where the repetition puts its result.

@@ -1,4 +1,4 @@
-"""Sequential sampling: the compiled loop computes what the PyTorch steps do."""
+"""Sequential sampling: the compiled loop equals the PyTorch steps."""
 
 import dataclasses
 import hashlib
@@ -24,12 +24,10 @@ from flows import (
     draw_chunks,
     maf,
 )
-from flows.engines.cpu import exchange, intrinsics, kernels, long_term, peak, products
+from flows.engines.cpu import exchange, intrinsics, kernels, layer_pass, long_term, peak, products
 from flows.engines.cpu import parallel_pass as parallel
 from flows.engines.cpu import sample_loop as sequential
 from flows.engines.cpu.arrays import Samples
-from flows.engines.cpu.intrinsics import LANES, VECTORS
-from flows.engines.cpu.kernels import gated_units, multiply_add
 from flows.engines.cpu.layout import (
     lay_out_frames,
     lay_out_loop,
@@ -46,7 +44,7 @@ LAGS = PitchPredictionConfig(longest_lag=40, shortest_lag=9, update=16)
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-    """A small network and the signal it is sampled on."""
+    """A small network, and the sizes of its signal."""
 
     config: WaveNetConfig = SKIPS
     channels: int = 1
@@ -118,7 +116,9 @@ NETS = {
         (kernels, "INTRINSICS", intrinsics),
         (kernels, "PRODUCTS", products),
         (exchange, "INTRINSICS", intrinsics),
-        (sequential, "EXCHANGE", exchange),
+        (layer_pass, "EXCHANGE", exchange),
+        (layer_pass, "KERNELS", kernels),
+        (sequential, "LAYER_PASS", layer_pass),
         (sequential, "KERNELS", kernels),
         (sequential, "LONG_TERM", long_term),
         (long_term, "KERNELS", kernels),
@@ -168,8 +168,8 @@ def test_steps_draw_the_inverse_of_the_flow() -> None:
 
 
 @pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3", "linear_prediction"])
-def test_compiled_parameters_of_given_samples_are_those_of_the_parallel_pass(name: str) -> None:
-    # Fed its own samples, a loop with a wrong weight could still draw plausible ones.
+def test_compiled_parameters_of_given_samples_equal_the_parallel_pass(name: str) -> None:
+    # A loop that reads its own samples could draw plausible ones with a wrong weight.
     net = NETS[name]
     flow, x, context, _ = net.make()
     wavenet = flow.conditioner
@@ -248,50 +248,7 @@ def test_no_gradients_are_recorded() -> None:
         assert not sample(flow, noise, context, None, engine).requires_grad
 
 
-def test_gated_units_are_accurate_to_a_few_units_in_the_last_place() -> None:
-    generator = np.random.default_rng(0)
-    size = 40_000
-    small = 10 ** generator.uniform(-30, 2, size) * generator.choice([-1, 1], size)
-    f = np.concatenate([small, generator.normal(0, 2, size), generator.uniform(-90, 90, size)])
-    g = np.concatenate([generator.normal(0, 2, size), small, generator.uniform(-80, 80, size)])
-    gates = np.concatenate([f, g])[None].astype(np.float32)
-    out = np.empty((1, f.size), np.float32)
-    gated_units(gates, 0, f.size, out[0])
-    f, g = gates[0].astype(np.float64).reshape(2, -1)
-    expected = np.tanh(f) / (1 + np.exp(-g))
-    normal = np.abs(expected) > np.finfo(np.float32).tiny
-    units = np.abs(out[0] - expected) / np.spacing(np.abs(expected).astype(np.float32))
-    assert units[normal].max() < 5
-    assert np.abs(out[0] - expected)[~normal].max() < 1e-37
-
-
-def test_gated_units_saturate_and_pass_on_what_is_not_a_number() -> None:
-    infinity, missing = np.inf, np.nan
-    f = [infinity, -infinity, 1e30, 0.0, 1.0, 1.0, 1.0, missing, 0.0]
-    g = [infinity, infinity, 1e30, 0.0, -infinity, -1e30, -1000.0, 0.0, missing]
-    out = np.empty((1, len(f)), np.float32)
-    gated_units(np.array([f + g], np.float32), 0, len(f), out[0])
-    assert out[0, :4].tolist() == [1, -1, 1, 0]
-    assert (np.abs(out[0, 4:7]) < 1e-37).all()
-    assert np.isnan(out[0, 7:]).all()
-
-
-@pytest.mark.parametrize("columns", [LANES, LANES * VECTORS // 2, LANES * VECTORS])
-@pytest.mark.parametrize("num_rows", [1, 2, 3, 4, 7, 12])
-def test_rows_are_multiplied_and_added(num_rows: int, columns: int) -> None:
-    generator = np.random.default_rng(num_rows)
-    width, depth = 2 * columns, 19
-    x = generator.normal(size=(num_rows + 2, depth + 5)).astype(np.float32)
-    weights = generator.normal(size=(3, 2, depth, columns)).astype(np.float32)
-    out = generator.normal(size=(num_rows + 3, width)).astype(np.float32)
-    matrix = weights[1].transpose(1, 0, 2).reshape(depth, width)
-    expected = out.copy()
-    expected[1 : 1 + num_rows] += x[2 : 2 + num_rows, :depth] @ matrix
-    multiply_add(out, 1, x, 2, num_rows, weights, 1)
-    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_what_cannot_be_drawn_is_refused() -> None:
+def test_unsupported_flows_are_refused() -> None:
     flow, noise, context, choice = Net().make()
     with pytest.raises(ValueError, match="context is missing"):
         next(draw_chunks(flow, noise))

@@ -1,4 +1,4 @@
-"""Threads of compiled code, and PyTorch's."""
+"""Threads of compiled code and of PyTorch."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def four_threads() -> Iterator[None]:
         yield
 
 
-def test_there_are_not_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_do_not_exceed_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
     assert num_threads() == 3
     torch.set_num_threads(2)
@@ -34,7 +34,7 @@ def test_pytorch_keeps_to_one_thread_for_a_while() -> None:
     assert torch.get_num_threads() == 4
 
 
-def test_what_comes_piece_by_piece_is_made_on_one_thread() -> None:
+def test_pieces_are_made_on_one_thread() -> None:
     within = (torch.get_num_threads() for _ in range(2))
     for threads in each_on_one_thread(within):
         assert (threads, torch.get_num_threads()) == (1, 4)

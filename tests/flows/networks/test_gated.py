@@ -1,4 +1,4 @@
-"""The gated stack's other ways: in rows of channels, and computed again in the backward pass."""
+"""The gated stack in rows of channels, and computed again in the backward pass."""
 
 import pytest
 import torch
@@ -73,7 +73,7 @@ def test_recomputed_layers_have_the_same_gradients() -> None:
 @pytest.mark.usefixtures("in_rows")
 def test_recomputed_layers_keep_less() -> None:
     def kept() -> int:
-        """Numbers that the backward pass keeps."""
+        """Return how many numbers the backward pass keeps."""
         sizes = {}
 
         def note(tensor: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def test_the_smallest_sizes_are_sizes_and_anything_less_is_refused() -> None:
             WaveNetConfig(**(smallest | {field: least - 1}))
 
 
-def test_a_log_scale_at_the_floor_starts_a_tenth_of_a_nat_above_it() -> None:
+def test_an_initial_log_scale_at_the_floor_is_raised_by_a_tenth_of_a_nat() -> None:
     measured = torch.tensor([-torch.inf, -9.0, -7.0, -6.95])
     raw = unbound_log_scales(measured, -7.0)
     expected = torch.full((4,), -6.9)

@@ -1,4 +1,4 @@
-"""What the conformance suite needs to know of a transform."""
+"""The description of a transform for the conformance suite."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ BATCH = 2
 class Case:
     """A transform, how to build it, and the shape of its data and context (without batch).
 
-    A transform whose noise has another shape than its data gives `noise_shape`. One that takes no
-    context refuses one, unless it is a layer of compositions that may have one: `ignores_context`.
+    `noise_shape` is the shape of the noise, if it differs from the data's. A transform without
+    context refuses a context, unless `ignores_context`: such a layer may be part of a composition
+    that has one.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Diagonal rescaling and its start from data."""
+"""ActNorm and its initialisation from data."""
 
 import math
 

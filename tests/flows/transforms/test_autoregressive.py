@@ -90,7 +90,7 @@ def test_a_network_narrower_than_its_input_reads_every_feature(hidden: tuple[int
     torch.manual_seed(0)
     features = 13
     network = Made(features, 2, hidden, context_features=1).double()
-    # Neither rectifiers nor signs may hide a path.
+    # Weights are positive, so that neither rectifiers nor signs hide a path.
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.uniform_(0.5, 1.0)
@@ -102,7 +102,7 @@ def test_a_network_narrower_than_its_input_reads_every_feature(hidden: tuple[int
     assert (by_context > 0).all()
     read = (by_feature != 0).any(0)
     assert read[:-1].all()
-    # What a feature does not read are its last few predecessors, nowhere more than elsewhere.
+    # A feature may miss its last few predecessors, equally many everywhere.
     unread = torch.arange(features) - (by_feature != 0).sum(1)
     gaps = [math.ceil((features - 1) / (width - 1)) - 1 for width in set(hidden)]
     assert int(unread.max()) <= sum(gaps)

@@ -47,7 +47,7 @@ def test_round_trip_from_noise(case: Case) -> None:
 
 @by_case
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-def test_log_det_is_that_of_the_full_jacobian(case: Case, direction: str) -> None:
+def test_log_det_equals_the_full_jacobians(case: Case, direction: str) -> None:
     transform, x, context = case.make()
     method = transform.forward
     if direction == "inverse":
@@ -146,7 +146,7 @@ def test_extreme_noise_stays_finite_or_is_refused(case: Case, scale: float) -> N
 @by_case
 @pytest.mark.parametrize("factor", [4.0, -4.0])
 def test_sharp_networks_stay_finite_or_are_refused(case: Case, factor: float) -> None:
-    # Weights so large that the scales they give are tiny, or huge.
+    # Weights so large that the scales become tiny or huge.
     transform, x, context = case.make()
     with torch.no_grad():
         for parameter in transform.parameters():
@@ -157,7 +157,7 @@ def test_sharp_networks_stay_finite_or_are_refused(case: Case, factor: float) ->
 def finite_or_refused(
     transform: Transform, x: Tensor, context: Tensor | None, direction: str
 ) -> bool:
-    """Whether values and gradients are finite; False where the transform says that they are not."""
+    """Return whether values and gradients are finite, or False if the transform refuses."""
     method = transform.forward if direction == "forward" else transform.inverse
     x.requires_grad_()
     try:

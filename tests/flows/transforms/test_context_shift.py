@@ -1,4 +1,4 @@
-"""A signal in the context, taken off and added."""
+"""A signal in the context that is subtracted and added."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What makes a flow a coupling: one part passes, decides the other, and nothing is inverted."""
+"""Couplings: one part passes and decides the other, and no network is inverted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -132,7 +132,7 @@ def test_a_log_scale_is_limited_on_both_sides_and_untouched_near_zero() -> None:
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remembers the size of the largest tensor that any operation writes."""
+    """Records the size of the largest tensor that any operation writes."""
 
     size = 0
 
@@ -166,7 +166,7 @@ def test_a_signal_couples_past_and_future() -> None:
     assert (gradient[0, 0, 11 + reach :] == 0).all()
 
 
-def test_masks_that_take_turns_are_complementary() -> None:
+def test_alternating_masks_are_complementary() -> None:
     for mask in (alternating_mask, half_mask):
         for size in (2, 5, 8):
             assert torch.equal(mask(size), ~mask(size, True))
@@ -176,12 +176,12 @@ def test_masks_that_take_turns_are_complementary() -> None:
     "mask",
     [torch.ones(3).bool(), torch.zeros(3).bool(), torch.tensor([0, 1, 1]), torch.ones(1, 3).bool()],
 )
-def test_a_mask_that_parts_nothing_is_refused(mask: Tensor) -> None:
+def test_a_mask_with_an_empty_part_is_refused(mask: Tensor) -> None:
     with pytest.raises(ValueError, match=r"set, expected booleans of shape \(D,\), at least one"):
         Coupling(Additive(), Mlp(2, 1, 1), mask)
 
 
-def test_a_frame_of_one_sample_cannot_be_parted() -> None:
+def test_a_frame_of_one_sample_cannot_be_split() -> None:
     with pytest.raises(ValueError, match=r"shape \(1,\) and 0 set, expected booleans"):
         glow_signal(1, 2, NETWORK)
 

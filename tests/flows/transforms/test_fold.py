@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flows import Compose, Flow, Fold, Inverse, StandardNormal, glow_signal
-from tests.flows.transforms.cases import SMALL
+from tests.flows.transforms.networks import SMALL
 
 
 def test_a_frame_holds_consecutive_samples() -> None:

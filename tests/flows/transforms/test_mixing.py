@@ -1,4 +1,4 @@
-"""Linear maps across features: orthogonality, determinants, and what they refuse."""
+"""Linear maps across features: orthogonality, determinants and errors."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_rotation_stays_orthogonal_in_training() -> None:
 @pytest.mark.parametrize("size", [1, 2, 5, 40])
 @pytest.mark.parametrize("flip", [False, True], ids=["as_drawn", "one_sign_changed"])
 def test_every_orthogonal_matrix_can_be_set(size: int, flip: bool) -> None:
-    # Both determinants: reflections alone reach only the one of their own parity.
+    # Both determinants are tested; reflections alone reach one of them, by their number.
     matrix = random_orthogonal(size)
     if flip:
         matrix[:, 0] *= -1
@@ -81,7 +81,7 @@ def test_only_orthogonal_matrices_can_be_set() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
-def test_lu_log_det_is_that_of_its_matrix(size: int) -> None:
+def test_lu_log_det_equals_its_matrixs(size: int) -> None:
     torch.manual_seed(0)
     layer = LinearLU(size).double()
     with torch.no_grad():
@@ -131,7 +131,7 @@ def test_volume_is_preserved_exactly(layer: Transform, shape: tuple[int, ...]) -
         assert (method(x)[1] == 0).all()
 
 
-def test_permutations_are_what_their_names_say() -> None:
+def test_reversed_and_random_permutations_permute() -> None:
     x = torch.arange(4.0)[None]
     assert Permutation.reversed(4)(x)[0].tolist() == [[3, 2, 1, 0]]
     assert Permutation([2, 0, 1, 3])(x)[0].tolist() == [[2, 0, 1, 3]]
@@ -142,7 +142,7 @@ def test_permutations_are_what_their_names_say() -> None:
 
 
 @pytest.mark.parametrize("order", [[], [0, 2], [1, 1], [1, 2]])
-def test_what_is_no_permutation_is_refused(order: list[int]) -> None:
+def test_an_invalid_permutation_is_refused(order: list[int]) -> None:
     with pytest.raises(ValueError, match="expected each of 0"):
         Permutation(order)
 

@@ -24,7 +24,7 @@ from flows import (
     maf,
     mixture_log_prob,
 )
-from flows.transforms.normal_quantile import log_mills_ratio, normal_quantile
+from flows.normal_quantile import log_mills_ratio, normal_quantile
 
 BASES = {"normal": StandardNormal(), "logistic": StandardLogistic()}
 by_base = pytest.mark.parametrize("base", BASES)
@@ -32,7 +32,7 @@ by_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=
 
 
 def random_params(count: int, components: int, spread: float, log_scale: float) -> Tensor:
-    """Parameters (count, 3 K) of mixtures with uneven weights, locations and scales."""
+    """Draw parameters (count, 3 K) of mixtures with uneven weights, locations and scales."""
     torch.manual_seed(0)
     logits = 2 * torch.randn(count, components, dtype=torch.float64)
     locations = spread * torch.randn(count, components, dtype=torch.float64)
@@ -47,11 +47,11 @@ def test_normal_quantile_is_accurate_far_into_the_tail(dtype: torch.dtype) -> No
     rounding = 4 * torch.finfo(dtype).eps
     expected = log_p.double().numpy()
     np.testing.assert_allclose(special.log_ndtr(z), expected, rtol=rounding, atol=rounding)
-    # A second opinion, itself right to twelve digits.
+    # An independent computation, accurate to twelve digits.
     np.testing.assert_allclose(z, special.ndtri_exp(expected), rtol=1e-12 + rounding, atol=rounding)
 
 
-def test_log_mills_ratio_is_that_of_the_scaled_error_function() -> None:
+def test_log_mills_ratio_matches_the_scaled_error_function() -> None:
     z = -torch.logspace(-3, 4, 300, dtype=torch.float64)
     expected = np.log(special.erfcx(-z.numpy() / math.sqrt(2)) * math.sqrt(math.pi / 2))
     ratio = log_mills_ratio(z, torch.special.log_ndtr(z))
@@ -77,7 +77,7 @@ def test_forward_is_the_textbook_formula() -> None:
         torch.testing.assert_close(z, torch.from_numpy(expected), rtol=1e-9, atol=1e-9)
 
 
-def test_mixture_density_is_that_of_scipy() -> None:
+def test_mixture_density_equals_scipys() -> None:
     params = random_params(200, 4, 1.0, -1.0)
     x = 3 * torch.randn(200, dtype=torch.float64)
     logits, locations, raw = params.chunk(3, 1)
@@ -130,7 +130,7 @@ def test_inverse_returns_the_data(base: str, log_scale: float) -> None:
     transformer = MixtureCdf(6, base=base)
     x = torch.linspace(-50, 50, 5000, dtype=torch.float64)
     z, log_det = transformer(x, params)
-    # Where the CDF is flat, z is the same to rounding for many x: nothing could tell them apart.
+    # Where the CDF is flat, many x have one z up to rounding.
     steep = log_det > -10
     assert steep.double().mean() > 0.5
     returned, _ = transformer.inverse(z, params)
@@ -252,7 +252,7 @@ def test_fit_of_constant_data_is_finite_and_can_move() -> None:
     assert (gradient[-3:].abs() > 0).all()
 
 
-def test_what_makes_no_mixture_is_refused() -> None:
+def test_impossible_mixtures_are_refused() -> None:
     x = torch.zeros(2)
     for call, message in (
         (lambda: MixtureCdf(0), "num_components is 0"),

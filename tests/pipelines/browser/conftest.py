@@ -21,7 +21,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 @pytest.fixture(scope="session")
 def page_folder(dump: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two utterances; each system is a tone of its own pitch."""
+    """Make a page of two utterances; each system is a tone of another pitch."""
     exp = make_run(tmp_path_factory.mktemp("run") / "mine", trained, [], [])
     for k, system in enumerate(SYSTEMS):
         time = np.arange(int(SECONDS[system] * 16000)) / 16000
@@ -56,6 +56,6 @@ def page(request: pytest.FixtureRequest, browser: Browser, page_folder: Path) ->
     opened.on("requestfailed", lambda failed: problems.append(failed.url))
     opened.goto((page_folder / "index.html").as_uri())
     yield opened
-    found = list(problems)  # before closing: what still loads then is no failure of the page
+    found = list(problems)  # before closing, which aborts requests
     context.close()
     assert found == []

@@ -64,12 +64,12 @@ def test_switching_keeps_the_position(page: Page) -> None:
     moved = position(page) - before
     assert heard(page) == "student"
     assert state(page) == "playing"
-    # The clock of the sound went on: neither back to the start nor ahead.
+    # The sound's clock continued: neither back to the start nor ahead.
     assert 0.5 * elapsed - 0.1 < moved < elapsed + 0.1
 
 
 def test_one_system_is_heard_at_a_time(page: Page) -> None:
-    # Ears: the loudest frequency of what leaves the page tells the tones apart.
+    # The loudest frequency of the page's output tells the tones apart.
     page.add_init_script(
         """
         const connect = AudioNode.prototype.connect;
@@ -121,7 +121,7 @@ def test_the_keyboard_does_it_all(page: Page) -> None:
     assert page.is_checked(".match")
 
 
-def test_systems_are_radio_buttons_to_whoever_cannot_see_them(page: Page) -> None:
+def test_systems_are_radio_buttons_for_screen_readers(page: Page) -> None:
     page.focus("#track-0-0")
     page.keyboard.press("ArrowDown")
     assert heard(page) == "Griffin-Lim"
@@ -177,7 +177,7 @@ def test_a_shorter_system_ends_and_the_others_go_on(page: Page) -> None:
     wait_until_playing(page, 1.6)
 
 
-def test_missing_audio_is_said(page: Page) -> None:
+def test_missing_audio_is_reported(page: Page) -> None:
     page.evaluate(
         """() => {
           const append = document.head.append.bind(document.head);

@@ -30,12 +30,12 @@ def test_objectives_are_read_by_name() -> None:
         ("", "unknown term ''"),
     ],
 )
-def test_objectives_that_make_no_sense_are_refused(text: str, message: str) -> None:
+def test_impossible_objectives_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_objectives(text, DistillationConfig())
 
 
-def test_every_objective_gets_a_row_and_what_is_done_is_kept(
+def test_every_objective_gets_a_row_and_finished_students_are_kept(
     dump: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ["kl", "spectral+stft_power", "perceptual+contrastive+forward_kl"]

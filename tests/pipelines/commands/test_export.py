@@ -1,4 +1,4 @@
-"""Exported students draw what the student draws: pt2 here, ONNX in extras/."""
+"""Exported students equal the student: pt2 here, ONNX in extras/."""
 
 import dataclasses
 import importlib.util
@@ -92,7 +92,7 @@ def test_noise_that_does_not_fit_the_mel_is_refused(trained: Path, tmp_path: Pat
         program(z[..., 1:], mel)
 
 
-def test_what_cannot_be_exported_is_said(
+def test_models_that_cannot_be_exported_are_named(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ArtefactError, match="expected a student, got a teacher"):

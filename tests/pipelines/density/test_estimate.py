@@ -1,4 +1,4 @@
-"""Densities of tables: likelihoods, what decides them, and what the command leaves behind."""
+"""Densities of tables: likelihoods, seeds, and the files of the command."""
 
 import json
 import math
@@ -22,7 +22,7 @@ QUICK = FitConfig(max_epochs=3, batch_size=100, learning_rate=3e-3)
 
 
 def correlated(num_rows: int = 2000, seed: int = 0) -> np.ndarray:
-    """Rows of a Gaussian with strong correlations, far from zero and on unlike scales."""
+    """Draw rows of a Gaussian with strong correlations, far from zero, on different scales."""
     rng = np.random.default_rng(seed)
     mixing = np.array([[1.0, 0.0, 0.0], [0.9, 0.3, 0.0], [-0.5, 0.4, 0.6]])
     return rng.standard_normal((num_rows, 3)) @ mixing.T * [1.0, 64.0, 2.0**-10] + [1e6, 3.0, 0.0]
@@ -185,7 +185,7 @@ def test_command_reports_beside_the_baseline_and_draws_two_columns(
     assert len((out / "metrics.jsonl").read_text().splitlines()) == result["epochs"] == 1
 
 
-def test_a_flag_alone_says_true(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flag_alone_means_true(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "t.npy", np.random.default_rng(0).integers(0, 5, (60, 3)))
     options = ["--hidden", "[4]", "--max_epochs", "1", "--out", str(tmp_path / "m")]
     for flag in (["--dequantize"], ["--dequantize", "true"], ["--dequantize=true"]):
@@ -194,7 +194,7 @@ def test_a_flag_alone_says_true(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["density", str(tmp_path / "t.npy"), "--dequantize", "false", *options]) == 2
 
 
-def test_the_first_line_is_what_it_is_said_to_be(
+def test_the_header_option_decides_about_the_first_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "\n".join(f"{a},{b}" for a, b in np.random.default_rng(0).standard_normal((60, 2)))
@@ -235,7 +235,7 @@ def test_a_column_of_one_value_in_many_rows_is_warned_of(
         (["table.npy", "--device", "meta"], "device 'meta' cannot be used here: expected auto"),
         (["table.npy", "--device", "cpu:x"], "device 'cpu:x' cannot be used here: expected auto"),
         (["table.npy", "--device", "cuda:99"], "device 'cuda:99' cannot be used here: "),
-        (["table.npy", "--table", "x"], "table goes without its name: parallel-wavenet density TA"),
+        (["table.npy", "--table", "x"], "give table without its name: parallel-wavenet density"),
         (["table.npy", "--test_percent", "0.1"], "test_percent=0.1 leaves 1 of 300 rows to test"),
         (["table.npy", "--header", "present"], "header is given, but only a .csv file has a first"),
         (["integers.npy"], "40 columns (0, 1, 2, 3, 4, ...) hold only integers"),

@@ -1,4 +1,4 @@
-"""Where a density goes, and what it does not replace there."""
+"""The folder of a density, and the models that it does not replace."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_another_model_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFix
         return main(["density", *words, *QUICK_OPTIONS]), capsys.readouterr().err
 
     assert run("a", "density")[0] == 0
-    assert run("a", "density")[0] == 0  # its own is made again
+    assert run("a", "density")[0] == 0  # its own model is fitted again
     before = (folders["density"] / "config.json").read_bytes()
     for kind, holds in (
         ("density", f"holds a density of {tmp_path / 'a' / 'data.npy'}"),

@@ -1,4 +1,4 @@
-"""Flows fitted to known densities by reverse KL, and the densities they are held against."""
+"""Flows fitted to known densities by reverse KL, and the known densities."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def test_known_density_integrates_to_one(name: str) -> None:
     assert float(total) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_funnel_is_that_of_torch() -> None:
+def test_funnel_equals_torch_distributions() -> None:
     x = funnel(4).sample(100, torch.Generator().manual_seed(0))
     v = torch.distributions.Normal(0.0, 3.0).log_prob(x[:, 0])
     others = torch.distributions.Normal(0.0, (x[:, :1] / 2).exp()).log_prob(x[:, 1:]).sum(1)

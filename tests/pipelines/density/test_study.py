@@ -1,4 +1,4 @@
-"""The study of densities: what it tabulates, what it fits again, and where its tables come from."""
+"""The study of densities: its results, its repeated fits, and its tables."""
 
 import gzip
 import json

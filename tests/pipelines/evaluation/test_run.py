@@ -1,7 +1,6 @@
-"""Evaluation: its measures, its intervals, and the command on every source of utterances."""
+"""The evaluation and its command, on every source of utterances."""
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,7 @@ from pipelines.cli import main
 from pipelines.commands import evaluate as command
 from pipelines.commands.evaluate import evaluate
 from pipelines.evaluation import evaluation_table
-from pipelines.evaluation.bootstrap import bootstrap_mean
-from pipelines.evaluation.distances import (
-    frame_lines,
-    level_ratio,
-    mel_cepstral_distortion,
-    pitch_errors,
-    silence_floor,
-)
-from pipelines.evaluation.evaluated_models import load_models, student_names
-from pipelines.evaluation.measure import MEASURES
 from pipelines.evaluation.packages import PACKAGES
-from pipelines.evaluation.table import cell
 from pipelines.heldout import student_following, teacher_nll
 from pipelines.workspace import held_out
 from student import Student
@@ -36,116 +24,8 @@ MEL = MelConfig()
 
 @pytest.fixture(autouse=True)
 def _without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same tests whether or not the packages are there; tests/extras.sh tests them."""
+    """Pretend that the extra's packages are missing; tests/extras.sh tests them."""
     monkeypatch.setattr(command, "missing_packages", lambda: list(PACKAGES))
-
-
-def noise(seconds: float = 1.0, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(1, 1, int(16000 * seconds), generator=generator)
-
-
-def test_distortion_of_a_gain_is_nothing_and_of_a_tilt_its_decibels() -> None:
-    x = noise()
-    assert mel_cepstral_distortion(x, x, MEL) == 0
-    assert mel_cepstral_distortion(3 * x, x, MEL) == pytest.approx(0, abs=1e-3)
-    # A log-spectrum that differs by a cos(π (k + ½) / M) has c_1 = a and no other coefficient.
-    from data import log_mel
-    from pipelines.evaluation import distances
-
-    bands = MEL.num_mels
-    ripple = 0.5 * torch.cos(math.pi * (torch.arange(bands) + 0.5) / bands)
-    plain = log_mel(x.double(), MEL)[0]
-    frames = iter([plain + ripple[:, None], plain])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distances, "_log_magnitudes", lambda *_: next(frames))
-        found = mel_cepstral_distortion(x, x, MEL)
-    assert found == pytest.approx(10 / math.log(10) * math.sqrt(2) * 0.5)
-
-
-def test_distortion_counts_spoken_frames_only() -> None:
-    x = noise()
-    x[..., :8000] = 0
-    y = x.clone()
-    y[..., :7000] += 1e-4 * noise()[..., :7000]
-    assert mel_cepstral_distortion(y, x, MEL) == pytest.approx(0, abs=1e-6)
-    assert mel_cepstral_distortion(x, torch.zeros_like(x), MEL) is None
-
-
-def test_pitch_errors_leave_octaves_to_their_own_measure() -> None:
-    recording = np.array([0.0, 100.0, 100.0, 100.0, 100.0, 0.0, 0.0, 100.0])
-    semitone = 100.0 * 2 ** (1 / 12)
-    sample = np.array([0.0, semitone, semitone, 200.0, 50.0, 120.0, 0.0, 0.0])
-    errors = pitch_errors(sample, recording)
-    assert errors["f0_rmse_cents"] == pytest.approx(100)
-    assert errors["f0_octave_errors"] == 0.5
-    assert errors["voicing_error"] == 0.25
-
-
-def test_pitch_errors_without_voiced_frames_are_none() -> None:
-    errors = pitch_errors(np.zeros(4), np.array([0.0, 100.0, 100.0, 0.0]))
-    assert errors == {"f0_rmse_cents": None, "f0_octave_errors": None, "voicing_error": 0.5}
-
-
-def test_levels() -> None:
-    x = noise()
-    assert level_ratio(0.5 * x, x) == pytest.approx(0.5)
-    assert silence_floor(x, x, 256) is None
-    pause = x.clone()
-    pause[..., 8192:] = 0
-    hiss = torch.where(pause == 0, 1e-3 * torch.ones_like(x), pause)
-    assert silence_floor(hiss, pause, 256) == pytest.approx(-60)
-
-
-def test_lines_stand_out_at_the_frame_rate_alone() -> None:
-    x = noise().repeat(1, 1, 4)
-    assert frame_lines(x, 64) == pytest.approx(0, abs=0.6)
-    pattern = torch.randn(64, generator=torch.Generator().manual_seed(1))
-    lined = x + 0.5 * x.std() * pattern.repeat(x.shape[-1] // 64)
-    found = frame_lines(lined, 64)
-    assert found is not None
-    assert found > 5
-    other = frame_lines(lined, 50)
-    assert other is not None
-    assert abs(other) < 2
-    assert frame_lines(x, 1) is None
-    assert frame_lines(x[..., :900], 64) is None
-
-
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    covered = 0
-    for trial in range(300):
-        interval = bootstrap_mean(rng.normal(1.0, 2.0, 40), seed=trial)
-        covered += interval.low <= 1.0 <= interval.high
-    assert 0.9 <= covered / 300 <= 0.98
-
-
-def test_the_mean_is_weighted_and_the_seed_decides() -> None:
-    interval = bootstrap_mean([1.0, 4.0], [3.0, 1.0], seed=1)
-    assert interval.mean == pytest.approx(1.75)
-    assert (interval.low, interval.high, interval.num) == (1.0, 4.0, 2)
-    values = np.random.default_rng(0).normal(size=9)
-    assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1)
-    assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
-    assert bootstrap_mean([2.0]).low == bootstrap_mean([2.0]).high == 2.0
-
-
-def test_no_values_have_no_mean() -> None:
-    with pytest.raises(ValueError, match="got 0 values"):
-        bootstrap_mean([])
-
-
-def test_students_get_names_of_their_own() -> None:
-    assert student_names([Path("e/a/student")]) == ["student"]
-    assert student_names([Path("e/kl"), Path("e/full")]) == ["kl", "full"]
-    assert student_names([Path("e/teacher")]) == ["teacher e"]
-    assert student_names([Path("e/student"), Path("e/student")]) == ["student 1", "student 2"]
-
-
-def test_small_negative_numbers_are_not_minus_nothing() -> None:
-    measure = next(m for m in MEASURES if m.key == "mcd_db")
-    assert cell(measure, {"mean": -1e-9, "low": -1e-9, "high": 0.0}) == "0.00"
 
 
 def test_every_system_is_measured_on_prepared_data(
@@ -196,11 +76,11 @@ def test_means_agree_with_the_pooled_measures(dump: Path, trained: Path, tmp_pat
     following = student_following(student, utterances, MEL, seed=3)
     found = result["systems"]["student"]
     for key in ("log_mel_distance", "following_ratio"):
-        # Not equal: here the sample is rounded to 16 bits, and the recording not dithered.
+        # Not equal, because here the sample is rounded to 16 bits, and the recording has no dither.
         assert found[key]["mean"] == pytest.approx(following[key], rel=0.02)
 
 
-def test_every_so_manieth_utterance_comes_before_the_limit(dump: Path) -> None:
+def test_every_nth_utterance_is_taken_before_the_limit(dump: Path) -> None:
     manifest = Manifest.load(dump)
     names = [u.name for u in held_out(manifest, "train", None, "cpu")]
     assert [u.name for u in held_out(manifest, "train", 2, "cpu", every=3)] == names[:6:3]
@@ -232,7 +112,7 @@ def test_a_folder_of_audio_is_evaluated_and_bad_files_are_named(
     assert (tmp_path / "out" / "audio" / "student" / "sub" / "clip_000.wav").exists()
 
 
-def test_what_an_evaluation_left_in_the_folder_is_no_recording(
+def test_audio_of_an_earlier_evaluation_is_not_evaluated(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     synthesise(tmp_path, num_utterances=1, seconds=0.3)
@@ -310,11 +190,3 @@ def test_mistakes_are_told_in_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-
-
-def test_models_share_a_mel_convention(trained: Path, tmp_path: Path) -> None:
-    model = Student.from_pretrained(trained / "student")
-    other = model.metadata["mel"] | {"fmin_hz": 50.0}
-    model.save_pretrained(tmp_path, model.metadata | {"mel": other})
-    with pytest.raises(ValueError, match=r"fmin_hz is 50\.0"):
-        load_models(trained / "teacher", [tmp_path], "cpu")

@@ -1,4 +1,4 @@
-"""The spectral envelope beside that of the package it is compared with."""
+"""The spectral envelope, compared with WORLD's."""
 
 import numpy as np
 import pyworld
@@ -10,7 +10,7 @@ from student.voice.source import pulse_train
 RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
 
 
-def test_it_is_that_of_world() -> None:
+def test_the_envelope_equals_worlds() -> None:
     hz = torch.linspace(90.0, 300.0, FRAMES)[None]
     each = hz[0].double().repeat_interleave(HOP)
     pulses = pulse_train((each / RATE).cumsum(0), each, RATE)
@@ -27,5 +27,5 @@ def test_it_is_that_of_world() -> None:
         )
     )
     found = spectral_envelope(waveform, hz, RATE, LOWEST)[0].numpy()
-    # Beyond its end WORLD goes on with the last sample; here zeros follow.
+    # WORLD repeats the last sample beyond the end; here zeros follow.
     assert np.abs(found - expected)[8:-8].max() < 0.02

@@ -1,4 +1,4 @@
-"""Exported to ONNX, students draw what they draw here, also for programs without this project."""
+"""Students exported to ONNX equal the student, also in programs without this project."""
 
 import dataclasses
 import json
@@ -55,7 +55,7 @@ def expected(folder: Path, z: np.ndarray, mel: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, FRAMES), (3, 5)])
-def test_the_whole_is_the_students_own(folder: Path, batch: int, frames: int) -> None:
+def test_the_whole_equals_the_student(folder: Path, batch: int, frames: int) -> None:
     session = session_of(folder / "whole.onnx")
     mel = make_mel(batch, frames).float().numpy()
     z = np.random.default_rng(0).normal(size=(batch, 1, frames * HOP)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_the_whole_is_the_students_own(folder: Path, batch: int, frames: int) ->
     assert described["noise"] == "gaussian"
 
 
-def test_a_voice_is_the_students_own(tmp_path: Path) -> None:
+def test_a_voice_equals_the_student(tmp_path: Path) -> None:
     config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
     make_student(config=config).float().save_pretrained(tmp_path / "student", {"mel": MEL})
     export(tmp_path / "student", "onnx", tmp_path / "whole.onnx")

@@ -1,4 +1,4 @@
-"""Measures of the extra `eval`, on sounds whose answer is known."""
+"""Measures of the extra `eval`, on sounds with known values."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Paths between two recordings, through either model."""
+"""Interpolation between two recordings by either model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pieces of a recording are the whole, whatever their length."""
+"""Pieces of a recording join to the whole, whatever their length."""
 
 import subprocess
 import sys
@@ -80,7 +80,7 @@ def test_a_stream_to_standard_output_is_the_file_and_nothing_else(
     (source,) = synthesise(tmp_path, num_utterances=1, seconds=0.4)
     options = {"device": "cpu", "max_seconds": 0.3, "temperature": 30.0}
     (item,) = generate(trained / kind, source, tmp_path / "out", **options)
-    assert item.num_clipped  # so that a warning is due, too
+    assert item.num_clipped  # so that there is a warning, too
     words = [sys.executable, "-m", "pipelines.cli", "generate", "--model", str(trained / kind)]
     words += ["--input", str(source), "--out", "-", "--max_seconds", "0.3", "--temperature", "30"]
     run = subprocess.run([*words, "--device", "cpu"], capture_output=True, check=True)

@@ -1,4 +1,4 @@
-"""Generation: from audio and mel, seeded, peak-safe, and what it refuses."""
+"""Generation from audio and mel: seeds, clipping and errors."""
 
 from pathlib import Path
 
@@ -43,9 +43,7 @@ def test_the_seed_decides_each_file_alone(trained: Path, speech: Path, tmp_path:
     assert first[0].path.read_bytes() != other[0].path.read_bytes()
 
 
-def test_a_saved_mel_gives_what_the_audio_gives(
-    trained: Path, speech: Path, tmp_path: Path
-) -> None:
+def test_a_saved_mel_gives_the_audios_waveform(trained: Path, speech: Path, tmp_path: Path) -> None:
     from data import MelConfig, log_mel
 
     source = sorted(speech.glob("*.wav"))[0]

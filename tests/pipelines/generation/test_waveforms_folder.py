@@ -1,4 +1,4 @@
-"""A folder of inputs: bad ones, done ones, strange names and strange options."""
+"""A folder of inputs: bad inputs, finished outputs, unusual names and options."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipelines.generation.waveforms import generate
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
-    """Three recordings, of which the first cannot be used, and an array that is no log-mel."""
+    """Make three recordings, the first of them unusable, and an array that is no log-mel."""
     folder = tmp_path / "speech"
     synthesise(folder, num_utterances=3, seconds=0.3)
     (folder / "clip_000.wav").write_text("not audio")
@@ -57,7 +57,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read_frames(tmp_path / "pipe.npy", MelConfig(), NO_PITCH)
 
 
-def test_what_is_there_is_skipped_when_asked(
+def test_existing_outputs_are_skipped_on_request(
     trained: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (speech / "clip_000.wav").unlink()
@@ -73,7 +73,7 @@ def test_what_is_there_is_skipped_when_asked(
     assert run(trained, speech, tmp_path / "out", "--skip_existing", "--stream") == 2
 
 
-def test_an_output_folder_among_the_inputs_is_left_out_and_told(
+def test_an_output_folder_among_the_inputs_is_left_out_and_named(
     trained: Path, speech: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
@@ -86,7 +86,7 @@ def test_an_output_folder_among_the_inputs_is_left_out_and_told(
 
 def test_names_that_are_not_utf8_are_generated(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "speech").mkdir()
-    name = "caf\udce9 \u2028\x85.wav"  # Latin-1, and what some take for ends of lines
+    name = "caf\udce9 \u2028\x85.wav"  # Latin-1, and unusual ends of lines
     synthesise(tmp_path, num_utterances=1, seconds=0.3)
     (tmp_path / "clip_000.wav").rename(tmp_path / "speech" / name)
     assert run(trained, tmp_path / "speech", tmp_path / "out") == 0

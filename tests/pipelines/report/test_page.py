@@ -1,4 +1,4 @@
-"""The listening page: complete, escaped, and honest about what a run lacks."""
+"""The listening page: complete, escaped, and without sections that a run lacks."""
 
 import base64
 import html.parser
@@ -19,7 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&<!--</script><script>alert(2)"
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser would make of a page: elements with their attributes, and text."""
+    """A parsed page: elements with their attributes, and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def test_evaluated_audio_comes_before_samples_which_fill_the_gaps(
     assert lengths == {"recording": 20000, "griffin-lim": 20000, "teacher": 8000}
 
 
-def test_hostile_names_stay_text(trained: Path, tmp_path: Path) -> None:
+def test_hostile_names_are_escaped(trained: Path, tmp_path: Path) -> None:
     name = HOSTILE.replace("/", "-")  # the one character that no file name can hold
     title = f"run {name}"
     exp = make_run(tmp_path / title, trained, [name], ["recording", f"sys {name}"])
@@ -148,9 +148,7 @@ def test_a_run_without_results_shows_what_it_has(trained: Path, tmp_path: Path) 
     assert sections == ["listen", "training", "recipe"]
 
 
-def test_short_utterances_are_shown_where_there_are_no_others(
-    trained: Path, tmp_path: Path
-) -> None:
+def test_short_utterances_are_shown_if_there_are_no_others(trained: Path, tmp_path: Path) -> None:
     exp = make_run(tmp_path / "mine", trained, ["a", "b"], ["teacher"])  # half a second each
     assert [utterance.name for utterance in collect(exp, limit=1).utterances] == ["a"]
     make_run(tmp_path / "other", trained, ["c"], ["student"])
@@ -160,7 +158,7 @@ def test_short_utterances_are_shown_where_there_are_no_others(
         collect(exp, limit=0)
 
 
-def test_what_is_missing_or_damaged_is_named(trained: Path, tmp_path: Path) -> None:
+def test_missing_and_damaged_results_are_named(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"holds no teacher/config\.json"):
         collect(tmp_path)
     exp = make_run(tmp_path / "mine", trained, [], [])
@@ -198,7 +196,7 @@ def test_the_same_run_gives_the_same_page(trained: Path, tmp_path: Path) -> None
 
 
 def colours(block: str) -> dict[str, tuple[float, ...]]:
-    """Custom properties of a block that are colours, as linear light."""
+    """Return the colours among a block's custom properties, as linear light."""
     found = re.findall(r"--([\w-]+): #(..)(..)(..);", block)
     return {
         name: tuple((int(v, 16) / 255 + 0.055) ** 2.4 / 1.055**2.4 for v in channels)
@@ -206,7 +204,7 @@ def colours(block: str) -> dict[str, tuple[float, ...]]:
     }
 
 
-def test_text_stands_out_in_light_and_dark() -> None:
+def test_text_has_enough_contrast_in_light_and_dark() -> None:
     style = resources.files("pipelines.report").joinpath("page.css").read_text()
     light, dark = style.split("prefers-color-scheme: dark")
     for scheme in (colours(light), colours(dark)):
@@ -222,7 +220,7 @@ def test_text_stands_out_in_light_and_dark() -> None:
                 assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
 
 
-def test_a_curve_fits_what_comes_after_the_start() -> None:
+def test_the_axis_of_a_curve_fits_the_part_after_the_start() -> None:
     points = [(step, 1000.0 if step < 5 else 1.0 + step / 100) for step in range(1, 101)]
     chart = charts.line_chart("loss", {"train": [*points, (101, float("nan"))]})
     heights = [float(p.split()[1]) for p in chart.paths["train"][1:].split("L")]

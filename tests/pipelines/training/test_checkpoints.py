@@ -33,13 +33,13 @@ def write(folder: Path, step: int = 7) -> Path:
 
 
 def renamed(folder: Path, content: bytes) -> Path:
-    """A file that has the digest of its content in its name, as a forger would make it."""
+    """Write a file with the digest of its content in its name, as a forger would."""
     path = folder / f"step_00000007-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     path.write_bytes(content)
     return path
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write(tmp_path))
     assert checkpoint.step == 7
     assert checkpoint.values == {"note": ["x", 1.5, None]}
@@ -67,7 +67,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 8, 100])
-def test_a_cut_file_is_noticed(tmp_path: Path, size: int) -> None:
+def test_a_truncated_file_is_noticed(tmp_path: Path, size: int) -> None:
     path = write(tmp_path)
     os.truncate(path, size)
     with pytest.raises(CheckpointError, match="damaged"):
@@ -100,7 +100,7 @@ def test_a_forged_checkpoint_is_refused_in_one_line(tmp_path: Path, content: byt
     assert "\n" not in str(caught.value)
 
 
-def test_the_newest_whole_one_is_found_and_damage_is_told(tmp_path: Path) -> None:
+def test_the_newest_undamaged_checkpoint_is_found_and_damage_reported(tmp_path: Path) -> None:
     said: list[str] = []
     assert newest_checkpoint(tmp_path, said.append) is None
     paths = [write(tmp_path, step) for step in (5, 20, 100_000_000)]
@@ -130,7 +130,7 @@ def test_pruning_keeps_the_last_and_the_best(
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
-def test_a_failed_write_leaves_what_was_there(
+def test_a_failed_write_leaves_the_old_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     before = write(tmp_path, 1)

@@ -20,7 +20,7 @@ def test_average_follows_the_weights_slowly() -> None:
     torch.testing.assert_close(averaged.module.weight, before + 0.1)
 
 
-def test_a_step_that_was_left_out_counts_for_nothing_in_the_average() -> None:
+def test_a_skipped_step_does_not_change_the_average() -> None:
     model = nn.Linear(2, 2)
     averaged = Average(model, 0.9)
     averaged.update_parameters(model)

@@ -1,4 +1,4 @@
-"""TensorBoard reads what is written for it."""
+"""TensorBoard reads the event file."""
 
 from __future__ import annotations
 

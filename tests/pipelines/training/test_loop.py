@@ -1,4 +1,4 @@
-"""The training loop: averages, schedules, resuming, and what it leaves behind."""
+"""The training loop: interrupting, resuming, and the files of a run."""
 
 import dataclasses
 import json
@@ -17,7 +17,6 @@ from torch.nn.utils import clip_grad_norm_
 from data import Batch
 from distill import AdversarialConfig
 from flows import ArtefactError
-from pipelines import Recipe
 from pipelines.commands import train as commands
 from pipelines.training import loop as training
 from pipelines.training import tasks
@@ -29,59 +28,16 @@ from storage.folder_lock import FolderInUseError
 from student import ExcitationConfig, Student
 from teacher import Teacher
 from tests.pipelines.conftest import RECIPE, longer
-
-
-def curve(folder: Path) -> list[dict[str, float]]:
-    """The logged values, but for the time."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
-
-
-def assert_same_run(found: Path, expected: Path) -> None:
-    """Compare two run folders to the last bit."""
-    for name in ("config.json", "model.safetensors"):
-        assert (found / name).read_bytes() == (expected / name).read_bytes()
-    # The names hold a digest of all tensors and counters.
-    names = [list_checkpoints(folder / "checkpoints")[0].name for folder in (found, expected)]
-    assert names[0] == names[1]
-    assert curve(found) == curve(expected)
-
-
-class Training:
-    """Trains one of the two models, each time with the same command."""
-
-    def __init__(self, kind: str, dump: Path, trained: Path, exp: Path) -> None:
-        self.kind, self.dump, self.trained, self.folder = kind, dump, trained, exp / kind
-
-    def __call__(self, recipe: Recipe = RECIPE) -> None:
-        exp = self.folder.parent
-        if self.kind == "teacher":
-            commands.train_teacher(recipe, dump=self.dump, exp=exp, device="cpu")
-        else:
-            teacher = self.trained / "teacher"
-            commands.distill(recipe, dump=self.dump, exp=exp, device="cpu", teacher=teacher)
-
-
-@pytest.fixture(params=["teacher", "student"])
-def run(request: pytest.FixtureRequest, dump: Path, trained: Path, tmp_path: Path) -> Training:
-    return Training(request.param, dump, trained, tmp_path)
-
-
-def interrupt_after(
-    monkeypatch: pytest.MonkeyPatch, steps: set[int], interrupt: Callable[[], None]
-) -> None:
-    """Let something happen after each of these steps."""
-    train = training.train
-
-    def act(step: int) -> None:
-        if step in steps:
-            interrupt()
-
-    monkeypatch.setattr(commands, "train", partial(train, on_step=act))
+from tests.pipelines.training.conftest import (
+    Training,
+    assert_same_run,
+    curve,
+    interrupt_after,
+)
 
 
 @pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_stopped_at_every_step_ends_like_one_never_stopped(
+def test_a_run_stopped_at_every_step_equals_an_uninterrupted_run(
     run: Training, trained: Path, monkeypatch: pytest.MonkeyPatch, received: signal.Signals
 ) -> None:
     interrupt_after(monkeypatch, set(range(1, 6)), partial(signal.raise_signal, received))
@@ -95,7 +51,7 @@ def test_a_run_stopped_at_every_step_ends_like_one_never_stopped(
 
 
 @pytest.mark.parametrize("step", [2, 3, 4])
-def test_a_run_that_broke_off_ends_like_one_never_stopped(
+def test_a_run_that_broke_off_equals_an_uninterrupted_run(
     run: Training, trained: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     class BrokenOffError(Exception):
@@ -244,7 +200,7 @@ def test_a_second_run_on_the_folder_is_refused(
     assert refusals == [True]
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     run: Training, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(trained / run.kind, run.folder)
@@ -260,7 +216,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert newest.with_name(f"{newest.name}.damaged").exists()
 
 
-def test_no_whole_checkpoint_at_all_is_an_error(run: Training, trained: Path) -> None:
+def test_it_is_an_error_if_all_checkpoints_are_damaged(run: Training, trained: Path) -> None:
     shutil.copytree(trained / run.kind, run.folder)
     for path in list_checkpoints(run.folder / "checkpoints"):
         os.truncate(path, 100)
@@ -305,7 +261,7 @@ def test_the_last_checkpoints_and_the_best_are_kept(
     assert Teacher.from_pretrained(tmp_path / "teacher").metadata["steps"] == 2
 
 
-def test_what_changed_since_the_checkpoint_is_told(
+def test_values_changed_since_the_checkpoint_are_reported(
     dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands.train_teacher(RECIPE, dump=dump, exp=tmp_path, device="cpu")

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: skipped, counted, and the end of a run that has no others."""
+"""Numbers that are not finite: skipped steps, their counts, and errors."""
 
 import dataclasses
 import json
@@ -76,7 +76,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
     assert "step 2: loss" in capsys.readouterr().out
 
 
-def test_a_long_gradient_is_cut_and_counted(dump: Path, tmp_path: Path) -> None:
+def test_a_long_gradient_is_clipped_and_counted(dump: Path, tmp_path: Path) -> None:
     recipe = with_training(RECIPE, gradient_clip=1e-3, log_every=1)
     commands.train_teacher(recipe, dump=dump, exp=tmp_path, device="cpu")
     curve = training_curve(tmp_path / "teacher")
@@ -84,7 +84,7 @@ def test_a_long_gradient_is_cut_and_counted(dump: Path, tmp_path: Path) -> None:
     assert [line["skipped_steps"] for line in curve] == [0] * 6
 
 
-def test_persistent_trouble_stops_with_the_last_good_state(
+def test_twenty_skipped_steps_stop_with_the_last_good_state(
     dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "teacher"
@@ -92,7 +92,7 @@ def test_persistent_trouble_stops_with_the_last_good_state(
         spoil(patch, lambda loss, step: loss * torch.nan if step >= 4 else loss)
         with pytest.raises(TrainingError, match="20 steps in a row without a finite loss"):
             commands.train_teacher(longer(RECIPE, 50), dump=dump, exp=tmp_path, device="cpu")
-    # The checkpoints of the bad streak hold the weights of before it.
+    # The checkpoints during the skipped steps hold the weights from before them.
     newest = read_checkpoint(list_checkpoints(folder / "checkpoints")[0])
     assert all(torch.isfinite(tensor).all() for tensor in newest.tensors.values())
     Teacher.from_pretrained(folder)
@@ -100,7 +100,7 @@ def test_persistent_trouble_stops_with_the_last_good_state(
     assert training_curve(folder)[-1]["step"] == 50
 
 
-def test_a_streak_goes_on_across_an_interruption(
+def test_skipped_steps_in_a_row_are_counted_across_an_interruption(
     dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, lambda loss, step: loss * torch.nan)

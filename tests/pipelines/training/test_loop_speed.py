@@ -1,4 +1,4 @@
-"""The formulation that docs/results/speed/training.py compares with computes the same."""
+"""The straightforward formulation of docs/results/speed/training.py gives equal results."""
 
 import importlib.util
 from pathlib import Path

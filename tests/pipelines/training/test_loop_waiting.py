@@ -1,4 +1,4 @@
-"""A training step asks nothing of the device that the host would have to wait for."""
+"""A training step never makes the host wait for the device."""
 
 import dataclasses
 from collections.abc import Callable
@@ -31,7 +31,7 @@ VOICED = dataclasses.replace(
 
 
 class Questions(TorchDispatchMode):
-    """Counts what reads numbers back: `bool`, `float`, `item`, or a shape that hangs on them."""
+    """Counts operations that read numbers: `bool`, `float`, `item`, shapes that depend on them."""
 
     num_asked = 0
 
@@ -47,14 +47,14 @@ class Questions(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("ask", [bool, float, lambda x: x[x > 0], torch.Tensor.item])
-def test_a_question_is_noticed(ask: Callable[[torch.Tensor], object]) -> None:
+def test_reading_a_number_back_is_noticed(ask: Callable[[torch.Tensor], object]) -> None:
     with Questions() as questions:
         ask(torch.ones(1))
     assert questions.num_asked
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, VOICED], ids=["plain", "voiced and adversarial"])
-def test_steps_ask_nothing(
+def test_steps_read_no_number_back(
     recipe: Recipe, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, counts = training._Run.step, []

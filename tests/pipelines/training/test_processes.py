@@ -1,4 +1,4 @@
-"""Several processes: the same curve as one, one writer, and an end for all when one dies."""
+"""Several processes: one process's curve, one writer, and an end for all if one dies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipelines.training.tasks import _noise
 from student import ExcitationConfig, Student
 from tests.pipelines.conftest import RECIPE
 
-STEPS = 24  # enough for a run to be found at work
+STEPS = 24  # enough for a run to be found running
 
 
 def recipe_of(**changes: object) -> Recipe:
@@ -72,7 +72,7 @@ def assert_same_curve(found: Path, expected: Path) -> None:
 
 @pytest.fixture(scope="module")
 def alone(dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Teacher and student trained by one process."""
+    """Train teacher and student by one process."""
     exp = tmp_path_factory.mktemp("alone")
     commands.train_teacher(recipe_of(), dump=dump, exp=exp, device="cpu")
     commands.distill(recipe_of(), dump=dump, exp=exp, device="cpu")
@@ -81,7 +81,7 @@ def alone(dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "launcher"), [("teacher", "torchrun"), ("student", "fabric")])
-def test_two_processes_have_the_curve_of_one(
+def test_two_processes_have_one_processs_curve(
     kind: str, launcher: str, dump: Path, alone: Path, tmp_path: Path
 ) -> None:
     command = "train-teacher" if kind == "teacher" else "distill"
@@ -101,7 +101,7 @@ def test_two_processes_have_the_curve_of_one(
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_curve_of_one_where_a_pitch_is_predicted(
+def test_two_processes_that_predict_a_pitch_have_one_processs_curve(
     dump: Path, alone: Path, tmp_path: Path
 ) -> None:
     # The rows of a batch have unequal numbers of voiced frames.
@@ -129,7 +129,7 @@ def processes_of(parent: int) -> list[int]:
 
 
 def wait_for_checkpoint(folder: Path) -> int:
-    """Wait for the first checkpoint; its step."""
+    """Wait for the first checkpoint, and return its step."""
     for _ in range(1200):
         found = list_checkpoints(folder / "checkpoints")
         if found:
@@ -176,7 +176,7 @@ def test_a_stopped_launcher_saves_and_the_run_resumes_in_one_process(
 
 
 @pytest.mark.parametrize("num_parts", [1, 2, 3, 6])
-def test_the_parts_of_a_batch_are_the_batch(dump: Path, num_parts: int) -> None:
+def test_the_parts_of_a_batch_make_up_the_batch(dump: Path, num_parts: int) -> None:
     options = {"batch_size": 6, "segment_frames": 5, "margin_frames": 2, "seed": 3}
     manifest = Manifest.load(dump)
     whole = SegmentSampler(manifest, **options)  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ def test_the_parts_of_a_batch_are_the_batch(dump: Path, num_parts: int) -> None:
             assert torch.equal(joined, getattr(whole.batch(step), name))
 
 
-def test_the_noise_of_a_part_is_that_of_its_rows() -> None:
+def test_the_noise_of_a_part_belongs_to_its_rows() -> None:
     student = Student(RECIPE.student)
     whole = _noise(student, torch.empty(6, 1, 100), seed=1, step=2)
     parts = [_noise(student, torch.empty(2, 1, 100), 1, 2, first_row) for first_row in (0, 2, 4)]

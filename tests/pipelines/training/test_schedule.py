@@ -1,4 +1,4 @@
-"""What a step is given by its number."""
+"""The learning rate of a step."""
 
 import pytest
 

@@ -32,7 +32,7 @@ def handlers_are_restored() -> object:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_taken_note_of(number: signal.Signals) -> None:
+def test_a_signal_is_recorded(number: signal.Signals) -> None:
     with stop_requests() as request:
         assert request.received is None
         signal.raise_signal(number)
@@ -41,7 +41,7 @@ def test_a_signal_is_taken_note_of(number: signal.Signals) -> None:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """SIGINT as Python handles it: a shell starts what runs in its background with it ignored."""
+    """Handle SIGINT as Python does; a shell ignores SIGINT for programs in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -65,7 +65,7 @@ def test_termination_unwinds_like_an_interrupt(number: signal.Signals) -> None:
     assert caught.value.received == number
 
 
-def test_a_hangup_that_is_ignored_as_under_nohup_stays_so() -> None:
+def test_an_ignored_hangup_stays_ignored_as_under_nohup() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with termination_as_interrupt(), stop_requests() as request:
@@ -75,7 +75,7 @@ def test_a_hangup_that_is_ignored_as_under_nohup_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_another_thread_takes_no_signals() -> None:
+def test_threads_other_than_the_main_one_record_no_signals() -> None:
     requests = []
 
     def use() -> None:

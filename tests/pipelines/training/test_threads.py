@@ -35,13 +35,15 @@ def test_a_large_task_keeps_its_threads(four_threads: None) -> None:
     assert torch.get_num_threads() == 4
 
 
-def test_who_asks_for_threads_has_them(four_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_number_of_threads_is_used(
+    four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert settle_threads(nn.Linear(4, 4), CPU) is None
     assert torch.get_num_threads() == 4
 
 
-def test_elsewhere_threads_stay_as_they_are(four_threads: None) -> None:
+def test_threads_do_not_change_on_a_gpu(four_threads: None) -> None:
     assert settle_threads(nn.Linear(4, 4), torch.device("cuda")) is None
     assert torch.get_num_threads() == 4
 

@@ -1,4 +1,4 @@
-"""Moving an excitation's pulses to where a recording has them."""
+"""Alignment of an excitation's pulses with a recording's."""
 
 import pytest
 import torch
@@ -16,13 +16,13 @@ def running_phase(hz: float, first: float = 0.0) -> Tensor:
 
 
 def pulses_at_whole(cycles: Tensor) -> Tensor:
-    """One sample of energy a period, where the phase becomes whole."""
+    """Make energy in one sample of each period, where the phase becomes whole."""
     count = cycles.flatten(1).floor()
     return (count.diff(dim=1, prepend=count[:, :1]) > 0).double()
 
 
 def distance(cycles: Tensor, other: Tensor) -> Tensor:
-    """Least distance between phases, in cycles."""
+    """Return the smallest distance between phases, in cycles."""
     apart = cycles - other
     return (apart - apart.round()).abs()
 
@@ -33,19 +33,19 @@ def test_the_phase_goes_where_the_energy_is(hz: float, off: float) -> None:
     recording, guess = running_phase(hz, 0.37), running_phase(off * hz)
     voiced = torch.ones(1, FRAMES, dtype=torch.bool)
     found = aligned_cycles(guess, voiced, pulses_at_whole(recording), RATE)
-    inside = slice(3, -3)  # the window of a frame at an edge holds one side alone
+    inside = slice(3, -3)  # the window of a frame at an edge holds one side only
     assert float(distance(found, recording)[:, inside].max()) < 0.5 * hz / RATE + 0.02
     assert float(distance(guess, recording)[:, inside].max()) > 0.2
 
 
-def test_a_phase_that_is_right_stays() -> None:
+def test_a_correct_phase_stays() -> None:
     recording = running_phase(100.0)
     voiced = torch.ones(1, FRAMES, dtype=torch.bool)
     found = aligned_cycles(recording, voiced, pulses_at_whole(recording), RATE)
     assert float((found - recording).abs().max()) < 0.01
 
 
-def test_where_a_voice_sets_in_and_fades_the_shift_stands_still() -> None:
+def test_the_shift_is_constant_where_a_voice_starts_and_ends() -> None:
     recording, guess = running_phase(100.0, 0.4), running_phase(100.0)
     voiced = torch.zeros(1, FRAMES, dtype=torch.bool)
     voiced[:, 10:20] = True
@@ -67,7 +67,7 @@ def test_residual_energy_peaks_at_the_pulses_of_a_filtered_train() -> None:
     energy = residual_energy(waveform)
     assert energy.shape == (1, pulses.shape[0])
     assert float(energy[0][pulses > 0].sum() / energy.sum()) > 0.9
-    # Of the waveform itself a small part lies there.
+    # Only a small part of the waveform's own energy lies there.
     assert float(waveform[0, 0][pulses > 0].square().sum() / waveform.square().sum()) < 0.1
 
 

@@ -1,4 +1,4 @@
-"""The harmonic excitation: a phase that runs on, and a pitch trained on its own."""
+"""The harmonic excitation: a continuous phase, and a pitch with its own training."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def make_context() -> ExcitedContext:
 
 
 def say_pitch(context: ExcitedContext, voicing: float, octaves: float) -> None:
-    """Make a context predict one pitch, so far above the lowest, whatever the conditioning."""
+    """Make a context predict one pitch, relative to the lowest, for any conditioning."""
     head = context.predictor.head
     assert head.bias is not None
     with torch.no_grad():
@@ -46,7 +46,7 @@ def test_steady_pitch_is_a_steady_phase() -> None:
 def test_pitch_goes_linearly_between_frames_and_the_phase_is_its_integral() -> None:
     cycles, hz, phase = oscillate(torch.tensor([[25.0, 50.0, 35.0]], dtype=torch.float64))
     steps = torch.diff(cycles.flatten()).remainder(1.0) * RATE
-    # Of the second frame: what it is half a sample before each of its samples.
+    # In the second frame, the pitch half a sample before each sample.
     expected = 25.0 + 25.0 * (torch.arange(HOP) + 0.5) / HOP
     torch.testing.assert_close(steps[HOP - 1 : 2 * HOP - 1], expected.double())
     torch.testing.assert_close(hz[0, 1], 25.0 + 25.0 * (torch.arange(HOP) + 1.0).double() / HOP)
@@ -55,7 +55,7 @@ def test_pitch_goes_linearly_between_frames_and_the_phase_is_its_integral() -> N
 
 
 @pytest.mark.parametrize("config", [EXCITED_STUDENT, VOICED_STUDENT], ids=["harmonic", "voice"])
-def test_an_unvoiced_excitation_does_not_know_the_pitch(config: StudentConfig) -> None:
+def test_an_unvoiced_excitation_does_not_depend_on_the_pitch(config: StudentConfig) -> None:
     student, mel = make_student(config=config), make_mel()
     assert isinstance(student.context, ExcitedContext)
     found = []

@@ -1,4 +1,4 @@
-"""The predicted pitch: a bin, refined."""
+"""The predicted pitch: a bin, refined by its neighbours."""
 
 import pytest
 import torch

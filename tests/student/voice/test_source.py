@@ -1,6 +1,5 @@
 """The voice: pulses at the pitch through a filter that follows the context."""
 
-import dataclasses
 import math
 
 import pytest
@@ -10,11 +9,10 @@ from scipy import signal
 from torch import Tensor
 
 from data import MelConfig, log_mel
-from flows.transforms.context_shift import HEARD
-from student import Envelope, ExcitationConfig, ExcitedContext, Student
-from student.voice.filters import FINE, LOUDER, log_power_spectra
+from student import Envelope
+from student.voice.filters import log_power_spectra
 from student.voice.source import LOUDEST, SPREAD, Voice, pulse_train
-from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
+from tests.models import HOP
 
 RATE, CHANNELS, FEATURES, ORDER, WIDTH, FRAMES = 400, 3, 2, 5, 4, 4
 BREATH_ORDER = 3
@@ -37,12 +35,12 @@ def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor, Tensor]:
     pulses, read = (
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
     )
-    # So quiet that no voice is cut off.
+    # So quiet that no voice is limited.
     return 1e-4 * pulses, read, torch.ones(2, frames, dtype=torch.float64)
 
 
 def highpassed(x: Tensor) -> Tensor:
-    """After a Butterworth high-pass at the lowest pitch."""
+    """Apply a Butterworth high-pass at the lowest pitch."""
     sections = signal.butter(4, 2 * LOWEST, "highpass", output="sos")
     return torch.from_numpy(signal.sosfilt(sections, x.detach().numpy()))
 
@@ -51,7 +49,7 @@ def steady(frames: Tensor, which: int) -> Tensor:
     return frames[..., which : which + 1].expand_as(frames)
 
 
-@pytest.mark.parametrize("samples", [1, 100, 101, 102, 202, 203, 1000])  # of 101 each
+@pytest.mark.parametrize("samples", [1, 100, 101, 102, 202, 203, 1000])  # blocks have 101 samples
 def test_highpass_of_any_length(samples: int) -> None:
     voice = make_voice()
     past = len(voice.highpass_taps) - 1
@@ -60,7 +58,7 @@ def test_highpass_of_any_length(samples: int) -> None:
     torch.testing.assert_close(voice.highpass(x), expected)
 
 
-@pytest.mark.parametrize("hz", [37.0, 50.0, 199.0])  # 50: a harmonic on half the rate itself
+@pytest.mark.parametrize("hz", [37.0, 50.0, 199.0])  # at 50 Hz a harmonic lies at half the rate
 def test_pulses_are_the_sum_of_all_harmonics_at_unit_power(hz: float) -> None:
     time = torch.arange(4000).double() / RATE
     count = int(RATE / 2 / hz)
@@ -85,7 +83,7 @@ def test_a_steady_voice_is_a_convolution() -> None:
 
 
 @pytest.mark.parametrize("each", [1, 2, 4])
-def test_between_its_filters_the_voice_goes_over_evenly(each: int) -> None:
+def test_the_voice_is_interpolated_linearly_between_its_filters(each: int) -> None:
     voice, (pulses, frames, voicing) = make_voice(each), inputs()
     found, *_ = voice(pulses, frames, voicing)
     taps, span = voice.taps(voice.filters(frames).voice), HOP // each
@@ -115,7 +113,7 @@ def test_a_voice_is_bounded_whatever_the_frames_ask_for() -> None:
     assert float(found.abs().max()) == LOUDEST
 
 
-def test_a_frame_has_filters_of_its_own_that_differ() -> None:
+def test_the_filters_within_a_frame_differ() -> None:
     filters = make_voice(2).filters(inputs()[1])
     assert filters.voice.shape == (2, 2 * FRAMES, ORDER + 1)
     assert filters.breath.shape == filters.noise.shape == (2, 2 * FRAMES, BREATH_ORDER + 1)
@@ -127,27 +125,27 @@ def test_an_unvoiced_frame_fades_to_silence() -> None:
     voice, (pulses, frames, voicing) = make_voice(2), inputs(12)
     voicing[:, 2:] = 0
     found, *_ = voice(pulses, frames, voicing)
-    # What the high-pass remembers dies away.
+    # The high-pass's memory decays.
     whole = found.abs().amax()
     assert found[..., 3 * HOP + len(voice.highpass_taps) :].abs().max() < 1e-12 * whole
     assert found[..., 2 * HOP : 3 * HOP - 1].abs().min() > 0
 
 
-def test_beside_a_voice_noise_has_another_filter_than_without() -> None:
+def test_noise_has_one_filter_beside_a_voice_and_another_without() -> None:
     voice, (pulses, frames, voicing) = make_voice(2), inputs()
     filters = voice.filters(frames)
     voicing[:, 2:] = 0
     _, breath, _ = voice(pulses, frames, voicing)
     assert breath.shape == (2, 2 * FRAMES + 1, BREATH_ORDER + 1)
-    torch.testing.assert_close(breath[:, 0], filters.breath[:, 0])  # of the start: none precedes
+    torch.testing.assert_close(breath[:, 0], filters.breath[:, 0])  # no filter precedes
     torch.testing.assert_close(breath[:, 1:5], filters.breath[:, :4])
     torch.testing.assert_close(breath[:, 5], (filters.breath + filters.noise)[:, 4] / 2)
     torch.testing.assert_close(breath[:, 6:], filters.noise[:, 5:])
 
 
-def test_the_spectrum_of_parameters_is_that_of_their_filter() -> None:
+def test_the_spectrum_of_parameters_is_their_filters() -> None:
     voice, (_, frames, _) = make_voice(), inputs()
-    raw = 0.3 * voice.filters(frames).voice  # dies away within a few taps
+    raw = 0.3 * voice.filters(frames).voice  # decays within a few taps
     raw = torch.nn.functional.pad(raw, (0, 40))
     voice.order = raw.shape[-1] - 1
     found = torch.fft.rfft(voice.taps(raw), n=256).abs().square().log()
@@ -172,7 +170,7 @@ def test_pieces_join_to_the_whole(size: int, each: int) -> None:
     torch.testing.assert_close(torch.cat(pieces, -1), whole)
 
 
-def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
+def test_an_untrained_voice_has_the_wanted_deviation() -> None:
     torch.manual_seed(0)
     voice = Voice(CHANNELS, FEATURES, HOP, 1e-3, ORDER, WIDTH)
     voice.set_initial_std(0.05)
@@ -185,7 +183,7 @@ def test_a_fresh_voice_has_the_deviation_asked_for() -> None:
 
 @pytest.mark.parametrize(("around", "each"), [(1, 1), (2, 2), (4, 1), (4, 4)])
 @pytest.mark.parametrize("convention", [{}, {"log_base": "10", "filterbank_norm": "none"}])
-def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
+def test_an_untrained_voice_has_the_spectrum_of_its_frames(
     convention: dict, around: int, each: int
 ) -> None:
     mel, hz = MelConfig(**convention), 200.0
@@ -207,104 +205,8 @@ def test_a_fresh_voice_has_the_spectrum_of_the_sound_its_frames_show(
     response = voice.taps(voice.filters(read).voice)[0, 10 * each]
     turns = torch.outer(2 * torch.pi * harmonics / mel.sample_rate, torch.arange(257).double())
     gains = torch.complex(turns.cos() @ response, turns.sin() @ response).abs().detach()
-    # The margin: `SPREAD`, which is for speech, and bands too narrow to hold a harmonic each.
+    # The tolerance covers `SPREAD`, which is for speech, and bands too narrow for a harmonic.
     found = gains.log() + 0.5 * math.log(2 / count) + SPREAD
     inside = slice(3, count * 9 // 10)
     assert float((found - amplitudes.log())[inside].abs().median()) < 0.2
     assert float((found - amplitudes.log())[inside].abs().max()) < 0.8
-
-
-def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
-    student, mel = make_student(config=VOICED_STUDENT), make_mel()
-    z = torch.zeros(2, 1, 6 * HOP, dtype=torch.float64)
-    assert isinstance(student.context, ExcitedContext)
-    assert student.context.voice is not None
-    with torch.no_grad():
-        student.context.predictor.head.bias[0] = 9.0
-        for network in student.parts.networks:
-            for layer in (network.head, network.frame_params):
-                layer.weight.zero_()
-            network.head.bias.zero_()
-    waveform = student(z, mel).waveform
-    voice = student.context(mel, 6)[:, -VOICED_STUDENT.frame_length :]
-    torch.testing.assert_close(waveform, student.parts.fold.inverse(voice)[0])
-    waveform.square().sum().backward()
-    assert student.context.voice.heads[0].bias.grad.abs().min() > 0
-    assert student.context.predictor.head.weight.grad is None
-
-
-def test_breath_is_the_gain_of_what_is_beside_the_voice() -> None:
-    student, frames = make_student(config=VOICED_STUDENT), 60
-    # Half of it sounds one way, half another, and one half is voiced.
-    mel = make_mel(frames=2).repeat_interleave(frames // 2, -1)
-    z = torch.randn(2, 1, frames * HOP, generator=torch.Generator().manual_seed(3)).double()
-    assert isinstance(student.context, ExcitedContext)
-    assert student.context.predictor is not None
-    with torch.no_grad():
-        voicing = student.context.pitch(mel, frames).voicing
-        student.context.predictor.head.bias[0] -= voicing[0, [0, -1]].mean()
-    before = student(z, mel)
-    student.set_breath(0.25)
-    after = student(z, mel)
-    assert before.voice is not None
-    assert after.voice is not None
-    heard = before.voice.abs() > HEARD
-    beside = heard.unflatten(-1, (-1, VOICED_STUDENT.frame_length)).any(-1)
-    gain = (
-        torch.where(beside, 0.25, 1.0).double().repeat_interleave(VOICED_STUDENT.frame_length, -1)
-    )
-    assert 0 < float(beside.double().mean()) < 1
-    torch.testing.assert_close(
-        after.waveform - after.voice, gain * (before.waveform - before.voice)
-    )
-    torch.testing.assert_close(after.log_scale, before.log_scale + gain.log())
-    # The density follows: what was drawn has the noise's, less the log-determinant.
-    frames = student.context(mel, frames)
-    expected = (student.flow.base.log_prob(z) - after.log_scale).sum((1, 2))
-    torch.testing.assert_close(student.flow.log_prob(after.waveform, frames), expected)
-    assert Student.from_config(student.config_dict()).config.excitation.breath == 0.25
-
-
-def test_a_breath_that_cannot_be_is_refused() -> None:
-    for breath in (0.0, 1.5):
-        with pytest.raises(ValueError, match=rf"excitation\.breath is {breath}"):
-            make_student(config=VOICED_STUDENT).set_breath(breath)
-    with pytest.raises(ValueError, match="1 without a voice"):
-        ExcitationConfig(kind="harmonic", breath=0.5)
-
-
-def test_a_fresh_filtered_student_has_the_deviation_asked_for_beside_its_voice() -> None:
-    config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
-    torch.manual_seed(0)
-    student = Student(config)
-    student.set_initial_std(0.02)
-    with torch.no_grad():
-        sample = student(torch.randn(1, 1, 500 * HOP), torch.randn(1, config.num_mels, 500))
-    assert sample.voice is not None
-    assert float((sample.waveform - sample.voice).std()) == pytest.approx(0.02, rel=0.05)
-
-
-def test_sharpening_deepens_the_finer_spectrum_of_a_voice_alone() -> None:
-    config = dataclasses.replace(
-        VOICED_STUDENT,
-        filter_order=5,
-        excitation=dataclasses.replace(VOICED_STUDENT.excitation, voice_order=2 * FINE),
-    )
-    student, mel = make_student(config=config), make_mel()
-    assert isinstance(student.context, ExcitedContext)
-    before = student.context.filters(mel, 6)
-    student.sharpen(0.2)
-    after = student.context.filters(mel, 6)
-    torch.testing.assert_close(after.voice[..., FINE:], 1.2 * before.voice[..., FINE:])
-    torch.testing.assert_close(after.voice[..., 1:FINE], before.voice[..., 1:FINE])
-    torch.testing.assert_close(after.voice[..., 0], before.voice[..., 0] - 0.2 * LOUDER)
-    torch.testing.assert_close(after.breath, before.breath)
-    torch.testing.assert_close(after.noise, before.noise)
-
-
-@pytest.mark.parametrize("amount", [-0.1, 1.5])
-def test_what_cannot_be_sharpened_is_refused(amount: float) -> None:
-    with pytest.raises(ValueError, match=f"amount is {amount}, expected 0 to 1"):
-        make_student(config=VOICED_STUDENT).sharpen(amount)
-    with pytest.raises(ValueError, match="of a student with a voice"):
-        make_student().sharpen(0.1)

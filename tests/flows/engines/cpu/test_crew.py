@@ -1,4 +1,4 @@
-"""Threads that share a WaveNet draw, bit for bit, what one thread draws."""
+"""A worker pool: threads that share a WaveNet draw one thread's samples to the bit."""
 
 import dataclasses
 import math
@@ -33,7 +33,7 @@ NETS = {
 
 
 def make(name: str, hidden: int = HIDDEN) -> tuple[Autoregressive, Chunk, Tensor]:
-    """Build a flow, what to draw three streams from, and their context."""
+    """Build a flow, with noise, context and choice of three streams."""
     torch.manual_seed(0)
     config, components = NETS[name]
     transformer = MixtureCdf(components, base="logistic") if components else Affine()
@@ -76,7 +76,7 @@ def hire(
 
 @torch.no_grad()
 def drawn_by(crews: list[Crew], chunk: Chunk, context: Tensor, pieces: list[int]) -> Tensor:
-    """Draw a piece with each crew in turn."""
+    """Draw pieces with the worker pools in turn."""
     bounds = [0, *pieces, FRAMES * SPAN]
     for k, (first, stop) in enumerate(pairwise(bounds)):
         now = crews[k % len(crews)]
@@ -107,7 +107,7 @@ def test_two_threads_draw_what_one_draws(
 
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
 @pytest.mark.parametrize("name", NETS)
-def test_one_way_of_drawing_goes_on_where_another_stopped(
+def test_one_number_of_threads_continues_where_another_stopped(
     name: str, in_pairs: bool, pool: ThreadPoolExecutor
 ) -> None:
     flow, chunk, context = make(name)
@@ -120,7 +120,7 @@ def test_one_way_of_drawing_goes_on_where_another_stopped(
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
 @pytest.mark.parametrize("name", ["skips", "no_skips_kernel_3"])
 @pytest.mark.parametrize("unit", [3, 40])  # of the first thread and of the second
-def test_what_is_not_a_number_reaches_the_sample(
+def test_nan_reaches_the_sample(
     name: str, unit: int, in_pairs: bool, pool: ThreadPoolExecutor
 ) -> None:
     flow, chunk, context = make(name)
@@ -133,7 +133,7 @@ def test_what_is_not_a_number_reaches_the_sample(
 
 
 class Refusing(ThreadPoolExecutor):
-    """Has one thread to give."""
+    """An executor that can start only one thread."""
 
     submitted = 0
 
@@ -145,7 +145,7 @@ class Refusing(ThreadPoolExecutor):
 
 
 @torch.no_grad()
-def test_nobody_waits_for_a_thread_that_cannot_be_started() -> None:
+def test_sampling_does_not_wait_for_a_thread_that_cannot_start() -> None:
     flow, chunk, context = make("skips")
     with Refusing() as pool, pytest.raises(RuntimeError, match="new thread"):
         drawn_by([hire(flow, 1, 2, pool)], chunk, context, [])
@@ -174,7 +174,7 @@ def test_a_long_signal_is_the_same_with_two_threads(
 
 
 class Recorded:
-    """In the place of a crew: takes a time of its own for a sample."""
+    """A replacement of the worker pool that takes a given time for a sample."""
 
     def __init__(self, name: str, seconds: list[float], clock: list[float], log: list[str]) -> None:
         self.name, self.seconds, self.clock, self.log = name, seconds, clock, log
@@ -222,7 +222,7 @@ def test_threads_share_as_long_as_that_is_faster(
 ) -> None:
     clock, log = [0.0], list[str]()
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    # The first turn of one thread is slow: what it does for the first time does not count.
+    # The first turn of one thread is slow, and is not counted.
     one = Recorded("one", [9.0, 1.0], clock, log)
     crews: list[Any] = [one, Recorded("two", shared, clock, log)]
     faster = Faster(*crews)

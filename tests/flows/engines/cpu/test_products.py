@@ -1,4 +1,4 @@
-"""Layers in pairs of bfloat16 numbers draw what float32 does, but for the rounding of factors."""
+"""Layers in bfloat16 equal layers in float32, up to the rounding of factors."""
 
 import math
 
@@ -37,7 +37,9 @@ def pairs_of(rows: Tensor) -> np.ndarray:
     return rows.bfloat16().contiguous().view(torch.int32).numpy()
 
 
-def test_a_processor_that_cannot_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_without_bfloat16_products_is_not_asked_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     numbers, pairs = (types.Array(kind, 2, "C") for kind in (types.float32, types.int32))
     for able in (False, True):
         monkeypatch.setattr(products, "MULTIPLIES_PAIRS", able)
@@ -49,7 +51,7 @@ def test_a_processor_that_cannot_is_not_asked_to(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
-def test_rows_round_to_the_nearest_and_keep_what_is_no_number(in_pairs: bool) -> None:
+def test_rows_round_to_the_nearest_and_keep_nan(in_pairs: bool) -> None:
     torch.manual_seed(0)
     rows = torch.randn(5, 3 * LANES) * 10 ** torch.empty(5, 3 * LANES).uniform_(-20, 20)
     tie = 1 + 2.0**-8  # halfway: to the even one below
@@ -116,7 +118,7 @@ def test_two_products_at_once_are_those_one_after_the_other(width: int, in_pairs
         np.testing.assert_array_equal(array, wanted)
 
 
-def test_what_is_not_alike_is_multiplied_one_after_the_other() -> None:
+def test_unequal_shapes_are_multiplied_one_after_the_other() -> None:
     def panels(depth: int, width: int) -> np.ndarray:
         return in_panels(torch.zeros(1, depth, width))
 

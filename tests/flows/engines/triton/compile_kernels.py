@@ -1,8 +1,8 @@
-"""Compile Triton kernels for GPUs that need not be there; print what they take of them as JSON.
+"""Compile Triton kernels for GPUs without having one; print their resources as JSON.
 
 Usage: TRITON_INTERPRET=0 python compile_kernels.py tf32|tf32x3|bf16|loop
 
-The first three compile the gated layer with such products, the last the loop over samples.
+The first three compile the gated layer with these products, the last the loop over samples.
 """
 
 import json

@@ -60,14 +60,14 @@ def test_pieces_join_to_the_whole(name: str) -> None:
     assert torch.equal(drawn(signal, "persistent", chunk=7), whole)
 
 
-def test_what_is_not_a_number_reaches_the_sample() -> None:
+def test_nan_reaches_the_sample() -> None:
     signal = make(SHORT["skips"], streams=1)
     with torch.no_grad():
         signal[0].conditioner.layers[0].gate.bias[0] = torch.nan
     assert drawn(signal, "persistent").isnan().all()
 
 
-def test_what_cannot_be_drawn_is_refused() -> None:
+def test_unsupported_flows_are_refused() -> None:
     with pytest.raises(EngineError, match="signals of one channel, got 2"):
         drawn(make(dataclasses.replace(Net(), channels=2)), "persistent")
     wide = WaveNetConfig(num_layers=1, residual_channels=WIDEST + 2, skip_channels=4)

@@ -1,4 +1,4 @@
-"""Gated layers in Triton, in its interpreter or on a GPU, compute what the PyTorch layers do."""
+"""Gated layers in Triton's interpreter or on a GPU equal the PyTorch layers."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def make_layer(name: str, causal: bool = True) -> ResidualLayer:
 
 
 def make_inputs(layer: ResidualLayer, frames: int, length: int) -> tuple[Tensor, Tensor]:
-    """Return the layer's input, and a context that is no contiguous tensor."""
+    """Return the layer's input, and a context that is not contiguous."""
     width = layer.gate.weight.shape[1]
     h = torch.randn(BATCH, width, frames * length, device=DEVICE)
     return h, torch.randn(BATCH, 3, 2 * width, frames, device=DEVICE)[:, 1]
@@ -89,13 +89,13 @@ def test_a_signal_in_pieces(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_numbers_of_16_bits_are_rounded_no_more_than_by_pytorch(dtype: torch.dtype) -> None:
+def test_rounding_in_16_bits_is_no_larger_than_pytorchs(dtype: torch.dtype) -> None:
     layer = make_layer("paper").to(dtype)
     h, context = (x.to(dtype) for x in make_inputs(layer, 3, 40))
     fused = fuse([layer], dtype)[0](h, context)
     rounded = layer(h, context)
     exact = layer.double()(h.double(), context.double())
-    # The interpreter (Triton 3.7) cuts bfloat16 off where a GPU rounds: twice the error.
+    # The interpreter (Triton 3.7) truncates bfloat16 where a GPU rounds: twice the error.
     factor = 2 if is_interpreted() and dtype == torch.bfloat16 else 1
     for found, other, expected in zip(fused, rounded, exact, strict=True):
         error, allowed = (float((x.double() - expected).abs().mean()) for x in (found, other))
@@ -123,7 +123,7 @@ def test_a_stack_computes_what_pytorch_does(skips: int) -> None:
     torch.testing.assert_close(found, network(x, frames), rtol=1e-5, atol=1e-6)
 
 
-def test_gradients_are_not_lost_in_silence() -> None:
+def test_a_request_for_gradients_is_refused() -> None:
     layer = make_layer("narrow")
     h, _ = make_inputs(layer, 1, 10)
     with torch.enable_grad(), pytest.raises(AssertionError):
@@ -131,7 +131,7 @@ def test_gradients_are_not_lost_in_silence() -> None:
 
 
 def compiled_for_gpus(what: str, cache: Path) -> list[dict[str, Any]]:
-    """Compile kernels for GPUs that are not there, in a process that does not interpret them."""
+    """Compile kernels for absent GPUs, in a process without the interpreter."""
     script = Path(__file__).with_name("compile_kernels.py")
     environment = {
         **os.environ,

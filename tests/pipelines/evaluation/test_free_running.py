@@ -1,10 +1,10 @@
-"""What a teacher draws by itself, where a recording is digital silence."""
+"""A teacher's own samples, for a recording that is digital silence."""
 
 import torch
 
 from data import MelConfig
+from pipelines.evaluation.free_running import free_running
 from pipelines.heldout import Utterance
-from pipelines.training.free_running import free_running
 from tests.models import HOP, make_mel, make_teacher
 
 

@@ -1,4 +1,4 @@
-"""What a teacher draws when it reads its own samples, which no likelihood tells."""
+"""The health of a teacher that reads its own samples, which no likelihood measures."""
 
 import math
 from collections.abc import Sequence
@@ -13,28 +13,29 @@ from pipelines.heldout import Utterance, log_mel_distance
 from teacher import Teacher
 
 HEALTHY_LEVELS = (0.7, 1.4)
-"""RMS of what a teacher draws, over the recording's, between which nobody is warned."""
+"""Range of RMS ratios, teacher's samples over recording, that gives no warning."""
 
 HIGHEST_PEAK = 1.5
-"""Largest sample, over full scale, without a warning."""
+"""Largest absolute sample that gives no warning; full scale is 1."""
 
 LOUDEST_SILENCE_DBFS = -50.0
-"""Level where the recording is silent, without a warning."""
+"""Highest level, where the recording is silent, that gives no warning; dBFS."""
 
 FARTHEST_LOG_MEL = 0.8
-"""Log-mel distance to the recording without a warning: noise of the right envelope has 1."""
+"""Largest log-mel distance to the recording that gives no warning; noise of the right spectral
+envelope has a distance of 1."""
 
 
 @dataclass(frozen=True)
 class FreeRunning:
-    """What a teacher drew of held-out utterances.
+    """A teacher's samples for held-out utterances, and measurements of the samples.
 
     Args:
-        values: by name: `peak`, `log_mel_distance`; `level_ratio` (mean), `lowest_level_ratio` and
-            `highest_level_ratio` where a recording is not digital silence; `silence_dbfs` where
-            one has silence.
-        warnings: a sentence for each value that is out of bounds.
-        audio: what was drawn, shape (1, T), utterance by utterance.
+        values: measurements by name. `peak` and `log_mel_distance` are always there. If a recording
+            is not digital silence, there are `level_ratio` (mean), `lowest_level_ratio` and
+            `highest_level_ratio`. If a recording has silent parts, there is `silence_dbfs`.
+        warnings: one sentence for each value that is out of bounds.
+        audio: the sample of each utterance, shape (1, T).
     """
 
     values: dict[str, float]
@@ -46,13 +47,13 @@ class FreeRunning:
 def free_running(
     teacher: Teacher, utterances: Sequence[Utterance], mel: MelConfig, seed: int
 ) -> FreeRunning:
-    """Draw utterances from their log-mel and compare them with the recordings.
+    """Sample utterances from their log-mel and compare the samples with the recordings.
 
     Args:
-        teacher: what to draw from.
+        teacher: the model to sample.
         utterances: held-out recordings, at least one.
         mel: convention of the log-mel distance.
-        seed: of the noise; utterance i is drawn with seed + i.
+        seed: seed of the noise; utterance i is drawn with seed + i.
     """
     levels, peaks, distances, silences, audio = [], [], [], [], []
     for i, utterance in enumerate(utterances):
@@ -61,7 +62,7 @@ def free_running(
         level = level_ratio(sample, utterance.waveform)
         levels += [] if level is None else [level]
         peaks.append(float(sample.abs().max()))
-        # A runaway may have left what a log-mel is computed of.
+        # A teacher that runs away may draw values for which a log-mel cannot be computed.
         within = sample.nan_to_num().clamp(-10, 10)
         distances.append(float(log_mel_distance(within, utterance.waveform, mel)))
         silence = silence_floor(within.cpu(), utterance.waveform.cpu(), mel.hop_length)
@@ -89,7 +90,7 @@ def _alarms(values: dict[str, float]) -> list[str]:
         alarms.append(
             f"running free, the teacher draws up to {highest:.2f} times the recording's level, "
             f"with peaks of {values['peak']:.2f}: it runs away (up to {most} and {HIGHEST_PEAK} is "
-            "healthy); more past_noise, or more steps"
+            "healthy); try more past_noise, or more steps"
         )
     if lowest < least:
         alarms.append(
