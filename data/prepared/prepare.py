@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from data.audio.outputs import mark_output
 from data.corpora.fetch import search_speech
+from data.prepared.given_mels import MelSource
 from data.prepared.journal import Journal
 from data.prepared.manifest import (
     FORMAT_VERSION,
@@ -41,6 +42,7 @@ class PrepareConfig:
             it tells which files are not speech, and it is recorded in the manifest.
         mel: the convention of the log-mel, with the sample rate.
         pitch: the rows of pitch and voicing below the bands, if models are given any.
+        mels: whether the log-mels are computed from the recordings or given in files beside them.
         min_seconds: shorter files are skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
@@ -52,6 +54,7 @@ class PrepareConfig:
     corpus: str = "allison"
     mel: MelConfig = field(default_factory=MelConfig)
     pitch: PitchConfig = field(default_factory=PitchConfig)
+    mels: MelSource = field(default_factory=MelSource)
     min_seconds: float = 0.3
     val_percent: float = 5.0
     test_percent: float = 5.0
@@ -80,9 +83,11 @@ def prepare(
     Each recording becomes two files. `dump_dir/waveforms/NAME.npy` holds int16 samples; T is a
     multiple of the hop, because the last, incomplete frame is dropped. `dump_dir/mels/NAME.npy`
     holds the float32 log-mel of the stored waveform, num_mels × L, and below the bands the rows of
-    `config.pitch`. A recording is prepared again if its size, its time of change, the settings or
-    the outputs differ from `dump_dir/journal.jsonl`. Outputs whose source is gone are kept, but no
-    longer used. Unusable files are skipped; `dump_dir/report.txt` lists them and the reasons.
+    `config.pitch`. With `config.mels` of kind "files", the log-mel is read from a file beside the
+    recording, see `read_given`. A recording is prepared again if its size, its time of change, the
+    settings or the outputs differ from `dump_dir/journal.jsonl`. Outputs whose source is gone are
+    kept, but no longer used. Unusable files are skipped; `dump_dir/report.txt` lists them and the
+    reasons.
 
     Args:
         corpus_folder: the result of `fetch`.
@@ -169,6 +174,7 @@ def _tasks(
         mel=config.mel,
         pitch=config.pitch,
         min_seconds=config.min_seconds,
+        mels=config.mels,
     )
     tasks = [make_task(name=name, sources=tuple(paths)) for name, paths in sources.items()]
     return tasks, found.left_out
@@ -254,6 +260,7 @@ def _describe(
         checksum=checksum,
         mel=config.mel,
         pitch=config.pitch,
+        mels=config.mels,
         min_seconds=float(config.min_seconds),
         val_percent=float(config.val_percent),
         test_percent=float(config.test_percent),
