@@ -2,7 +2,7 @@
 # Make or refresh the project's own virtual environment, .venv; nothing is installed globally.
 set -euo pipefail
 
-extras="" # comma-separated extras of setup.cfg: dev, eval, export, study
+extras="" # comma-separated extras of setup.cfg: dev, eval, export, hub, study
 python="" # interpreter to build with; default: the first of python3.13 .. python3.11, python3 that will do
 
 usage() {
@@ -11,7 +11,7 @@ usage: ./setup.sh [--extras LIST] [--python PYTHON]
 
 Creates .venv with exactly the versions in constraints.txt. Quick when nothing is to do.
 
-  --extras LIST    comma-separated extras of setup.cfg: dev, eval, export, study (now: '${extras}')
+  --extras LIST    comma-separated extras of setup.cfg: dev, eval, export, hub, study (now: '${extras}')
   --python PYTHON  interpreter, 3.11 or newer (now: the first that is found)
 EOF
 }
@@ -21,6 +21,7 @@ fail() { printf 'setup.sh: %s\n' "$*" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
   case "$1" in
+    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
     --extras) extras="${2:?--extras needs a value}"; shift 2 ;;
     --python) python="${2:?--python needs a value}"; shift 2 ;;
     -h | --help) usage; exit 0 ;;

@@ -1,4 +1,4 @@
-"""Model folders: `config.json` and `model.safetensors`, without pickles."""
+"""Model folders: `config.json`, `model.safetensors` and a card, without pickles."""
 
 import hashlib
 import json
@@ -13,16 +13,19 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from flows.model_card import write_card
+from flows.model_folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    ArtefactError,
+    first_line,
+    model_folder,
+)
 from flows.networks.weight_norm import fold_weight_norm, folded_state
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 FORMAT_VERSION = 1
-
-
-class ArtefactError(ValueError):
-    """A model folder cannot be used; the message names the file and the reason."""
 
 
 class Pretrained(nn.Module):
@@ -44,8 +47,19 @@ class Pretrained(nn.Module):
         """Build the untrained model from a configuration of `config_dict`."""
         raise NotImplementedError
 
+    @classmethod
+    def current_names(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Rename tensors of a model folder or a checkpoint that an earlier version named otherwise.
+
+        A model whose tensors have changed their names overrides this method.
+        """
+        return tensors
+
     def save_pretrained(self, folder: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the model with weight norm folded; each file appears whole or not at all.
+
+        The folder is one that hubs of models take as it is: `config.json`, `model.safetensors` and
+        the card `README.md`. A card that is there already, and was not written here, stays.
 
         Args:
             folder: the folder to write, created if it is missing.
@@ -63,43 +77,52 @@ class Pretrained(nn.Module):
         # Two files cannot be replaced at one instant. The digest tells whether both belong to one
         # model.
         described["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-        with atomic_write(folder / WEIGHTS_FILE) as file:
-            file.write(weights)
-        with atomic_write(folder / CONFIG_FILE) as file:
-            file.write((json.dumps(described, indent=2, sort_keys=True) + "\n").encode())
+        write_file(folder / WEIGHTS_FILE, weights)
+        write_file(folder / CONFIG_FILE, json.dumps(described, indent=2, sort_keys=True) + "\n")
+        buffers = {name for name, _ in self.named_buffers()}
+        parameters = sum(state[name].numel() for name in state.keys() - buffers)
+        write_card(folder / CARD_FILE, type(self), described, parameters)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        device: str | torch.device = "cpu",
+        *,
+        revision: str | None = None,
+    ) -> Self:
         """Load a model in eval mode with weight norm folded.
 
         Args:
-            folder: a folder written by `save_pretrained`.
+            model: a folder written by `save_pretrained`, the name of a model that comes with the
+                project ("frame-16k"), or owner/name on a hub; see `model_folder`.
             device: device of the weights.
+            revision: branch, tag or commit on the hub.
         Raises:
             ArtefactError: if a file is missing, damaged, of another kind or does not fit.
         """
-        folder = Path(folder)
+        folder = model_folder(model, revision)
         described = read_description(folder)
         if described["kind"] != cls.kind:
             raise ArtefactError(
                 f"{folder / CONFIG_FILE}: kind is {described['kind']!r}, expected {cls.kind!r}"
             )
-        state = _read_weights(folder, described)
+        state = cls.current_names(_read_weights(folder, described))
         try:
             # Weight norm registers a weight twice, with a magnitude: allow four times the weights.
             with _parameters_at_most(4 * sum(tensor.numel() + 1 for tensor in state.values())):
-                model = cls.from_config(described["config"])
+                network = cls.from_config(described["config"])
         except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             raise ArtefactError(f"{folder / CONFIG_FILE}: config: {reason}") from error
-        fold_weight_norm(model)
+        fold_weight_norm(network)
         try:
-            check_tensors(state, model.state_dict())
+            check_tensors(state, network.state_dict())
         except ValueError as error:
             raise ArtefactError(f"{folder / WEIGHTS_FILE}: {error}") from error
-        model.load_state_dict(state)
-        model.metadata = described["metadata"]
-        return model.to(device).eval().requires_grad_(False)
+        network.load_state_dict(state)
+        network.metadata = described["metadata"]
+        return network.to(device).eval().requires_grad_(False)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -114,7 +137,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path}: cannot be read: {_first_line(error)}") from error
+        raise ArtefactError(f"{path}: cannot be read: {first_line(error)}") from error
     fields = {"format": int, "kind": str, "config": dict, "metadata": dict}
     for name, kind in fields.items():
         if not isinstance(described, dict) or not isinstance(described.get(name), kind):
@@ -158,7 +181,7 @@ def _read_weights(folder: Path, described: dict[str, Any]) -> dict[str, Tensor]:
             )
         return load(content)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ArtefactError(f"{path}: cannot be read: {_first_line(error)}") from error
+        raise ArtefactError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
 @contextmanager
@@ -180,7 +203,3 @@ def _parameters_at_most(num_values: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,17 +7,17 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
-from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 import pipelines.headless  # noqa: F401  # before anything imports Matplotlib
+from pipelines.arguments import prepare_words
 from pipelines.generation.input_errors import InputsFailedError
-from pipelines.help import PlainHelp
+from pipelines.help import PlainHelp, mistake_in_words
 from pipelines.plain_yaml import use_plain_yaml
-from pipelines.recipes import find_recipe
+from pipelines.ranks import rank
 from pipelines.standard_streams import drop_unwritable_output, open_standard_streams, tell
 from pipelines.training.errors import TrainingError
 from pipelines.training.signals import Stopped, Terminated, termination_as_interrupt
@@ -107,13 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = words[0] if words and words[0] in COMMANDS else None
     try:
         with termination_as_interrupt():
-            if chosen and "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
-                tell(f"parallel-wavenet {chosen}: loading")
-            parser = build_parser(chosen)
-            parsed = parser.instantiate(
-                parser.parse_args(_with_recipe(_with_flags(_with_paths(words, chosen), chosen)))
-            )
-            load_command(parsed.command)(**dict(vars(parsed[parsed.command])))
+            _check_command(words)
+            if chosen and "torch" not in sys.modules and rank() == 0:
+                tell(f"parallel-wavenet {chosen}: loading PyTorch")
+            _run(words, chosen)
             sys.stdout.flush()  # shows a full disk, or a reader who has closed the pipe
     except BrokenPipeError:
         return 141
@@ -121,8 +118,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"parallel-wavenet: {_one_line(error, chosen)}")
         return 1 if isinstance(error, InputsFailedError) else 2
     except Stopped as stopped:
-        from pipelines.training.processes import rank  # the stopped run has loaded it
-
         if rank() == 0:
             tell(f"parallel-wavenet: {stopped}; the same command resumes")
         return 128 + stopped.received
@@ -136,75 +131,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _with_paths(words: list[str], chosen: str | None) -> list[str]:
-    """Refuse empty paths, which would mean the current folder, and expand `--NAME=~/...`.
-
-    Shells expand ~ only at the beginning of a word.
-    """
-    names = {f"--{p.name}" for p in _parameters(chosen) if "Path" in str(p)}
-    resolved = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
-        name, equals, value = word.partition("=")
-        if name in names and not (value if equals else after):
-            raise ValueError(f"{name} is empty, expected a path")
-        is_home = name in names and value.startswith("~/")
-        resolved.append(f"{name}={Path(value).expanduser()}" if is_home else word)
-    return resolved
-
-
-def _with_flags(words: list[str], chosen: str | None) -> list[str]:
-    """Let `--flag` alone mean true if the command's parameter is a boolean."""
-    flags = {f"--{p.name}" for p in _parameters(chosen) if p.annotation is bool}
-    following = [*words[1:], ""]
-    return [
-        f"{word}=true" if word in flags and after not in ("true", "false") else word
-        for word, after in zip(words, following, strict=True)
-    ]
+def _run(words: Sequence[str], chosen: str | None) -> None:
+    """Parse the words and run the command that they name."""
+    parser = build_parser(chosen)
+    if chosen is None:  # --help and the like
+        parser.parse_args(words)
+        return
+    command = load_command(chosen)
+    with_recipe, with_places = chosen in WITH_RECIPE, chosen in WITH_POSITIONAL
+    ready, paths = prepare_words(
+        words[1:], command, with_recipe=with_recipe, with_places=with_places
+    )
+    parsed = parser.instantiate(parser.parse_args([chosen, *ready]))
+    command(**dict(vars(parsed[chosen])) | paths)
 
 
-def _with_recipe(words: list[str]) -> list[str]:
-    """Replace a recipe's name by its file, and add the default recipe if a command needs one."""
-    resolved, named = [], False
-    for i, word in enumerate(words):
-        if i > 0 and words[i - 1] == "--recipe":
-            resolved.append(str(find_recipe(word)))
-            named = True
-        elif word.startswith("--recipe="):
-            resolved.append(f"--recipe={find_recipe(word.removeprefix('--recipe='))}")
-            named = True
-        else:
-            resolved.append(word)
-    if words and words[0] in WITH_RECIPE and not named and "--help" not in words:
-        resolved[1:1] = ["--recipe", str(find_recipe("allison"))]
-    return resolved
-
-
-def _parameters(chosen: str | None) -> Iterable[inspect.Parameter]:
-    """Return the parameters of the chosen command, or none."""
-    return inspect.signature(load_command(chosen)).parameters.values() if chosen else ()
+def _check_command(words: Sequence[str]) -> None:
+    """Refuse a first word that is neither a command nor an option of all of them."""
+    known = f"one of {', '.join(COMMANDS)}; see parallel-wavenet --help"
+    if not words:
+        raise ValueError(f"no command, expected {known}")
+    if words[0] not in COMMANDS and not words[0].startswith("-"):
+        near = nearest_name(words[0], list(COMMANDS))
+        raise ValueError(f"unknown command {words[0]!r}{near}, expected {known}")
 
 
 def _positionals(chosen: str) -> list[str]:
-    """List the parameters of a command that are given by their position."""
-    required = [p.name for p in _parameters(chosen) if p.default is inspect.Parameter.empty]
-    return required if chosen in WITH_POSITIONAL else []
+    """Parameters of a command that are given by their place."""
+    if chosen not in WITH_POSITIONAL:
+        return []
+    parameters = inspect.signature(load_command(chosen)).parameters.values()
+    return [p.name for p in parameters if p.default is inspect.Parameter.empty]
 
 
 def _one_line(error: Exception, chosen: str | None) -> str:
     """Describe an error in one line, with the nearest valid name for an unknown option."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if len(text) > MAX_MESSAGE:
-        text = f"{text[:MAX_MESSAGE]}..."
+    if isinstance(error, ArgumentError):
+        text = _parsing_mistake(text, chosen)
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
+
+
+def _parsing_mistake(text: str, chosen: str | None) -> str:
+    """Say what the parser refuses in the words of who typed it."""
+    if chosen is None:
+        return text
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
-    if unknown and chosen is not None:
-        name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
-        if name in _positionals(chosen):
-            return f"give {name} without its name: parallel-wavenet {chosen} {name.upper()}"
-        command = ArgumentParser(exit_on_error=False)
-        command.add_function_arguments(load_command(chosen), as_group=False)
-        known = [key for action in command._actions for key in [action.dest] if key]
-        text = f"unknown option {name!r}{nearest_name(name, known)}"
-    return text
+    if unknown is None:
+        return mistake_in_words(text, load_command(chosen))
+    name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
+    if name in _positionals(chosen):
+        return f"{name} goes without its name: parallel-wavenet {chosen} {name.upper()}"
+    command = ArgumentParser(exit_on_error=False)
+    command.add_function_arguments(load_command(chosen), as_group=False)
+    known = [key for action in command._actions for key in [action.dest] if key]
+    return f"unknown option {name!r}{nearest_name(name, known)}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""The help of `--help`: types are described in words instead of Python's names."""
+"""Help and messages describe the type of an option in words instead of Python's names."""
 
+import dataclasses
+import inspect
+import re
 import types
 from argparse import Action
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import DefaultHelpFormatter
 
@@ -14,6 +18,7 @@ _NAMES: dict[Any, str] = {
     int: "whole number",
     str: "text",
 }
+_SEVERAL = ", one or several"
 
 
 def type_in_words(hint: Any) -> str:
@@ -28,16 +33,60 @@ def type_in_words(hint: Any) -> str:
     'list of whole numbers'
     >>> type_in_words(Literal["wav", "flac"])
     'wav or flac'
+    >>> type_in_words(list[Path] | Path | None)
+    'path, one or several'
     """
     origin, options = get_origin(hint), get_args(hint)
     if origin is Literal:
         *names, last = map(str, options)
         return f"{', '.join(names)} or {last}" if names else last
     if origin in (Union, types.UnionType):
-        return " or ".join(type_in_words(option) for option in options if option is not type(None))
-    if origin in (list, tuple):
+        words = [type_in_words(option) for option in options if option is not type(None)]
+        # Of a list or its only element, the list says it all.
+        lists = [word for word in words if word.endswith(_SEVERAL)]
+        return " or ".join(lists or words)
+    if origin is list:
+        return f"{type_in_words(options[0])}{_SEVERAL}"
+    if origin is tuple:
         return f"list of {type_in_words(options[0])}s"
     return _NAMES.get(hint, "group of values")
+
+
+def mistake_in_words(text: str, command: Callable[..., None]) -> str:
+    """Say what the parser's message says, of an option's value, without Python's types.
+
+    Args:
+        text: the message, in one line.
+        command: the function whose options they are.
+    Returns:
+        the option, what was found and what is expected; other messages as they are.
+    """
+    missing = re.fullmatch(r"the following arguments are required: (.*)", text)
+    if missing:
+        names = [name.rpartition(".")[2] for name in missing[1].split(", ")]
+        return f"missing: {', '.join(f'--{name}' for name in names)}"
+    unloaded = re.match(r'Parser key "([^"]+)": Unable to load config \'([^\']*)\'', text)
+    if unloaded:
+        name = f"--{unloaded[1]}"
+        return f"{name} is {unloaded[2]}, expected a group of values: {name}.KEY VALUE"
+    refused = re.match(r'Parser key "([^"]+)": .*(?:Got|Given) value: (.*)', text)
+    hint = refused and _hint_of(refused[1].split("."), command)
+    if not refused or hint is None:
+        return text
+    words = type_in_words(hint)
+    article = "a " if words.startswith(("list", "number", "path", "whole", "group")) else ""
+    return f"--{refused[1]} is {refused[2]}, expected {article}{words}"
+
+
+def _hint_of(names: list[str], command: Callable[..., None]) -> Any:
+    """Find the type of an option, or of a field of a recipe; None for an unknown one."""
+    parameter = inspect.signature(command, eval_str=True).parameters.get(names[0])
+    hint: Any = None if parameter is None else parameter.annotation
+    for name in names[1:]:
+        if not dataclasses.is_dataclass(hint):
+            return None
+        hint = get_type_hints(hint).get(name)
+    return hint
 
 
 class PlainHelp(DefaultHelpFormatter):

@@ -20,11 +20,11 @@ from data import (
     dither,
     speakers_of,
 )
-from flows.pretrained import CONFIG_FILE, ArtefactError, Pretrained, read_description
+from flows.model_folder import CONFIG_FILE, ArtefactError, model_folder
+from flows.pretrained import Pretrained, read_description
 from pipelines.heldout import Utterance
-from pipelines.models import model_folder
+from pipelines.ranks import local_rank
 from pipelines.recipe import Recipe
-from pipelines.training.processes import local_rank
 from storage.configuration import decode, from_dict
 from student import Student
 from teacher import Teacher
@@ -179,14 +179,19 @@ def pick_device(name: str) -> torch.device:
 
 def commit() -> str:
     """Return the commit of the program's source tree, or "unknown"."""
+    root = Path(__file__).parents[1]
     try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        # Installed, the program may lie in an environment inside somebody else's repository.
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return "unknown"
+        return _git("describe", "--always", "--dirty")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*words: str) -> str:
+    """Run git in the program's folder and return what it prints."""
+    result = subprocess.run(
+        ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
     return result.stdout.strip()

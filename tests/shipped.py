@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from data import log_mel
-from pipelines.models import FOLDER, pretrained_names
+from flows.model_folder import SHIPPED, pretrained_names
 from pipelines.workspace import load_model, mel_of
 from student import Student
 from teacher import Teacher
@@ -18,11 +18,11 @@ FIRST = 40
 
 @cache
 def shipped(name: str) -> Teacher | Student:
-    return load_model(FOLDER / name).double()
+    return load_model(SHIPPED / name).double()
 
 
 def names_of(kind: type[Teacher] | type[Student]) -> list[str]:
-    return [name for name in pretrained_names() if isinstance(load_model(FOLDER / name), kind)]
+    return [name for name in pretrained_names() if isinstance(load_model(SHIPPED / name), kind)]
 
 
 STUDENTS, TEACHERS = names_of(Student), names_of(Teacher)
@@ -30,7 +30,7 @@ STUDENTS, TEACHERS = names_of(Student), names_of(Teacher)
 
 def clip(model: Teacher | Student, frames: int, first: int = FIRST) -> tuple[Tensor, Tensor]:
     """Return speech (1, 1, T), and its log-mel with neighbours (1, M, L + 2 margin)."""
-    mel, margin = mel_of(model, FOLDER), model.config.context_margin
+    mel, margin = mel_of(model, SHIPPED), model.config.context_margin
     waveform = speech(mel.sample_rate)
     features = log_mel(waveform, mel)[..., first - margin : first + frames + margin]
     hop = mel.hop_length

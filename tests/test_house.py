@@ -14,6 +14,7 @@ ACROSS = {
     "flows/transforms/test_conformance",
     "pipelines/test_conditioning",
     "pipelines/test_given_pitch",
+    "pipelines/test_models_shipped",
     "pipelines/test_overwriting",
     "pipelines/test_readme",
     "pipelines/test_untrusted",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,29 +11,35 @@ from typing import TypeVar
 import torch
 
 from data.prepared.manifest import DataError
+from storage.processors import num_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# With fewer items for each process, a process takes longer to start than to do its share.
-_ITEMS_PER_WORKER = 100
+
+def choose_num_workers(num_items: int, items_per_worker: int = 100) -> int:
+    """Return as many processes as there are processors, but no more than the items are worth.
+
+    Args:
+        num_items: number of items.
+        items_per_worker: items below which starting a process takes longer than their work.
+    """
+    return max(1, min(num_processors(), num_items // items_per_worker))
 
 
-def choose_num_workers(num_items: int) -> int:
-    """Return the number of processors, or fewer processes if there are few items."""
-    # A container may allow this process fewer processors than the machine has.
-    has_affinity = hasattr(os, "sched_getaffinity")
-    num_processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, min(num_processors, num_items // _ITEMS_PER_WORKER))
-
-
-def parallel_map(function: Callable[[T], R], items: Sequence[T], num_workers: int) -> Iterator[R]:
+def parallel_map(
+    function: Callable[[T], R],
+    items: Sequence[T],
+    num_workers: int,
+    advice: str = "run again to go on from here, with fewer num_workers",
+) -> Iterator[R]:
     """Yield a function's result for every item, in the order in which the results are ready.
 
     Args:
         function: a function at the top level of a module, so that other processes can import it.
         items: the function's arguments.
         num_workers: number of processes, with one torch thread each; 1 uses this process.
+        advice: what to do if a process is killed.
     Returns:
         an iterator over the results.
     Raises:
@@ -55,8 +60,7 @@ def parallel_map(function: Callable[[T], R], items: Sequence[T], num_workers: in
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a process was killed, perhaps because memory ran out; "
-            "run again to go on from here, with fewer num_workers"
+            f"a process was killed, perhaps because memory ran out; {advice}"
         ) from error
     finally:
         # An interrupted run must not wait for the items still in the queue.

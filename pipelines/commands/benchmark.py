@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+from flows.model_folder import model_files
 from pipelines.benchmark import comparison
+from pipelines.benchmark.headline import at_their_best, headline_picture
 from pipelines.benchmark.scaling import scaling_picture
-from pipelines.models import model_files
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 
 
@@ -33,11 +34,15 @@ def benchmark(
         batches: numbers of streams at these lengths, as [1,8]; default: [1].
         naive_samples: number of samples that the naive sampler draws; its time is extrapolated.
         rounds: interleaved measurements per system; medians are compared.
-        out: JSON file to write; with `lengths`, a picture is written beside it.
+        out: JSON file to write. OUT_headline.png beside it shows each vocoder at its best; with
+            `lengths`, there is another picture, OUT.png.
         device: "auto", "cpu" or "cuda".
         seed: seed of conditioning and noise.
     """
-    outputs = [] if out is None else [out, out.with_suffix(".png")]
+    outputs: list[Path] = []
+    if out is not None:
+        headline = out.with_name(f"{out.stem}_headline.png")
+        outputs = [out, out.with_suffix(".png"), headline]
     refuse_overwriting([*model_files(teacher), *model_files(student)], outputs)
     result = comparison.benchmark(
         teacher,
@@ -53,8 +58,8 @@ def benchmark(
     print(comparison.benchmark_table(result))
     if out is None:
         return
-    with atomic_write(out) as file:
-        file.write((json.dumps(result, indent=2) + "\n").encode())
+    write_file(out, json.dumps(result, indent=2) + "\n")
+    said = f"{result['device']}, {result['threads']} threads"
+    write_file(headline, headline_picture(at_their_best(result["rows"]), said))
     if lengths:
-        with atomic_write(out.with_suffix(".png")) as file:
-            file.write(scaling_picture(result["scaling"]))
+        write_file(out.with_suffix(".png"), scaling_picture(result["scaling"]))

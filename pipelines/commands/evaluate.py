@@ -1,28 +1,24 @@
 """The command `parallel-wavenet evaluate`."""
 
-import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from data import mark_output
-from pipelines.evaluation.evaluated_models import load_models
-from pipelines.evaluation.measure import Measurer
+from pipelines.evaluation.compared import Comparison, choose_processes, measure_by_processes
 from pipelines.evaluation.packages import missing_notice, missing_packages
 from pipelines.evaluation.plot import evaluation_plot
-from pipelines.evaluation.recordings import Recordings, cut, prepared_recordings, recordings_in
+from pipelines.evaluation.recordings import Recordings
 from pipelines.evaluation.run import (
     SystemName,
     audio_file,
-    default_systems,
-    make_systems,
     run_evaluation,
 )
 from pipelines.evaluation.table import evaluation_table
 from pipelines.generation.inputs import check_max_seconds
 from pipelines.workspace import pick_device
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 
 EVALUATION_FILE = "evaluation.json"
@@ -45,6 +41,7 @@ def evaluate(
     out: Path | None = None,
     device: str = "auto",
     speaker: str | None = None,
+    processes: int | Literal["auto"] = 1,
 ) -> None:
     """Compare recordings, Griffin-Lim, WORLD, teacher and students on held-out utterances.
 
@@ -65,6 +62,9 @@ def evaluate(
             system.
         device: "auto", "cpu" or "cuda".
         speaker: the speaker in --input, for models that know speakers.
+        processes: number of utterances that are measured together, on one thread each; "auto" for
+            as many as there are processors and the utterances are worth. Each process loads the
+            models.
     """
     if (dump is None) == (input is None):
         given = "neither" if dump is None else "both"
@@ -74,35 +74,36 @@ def evaluate(
     if every < 1 or (every > 1 and dump is None):
         raise ValueError(f"every is {every}, expected at least 1, and 1 with --input")
     check_max_seconds(max_seconds)
-    place = pick_device(device)
-    models = load_models(teacher, _listed(student), place)
-    if dump is not None:
-        recordings = prepared_recordings(
-            dump, models.mel, split, limit, place, models.speakers, models.pitch, every
-        )
-    elif models.mel is not None and input is not None:
-        recordings = recordings_in(
-            input, models.mel, limit, place, models.speakers, speaker, models.pitch
-        )
-    else:
-        raise ValueError("--input needs a --teacher or a --student for its mel convention")
+    comparison = Comparison(
+        teacher=teacher,
+        students=tuple(_listed(student)),
+        dump=dump,
+        input=input,
+        split=split,
+        systems=tuple(_listed(systems)),
+        limit=limit,
+        every=every,
+        max_seconds=max_seconds,
+        speaker=speaker,
+        device=str(pick_device(device)),
+        missing=tuple(missing_packages()),
+    )
+    built = comparison.build()
+    models, recordings = built.models, built.recordings
     for name, reason in recordings.skipped.items():
         print(f"skipped: {name}: {reason}")
-    if max_seconds is not None:
-        shorter = [cut(u, max_seconds, recordings.mel) for u in recordings.utterances]
-        recordings = dataclasses.replace(recordings, utterances=shorter)
-    missing = missing_packages()
-    wanted: list[SystemName] = _listed(systems) or default_systems(models)
-    compared = make_systems(wanted, models, recordings.mel, missing)
+    count = len(recordings.utterances)
+    chosen = choose_processes(processes, pick_device(device).type, count)
     if out is not None:
-        _claim(out, compared, recordings)
+        _claim(out, built.systems, recordings)
+    audio = out / AUDIO_FOLDER if out else None
+    measured = None
+    if chosen > 1:
+        measured = measure_by_processes(comparison, count, chosen, seed, audio)
     result = run_evaluation(
-        compared,
-        recordings,
-        Measurer(recordings.mel, models.teacher, missing, place, models.frame_length),
-        seed=seed,
-        audio=out / AUDIO_FOLDER if out else None,
+        built.systems, recordings, built.measurer, seed=seed, audio=audio, measured=measured
     )
+    missing = list(comparison.missing)
     result |= {
         "max_seconds": max_seconds,
         "models": {name: str(folder) for name, folder in models.folders.items()},
@@ -113,9 +114,9 @@ def evaluate(
     if missing:
         print(missing_notice(missing))
     if out is not None:
-        _write(out / EVALUATION_FILE, json.dumps(result, indent=2).encode() + b"\n")
-        _write(out / "evaluation.md", table.encode() + b"\n")
-        _write(out / "evaluation.png", evaluation_plot(result))
+        write_file(out / EVALUATION_FILE, json.dumps(result, indent=2) + "\n")
+        write_file(out / "evaluation.md", table + "\n")
+        write_file(out / "evaluation.png", evaluation_plot(result))
 
 
 def _listed(value: list[T] | T | None) -> list[T]:
@@ -133,8 +134,3 @@ def _claim(out: Path, systems: Iterable[str], recordings: Recordings) -> None:
     refuse_overwriting(recordings.files, targets)
     for folder in (out, audio):
         mark_output(folder)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(content)

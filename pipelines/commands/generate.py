@@ -1,20 +1,20 @@
 """The command `parallel-wavenet generate`."""
 
 from pathlib import Path
-from typing import Literal
 
 from flows import Engine
 from pipelines.generation import waveforms
 from pipelines.generation.input_errors import InputsFailedError
+from pipelines.generation.targets import FileFormat
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated
 from pipelines.precision import PrecisionName
 
 
 def generate(
     model: Path,
-    input: Path,
+    input: list[Path],
     out: Path,
-    format: Literal["wav", "flac"] = "wav",
+    format: FileFormat | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     max_seconds: float | None = None,
@@ -29,10 +29,13 @@ def generate(
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
     Args:
-        model: folder of a student or a teacher.
-        input: an audio file, a log-mel .npy (num_mels, L), or a folder of either.
-        out: folder that gets one file per input; - streams to standard output.
-        format: of the files, 16-bit.
+        model: folder of a student or a teacher, the name of one that comes with the program, or
+            owner/name on a hub.
+        input: audio files, log-mels .npy (num_mels, L), folders of either, patterns ("a/*.wav"), or
+            - for standard input.
+        out: folder that gets one file per input; for one input, a file (.wav, .flac or .raw), or -
+            to stream to standard output.
+        format: format of the files, 16-bit; default: as OUT ends, else wav.
         seed: seed of the noise; equal seeds give equal files.
         temperature: factor of the noise.
         max_seconds: largest length of an input; longer inputs are cut.

@@ -10,10 +10,10 @@ import torch
 from data import Manifest, SegmentSampler
 from distill import initialise_context
 from flows import folded_state, load_folded_state
-from pipelines.models import model_folder
+from flows.model_folder import model_folder
+from pipelines.ranks import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.training.loop import train
-from pipelines.training.processes import rank, world_size
 from pipelines.training.state import differences
 from pipelines.training.tasks import StudentTask, TeacherTask
 from pipelines.workspace import (
@@ -162,7 +162,7 @@ def _initial(config: TrainingConfig) -> Path | None:
 def _load_weights(folder: Path, model: Teacher | Student) -> None:
     """Load a trained model's weights into a model of equal sizes in its training form."""
     trained = type(model).from_pretrained(model_folder(folder))
-    if isinstance(trained, Student) and trained.parts.voices:
+    if isinstance(trained, Student) and trained.parts.voice is not None:
         trained.set_breath(1.0)  # a choice of those who use the model, not one of its sizes
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:

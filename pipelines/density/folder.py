@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from data.tables import TOY_PREFIX
-from flows.pretrained import CONFIG_FILE, ArtefactError, read_description
+from flows.model_folder import CONFIG_FILE, ArtefactError
+from flows.pretrained import read_description
 from pipelines.density.model import DensityModel
 from pipelines.training.checkpoints import FOLDER as CHECKPOINTS
 

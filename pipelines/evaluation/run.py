@@ -1,7 +1,9 @@
 """The evaluation of every system on every utterance, and the means over utterances."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +74,39 @@ def audio_file(audio: Path, system: str, utterance: str) -> Path:
     return audio / system / f"{utterance}.wav"
 
 
+def measure_utterance(
+    systems: dict[str, System],
+    recordings: Recordings,
+    measurer: Measurer,
+    i: int,
+    *,
+    seed: int = 0,
+    audio: Path | None = None,
+) -> dict[str, dict[str, Value]]:
+    """Draw utterance i from every system and measure it.
+
+    Args:
+        systems: see `run_evaluation`, as all that follows.
+        recordings: what to evaluate on.
+        measurer: what to measure.
+        i: number of the utterance.
+        seed: of noise and phases.
+        audio: folder that gets `SYSTEM/UTTERANCE.wav`.
+    Returns:
+        each system's values.
+    """
+    utterance = recordings.utterances[i]
+    recording = Recording().draw(utterance, seed)
+    values = {}
+    for name, system in systems.items():
+        drawn = system.draw(utterance, seed + i)
+        values[name] = measurer.measure(drawn, recording, utterance, i)
+        if audio is not None:
+            path = audio_file(audio, name, utterance.name)
+            write_waveform(path, drawn.waveform, recordings.mel.sample_rate)
+    return values
+
+
 def run_evaluation(
     systems: dict[str, System],
     recordings: Recordings,
@@ -79,6 +114,7 @@ def run_evaluation(
     *,
     seed: int = 0,
     audio: Path | None = None,
+    measured: Iterable[tuple[int, dict[str, dict[str, Value]]]] | None = None,
 ) -> dict[str, Any]:
     """Draw every utterance from every system and measure the waveforms.
 
@@ -88,25 +124,24 @@ def run_evaluation(
         measurer: computes the measures.
         seed: seed of noise, phases and bootstrap; utterance i is drawn with seed + i.
         audio: folder that gets `SYSTEM/UTTERANCE.wav`; None to write no audio.
+        measured: number and values of every utterance in any order, if other processes measure.
     Returns:
         JSON values: a description of the data; `systems`, with mean and interval of each measure;
         `utterances`, with the values of every system; and with a teacher, `likelihood`.
     """
-    mel = recordings.mel
-    values: dict[str, list[dict[str, Value]]] = {name: [] for name in systems}
-    rows = []
-    for i, utterance in enumerate(tqdm(recordings.utterances, desc="evaluate", unit="utterance")):
-        recording = Recording().draw(utterance, seed)
-        for name, system in systems.items():
-            drawn = system.draw(utterance, seed + i)
-            values[name].append(measurer.measure(drawn, recording, utterance, i))
-            if audio is not None:
-                path = audio_file(audio, name, utterance.name)
-                write_waveform(path, drawn.waveform, mel.sample_rate)
-        own = {name: {k: v.value for k, v in found[-1].items()} for name, found in values.items()}
+    mel, utterances = recordings.mel, recordings.utterances
+    if measured is None:
+        measure = partial(measure_utterance, systems, recordings, measurer, seed=seed, audio=audio)
+        measured = ((i, measure(i)) for i in range(len(utterances)))
+    bar = tqdm(measured, desc="evaluate", unit="utterance", total=len(utterances))
+    by_utterance = [found for _, found in sorted(bar, key=itemgetter(0))]
+    values = {name: [found[name] for found in by_utterance] for name in systems}
+    rows: list[dict[str, Any]] = []
+    for utterance, found in zip(utterances, by_utterance, strict=True):
+        own = {name: {k: v.value for k, v in row.items()} for name, row in found.items()}
         seconds = utterance.waveform.numel() / mel.sample_rate
         rows.append({"name": utterance.name, "seconds": seconds, "systems": own})
-    result = {
+    result: dict[str, Any] = {
         "source": recordings.source,
         "num_utterances": len(rows),
         "minutes": sum(row["seconds"] for row in rows) / 60,

@@ -2,20 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from data import (
-    Found,
     MelConfig,
     PitchConfig,
     check_pitch_rows,
     pitch_rows,
     read_waveform,
-    search_audio,
     with_pitch,
 )
 from pipelines.generation.input_errors import InputError
@@ -24,31 +21,6 @@ from storage.arrays import ArrayError, open_array
 
 FRAMES_PER_PIECE = 1024
 """Number of a recording's mel frames that are computed at once: 16 s at 16 kHz, hop 256."""
-
-
-def find_inputs(input: Path) -> Found:
-    """List the input files.
-
-    Args:
-        input: an audio file or a `.npy` file, or a folder of such files.
-    Returns:
-        the files, and the reasons of files that the search of a folder left out.
-    Raises:
-        InputError: if there is no file, or if two waveforms would get one name.
-    """
-    if not input.is_dir():
-        if not input.exists():
-            raise InputError(f"{input}: no such file or folder")
-        return Found([input], {})
-    found = search_audio(input, frozenset([".npy"]))
-    if not found.files:
-        hint = "".join(f" ({name}: {why})" for name, why in [*found.left_out.items()][:1])
-        raise InputError(f"{input}: no audio file and no .npy in this folder{hint}")
-    by_name = sorted(found.files, key=lambda source: source.with_suffix(""))
-    for first, second in pairwise(by_name):
-        if first.with_suffix("") == second.with_suffix(""):
-            raise InputError(f"{second}: would get the same name as {first}")
-    return found
 
 
 def read_frames(

@@ -7,8 +7,8 @@ import torch
 from tqdm import tqdm
 
 from data import log_mel, mark_output, read_waveform, with_pitch, with_speaker, write_waveform
+from flows.model_folder import model_files
 from pipelines.generation.inputs import check_max_seconds
-from pipelines.models import model_files
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
 from storage.overwriting import refuse_overwriting
 
@@ -72,7 +72,7 @@ def interpolate(
             with_pitch(log_mel(waveform, mel), waveform, mel, pitch) for waveform in (start, end)
         )
         start_context, end_context = (
-            network.context(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
+            network.frames_of(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
             for frames in told
         )
         points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)

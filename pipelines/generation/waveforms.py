@@ -2,22 +2,22 @@
 
 import errno
 import sys
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TextIO
 
 from tqdm import tqdm
 
-from data import mark_output
 from flows import Engine
+from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
-from pipelines.generation.inputs import find_inputs, left_out_lines
+from pipelines.generation.inputs import left_out_lines
+from pipelines.generation.sources import Sources, open_sources
+from pipelines.generation.targets import Destination, FileFormat, OutputFolder, destination
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
-from pipelines.models import model_files
 from pipelines.precision import PrecisionName, networks_in
 from pipelines.standard_streams import is_open
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
-from storage.folder_lock import folder_lock
 from storage.overwriting import refuse_overwriting
 
 # Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
@@ -27,10 +27,10 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS,
 
 def generate(
     model: Path,
-    input: Path,
+    input: Path | Sequence[Path],
     out: Path,
     *,
-    format: Literal["wav", "flac"] = "wav",
+    format: FileFormat | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     max_seconds: float | None = None,
@@ -44,16 +44,19 @@ def generate(
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
-    If an input of a folder cannot be used, the others are still done.
+    If one input of several cannot be used, the others are still done.
 
     Args:
-        model: folder of a teacher or a student, or the name of a pretrained model.
-        input: an audio file, a log-mel `.npy` of shape (num_mels, L) in the model's convention, or
-            a folder of such files. For a model that is given the pitch, an array has two more rows,
-            see `data.pitch_rows`.
-        out: folder that gets one file for each input, with the input's relative name. "-" streams
-            one input to standard output, and messages go to standard error.
-        format: format of the files, 16-bit.
+        model: folder of a teacher or a student, or a name; see `flows.model_folder`.
+        input: audio files, log-mels `.npy` of shape (num_mels, L) in the model's convention,
+            folders of either, patterns, or "-" for standard input, one or several; see
+            `open_sources`. For a model that is given the pitch, an array has two rows more, see
+            `data.pitch_rows`.
+        out: folder that gets one file per input; relative names are kept. For one input, a file
+            that ends in .wav, .flac or .raw, or "-": its samples go to standard output as they are
+            drawn, and messages to standard error.
+        format: format of the files, 16-bit; default: the format of `out` if it is a file, else
+            "wav".
         seed: seed of the noise; a file's noise depends on the seed and the file's name alone.
         temperature: factor of the noise.
         max_seconds: largest length of an input; longer inputs are cut.
@@ -70,61 +73,78 @@ def generate(
     Returns:
         descriptions of the written files, in order.
     Raises:
-        InputsFailedError: at the end, if some inputs of a folder could not be used.
+        InputsFailedError: at the end, if some of several inputs could not be used.
         OverwriteError: if a file that is read would be overwritten.
         ValueError: if the model or a single input cannot be used, or if another run is writing to
             `out`; files that are already written stay.
     """
-    to_stdout = out == STANDARD_OUTPUT
-    stream = stream or to_stdout
-    if to_stdout and input.is_dir():
-        raise InputError(f"{input}: is a folder, but one input goes to standard output")
-    if to_stdout and not is_open(sys.stdout):
+    target = destination(out, format, stream)
+    if out == STANDARD_OUTPUT and not is_open(sys.stdout):
         raise InputError("out is -, but standard output is closed")
-    messages = sys.stderr if to_stdout else sys.stdout
-    network = load_model(model, pick_device(device))
-    vocoder = Vocoder(
-        network=network,
-        mel=mel_of(network, model),
-        pitch=pitch_of(network, model),
-        speakers=speakers_known(network, model),
-        speaker=speaker,
-        pitch_shift=pitch_shift,
-        seed=seed,
-        temperature=temperature,
-        max_seconds=max_seconds,
-        engine=engine,
-        precision=precision,
-        stream=stream,
-        messages=messages,
-    )
-    if skip_existing and stream:
+    if skip_existing and target.is_stream:
         raise InputError("skip_existing is true with stream: a .raw file may be unfinished")
-    found = find_inputs(input)
-    for line in left_out_lines(found.left_out):
-        print(line, file=messages)
-    names = {s: s.relative_to(input) if input.is_dir() else Path(s.name) for s in found.files}
-    suffix = ".raw" if stream else f".{format}"
-    targets = {s: out if to_stdout else out / n.with_suffix(suffix) for s, n in names.items()}
-    if not to_stdout:
-        refuse_overwriting([*found.files, *model_files(model)], targets.values())
-    if skip_existing:
-        targets = {source: target for source, target in targets.items() if not target.exists()}
-        num_there = len(names) - len(targets)
-        print(f"{num_there} of {len(names)} are in {out} already", file=messages)
-    with networks_in(precision, network):
-        print(f"{network.kind}: {network.choose_engine(engine)[1]}", file=messages)
+    messages = sys.stderr if out == STANDARD_OUTPUT else sys.stdout
+    model = model_folder(model)  # once: a hub may have to be asked
+    inputs = [input] if isinstance(input, Path) else list(input)
+    target.check(len(inputs) > 1 or any(path.is_dir() for path in inputs))
+    with open_sources(inputs) as sources:
+        target.check(sources.has_many)
+        targets = target.of(sources.names)
+        if out != STANDARD_OUTPUT:
+            read = [*targets, *model_files(model)]
+            if sources.from_standard_input is not None:
+                read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
+            refuse_overwriting(read, targets.values())
+        network = load_model(model, pick_device(device))
+        vocoder = Vocoder(
+            network=network,
+            mel=mel_of(network, model),
+            pitch=pitch_of(network, model),
+            speakers=speakers_known(network, model),
+            speaker=speaker,
+            pitch_shift=pitch_shift,
+            seed=seed,
+            temperature=temperature,
+            max_seconds=max_seconds,
+            engine=engine,
+            precision=precision,
+            stream=target.is_stream,
+            messages=messages,
+        )
+        for line in left_out_lines(sources.left_out):
+            print(line, file=messages)
+        if skip_existing:
+            targets = _missing(targets, out, messages)
+        with networks_in(precision, network):
+            print(f"{network.kind}: {network.choose_engine(engine)[1]}", file=messages)
+        return _generate_all(vocoder, sources, targets, target)
+
+
+def _missing(targets: dict[Path, Path], out: Path, messages: TextIO) -> dict[Path, Path]:
+    """Leave out what is there, and say how much that is."""
+    left = {source: target for source, target in targets.items() if not target.exists()}
+    print(f"{len(targets) - len(left)} of {len(targets)} are in {out} already", file=messages)
+    return left
+
+
+def _generate_all(
+    vocoder: Vocoder, sources: Sources, targets: dict[Path, Path], where: Destination
+) -> list[Generated]:
+    """Draw and write what each source asks for, and go on after a bad one of several."""
     written: list[Generated] = []
     failed: dict[Path, str] = {}
 
     def note(source: Path, error: ValueError | OSError) -> None:
+        message = sources.in_words(str(error))
         is_everyones = isinstance(error, OSError) and error.errno in _DISK_ERRORS
-        if is_everyones or not input.is_dir():
+        if is_everyones or (not sources.has_many and message == str(error)):
             raise error
-        failed[source] = str(error)
-        tqdm.write(f"not generated: {error}", file=sys.stderr)
+        if not sources.has_many:
+            raise InputError(message) from error
+        failed[source] = message
+        tqdm.write(f"not generated: {message}", file=sys.stderr)
 
-    with _OutputFolder(None if to_stdout else out) as folder:
+    with OutputFolder(where.out if where.is_folder else None) as folder:
         for source in tqdm(targets, desc="generate", unit="file", disable=len(targets) < 2):
             try:
                 features = vocoder.features(source)
@@ -133,28 +153,10 @@ def generate(
                 continue
             folder.open()
             try:
-                written.append(vocoder.write(source, features, names[source], targets[source]))
+                name = sources.names[source]
+                written.append(vocoder.write(source, features, name, targets[source]))
             except (ValueError, OSError) as error:
                 note(source, error)
     if failed:
-        raise InputsFailedError(written, failed, len(names))
+        raise InputsFailedError(written, failed, len(sources.names))
     return written
-
-
-class _OutputFolder(ExitStack):
-    """The output folder. It is made with the first file, so unusable inputs leave no folder.
-
-    Args:
-        path: the folder; None for a stream.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        super().__init__()
-        self._path = path
-
-    def open(self) -> None:
-        """Make, mark and lock the folder at the first call."""
-        if self._path is not None:
-            mark_output(self._path)
-            self.enter_context(folder_lock(self._path))
-            self._path = None

@@ -118,6 +118,21 @@ def positions(intervals: Mapping[str, Mapping[str, float]]) -> dict[str, dict[st
     }
 
 
+def log_lengths(rates: Sequence[float]) -> list[float]:
+    """Return lengths of bars on a logarithmic axis, in per cent of the longest.
+
+    The axis begins a factor of 2 below the least rate, and at 0.5 or less.
+
+    Args:
+        rates: positive numbers.
+    """
+    if not rates:
+        return []
+    least = min(0.5, min(rates) / 2)
+    longest = math.log(max(rates) / least)
+    return [round(100 * math.log(rate / least) / longest, 2) for rate in rates]
+
+
 def _path(points: Sequence[Point]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 

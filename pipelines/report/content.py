@@ -12,8 +12,10 @@ import numpy.typing as npt
 import soundfile
 
 from data import MelConfig
-from flows.pretrained import CONFIG_FILE, read_description
+from flows.model_folder import CONFIG_FILE
+from flows.pretrained import read_description
 from pipelines.commands.evaluate import AUDIO_FOLDER, EVALUATION_FILE
+from pipelines.report.glance import SystemLine, count_parameters, system_lines
 from pipelines.training.log import METRICS_FILE
 from storage.configuration import from_dict
 
@@ -64,18 +66,24 @@ class Content:
         mel: convention of the pictures.
         utterances: the utterances that can be played.
         evaluation: content of `evaluation.json`.
-        benchmark: content of `benchmark.json`.
+        benchmarks: content of `benchmark.json` by run.
         metrics: lines of `metrics.jsonl` by model.
         models: content of `config.json` by model.
+        recipes: values of the recipe by run.
+        lines: quality, speed and size by system.
+        notice: what is to be borne in mind when systems are compared; empty for nothing.
     """
 
     title: str
     mel: MelConfig
     utterances: list[ListenedUtterance]
     evaluation: dict[str, Any] | None = None
-    benchmark: dict[str, Any] | None = None
+    benchmarks: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lines: dict[str, SystemLine] = field(default_factory=dict)
+    notice: str = ""
 
 
 def collect(exp: Path, limit: int = 8) -> Content:
@@ -102,14 +110,21 @@ def collect(exp: Path, limit: int = 8) -> Content:
     evaluation = _read_json(exp / "evaluation" / EVALUATION_FILE)
     newest = models.get("student") or models["teacher"]
     mel = from_dict(MelConfig, newest["metadata"].get("mel"), f"{exp}: metadata.mel")
+    title = exp.resolve().name
+    benchmark = _read_json(exp / "benchmark.json")
+    counts = {name: count_parameters(exp / name) for name in models}
     return Content(
-        title=exp.resolve().name,
+        title=title,
         mel=mel,
         utterances=_utterances(exp, evaluation, mel.sample_rate, limit),
         evaluation=evaluation,
-        benchmark=_read_json(exp / "benchmark.json"),
+        benchmarks={} if benchmark is None else {title: benchmark},
         metrics={name: _read_lines(exp / name / METRICS_FILE) for name in models},
         models=models,
+        recipes={title: newest["metadata"].get("recipe", {})},
+        lines=system_lines(
+            evaluation, benchmark, {name: n for name, n in counts.items() if n is not None}
+        ),
     )
 
 
@@ -123,7 +138,7 @@ def _utterances(
     for name in sorted({name for _, name in files}):
         if len(found) == limit:
             break
-        systems = _in_order(system for system, utterance in files if utterance == name)
+        systems = in_order(system for system, utterance in files if utterance == name)
         tracks = [
             Track(
                 system=system,
@@ -165,9 +180,10 @@ def _read_audio(path: Path, sample_rate: int) -> npt.NDArray[np.float32]:
     return waveform[:, 0]
 
 
-def _in_order(systems: Iterable[str]) -> list[str]:
+def in_order(systems: Iterable[str]) -> list[str]:
+    """Sort systems as they are shown; of several runs, "SYSTEM (RUN)", by system and run."""
     names = {name: i for i, name in enumerate(SYSTEM_ORDER)}
-    return sorted(systems, key=lambda system: (names.get(system, len(names)), system))
+    return sorted(systems, key=lambda s: (names.get(s.partition(" (")[0], len(names)), s))
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from pipelines.benchmark.headline import at_their_best
 from pipelines.evaluation.measure import MEASURES, Measure
 from pipelines.evaluation.table import DIRECTIONS, LABELS, cell, describe_likelihood, measured
 from pipelines.report import charts
 from pipelines.report.content import Content, ListenedUtterance, Track
+from pipelines.report.glance import KEYS
 
 _BRIEF_NAMES = {
     "distillmos": "MOS",
@@ -25,12 +27,12 @@ def view(content: Content) -> dict[str, Any]:
     """Return the template's values, not escaped; the template escapes them."""
     systems = list(dict.fromkeys(t.system for u in content.utterances for t in u.tracks))
     evaluated = list((content.evaluation or {"systems": {}})["systems"])
+    named = list(dict.fromkeys([*systems, *evaluated, *content.lines]))
     utterances = [_utterance(u, content.mel.sample_rate) for u in content.utterances]
-    described = content.models.get("student") or content.models["teacher"]
     return {
         "title": content.title,
-        "labels": {name: LABELS.get(name, name) for name in [*systems, *evaluated]},
-        "colours": {name: i for i, name in enumerate(dict.fromkeys([*systems, *evaluated]))},
+        "labels": {name: LABELS.get(name, name) for name in named},
+        "colours": {name: i for i, name in enumerate(named)},
         "utterances": utterances,
         "player": [
             {
@@ -44,12 +46,17 @@ def view(content: Content) -> dict[str, Any]:
         "sample_rate": content.mel.sample_rate,
         "evaluation": content.evaluation,
         "measures": _measures(content.evaluation),
-        "benchmark": content.benchmark,
+        "lines": content.lines,
+        "glanced": [measure for measure in MEASURES if measure.key in KEYS],
+        "notice": content.notice,
+        "benchmarks": content.benchmarks,
+        "fastest": {run: _fastest(found) for run, found in content.benchmarks.items()},
         "likelihood": _likelihood(content.evaluation),
         "training": {name: _curves(lines) for name, lines in content.metrics.items() if lines},
-        "recipe": yaml.safe_dump(
-            described["metadata"].get("recipe", {}), sort_keys=False, default_flow_style=None
-        ),
+        "recipes": {
+            run: yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None)
+            for run, recipe in content.recipes.items()
+        },
         "models": {
             name: {
                 "steps": model["metadata"].get("steps"),
@@ -61,6 +68,13 @@ def view(content: Content) -> dict[str, Any]:
         },
         "chart": charts,
     }
+
+
+def _fastest(benchmark: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every kind of vocoder at its best, with the length of its bar in per cent."""
+    best = at_their_best(benchmark["rows"])
+    lengths = charts.log_lengths([row["real_time_factor"] for row in best])
+    return [{**row, "length": length} for row, length in zip(best, lengths, strict=True)]
 
 
 def _utterance(utterance: ListenedUtterance, sample_rate: int) -> dict[str, Any]:

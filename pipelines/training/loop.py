@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from data import Batch, SegmentSampler
 from flows import Pretrained, recompute_layers
-from pipelines.precision import precision_plugin
+from pipelines.ranks import rank
 from pipelines.recipe import TrainingConfig
 from pipelines.training.checkpoints import CheckpointError
 from pipelines.training.deferred import Deferred
@@ -26,7 +26,7 @@ from pipelines.training.processes import (
     join_processes,
     mean_over_processes,
     most_in_any_process,
-    rank,
+    precision_plugin,
 )
 from pipelines.training.schedule import learning_rate_at, seed_step
 from pipelines.training.signals import Stopped, StopRequest, stop_requests

@@ -6,28 +6,38 @@ GPUs.
 """
 
 import os
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import Precision
+from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
-
-def rank() -> int:
-    """Return this process's number among all processes, from 0; process 0 writes the files."""
-    return int(os.environ.get("RANK", "0"))
+from pipelines.precision import PrecisionName, resolved_precision
+from pipelines.ranks import world_size
 
 
-def world_size() -> int:
-    """Return the number of processes."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+class FullInputs(MixedPrecision):
+    """Mixed precision that does not round a module's inputs.
+
+    Fabric's own mixed precision rounds inputs, too. In bfloat16, a waveform has 8 significant bits,
+    and its silence becomes rounding noise. Autocast rounds only within the layers that gain speed.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """Return the inputs unchanged."""
+        return data
 
 
-def local_rank() -> int:
-    """Return this process's number among the processes of its machine, from 0."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+def precision_plugin(name: PrecisionName, device: str) -> Precision:
+    """Return Fabric's plugin for a number type, see `pipelines.precision.resolved_precision`."""
+    chosen, where = resolved_precision(name, device)
+    if chosen == "32-true":
+        return Precision()
+    assert chosen != "auto"
+    return FullInputs(chosen, where)
 
 
 def join_processes(device: str, precision: Precision) -> Fabric:

@@ -89,8 +89,11 @@ def test_missing_and_damaged_files_are_named(folder: Path) -> None:
     (folder / "config.json").write_text("{")
     with pytest.raises(ArtefactError, match=r"config\.json: cannot be read"):
         Teacher.from_pretrained(folder)
-    with pytest.raises(ArtefactError, match=r"nowhere/config\.json: cannot be read"):
+    with pytest.raises(ArtefactError, match=r"nowhere: no such folder; the pretrained models are"):
         Teacher.from_pretrained(folder / "nowhere")
+    (folder / "empty").mkdir()
+    with pytest.raises(ArtefactError, match=r"empty/config\.json: cannot be read"):
+        Teacher.from_pretrained(folder / "empty")
 
 
 def test_a_failed_write_leaves_the_old_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,4 +106,5 @@ def test_a_failed_write_leaves_the_old_model(folder: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space left"):
         make_teacher(seed=1).float().save_pretrained(folder)
     assert (folder / "model.safetensors").read_bytes() == before
-    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+    names = ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == names

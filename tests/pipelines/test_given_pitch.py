@@ -18,7 +18,7 @@ from data import (
     synthesise,
 )
 from flows import ArtefactError
-from flows.pretrained import CONFIG_FILE
+from flows.model_folder import CONFIG_FILE
 from pipelines import Recipe
 from pipelines.benchmark.comparison import benchmark
 from pipelines.cli import main

@@ -15,9 +15,9 @@ from data import DataError, FeatureMismatch, Manifest, MelConfig
 from dsp.griffin_lim import griffin_lim
 from flows import fold_weight_norm
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from pipelines.benchmark.call_costs import peak_megabytes
 from pipelines.benchmark.comparison import BenchmarkError, benchmark, benchmark_table
 from pipelines.benchmark.flops import student_flops, teacher_flops
-from pipelines.benchmark.peak_memory import peak_megabytes
 from pipelines.benchmark.samplers import naive_sample
 from pipelines.cli import main
 from pipelines.commands.benchmark import benchmark as benchmark_command
@@ -165,7 +165,8 @@ def test_benchmark_scales_lengths_and_batches(trained: Path, tmp_path: Path) -> 
     for row in rows:
         samples = row["batch"] * row["audio_seconds"] * 16000
         assert row["samples_per_second"] == pytest.approx(samples / row["seconds"])
-    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("speed.png", "speed_headline.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     with pytest.raises(BenchmarkError, match=r"batches \[0\]: expected positive"):
         benchmark(trained / "teacher", trained / "student", batches=[0])
 

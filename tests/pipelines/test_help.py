@@ -25,12 +25,56 @@ def test_types_are_in_words(command: str, capsys: pytest.CaptureFixture[str]) ->
         assert word not in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("generate --seed x", "--seed is x, expected a whole number"),
+        ("generate --temperature warm", "--temperature is warm, expected a number"),
+        ("generate --format mp3", "--format is mp3, expected wav or flac"),
+        ("generate --stream=maybe", "--stream is maybe, expected true or false"),
+        ("generate --max_seconds long", "--max_seconds is long, expected a number"),
+        ("generate --model m", "missing: --input, --out"),
+        ("evaluate --limit x", "--limit is x, expected a whole number"),
+        (
+            "evaluate --systems teacher tutor",
+            "--systems is ['teacher', 'tutor'], expected recording, griffin-lim, world, teacher or "
+            "student, one or several",
+        ),
+        ("benchmark --lengths x", "--lengths is x, expected a number, one or several"),
+        ("density t.csv --hidden x", "--hidden is x, expected a list of whole numbers"),
+        (
+            "prepare --recipe.teacher.distribution x",
+            "--recipe.teacher.distribution is x, expected gaussian or mixture",
+        ),
+        (
+            "prepare --recipe.student.flow_layers [3,x]",
+            "--recipe.student.flow_layers is x, expected a list of whole numbers",
+        ),
+        (
+            "prepare --recipe.teacher 3",
+            "--recipe.teacher is 3, expected a group of values: --recipe.teacher.KEY VALUE",
+        ),
+        ("", "no command, expected one of prepare, train-teacher"),
+        ("genrate --model m", "unknown command 'genrate' (did you mean 'generate'?), expected"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_what_is_allowed(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"parallel-wavenet: {message}")
+    assert error.count("\n") == 1
+    assert not [word for word in PYTHON if word in error]
+
+
 def test_types_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["generate", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "(required, type: path)" in shown
-    assert "(type: wav or flac, default: wav)" in shown
+    assert "(required, type: path, one or several)" in shown
+    assert "(type: wav or flac)" in shown
     assert "(type: number)" in shown
     assert "(type: true or false, default: False)" in shown
     assert "(type: auto, 32-true, bf16-mixed or 16-mixed, default: 32-true)" in shown

@@ -11,7 +11,7 @@ from torch.distributions import Normal
 from data import log_mel
 from distill import divergence, gaussian_kl
 from distill.losses.divergence import has_closed_form
-from pipelines.models import FOLDER
+from flows.model_folder import SHIPPED
 from pipelines.workspace import mel_of
 from student import Student
 from teacher import Teacher
@@ -84,7 +84,7 @@ def test_a_teacher_that_runs_free_neither_runs_away_nor_fades(
 ) -> None:
     # The first teacher of this project drew noise at up to 57 times the level of speakers it had
     # not been trained on, under a likelihood that was exact and low.
-    mel = mel_of(teacher, FOLDER)
+    mel = mel_of(teacher, SHIPPED)
     waveform = speech(mel.sample_rate, corpus, name).float()
     waveform = waveform[..., : waveform.shape[-1] // mel.hop_length * mel.hop_length]
     features = log_mel(waveform, mel)[..., : waveform.shape[-1] // mel.hop_length]
@@ -118,7 +118,7 @@ def test_a_students_density_is_the_product_of_its_conditionals(student: Student)
     sample = student(z, mel)
     scale = sample.log_scale.exp()
     each = sample.base.log_prob((sample.waveform - sample.loc) / scale) - sample.log_scale
-    density = student.flow.log_prob(sample.waveform, student.context(mel, 2))
+    density = student.log_prob(sample.waveform, mel)
     torch.testing.assert_close(each.sum((1, 2)), density)
 
 
@@ -221,7 +221,7 @@ def test_gradients_of_the_conditionals_in_float32_are_those_in_float64(student: 
 
 @pytest.mark.slow
 def test_a_long_stream_is_the_whole(student: Student) -> None:
-    mel = mel_of(student, FOLDER)
+    mel = mel_of(student, SHIPPED)
     features = log_mel(speech(mel.sample_rate), mel).repeat(1, 1, 4)
     sizes = itertools.cycle([1, 7, 2])
     for dtype, decibels in ((torch.float64, 160.0), (torch.float32, 60.0)):
@@ -243,7 +243,7 @@ def test_a_long_stream_is_the_whole(student: Student) -> None:
 @pytest.mark.slow
 def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) -> None:
     # Before a clip's start, networks and filters read zeros, which never precede speech.
-    mel = mel_of(student, FOLDER)
+    mel = mel_of(student, SHIPPED)
     features, hop, frames = log_mel(speech(mel.sample_rate), mel).float(), mel.hop_length, 8
     model = student.float()
 
@@ -270,7 +270,7 @@ def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) 
 
 @pytest.mark.slow
 def test_compiled_samples_equal_the_float64_flows(student: Student) -> None:
-    mel = mel_of(student, FOLDER)
+    mel = mel_of(student, SHIPPED)
     features = log_mel(speech(mel.sample_rate), mel)[..., :60]
     single = student.float().sample(features.float(), generator=torch.Generator().manual_seed(0))
     frame = torch.empty(1, 1, mel.hop_length)

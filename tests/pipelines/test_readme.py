@@ -19,7 +19,6 @@ def test_the_example_draws_speech_at_the_recordings_level(
     (example,) = EXAMPLES
     recording = speech()
     soundfile.write(tmp_path / "speech.wav", recording[0, 0].numpy(), 16000)
-    (tmp_path / "pretrained").symlink_to(ROOT / "pretrained")
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     names: dict[str, torch.Tensor] = {}

@@ -8,9 +8,9 @@ import torch
 from jsonargparse import ArgumentParser
 
 from distill import Distillation
+from flows.model_folder import model_folder
 from pipelines import Recipe, find_recipe
 from pipelines.cli import main
-from pipelines.models import model_folder
 from pipelines.recipes import recipe_names
 from student import Student
 from teacher import Teacher

@@ -93,6 +93,14 @@ def test_a_mistake_is_reported_before_any_stage_runs(
     assert message in lines[0]
 
 
+def test_the_set_up_takes_an_equals_sign_too(program: Path) -> None:
+    for name in ("setup.sh", "setup.cfg", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, program / name)
+    code, lines = run(program, "setup.sh", "--extras=dev", "--python=nowhere/python", cwd=program)
+    assert code == 2
+    assert lines[-1] == "setup.sh: nowhere/python is not Python 3.11 or newer"
+
+
 def test_a_link_to_a_script_finds_the_program(program: Path) -> None:
     user = program.parent / "user"
     (user / "teach").symlink_to(program / "run_teacher.sh")

@@ -44,7 +44,7 @@ def test_a_closed_standard_output_gets_no_audio(trained: Path, tmp_path: Path) -
     done = run(f"generate {words}")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "parallel-wavenet generate: loading",
+        "parallel-wavenet generate: loading PyTorch",
         "parallel-wavenet: out is -, but standard output is closed",
     ]
 

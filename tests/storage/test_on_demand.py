@@ -41,3 +41,13 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(program: str) -> None:
     script += f"print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ast.literal_eval(done.stdout.splitlines()[-1]) == [], done.stderr
+
+
+def test_drawing_loads_nothing_that_training_alone_needs() -> None:
+    # Lightning Fabric loads PyTorch's compiler, which takes as long as all else that is drawn with.
+    script = "import sys; from pipelines.cli import load_command; load_command('generate'); "
+    script += (
+        "print([name for name in ('lightning_fabric', 'torch._dynamo') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ast.literal_eval(done.stdout.splitlines()[-1]) == [], done.stderr

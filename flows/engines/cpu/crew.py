@@ -18,7 +18,7 @@ from flows.engines.cpu.layout import (
     start_streams,
     threads_sharing,
 )
-from flows.engines.cpu.sample_loop import advance
+from flows.engines.cpu.sample_loop import advance, advance_together
 from flows.networks.wavenet import WaveNet
 
 LONGEST_BLOCK = 8
@@ -115,6 +115,7 @@ class Crew:
             first: index in the chunk of the first sample to draw, a multiple of the block length.
             stop: index in the chunk after the last sample to draw.
         """
+        draw = advance if len(self._networks) == 1 else advance_together
         runs = []
         for group, exchange, states in self._groups:
             # The units get the opposite mark of the first sample: they are not yet its units.
@@ -122,7 +123,7 @@ class Crew:
             try:
                 for network, streams, own in zip(self._networks, states, frames, strict=True):
                     what = (network, streams, exchange, own.of(group), samples.of(group))
-                    runs.append(self._pool.submit(advance, *what, start, first, stop))
+                    runs.append(self._pool.submit(draw, *what, start, first, stop))
             except RuntimeError:  # the pool starts no more threads: nobody may wait for this one
                 exchange.counters[:] = np.iinfo(np.int64).max
                 raise

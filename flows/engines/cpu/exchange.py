@@ -9,10 +9,15 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import Exchange, Network, Streams
-from flows.engines.cpu.intrinsics import fetch_to_write, give_way, observe, publish, receive, send
-from flows.engines.cpu.kernels import CONTRACT
-
-INTRINSICS = "bf89fae12ba6"  # digest, see flows.engines.cpu
+from flows.engines.cpu.intrinsics import (
+    CONTRACT,
+    fetch_to_write,
+    give_way,
+    observe,
+    publish,
+    receive,
+    send,
+)
 
 COUNTER_STRIDE = 16
 """The distance between two counters in integers of 64 bits: two cache lines, because processors
@@ -32,7 +37,7 @@ _LINE = 8  # integers of 64 bits in a cache line
 _NAN_UNMARKED = 0x3FC00000  # smallest quiet NaN in one half of an integer, with bit 30 cleared
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _with_nan(pair: int) -> int:  # pragma: no cover
     """Restore NaN in an integer of gated units: set bit 30 again, which the mark had replaced."""
     for shift in (0, 32):
@@ -41,7 +46,7 @@ def _with_nan(pair: int) -> int:  # pragma: no cover
     return pair
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def claim_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int
 ) -> None:  # pragma: no cover
@@ -53,7 +58,7 @@ def claim_units(
         fetch_to_write(exchange.units, at + k)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def send_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int, time: int
 ) -> None:  # pragma: no cover
@@ -67,7 +72,7 @@ def send_units(
             send(exchange.units, (row + b) * count + k, pair | mark)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def wait_for_units(
     network: Network, streams: Streams, exchange: Exchange, layer: int, time: int
 ) -> None:  # pragma: no cover
@@ -95,13 +100,13 @@ def wait_for_units(
                 streams.sent[b, k] = _with_nan(streams.sent[b, k])
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def publish_skips(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
     """Announce that this thread's sums of skips of a step are complete."""
     publish(exchange.counters, part * COUNTER_STRIDE, step)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def wait_for_skips(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
     """Wait until the other thread's sums of skips of a step are complete."""
     tries = 0

@@ -1,8 +1,9 @@
-"""Processor instructions that Python code compiled by numba cannot express."""
+"""How code is compiled, and processor instructions that code compiled by numba cannot express."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import numba
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
@@ -16,6 +17,29 @@ MULTIPLIES_PAIRS = WIDE_VECTORS and bool(_FEATURES.get("avx512bf16", False))
 LANES = 16 if WIDE_VECTORS else 8
 VECTORS = 4 if WIDE_VECTORS else 2
 """Number of vectors across a wide panel: four rows of sums then fill the registers."""
+
+
+# LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
+CONTRACT = {"contract"}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def compiled_inside(**options: Any) -> Callable[[_F], _F]:
+    """Return the decorator of a function that compiled code alone calls.
+
+    The function has no wrappers for Python's calls. The wrappers of a function with a dozen arrays
+    for arguments take longer to compile than the function.
+
+    Args:
+        options: further options of `numba.njit`.
+    """
+    without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    njit = cast(Any, numba.njit)  # its type lacks these options
+    decorator: Callable[[_F], _F] = njit(
+        cache=True, fastmath=CONTRACT, error_model="numpy", **without, **options
+    )
+    return decorator
 
 
 def bit_cast(from_type: types.Type, to_type: types.Type, to_ir: ir.Type) -> Callable[..., Any]:

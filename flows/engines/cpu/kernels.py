@@ -1,20 +1,24 @@
 """Compiled arithmetic of a WaveNet, in float32: small matrix products and gates.
 
 The order of every sum is fixed: a row's result depends neither on the rows computed with it nor on
-the number of threads. Every function is inlined into its caller, because passing arrays takes time.
+the number of threads. Functions of arrays are inlined into callers: passing arrays takes time.
 """
+
+from typing import Any
 
 import numba
 import numpy as np
 
-from flows.engines.cpu.intrinsics import LANES, VECTORS, as_float, as_int, whole_vectors
-from flows.engines.cpu.products import round_vector, row_products, tile_product
-
-PRODUCTS = "da3fc6ecb1af"  # digests, see flows.engines.cpu
-INTRINSICS = "bf89fae12ba6"
-
-# LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.
-CONTRACT = {"contract"}
+from flows.engines.cpu.intrinsics import (
+    CONTRACT,
+    LANES,
+    VECTORS,
+    as_float,
+    as_int,
+    compiled_inside,
+    whole_vectors,
+)
+from flows.engines.cpu.products import pointer_to, round_vector, row_products, tile_product
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
@@ -25,7 +29,65 @@ _halves, _halves_of_half_panels = (row_products(n, _HALVES) for n in (VECTORS, V
 _narrow_tile_1, _narrow_tile_4 = (tile_product(rows, 1) for rows in (1, 4))
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@compiled_inside()
+def _multiply_rows(
+    out: Any,
+    out_width: int,
+    x: Any,
+    x_width: int,
+    num_rows: int | np.int64,
+    weights: Any,
+    num_panels: int,
+    all_inputs: int,
+    columns: int,
+    depth: int,
+    apart: bool,
+) -> None:  # pragma: no cover
+    """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
+
+    `out`, `x` and `weights` are pointers, and `out_width` and `x_width` are the lengths of a row.
+    This function is not inlined, because it is large. Pointers cost a caller less than arrays do.
+    """
+    narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
+    done = 0  # panels
+    if num_rows == 1 and not apart and not narrow:
+        done = num_panels - num_panels % 2
+        for panel in range(0, done, 2):
+            out_at, w_at = panel * columns, panel * all_inputs * columns
+            ats = ((out_at, out_at + columns), (w_at, w_at + all_inputs * columns))
+            if half:
+                _two_half_panels((out, out), ats[0], x, 0, (weights, weights), ats[1], depth)
+            else:
+                _two_panels((out, out), ats[0], x, 0, (weights, weights), ats[1], depth)
+    for panel in range(done, num_panels):
+        w_at = panel * all_inputs * columns
+        row = 0
+        while row < num_rows:
+            to = (out, row * out_width + panel * columns, out_width)
+            source = (x, row * x_width, x_width)
+            if num_rows - row >= 4:
+                if narrow:
+                    _narrow_tile_4(*to, *source, weights, w_at, depth, apart)
+                elif half:
+                    _half_tile_4(*to, *source, weights, w_at, depth, apart)
+                else:
+                    _tile_4(*to, *source, weights, w_at, depth, apart)
+                row += 4
+            elif narrow:
+                _narrow_tile_1(*to, *source, weights, w_at, depth, apart)
+                row += 1
+            elif half:
+                _half_tile_1(*to, *source, weights, w_at, depth, apart)
+                row += 1
+            elif num_rows - row >= 2:
+                _tile_2(*to, *source, weights, w_at, depth, apart)
+                row += 2
+            else:
+                _tile_1(*to, *source, weights, w_at, depth, apart)
+                row += 1
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def multiply_add_some(
     out: np.ndarray,
     out_row: int,
@@ -44,49 +106,24 @@ def multiply_add_some(
     zero, and the complete sum is added to `out`.
     """
     _, num_panels, all_inputs, columns = weights.shape
-    narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
-    depth, done = stop - first, 0  # panels
-    if num_rows == 1 and not apart and not narrow:
-        done = num_panels - num_panels % 2
-        for panel in range(0, done, 2):
-            out_at = out_row * out.shape[1] + panel * columns
-            x_at = x_row * x.shape[1] + first
-            w_at = ((which * num_panels + panel) * all_inputs + first) * columns
-            out_ats = (out_at, out_at + columns)
-            w_ats = (w_at, w_at + all_inputs * columns)
-            if half:
-                _two_half_panels((out, out), out_ats, x, x_at, (weights, weights), w_ats, depth)
-            else:
-                _two_panels((out, out), out_ats, x, x_at, (weights, weights), w_ats, depth)
-    for panel in range(done, num_panels):
-        w_at = ((which * num_panels + panel) * all_inputs + first) * columns
-        row = 0
-        while row < num_rows:
-            out_at = (out_row + row) * out.shape[1] + panel * columns
-            x_at = (x_row + row) * x.shape[1] + first
-            if num_rows - row >= 4:
-                if narrow:
-                    _narrow_tile_4(out, out_at, x, x_at, weights, w_at, depth, apart)
-                elif half:
-                    _half_tile_4(out, out_at, x, x_at, weights, w_at, depth, apart)
-                else:
-                    _tile_4(out, out_at, x, x_at, weights, w_at, depth, apart)
-                row += 4
-            elif narrow:
-                _narrow_tile_1(out, out_at, x, x_at, weights, w_at, depth, apart)
-                row += 1
-            elif half:
-                _half_tile_1(out, out_at, x, x_at, weights, w_at, depth, apart)
-                row += 1
-            elif num_rows - row >= 2:
-                _tile_2(out, out_at, x, x_at, weights, w_at, depth, apart)
-                row += 2
-            else:
-                _tile_1(out, out_at, x, x_at, weights, w_at, depth, apart)
-                row += 1
+    out_width, x_width = out.shape[1], x.shape[1]
+    # Literal arguments would each get a compiled function of their own.
+    _multiply_rows(
+        pointer_to(out, out_row * out_width),
+        out_width,
+        pointer_to(x, x_row * x_width + first),
+        x_width,
+        np.int64(num_rows),
+        pointer_to(weights, (which * num_panels * all_inputs + first) * columns),
+        num_panels,
+        all_inputs,
+        columns,
+        stop - first,
+        bool(apart),
+    )
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def multiply_add(
     out: np.ndarray,
     out_row: int,
@@ -135,15 +172,17 @@ def multiply_add_halves(
         w_at = (which * num_panels + panel) * depth * columns
         out_at = out_row * out.shape[1] + panel * columns
         other_at = other_row * other.shape[1] + panel * columns
-        outs, out_ats = (out, other, other), (out_at, other_at, other_at + other.shape[1])
-        both = (weights, other_weights)
+        others = pointer_to(other, 0)
+        outs = (pointer_to(out, 0), others, others)
+        out_ats = (out_at, other_at, other_at + other.shape[1])
+        both = (pointer_to(weights, 0), pointer_to(other_weights, 0))
         if 2 * columns == VECTORS * LANES:
-            _halves_of_half_panels(outs, out_ats, x, 0, both, (w_at, w_at), depth)
+            _halves_of_half_panels(outs, out_ats, pointer_to(x, 0), 0, both, (w_at, w_at), depth)
         else:
-            _halves(outs, out_ats, x, 0, both, (w_at, w_at), depth)
+            _halves(outs, out_ats, pointer_to(x, 0), 0, both, (w_at, w_at), depth)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def fill_rows(
     out: np.ndarray, row: int, num_rows: int, values: np.ndarray
 ) -> None:  # pragma: no cover
@@ -153,7 +192,7 @@ def fill_rows(
             out[r, j] = values[j]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def round_rows(
     rows: np.ndarray,
     row: int,
@@ -174,7 +213,7 @@ def round_rows(
             round_vector(rows, (row + r) * rows.shape[1] + j, out, at)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def rectify_rows(
     rows: np.ndarray, row: int, column: int, gain: np.float32, out: np.ndarray
 ) -> None:  # pragma: no cover
@@ -194,7 +233,7 @@ _C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
 _C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@compiled_inside(forceinline=True)
 def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
     shifted = x * _LOG2_E + _ROUND  # the sum rounds to the integer n, in its low bits

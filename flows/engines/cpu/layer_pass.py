@@ -25,8 +25,8 @@ from flows.engines.cpu.exchange import (
     wait_for_skips,
     wait_for_units,
 )
+from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside
 from flows.engines.cpu.kernels import (
-    CONTRACT,
     are_alike,
     gated_units,
     multiply_add,
@@ -37,11 +37,8 @@ from flows.engines.cpu.kernels import (
 )
 from flows.engines.cpu.products import holds_pairs
 
-EXCHANGE = "6dd60b028bec"  # digests, see flows.engines.cpu
-KERNELS = "cadf07f122e4"
 
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _start_block(
     network: Network,
     streams: Streams,
@@ -65,7 +62,7 @@ def _start_block(
         multiply_add(gates, gate, streams.past, row, num_streams * block, network.older, which)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _add_half(
     weights: np.ndarray,
     streams: Streams,
@@ -82,14 +79,14 @@ def _add_half(
     multiply_add_some(out, row, streams.units, 0, num_streams, weights, layer, first, stop, apart)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cover
     """Return the first row in `Exchange.skips` for a sample and a half of the gated units."""
     row: int = (time % 2 * 2 + half) * streams.gated.shape[0]
     return row
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _begin_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
@@ -101,7 +98,7 @@ def _begin_output(
         _add_half(network.out, streams, 1, streams.apart, 0, layer, False)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _finish_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
@@ -116,7 +113,7 @@ def _finish_output(
                 rows[row + b, j] += apart[b, j]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@compiled_inside(forceinline=True)
 def pass_layers(
     network: Network,
     streams: Streams,
@@ -191,7 +188,7 @@ def pass_layers(
     return row
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def start_skips(
     network: Network, streams: Streams, exchange: Exchange, time: int
 ) -> None:  # pragma: no cover
@@ -205,7 +202,7 @@ def start_skips(
                     skips[row + b, j] = network.skip_bias[j] if half == 0 else np.float32(0.0)
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def sum_up(
     network: Network, streams: Streams, exchange: Exchange, time: int, last_row: int
 ) -> None:  # pragma: no cover

@@ -4,10 +4,7 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import Frames, Network, Streams
-from flows.engines.cpu.intrinsics import whole_vectors
-from flows.engines.cpu.kernels import CONTRACT
-
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
+from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside, whole_vectors
 
 LEAST_ENERGY = 10.0  # LEAST_ENERGY of flows.networks.pitch_prediction
 
@@ -59,7 +56,7 @@ def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32: 
     return total
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@compiled_inside()
 def predict_pitch(
     network: Network, streams: Streams, frames: Frames, frame: int, time: int
 ) -> None:  # pragma: no cover

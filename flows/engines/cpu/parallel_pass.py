@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from flows.engines.compiling import announce
 from flows.engines.cpu.arrays import ContextWeights, Network
-from flows.engines.cpu.intrinsics import borrow
+from flows.engines.cpu.intrinsics import CONTRACT, borrow
 from flows.engines.cpu.kernels import (
-    CONTRACT,
     fill_rows,
     gated_units,
     multiply_add,
@@ -26,8 +26,6 @@ from flows.engines.cpu.kernels import (
     shift_and_scale,
 )
 from flows.engines.cpu.panels import are_pairs, padded_to_vectors, padded_width
-
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
 
 
 class Segment(NamedTuple):
@@ -98,7 +96,7 @@ def start_segment(
     )
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _enter(
     network: Network,
     segment: Segment,
@@ -113,10 +111,12 @@ def _enter(
     fill_rows(h, here, num_samples, network.first_bias)
     multiply_add(h, here, segment.previous, b, 1, network.first, 0)
     multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0)
-    segment.previous[b] = x[start + num_samples - 1]
+    # One by one, because a slice takes a second to compile, with the message of its error.
+    for c in range(x.shape[1]):
+        segment.previous[b, c] = x[start + num_samples - 1, c]
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _leave(
     network: Network,
     weights: ContextWeights,
@@ -142,7 +142,8 @@ def _leave(
     rectify_rows(h, 0, first, np.float32(network.skip_gain), summed)
     fill_rows(hidden, 0, num_samples, network.hidden_bias)
     for t in range(num_samples):
-        params[t] = network.head_bias + offsets[(start + t) // span - first_frame]
+        for p in range(params.shape[1]):
+            params[t, p] = network.head_bias[p] + offsets[(start + t) // span - first_frame, p]
     multiply_add(hidden, 0, summed, 0, num_samples, network.hidden, 0)
     rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
     multiply_add(params, 0, summed, 0, num_samples, network.head, 0)
@@ -195,7 +196,9 @@ def run_segment(
         if segment.first == 0:
             _enter(network, segment, b, x[b], start, num_samples, rows, here)
         else:
-            rows[here : here + num_samples] = h[b]
+            for t in range(num_samples):
+                for j in range(h.shape[2]):
+                    rows[here + t, j] = h[b, t, j]
         for layer in range(segment.first, segment.stop):
             first_row = segment.starts[layer - segment.first]
             length = segment.lengths[layer - segment.first]
@@ -232,3 +235,6 @@ def run_segment(
             here = there
         if segment.stop == network.dilations.size:
             _leave(network, weights, mixing, context[b], span, h[b], x[b], start)
+
+
+announce(run_segment, "the parallel pass", 5)

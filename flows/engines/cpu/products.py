@@ -25,8 +25,8 @@ class _BFloat16(ir.Type):
         return hash(_BFloat16)
 
 
-def is_of_pairs(array: types.Array) -> bool:
-    """Return whether an array type holds pairs of bfloat16 numbers, as integers of 32 bits.
+def is_of_pairs(array: types.Array | types.CPointer) -> bool:
+    """Return whether an array or a pointer is of pairs of bfloat16 numbers, integers of 32 bits.
 
     Raises:
         TypingError: if the type holds pairs, and the processor has no instructions for pairs.
@@ -103,8 +103,10 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
         typing_context: Any,
         out: Any,
         out_at: Any,
+        out_width: Any,
         x: Any,
         x_at: Any,
+        x_width: Any,
         w: Any,
         w_at: Any,
         depth: Any,
@@ -112,42 +114,39 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
     ) -> Any:
         """Add sum_k x[r, k] w[k, :] to out[r, :].
 
-        Elements `out_at`, `x_at` and `w_at` are the first of each array. The sum begins with
-        out[r, :]. If it is taken `apart`, it begins with zero, and the complete sum is added to
-        out[r, :].
+        `out`, `x` and `w` are pointers. Elements `out_at`, `x_at` and `w_at` are the first of each,
+        and `out_width` and `x_width` are the lengths of a row. The sum begins with out[r, :]. If it
+        is taken `apart`, it begins with zero, and the complete sum is added to out[r, :].
         """
         index = types.intp
-        signature = types.void(out, index, x, index, w, index, index, types.boolean)
+        rows = (out, index, index, x, index, index)
+        signature = types.void(*rows, w, index, index, types.boolean)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            def array(i: int) -> Any:
-                return context.make_array(signature.args[i])(context, builder, arguments[i])
-
-            def starts(block: Any, at: Any) -> list[Any]:
-                width, found = builder.extract_value(block.shape, 1), [at]
+            def starts(at: Any, width: Any) -> list[Any]:
+                found = [at]
                 for _ in range(num_rows - 1):
                     found.append(builder.add(found[-1], width))
                 return found
 
             make = _Products(builder, is_of_pairs(w))
-            to, source, weights = array(0), array(2), array(4)
-            _, out_at, _, x_at, _, w_at, depth, apart = arguments
+            to, out_at, out_width, source, x_at, x_width, weights, w_at, depth, apart = arguments
             targets = [
                 target
-                for start in starts(to, out_at)
-                for target in make.sums_at(to.data, start, num_vectors)
+                for start in starts(out_at, out_width)
+                for target in make.sums_at(to, start, num_vectors)
             ]
             sums = [cgutils.alloca_once(builder, make.vector) for _ in targets]
             for target, total in zip(targets, sums, strict=True):
                 before = builder.load(target, align=4)
                 builder.store(builder.select(apart, make.zero, before), total)
-            x_starts = starts(source, x_at)
+            x_starts = starts(x_at, x_width)
             with cgutils.for_range(builder, depth) as loop:
                 k = loop.index
                 w_row = builder.add(w_at, builder.mul(k, k.type(num_vectors * LANES)))
-                columns = make.columns(weights.data, w_row, num_vectors)
+                columns = make.columns(weights, w_row, num_vectors)
                 for row, start in enumerate(x_starts):
-                    value = make.everywhere(source.data, builder.add(start, k))
+                    value = make.everywhere(source, builder.add(start, k))
                     for v, column in enumerate(columns):
                         make.add(value, column, sums[row * num_vectors + v])
             for target, total in zip(targets, sums, strict=True):
@@ -183,21 +182,19 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
         w_ats: Any,
         depth: Any,
     ) -> Any:
-        """Add the plan's products of equal parts of x[:depth], beginning at elements `.._at`."""
+        """Add the plan's products of equal parts of x[:depth], beginning at elements `.._at`.
+
+        `x`, and the members of the tuples `outs` and `w`, are pointers.
+        """
         signature = types.void(outs, out_ats, x, types.intp, w, w_ats, types.intp)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def each(i: int) -> list[Any]:
                 return cgutils.unpack_tuple(builder, arguments[i], len(signature.args[i]))
 
-            def data_of(kind: Any, value: Any) -> Any:
-                return context.make_array(kind)(context, builder, value).data
-
             make = _Products(builder, is_of_pairs(x))
-            outputs = [data_of(outs.dtype, value) for value in each(0)]
-            panels = [data_of(w.dtype, value) for value in each(4)]
-            out_ats, w_ats = each(1), each(5)
-            x_data, x_at, depth = data_of(x, arguments[2]), arguments[3], arguments[6]
+            outputs, out_ats, panels, w_ats = each(0), each(1), each(4), each(5)
+            x_data, x_at, depth = arguments[2], arguments[3], arguments[6]
             span = builder.sdiv(depth, depth.type(parts))
             targets = [
                 make.sums_at(data, at, num_vectors)
@@ -234,6 +231,17 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
         return signature, generate
 
     return products
+
+
+@instruction
+def pointer_to(typing_context: Any, array: Any, at: Any) -> Any:
+    """Return a pointer to an element of a contiguous array, numbered through all rows."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
 
 
 @instruction

@@ -4,13 +4,15 @@ Streams (utterances of a batch) run in lockstep through each layer (`flows.engin
 so each weight is read once for all streams. Two threads can share a network: each runs the loop.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
+from flows.engines.compiling import announce
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Samples, Streams
-from flows.engines.cpu.intrinsics import borrow, whole_vectors
+from flows.engines.cpu.intrinsics import CONTRACT, borrow, compiled_inside, whole_vectors
 from flows.engines.cpu.kernels import (
-    CONTRACT,
     bounded_log_scale,
     fill_rows,
     multiply_add,
@@ -20,12 +22,8 @@ from flows.engines.cpu.layer_pass import pass_layers, start_skips, sum_up
 from flows.engines.cpu.long_term import predict_pitch
 from flows.engines.cpu.products import holds_pairs
 
-KERNELS = "cadf07f122e4"  # digests, see flows.engines.cpu
-LAYER_PASS = "7f4e026b0f01"
-LONG_TERM = "c6292c34b6a1"
 
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _read(
     streams: Streams, frames: Frames, frame: int, error_gain: np.float32
 ) -> None:  # pragma: no cover
@@ -47,10 +45,12 @@ def _read(
                 streams.inputs[b, 2 * channels + c] = error_gain * error
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@compiled_inside(forceinline=True)
 def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     """Choose a component of a mixture, as `sample_mixture` does."""
-    highest = logits.max()
+    highest = logits[0]
+    for logit in logits:
+        highest = max(highest, logit)
     total = 0.0
     for logit in logits:
         total += np.exp(np.float64(logit - highest))
@@ -62,7 +62,7 @@ def _component(logits: np.ndarray, choice: float) -> int:  # pragma: no cover
     return logits.size - 1
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _draw(
     network: Network, streams: Streams, frames: Frames, frame: int, samples: Samples, i: int
 ) -> None:  # pragma: no cover
@@ -92,20 +92,11 @@ def _draw(
             samples.x[b, c, i] = streams.previous[b, c] = value
 
 
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
-def advance(
-    network: Network,
-    streams: Streams,
-    exchange: Exchange,
-    frames: Frames,
-    samples: Samples,
-    start: int,
-    first: int,
-    stop: int,
-) -> None:  # pragma: no cover
-    """Draw samples of a chunk, one after the other.
+def _loop(parts: int) -> Callable[..., None]:
+    """Return the compiled loop of one of `parts` threads.
 
-    Args:
+    It draws samples of a chunk, one after the other. Its arguments are:
+
         network: this thread's weights; a thread that shares the network must run meanwhile.
         streams: this thread's state of B streams, updated in place.
         exchange: memory in which the two threads pass results to each other.
@@ -115,32 +106,52 @@ def advance(
         first: index in the chunk of the first sample to draw.
         stop: index in the chunk after the last sample to draw.
     """
-    whole_vectors()
-    network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
-    frames, samples = borrow(frames), borrow(samples)
-    num_streams = samples.noise.shape[0]
-    rows, summed, hidden, params = streams.rows, streams.summed, streams.hidden, streams.params
-    error_gain = np.float32(network.error_gain)
-    for i in range(first, stop):
-        time = start + i
-        frame = time // frames.length - frames.first
-        if network.lags[0]:
-            predict_pitch(network, streams, frames, frame, time)
-        else:
-            _read(streams, frames, frame, error_gain)
-        here = time % streams.rings[0] * num_streams
-        row = 0 if holds_pairs(streams.past) else here
-        fill_rows(rows, row, num_streams, network.first_bias)
-        multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
-        start_skips(network, streams, exchange, time)
-        if network.parts == 2:  # a literal number of parts: each case is compiled by itself
-            row = pass_layers(network, streams, exchange, frames, 2, time, frame, here, row)
-        else:
-            row = pass_layers(network, streams, exchange, frames, 1, time, frame, here, row)
-        sum_up(network, streams, exchange, time, row)
-        fill_rows(hidden, 0, num_streams, network.hidden_bias)
-        multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
-        rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
-        fill_rows(params, 0, num_streams, network.head_bias)
-        multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
-        _draw(network, streams, frames, frame, samples, i)
+
+    @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
+    def loop(
+        network: Network,
+        streams: Streams,
+        exchange: Exchange,
+        frames: Frames,
+        samples: Samples,
+        start: int,
+        first: int,
+        stop: int,
+    ) -> None:  # pragma: no cover
+        whole_vectors()
+        network, streams, exchange = borrow(network), borrow(streams), borrow(exchange)
+        frames, samples = borrow(frames), borrow(samples)
+        num_streams = samples.noise.shape[0]
+        rows, summed, hidden, params = streams.rows, streams.summed, streams.hidden, streams.params
+        error_gain = np.float32(network.error_gain)
+        for i in range(first, stop):
+            time = start + i
+            frame = time // frames.length - frames.first
+            if network.lags[0]:
+                predict_pitch(network, streams, frames, frame, time)
+            else:
+                _read(streams, frames, frame, error_gain)
+            here = time % streams.rings[0] * num_streams
+            row = 0 if holds_pairs(streams.past) else here
+            fill_rows(rows, row, num_streams, network.first_bias)
+            multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
+            start_skips(network, streams, exchange, time)
+            row = pass_layers(network, streams, exchange, frames, parts, time, frame, here, row)
+            sum_up(network, streams, exchange, time, row)
+            fill_rows(hidden, 0, num_streams, network.hidden_bias)
+            multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
+            rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
+            fill_rows(params, 0, num_streams, network.head_bias)
+            multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
+            _draw(network, streams, frames, frame, samples, i)
+
+    compiled: Callable[..., None] = loop
+    return compiled
+
+
+advance, advance_together = _loop(1), _loop(2)
+"""The loops of a thread alone and of one of two threads that share the network. They are two
+functions because each takes seconds to compile, and most programs need only one."""
+
+announce(advance, "the loop over samples", 9)
+announce(advance_together, "the loop over samples on two threads", 11)

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flows.pretrained import ArtefactError
+from flows.model_folder import ArtefactError
 from pipelines.cli import main
 from pipelines.commands.export import METADATA_FILE, ExportError, export
 from student import Student, StudentConfig

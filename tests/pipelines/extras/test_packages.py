@@ -14,12 +14,15 @@ from pipelines.evaluation.distances import pitch_errors
 from pipelines.evaluation.measure import MEASURES
 from pipelines.evaluation.packages import (
     DistillMos,
+    dnsmos,
     estoi,
     missing_packages,
     pesq_wb,
     pitch_track,
     world_resynthesis,
 )
+from pipelines.evaluation.recogniser import Recogniser, edit_distance
+from tests.speech import speech as recorded_speech
 
 RATE = 16000
 Array = npt.NDArray[np.float64]
@@ -78,6 +81,42 @@ def test_distillmos_rates_a_clip_alike_at_every_level(speech: Array) -> None:
     assert mos.rate(np.random.default_rng(0).standard_normal(3 * RATE), RATE) < 2
 
 
+def test_dnsmos_hears_noise_and_takes_any_length() -> None:
+    recording = recorded_speech()[0, 0].numpy()
+    scores = [dnsmos(with_noise(recording, snr), RATE) for snr in (np.inf, 10, -5)]
+    assert all(score is not None and 1 <= score <= 5 for score in scores)
+    assert scores == sorted(scores, key=lambda score: score or 0, reverse=True)
+    assert dnsmos(recording[: RATE // 2], RATE) is None
+    assert dnsmos(np.tile(recording, 5), RATE) == pytest.approx(scores[0], abs=0.3)
+
+
+def test_words_are_understood_and_mistakes_counted() -> None:
+    recording, other = (
+        recorded_speech(name=name)[0, 0].numpy() for name in ("conf-getpin", "conf-onlyperson")
+    )
+    recogniser = Recogniser()
+    heard = recogniser.words(recording, RATE)
+    assert heard == ["please", "enter", "the", "conference", "pin", "number"]
+    assert recogniser.mistakes(recording, recording, RATE) == (0, 6)
+    assert recogniser.mistakes(with_noise(recording, 30), recording, RATE) == (0, 6)
+    mistaken = recogniser.mistakes(other, recording, RATE)
+    assert mistaken is not None
+    assert mistaken[0] >= 5
+
+
+def test_what_has_no_words_has_no_error_rate(speech: Array) -> None:
+    recogniser = Recogniser()
+    assert recogniser.mistakes(speech, speech, RATE) is None
+    french = recorded_speech(corpus="fr")[0, 0].numpy()
+    assert recogniser.mistakes(french, french, RATE) is None
+
+
+def test_edits_of_words_are_counted() -> None:
+    pairs = {("a b c", "a b c"): 0, ("a b c", ""): 3, ("", "a"): 1, ("a b", "b a b c"): 2}
+    for (first, second), edits in pairs.items():
+        assert edit_distance(first.split(), second.split()) == edits
+
+
 @pytest.mark.parametrize("f0_hz", [90.0, 150.0, 260.0])
 def test_pitch_is_found_and_noise_has_none(f0_hz: float) -> None:
     track = pitch_track(pulses(f0_hz), RATE)[10:-10]
@@ -116,7 +155,9 @@ def test_the_command_fills_every_column(dump: Path, trained: Path, tmp_path: Pat
     assert list(result["systems"]) == ["recording", "griffin-lim", "world", "teacher", "student"]
     assert result["left_out"]["packages"] == []
     measured = {key for means in result["systems"].values() for key in means}
-    assert measured >= {measure.key for measure in MEASURES} - {"f0_octave_errors"}
+    # Synthetic sounds have no words, and models of single samples no frames.
+    absent = {"f0_octave_errors", "word_error_rate", "lines_db"}
+    assert measured >= {measure.key for measure in MEASURES} - absent
     recording = result["systems"]["recording"]
     assert recording["pesq_wb"]["mean"] == pytest.approx(4.644, abs=0.01)
     assert recording["voicing_error"]["mean"] == 0

@@ -80,7 +80,14 @@ def test_a_page_has_every_section_and_needs_no_network(
     page = Page(text)
     for section in ("listen", "measures", "speed", "training", "recipe"):
         assert ("section", section) in [(t, a.get("id")) for t, a in page.elements]
-    for shown in ("mine", "Following ratio", "32,000", "spectral convergence", "segment_frames: 4"):
+    for shown in (
+        "mine",
+        "Following ratio",
+        "32,000",
+        "at its best",
+        "spectral convergence",
+        "segment_frames: 4",
+    ):
         assert shown in page.text
     for reference in [*page.values("src"), *page.values("href")]:
         assert (
