@@ -207,8 +207,11 @@ def _parser() -> ArgumentParser:
 
 
 def _read_recipe(path: Path) -> object:
+    """Read a recipe as the command line does."""
     parser = _parser()
-    return parser.instantiate(parser.parse_args(["prepare", "--recipe", str(path)]))
+    return parser.instantiate(
+        parser.parse_args(["prepare", "--recipe", str(find_recipe(str(path)))])
+    )
 
 
 TARGETS = (
