@@ -9,11 +9,10 @@ if TYPE_CHECKING:
     from distill.health import HealthReport, check_health
     from distill.initialisation import initialise_context
     from distill.losses.adversarial import AdversarialConfig, Adversary, at_rest
-    from distill.losses.contrastive import contrastive_kl
     from distill.losses.crepe import CrepeFeatures
     from distill.losses.divergence import divergence
     from distill.losses.forward_kl import forward_kl
-    from distill.losses.kl import gaussian_kl, log_scale_regulariser
+    from distill.losses.kl import contrastive_kl, gaussian_kl, log_scale_regulariser
     from distill.losses.monte_carlo import monte_carlo_kl
     from distill.losses.perceptual import (
         PerceptualConfig,

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from distill.objective import Distillation
-
-SILENT_DBFS = -60.0
-"""Level, in dBFS, below which a frame of the recording counts as silent."""
+from dsp.levels import SILENT_DBFS, level_in_silence
+from flows.transforms.transformers import share_at_floor
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ def check_health(
 
         * `std_ratio`: standard deviation of the samples over that of the recordings. A student
           with a low ratio whispers.
-        * `floor_share`: share of the samples whose log-scale is at the floor (within 0.05 nats) or
-          below it.
+        * `floor_share`: share of the samples whose log-scale is at the floor; see
+          `flows.transforms.transformers.share_at_floor`.
         * `silence_dbfs`: level of the sample in frames where the recording is silent; absent if the
           recording has no silent frame.
         * `context_gap`: (wrong - right) / |right|, where right is the loss under the clip's own
@@ -50,14 +49,14 @@ def check_health(
     hop, floor = objective.student.config.hop_length, objective.student.config.log_scale_floor
     values = {
         "std_ratio": float(sample.waveform.std() / recording.std()),
-        "floor_share": float((sample.log_scale <= floor + 0.05).float().mean()),
+        "floor_share": share_at_floor(sample.log_scale, floor),
     }
     for k, log_scale in enumerate(sample.flow_log_scales):
         values[f"flow_{k}_log_scale_mean"] = float(log_scale.mean())
         values[f"flow_{k}_log_scale_std"] = float(log_scale.std())
-    silent = _frame_levels(recording, hop) < SILENT_DBFS
-    if silent.any():
-        values["silence_dbfs"] = float(_frame_levels(sample.waveform, hop)[silent].mean())
+    level = level_in_silence(sample.waveform, recording, hop)
+    if level is not None:
+        values["silence_dbfs"] = level
     right = float(objective.score(sample, log_mel, recording)["loss"])
     if log_mel.shape[0] > 1:
         other = log_mel.roll(1, 0)
@@ -88,9 +87,3 @@ def _alarms(values: dict[str, float]) -> list[str]:
             "student ignores its context"
         )
     return alarms
-
-
-def _frame_levels(waveform: Tensor, hop: int) -> Tensor:
-    """Return the RMS level of each frame in dBFS, shape (B, L)."""
-    frames = waveform[:, 0].unfold(-1, hop, hop)
-    return 10 * frames.square().mean(-1).clamp(min=1e-12).log10()

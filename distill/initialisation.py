@@ -15,6 +15,9 @@ NUM_PROBE_FRAMES = 512
 def initialise_context(student: Student, teacher: Teacher) -> bool:
     """Copy the teacher's context network, statistics included, into the student's.
 
+    The recipes tiny, nsh, ljspeech, clarinet and parallel_wavenet use it. The other recipes turn
+    `distillation.initialise_context` off.
+
     Both networks read the same frames, so the teacher's features are useful to the student. The
     copy computes the teacher's function up to one gain, with weights as large as those of an
     untrained network. A trained teacher's weights and hidden frames may be many times smaller, and

@@ -1,5 +1,7 @@
 """The objective of a student: divergence from the teacher plus distance from the recording."""
 
+import functools
+import operator
 from collections.abc import Callable
 
 import torch
@@ -7,18 +9,24 @@ from torch import Tensor, nn
 
 from distill.config import DistillationConfig
 from distill.losses.adversarial import Adversary
-from distill.losses.contrastive import contrastive_kl
 from distill.losses.crepe import CrepeFeatures
 from distill.losses.divergence import divergence
 from distill.losses.forward_kl import forward_kl
+from distill.losses.kl import contrastive_kl
 from distill.losses.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
-from distill.losses.pitch import pitch_loss
+from distill.losses.pitch import measured_voice, pitch_loss
 from distill.losses.spectral import multi_resolution_stft, power_distance, stft_power_loss
 from distill.losses.voice import filters_distance, source_spectra
 from dsp.envelope import envelope_points
+from dsp.mel import MelConfig
+from dsp.mel import log_mel as log_mel_of
 from flows.precision import full_precision
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
+
+OF_SAMPLE = ("power", "stft_power", "mel", "perceptual", "contrastive", "forward_kl", "adversarial")
+WEIGHTED = {"excitation": ("pitch", "voice"), "sample": OF_SAMPLE}
+"""Terms of the loss that have a weight of their own name; those of an excitation need no sample."""
 
 
 class Distillation(nn.Module):
@@ -29,12 +37,9 @@ class Distillation(nn.Module):
         teacher: scores the student's samples. It is frozen and in eval mode, and does not see the
             recording when it scores a sample. Gradients flow through its input.
         config: weights of the terms.
-        sample_rate: sample rate of the waveforms in Hz; only the perceptual network "crepe" needs
-            it.
+        mel: log-mel convention of the conditioning; only the mel term and the perceptual network
+            "crepe" need it.
         total: sums values over the processes that share a batch; see `multi_resolution_stft`.
-        log_mel: computes the log-mel of waveforms (B, 1, T); only the mel term needs it.
-        measure_voice: measures the voice of waveforms (B, 1, T); only a student with an excitation
-            needs it.
     Raises:
         ValueError: if teacher, student and objective do not fit each other.
     """
@@ -44,24 +49,18 @@ class Distillation(nn.Module):
         student: Student,
         teacher: Teacher,
         config: DistillationConfig,
-        sample_rate: int | None = None,
+        mel: MelConfig | None = None,
         total: Callable[[Tensor], Tensor] | None = None,
-        log_mel: Callable[[Tensor], Tensor] | None = None,
-        measure_voice: Callable[[Tensor], MeasuredVoice] | None = None,
     ) -> None:
         super().__init__()
         config.check_models(student.config, teacher.config)
         self.student = student
         self.teacher = teacher.requires_grad_(False).eval()
         self.config = config
-        self.sample_rate = sample_rate
+        self.mel = mel
         self.total = total
-        self.log_mel = log_mel
-        self.measure_voice = measure_voice
-        if config.mel_weight and log_mel is None:
-            raise ValueError("distillation.mel_weight needs a function that computes the log-mel")
-        if student.config.excitation.kind != "none" and measure_voice is None:
-            raise ValueError("a student with an excitation needs a function that measures voices")
+        if config.mel_weight and mel is None:
+            raise ValueError("distillation.mel_weight needs the log-mel convention, `mel`")
         self.network = self._feature_network()
 
     def train(self, mode: bool = True) -> "Distillation":
@@ -96,25 +95,23 @@ class Distillation(nn.Module):
         # In training the excitation has the recording's pitch and phase. Harmonics of a pitch that
         # is one percent off fall between the recording's, and a spectral distance would prefer
         # noise to such harmonics.
-        sample = self.student(noise, log_mel, measured if self.training else None)
-        terms = self.score(sample, log_mel, recording, generator)
+        hidden = self._hidden(log_mel, recording)
+        sample = self.student(noise, log_mel, measured if self.training else None, hidden)
+        terms = self._sample_terms(sample, log_mel, recording, generator)
         if adversary is not None:
             terms["adversarial"], terms["discriminator"] = adversary.losses(
                 sample.waveform, recording
             )
-            deceit = self.config.adversarial_weight * terms["adversarial"]
-            terms["loss"] = terms["loss"] + deceit + terms["discriminator"]
-        if measured is not None:
-            excitation = self._excitation_terms(measured, log_mel, recording)
-            excitation["loss"] = excitation["loss"] + terms["loss"]
-            terms |= excitation
-        return terms
+        if measured is not None and hidden is not None:
+            terms |= self._excitation_terms(measured, hidden, recording)
+        return self._with_loss(terms, recording)
 
     def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
         """Compute the pitch and voice terms alone, without a sample; see `forward`."""
-        measured = self._measured_voice(recording)
+        measured, hidden = self._measured_voice(recording), self._hidden(log_mel, recording)
         assert measured is not None
-        return self._excitation_terms(measured, log_mel, recording)
+        assert hidden is not None
+        return self._with_loss(self._excitation_terms(measured, hidden, recording), recording)
 
     def score(
         self,
@@ -124,28 +121,42 @@ class Distillation(nn.Module):
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """Score a drawn sample as `forward` does, without pitch, voice and adversarial terms."""
+        return self._with_loss(self._sample_terms(sample, log_mel, recording, generator), recording)
+
+    def _with_loss(self, terms: dict[str, Tensor], like: Tensor) -> dict[str, Tensor]:
+        """Add `loss`, the sum of the terms by their weights, to the terms that were computed."""
+        config = self.config
+        parts: dict[str, list[Tensor]] = {"excitation": [], "sample": []}
+        if "kl" in terms:
+            kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
+            spectral = terms["spectral_convergence"] + terms["log_magnitude"]
+            parts["sample"] = [config.kl_weight * kl, config.spectral_weight * spectral]
+        for part, names in WEIGHTED.items():
+            found = [name for name in names if name in terms]
+            parts[part] += [getattr(config, f"{name}_weight") * terms[name] for name in found]
+        if "discriminator" in terms:
+            parts["sample"].append(terms["discriminator"])
+        sums = [functools.reduce(operator.add, part) for part in parts.values() if part]
+        return {"loss": functools.reduce(operator.add, sums or [like.new_zeros(())]), **terms}
+
+    def _sample_terms(
+        self,
+        sample: StudentSample,
+        log_mel: Tensor,
+        recording: Tensor,
+        generator: torch.Generator | None,
+    ) -> dict[str, Tensor]:
+        """Compute the terms of a sample; costly ones only with a weight above 0."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
-        kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
         terms |= self._spectral_terms(sample.waveform, recording)
-        loss = (
-            config.kl_weight * kl
-            + config.spectral_weight * (terms["spectral_convergence"] + terms["log_magnitude"])
-            + config.power_weight * terms["power"]
-            + config.stft_power_weight * terms["stft_power"]
-        )
         if config.mel_weight:
             terms["mel"] = self._mel_term(sample.waveform, recording)
-            loss = loss + config.mel_weight * terms["mel"]
         if config.perceptual_weight:
             terms["perceptual"] = self._perceptual_term(sample.waveform, recording, log_mel)
-            loss = loss + config.perceptual_weight * terms["perceptual"]
-        if config.contrastive_weight:
-            loss = loss + config.contrastive_weight * terms["contrastive"]
         if config.forward_kl_weight:
             terms["forward_kl"] = self._forward_kl_term(recording, log_mel)
-            loss = loss + config.forward_kl_weight * terms["forward_kl"]
-        return {"loss": loss, **terms}
+        return terms
 
     def _kl_terms(
         self, sample: StudentSample, log_mel: Tensor, generator: torch.Generator | None
@@ -198,9 +209,10 @@ class Distillation(nn.Module):
         }
 
     def _mel_term(self, waveform: Tensor, recording: Tensor) -> Tensor:
-        assert self.log_mel is not None
+        assert self.mel is not None
         with full_precision(waveform):
-            return (self.log_mel(waveform) - self.log_mel(recording)).abs().mean()
+            found, wanted = (log_mel_of(signal, self.mel) for signal in (waveform, recording))
+            return (found - wanted).abs().mean()
 
     def _perceptual_term(self, waveform: Tensor, recording: Tensor, log_mel: Tensor) -> Tensor:
         with full_precision(waveform):
@@ -221,44 +233,45 @@ class Distillation(nn.Module):
 
     def _measured_voice(self, recording: Tensor) -> MeasuredVoice | None:
         """Measure the recording's voice; return None for a student without an excitation."""
-        if self.student.config.excitation.kind == "none":
+        config = self.student.config
+        if config.excitation.kind == "none":
             return None
-        assert self.measure_voice is not None
         with full_precision(recording):
-            return self.measure_voice(recording)
+            return measured_voice(recording, config.hop_length, config.excitation)
+
+    def _hidden(self, log_mel: Tensor, recording: Tensor) -> Tensor | None:
+        """Run the context network of a student with an excitation, once for all who read it."""
+        context = self.student.context
+        if not isinstance(context, ExcitedContext):
+            return None
+        return context.hidden(log_mel, recording.shape[-1] // context.hop_length)
 
     def _excitation_terms(
-        self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor
+        self, measured: MeasuredVoice, hidden: Tensor, recording: Tensor
     ) -> dict[str, Tensor]:
-        terms = {"loss": recording.new_zeros(())}
-        if self.student.config.predicts_pitch:
-            terms["pitch"] = self._pitch_term(measured, log_mel)
-            terms["loss"] = terms["loss"] + self.config.pitch_weight * terms["pitch"]
-        if self.student.config.excitation.kind == "voice":
-            terms["voice"] = self._voice_term(measured, log_mel, recording)
-            terms["loss"] = terms["loss"] + self.config.voice_weight * terms["voice"]
+        context, terms = self.student.context, {}
+        assert isinstance(context, ExcitedContext)
+        if context.predictor is not None:
+            terms["pitch"] = self._pitch_term(context, measured, hidden)
+        if context.voice is not None:
+            terms["voice"] = self._voice_term(context, measured, hidden, recording)
         return terms
 
-    def _pitch_term(self, measured: MeasuredVoice, log_mel: Tensor) -> Tensor:
-        context, (hz, voiced, *_) = self.student.context, measured
-        assert isinstance(context, ExcitedContext)
-        with (
-            full_precision(log_mel),
-            self._gradients_if(self.config.pitch_weight),
-        ):
-            pitch = context.pitch(log_mel, hz.shape[-1])
-            return pitch_loss(pitch, hz, voiced, context.config, self.total)
+    def _pitch_term(
+        self, context: ExcitedContext, measured: MeasuredVoice, hidden: Tensor
+    ) -> Tensor:
+        with full_precision(hidden), self._gradients_if(self.config.pitch_weight):
+            pitch = context.pitch(hidden)
+            return pitch_loss(pitch, measured.hz, measured.voiced, context.config, self.total)
 
-    def _voice_term(self, measured: MeasuredVoice, log_mel: Tensor, recording: Tensor) -> Tensor:
-        context, (hz, voiced, *_) = self.student.context, measured
-        assert isinstance(context, ExcitedContext)
+    def _voice_term(
+        self, context: ExcitedContext, measured: MeasuredVoice, hidden: Tensor, recording: Tensor
+    ) -> Tensor:
+        hz, voiced, *_ = measured
         each, rate = context.config.filters_per_frame, context.config.sample_rate
         lowest = context.config.fmin_hz
-        with (
-            full_precision(log_mel),
-            self._gradients_if(self.config.voice_weight),
-        ):
-            filters = context.filters(log_mel, hz.shape[-1])
+        with full_precision(hidden), self._gradients_if(self.config.voice_weight):
+            filters = context.filters(hidden)
             # Half a window of the envelope does not count at either end; one place always counts.
             reach = envelope_points(rate, lowest) // 2
             edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
@@ -270,10 +283,10 @@ class Distillation(nn.Module):
         perceptual = self.config.perceptual
         if perceptual.network == "teacher" or not self.config.perceptual_weight:
             return TeacherFeatures(self.teacher)
-        if self.sample_rate is None:
-            raise ValueError("perceptual.network 'crepe' needs the waveforms' sample rate")
+        if self.mel is None:
+            raise ValueError("perceptual.network 'crepe' needs the log-mel convention, `mel`")
         device = next(self.teacher.parameters()).device
-        return CrepeFeatures(perceptual.crepe_capacity, self.sample_rate, device)
+        return CrepeFeatures(perceptual.crepe_capacity, self.mel.sample_rate, device)
 
     def _gradients_if(self, weight: float) -> torch.set_grad_enabled:
         """Record gradients only for a term with a weight above 0."""

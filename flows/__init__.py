@@ -7,28 +7,24 @@ from storage.on_demand import on_demand
 
 if TYPE_CHECKING:
     from flows.density import Flow, StandardLogistic, StandardNormal
+    from flows.dequantize import Dequantize
     from flows.engines.choose import Engine, EngineError, choose_engine
     from flows.engines.cpu.chain import ChainWeights, CompiledChain
     from flows.engines.cpu.layout import threads_sharing
     from flows.engines.sequential import draw_chunks
     from flows.families import (
-        FAMILIES,
-        FamilyConfig,
-        build_family,
-        family_config,
         iaf_stack,
         maf_stack,
         nice,
         realnvp,
     )
-    from flows.gaussianization_stack import GaussianizationLayer, gaussianization
-    from flows.initialisation import Initialisable, initialise
+    from flows.gaussianization_stack import gaussianization
+    from flows.initialisation import initialise
     from flows.logistic_mixture import (
         discretised_log_prob,
         fit_mixture,
         mixture_log_prob,
         mixture_log_std,
-        sample_mixture,
     )
     from flows.networks.conditioning import FrameContext, check_conditioning, rows_in_words
     from flows.networks.gated import as_matrix, recompute_layers
@@ -43,7 +39,7 @@ if TYPE_CHECKING:
     from flows.streaming_state import Past
     from flows.transforms.actnorm import DiagonalScale
     from flows.transforms.autoregressive import Autoregressive, Conditioner, iaf, maf
-    from flows.transforms.base import Compose, ContextPart, Inverse, Transform
+    from flows.transforms.base import Compose, Inverse, Transform
     from flows.transforms.context_shift import ContextShift
     from flows.transforms.convolution import (
         CausalConvolution,
@@ -56,23 +52,19 @@ if TYPE_CHECKING:
         CouplingNetwork,
         alternating_mask,
         half_mask,
-        network_sizes,
     )
-    from flows.transforms.dequantize import Dequantize
     from flows.transforms.elementwise import Elementwise
     from flows.transforms.fold import Fold
-    from flows.transforms.mixing import InvertibleConv1x1, LinearLU, Permutation, Rotation
+    from flows.transforms.mixing import LinearLU, Permutation, Rotation
     from flows.transforms.mixture import MixtureCdf
     from flows.transforms.prediction_error import PredictionErrorFilter
     from flows.transforms.transformers import (
         LOG_SCALE_FLOOR,
-        LOG_SCALE_LIMIT,
         Additive,
         Affine,
         BoundedAffine,
         BoundedScaleShift,
         ScaleShift,
-        Swapped,
         Transformer,
         bound_log_scale,
         limit_log_scale,
@@ -83,9 +75,7 @@ else:
     __getattr__ = on_demand(__name__)
 
 __all__ = [
-    "FAMILIES",
     "LOG_SCALE_FLOOR",
-    "LOG_SCALE_LIMIT",
     "Additive",
     "Affine",
     "ArtefactError",
@@ -98,7 +88,6 @@ __all__ = [
     "Compose",
     "Conditioner",
     "ContextFilter",
-    "ContextPart",
     "ContextShift",
     "Coupling",
     "CouplingNetwork",
@@ -107,14 +96,10 @@ __all__ = [
     "Elementwise",
     "Engine",
     "EngineError",
-    "FamilyConfig",
     "Flow",
     "Fold",
     "FrameContext",
-    "GaussianizationLayer",
-    "Initialisable",
     "Inverse",
-    "InvertibleConv1x1",
     "LinearLU",
     "Made",
     "MixtureCdf",
@@ -130,7 +115,6 @@ __all__ = [
     "ScaleShift",
     "StandardLogistic",
     "StandardNormal",
-    "Swapped",
     "Transform",
     "Transformer",
     "Triangular",
@@ -139,13 +123,11 @@ __all__ = [
     "alternating_mask",
     "as_matrix",
     "bound_log_scale",
-    "build_family",
     "cepstra_of",
     "check_conditioning",
     "choose_engine",
     "discretised_log_prob",
     "draw_chunks",
-    "family_config",
     "fit_mixture",
     "fold_weight_norm",
     "folded_state",
@@ -161,13 +143,11 @@ __all__ = [
     "maf_stack",
     "mixture_log_prob",
     "mixture_log_std",
-    "network_sizes",
     "nice",
     "nice_signal",
     "realnvp",
     "recompute_layers",
     "rows_in_words",
-    "sample_mixture",
     "taps_from_cepstrum",
     "threads_sharing",
     "unbound_log_scale",

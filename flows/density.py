@@ -1,6 +1,7 @@
 """The density of a flow: a base distribution of the noise, and a transform of data to noise."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +49,8 @@ class Flow(nn.Module):
 
     .. math:: \log p(x) = \log p_0(f(x)) + \log\left|\det \partial f / \partial x\right|
 
+    The methods pass a context on to the transform: a tensor, or the structure that it documents.
+
     Args:
         base: distribution of the noise.
         transform: bijection from data to noise.
@@ -61,7 +64,7 @@ class Flow(nn.Module):
         self.base = base
         self.transform = transform
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Any = None) -> Tensor:
         """Return the log-density of data (B, D) or (B, C, T), in nats, shape (B,)."""
         check_continuous(x)
         z, log_det = self.transform(x, context)
@@ -70,7 +73,7 @@ class Flow(nn.Module):
     def sample(
         self,
         shape: tuple[int, ...],
-        context: Tensor | None = None,
+        context: Any = None,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -94,7 +97,7 @@ class Flow(nn.Module):
     def rsample_with_log_prob(
         self,
         shape: tuple[int, ...],
-        context: Tensor | None = None,
+        context: Any = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw data with its log-density; gradients flow through both.
@@ -115,9 +118,9 @@ class Flow(nn.Module):
         x0: Tensor,
         x1: Tensor,
         num_steps: int,
-        context: Tensor | None = None,
+        context: Any = None,
         path: str = "linear",
-        end_context: Tensor | None = None,
+        end_context: Any = None,
     ) -> Tensor:
         """Interpolate between two data points in the latent space.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from flows.networks.weight_norm import fold_weight_norm, folded_state
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -44,6 +44,14 @@ class Pretrained(nn.Module):
         """Build the untrained model from a configuration of `config_dict`."""
         raise NotImplementedError
 
+    @classmethod
+    def current_names(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Rename tensors of a model folder or a checkpoint that an earlier version named otherwise.
+
+        A model whose tensors have changed their names overrides this method.
+        """
+        return tensors
+
     def save_pretrained(self, folder: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the model with weight norm folded; each file appears whole or not at all.
 
@@ -63,10 +71,8 @@ class Pretrained(nn.Module):
         # Two files cannot be replaced at one instant. The digest tells whether both belong to one
         # model.
         described["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-        with atomic_write(folder / WEIGHTS_FILE) as file:
-            file.write(weights)
-        with atomic_write(folder / CONFIG_FILE) as file:
-            file.write((json.dumps(described, indent=2, sort_keys=True) + "\n").encode())
+        write_file(folder / WEIGHTS_FILE, weights)
+        write_file(folder / CONFIG_FILE, json.dumps(described, indent=2, sort_keys=True) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
@@ -84,7 +90,7 @@ class Pretrained(nn.Module):
             raise ArtefactError(
                 f"{folder / CONFIG_FILE}: kind is {described['kind']!r}, expected {cls.kind!r}"
             )
-        state = _read_weights(folder, described)
+        state = cls.current_names(_read_weights(folder, described))
         try:
             # Weight norm registers a weight twice, with a magnitude: allow four times the weights.
             with _parameters_at_most(4 * sum(tensor.numel() + 1 for tensor in state.values())):

@@ -1,7 +1,8 @@
 """Coupling flows over audio, which fold the signal into frames and split each frame's samples.
 
 Both directions are parallel over time: a waveform is sampled in one pass, without a teacher. The
-networks read past and future frames.
+networks read past and future frames. These are the lecture's NICE and Glow on audio (docs/math.md);
+no command trains them.
 """
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from flows.transforms.actnorm import DiagonalScale
 from flows.transforms.base import Compose, Inverse, Transform
 from flows.transforms.coupling import Coupling, alternating_mask, half_mask, network_sizes
 from flows.transforms.fold import Fold
-from flows.transforms.mixing import InvertibleConv1x1
+from flows.transforms.mixing import LinearLU
 from flows.transforms.transformers import Additive, BoundedAffine, Transformer
 
 
@@ -44,7 +45,7 @@ def glow_signal(
     steps: list[Transform] = []
     for _ in range(num_steps):
         coupling = _coupling(BoundedAffine(), half_mask(width), network, context_channels)
-        steps += [DiagonalScale(width, shift=True), InvertibleConv1x1(width), coupling]
+        steps += [DiagonalScale(width, shift=True), LinearLU(width), coupling]
     return _folded(steps, factor, num_channels)
 
 

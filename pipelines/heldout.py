@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from data import MelConfig, log_mel
+from flows.transforms.transformers import share_at_floor
 from pipelines.frame_gaussians import frame_energy_nll, oracle_lpc_nll
 from student import Student
 from teacher import Teacher, sixteen_bit_log_prob
@@ -52,11 +53,10 @@ def teacher_bits(teacher: Teacher, utterances: Iterable[Utterance]) -> float:
 
 @torch.no_grad()
 def floor_share(teacher: Teacher, utterance: Utterance) -> float:
-    """Return the share of log-scales at the floor, within 0.05 nats of it."""
+    """Return the share of log-scales at the floor; see `share_at_floor`."""
     params = teacher.prediction(utterance.waveform, utterance.log_mel).params
     log_stds = teacher.distribution.component_log_stds(params)
-    held_up = log_stds <= teacher.config.log_scale_floor + 0.05
-    return float(held_up.double().mean())
+    return share_at_floor(log_stds, teacher.config.log_scale_floor)
 
 
 def baseline_nll(

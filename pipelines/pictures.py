@@ -1,4 +1,4 @@
-"""Pictures of arrays."""
+"""Pictures of arrays, for a validation of training and for the report page."""
 
 import matplotlib
 import numpy as np

@@ -45,6 +45,20 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a whole file at once, or not at all; see `atomic_write`.
+
+    Args:
+        path: the file to write.
+        content: bytes, or text that is written as UTF-8. Of a name that is not UTF-8, the bytes
+            that Python keeps as surrogates become escapes, as JSON writes them.
+    """
+    if isinstance(content, str):
+        content = content.encode(errors="backslashreplace")
+    with atomic_write(path) as file:
+        file.write(content)
+
+
 def remove_temporaries(folder: Path) -> None:
     """Delete the temporary files of dead processes in a folder and all its subfolders.
 

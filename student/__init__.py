@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from student.export import StreamingStudent, WholeStudent
     from student.model import Student
     from student.sample import StudentSample
-    from student.voice.excitation import ExcitationConfig, ExcitedContext
+    from student.voice.excitation import ExcitedContext
+    from student.voice.excitation_config import ExcitationConfig
     from student.voice.pitch_predictor import MeasuredVoice, Pitch
     from student.voice.source import Envelope
 else:

@@ -11,7 +11,7 @@ from flows import (
     WaveNetConfig,
     check_conditioning,
 )
-from student.voice.excitation import ExcitationConfig
+from student.voice.excitation_config import ExcitationConfig
 
 LONGEST_FRAME = 1024
 """Largest frame length, in samples. A frame's covariance is a square matrix of this size."""

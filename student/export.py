@@ -6,8 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flows import Inverse, Past, fold_weight_norm
+from flows import Past, fold_weight_norm
+from student.context import StudentContext
 from student.model import Student
+from student.parts import read_context
+from student.steps import Draw, FilterStep, RotationStep, draw
 from student.voice.excitation import ExcitationState, ExcitedContext, Phase
 from student.voice.source import VoiceState
 from student.voice.spectral_filter import SpectralFilter, SpectralVoice
@@ -26,35 +29,29 @@ class WholeStudent(nn.Module):
         self.context = student.context
         if isinstance(self.context, ExcitedContext) and self.context.voice is not None:
             self.context.voice = SpectralVoice(self.context.voice)
-        self.parts = parts = student.parts
-        self.networks = nn.ModuleList(parts.networks)
-        # A matrix product of two and three dimensions would trace only for batches other than 1.
-        self.rotations = nn.ModuleList(_as_convolution(q.matrix()) for q in parts.rotations)
-        self.transformer = student.transformer
-        span = student.config.samples_per_hidden_frame
-        self.filters = nn.ModuleList(SpectralFilter(f, span) for f in parts.filters)
-        self.voices = nn.ModuleList(Inverse(voice) for voice in parts.voices)
+        parts = student.parts
+        self.steps: list[Draw] = []
+        replaced: list[nn.Module] = []
+        for step in student.steps:
+            if isinstance(step, RotationStep):
+                # A product of matrices of two and three dimensions would trace only for batches
+                # other than 1.
+                rotation = _as_convolution(step.rotation.matrix())
+                self.steps.append(_without_context(rotation))
+                replaced.append(rotation)
+            elif isinstance(step, FilterStep):
+                filter = SpectralFilter(step.filter, student.config.samples_per_hidden_frame)
+                self.steps.append(_under_context(filter, step))
+                replaced.append(filter)
+            else:
+                self.steps.append(step)
+        self.modules_of_steps = nn.ModuleList([*parts.networks, *replaced])
         self.eval().requires_grad_(False)
 
     def forward(self, noise: Tensor, log_mel: Tensor) -> Tensor:
         """Map noise (B, 1, L * hop_length) and log_mel (B, num_mels, L) to a waveform."""
-        return self.render(noise, self.context(log_mel, log_mel.shape[-1]), None)
-
-    def render(self, x: Tensor, frames: Tensor, past: Past | None) -> Tensor:
-        """Map noise and hidden frames (B, H, L) to a waveform."""
-        read, filtering = self.parts.seen(frames)
-        x, _ = self.parts.fold(x)
-        for k, network in enumerate(self.networks):
-            shift, log_scale = self.transformer.split(network(x, read, past))
-            x = x * log_scale.exp() + shift
-            for rotation in self.rotations[k : k + 1]:
-                x = rotation(x)
-        x, _ = self.parts.fold.inverse(x)
-        for filter in self.filters:
-            x = filter(x, filtering, past)
-        for voice in self.voices:
-            x, _ = voice(x, frames)
-        return x
+        context = read_context(self.context, log_mel, log_mel.shape[-1])
+        return draw(self.steps, noise, context)
 
 
 class StreamingStudent(nn.Module):
@@ -73,7 +70,7 @@ class StreamingStudent(nn.Module):
         with past:
             log_mel = weight.new_zeros(1, student.config.num_features, 1 + 2 * self.margin)
             frames, kept = self.frames(log_mel, 1, None)
-            self.whole.render(weight.new_zeros(1, 1, hop), frames, past)
+            draw(self.whole.steps, weight.new_zeros(1, 1, hop), frames, past)
         self.shapes = [tuple(part.shape[1:]) for part in (*kept, *past.kept)]
         self.num_kept = len(kept)
 
@@ -84,11 +81,11 @@ class StreamingStudent(nn.Module):
 
     def frames(
         self, log_mel: Tensor, num_frames: int, kept: Sequence[Tensor] | None
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[StudentContext, list[Tensor]]:
         """Compute hidden frames and the state of an excitation for the next chunk."""
         context = self.whole.context
         if not isinstance(context, ExcitedContext):
-            return context(log_mel, num_frames), []
+            return read_context(context, log_mel, num_frames), []
         features = log_mel[..., self.margin : self.margin + num_frames]
         state = None if kept is None else _unpacked(kept)
         frames, state = context.excite(context.frames(log_mel, num_frames), features, state)
@@ -112,7 +109,7 @@ class StreamingStudent(nn.Module):
         frames, kept = self.frames(log_mel, num_frames, parts[: self.num_kept])
         past = Past(parts[self.num_kept :])
         with past:
-            waveform = self.whole.render(noise, frames, past)
+            waveform = draw(self.whole.steps, noise, frames, past)
         return waveform, torch.cat([part.flatten(1) for part in (*kept, *past.kept)], 1)
 
 
@@ -128,6 +125,16 @@ def _unpacked(kept: Sequence[Tensor]) -> ExcitationState:
     hz, rough, fine, *voice = kept
     phase = Phase(hz.double(), rough.double() + fine.double())
     return ExcitationState(phase, VoiceState(*voice) if voice else None)
+
+
+def _without_context(layer: nn.Module) -> Draw:
+    """Return a layer as a step."""
+    return lambda x, context, past: layer(x)
+
+
+def _under_context(filter: SpectralFilter, step: FilterStep) -> Draw:
+    """Return a filter as a step that reads what another step reads."""
+    return lambda x, context, past: filter(x, step.read(context), past)
 
 
 def _as_convolution(matrix: Tensor) -> nn.Conv1d:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -22,8 +23,8 @@ from flows.engines.threads import each_on_one_thread
 from flows.precision import each_in_full_precision
 from storage.configuration import from_dict
 from student.config import BASES, StudentConfig
-from student.frame import sample_by_sample
-from student.parts import compose, make_context, make_parts
+from student.context import StudentContext
+from student.parts import make_context, make_parts, make_steps, read_context, stream_context
 from student.rendering import (
     FRAMES_AT_ONCE,
     Renderer,
@@ -33,9 +34,12 @@ from student.rendering import (
     student_engine,
 )
 from student.sample import StudentSample
+from student.steps import StudentTransform, draw_with_distribution
 from student.voice.excitation import ExcitedContext
 from student.voice.pitch_predictor import MeasuredVoice
 from student.voice.source import Envelope
+
+_WRAPPED = re.compile(r"(flow\.transform\.transforms\.\d+\.transform)\.transform(?=\.)")
 
 
 class Student(Pretrained):
@@ -68,7 +72,8 @@ class Student(Pretrained):
         self.context = make_context(config)
         self.transformer = Affine(config.log_scale_floor)
         self.parts = parts = make_parts(config, self.transformer)
-        self.flow = Flow(BASES[config.base](), compose(parts, self.transformer))  # registers them
+        self.steps = make_steps(parts, self.transformer)
+        self.flow = Flow(BASES[config.base](), StudentTransform(self.steps))  # registers the parts
         self.chain_weights = ChainWeights(parts.networks, self.transformer, parts.rotations)
         self.set_initial_std(config.initial_std)
 
@@ -112,7 +117,7 @@ class Student(Pretrained):
         An untrained voice gets this std, too. If the voice comes with a filter for the noise, that
         filter sets the std of the flow's output, and the flow's own scale is 1.
         """
-        log_scale = 0.0 if self.parts.given else math.log(std / self.flow.base.std)
+        log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
         self.parts.networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
         if isinstance(self.context, ExcitedContext):
@@ -126,8 +131,8 @@ class Student(Pretrained):
         """
         excitation = dataclasses.replace(self.config.excitation, breath=breath)
         self.config = dataclasses.replace(self.config, excitation=excitation)
-        for voice in self.parts.voices:
-            voice.gain = breath
+        if self.parts.voice is not None:
+            self.parts.voice.gain = breath
 
     def sharpen(self, amount: float) -> None:
         """Deepen the spectrum of a trained voice permanently; training learns a flat average.
@@ -146,7 +151,11 @@ class Student(Pretrained):
         voice.sharpen(amount)
 
     def forward(
-        self, z: Tensor, log_mel: Tensor, measured: MeasuredVoice | None = None
+        self,
+        z: Tensor,
+        log_mel: Tensor,
+        measured: MeasuredVoice | None = None,
+        hidden: Tensor | None = None,
     ) -> StudentSample:
         """Turn noise into a waveform and return the sample's own distribution with it.
 
@@ -155,6 +164,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
             measured: the recording's voice, in training; see `ExcitedContext.forward`.
+            hidden: output of the context network, if there is an excitation and the caller has it.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:
@@ -163,38 +173,15 @@ class Student(Pretrained):
         samples, hop = z.shape[-1], self.config.hop_length
         if samples % hop:
             raise ValueError(f"noise has {samples} samples, expected a multiple of {hop}")
-        given = () if measured is None else (measured,)
-        parts, frames = self.parts, self.context(log_mel, samples // hop, *given)
-        read, filtering = parts.seen(frames)
-        noise, _ = parts.fold(z)
-        x, loc = noise, torch.zeros_like(noise)
-        log_scales = []
-        for k, network in enumerate(parts.networks):
-            shift, log_scale = self.transformer.split(network(x, read))
-            scale = log_scale.exp()
-            x, loc = x * scale + shift, loc * scale + shift
-            log_scales.append(log_scale)
-            for rotation in parts.rotations[k : k + 1]:
-                (x, _), (loc, _) = rotation(x), rotation(loc)
-        if self.config.frame_length > 1:
-            matrices = [rotation.matrix() for rotation in parts.rotations]
-            loc, log_scale = sample_by_sample(noise, loc, log_scales, matrices)
-        else:
-            log_scale = torch.stack(log_scales).sum(0)
-        x, loc, log_scale, *log_scales = (
-            parts.fold.inverse(part)[0] for part in (x, loc, log_scale, *log_scales)
-        )
-        for filter in parts.filters:
-            shift, log_gain = filter.shift_and_log_scale(x, filtering)
-            gain = log_gain.exp()
-            x, loc, log_scale = x * gain + shift, loc * gain + shift, log_scale + log_gain
-            log_scales.append(log_gain)
-        voice: Tensor | None = None
-        for shift_by in parts.voices:
-            voice, log_gain = shift_by.signal_and_log_gain(x, frames)
-            gain = log_gain.exp()
-            x, loc, log_scale = x * gain + voice, loc * gain + voice, log_scale + log_gain
-        return StudentSample(x, loc, log_scale, tuple(log_scales), self.flow.base, voice)
+        context = read_context(self.context, log_mel, samples // hop, measured, hidden)
+        found = draw_with_distribution(self.steps, z, context)
+        assert found.log_scale is not None
+        scales = (found.log_scale, tuple(found.log_scales))
+        return StudentSample(found.x, found.loc, *scales, self.flow.base, found.voice)
+
+    def frames_of(self, log_mel: Tensor, num_frames: int) -> StudentContext:
+        """Compute the hidden frames of L conditioning frames, with margins or without."""
+        return read_context(self.context, log_mel, num_frames)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
         """Choose how to sample; see `flows.choose_engine`."""
@@ -220,7 +207,7 @@ class Student(Pretrained):
         """
         with torch.no_grad():
             length = log_mel.shape[-1]
-            chunks = (self.context(mel, length) for mel in [log_mel])
+            chunks = (self.frames_of(mel, length) for mel in [log_mel])
             few = length <= FRAMES_AT_ONCE
             return torch.cat(list(self._draw(chunks, temperature, generator, engine, few)), -1)
 
@@ -249,17 +236,18 @@ class Student(Pretrained):
         Raises:
             ValueError: if a shape does not fit, or there are no frames at all.
         """
-        yield from self._draw(self.context.stream(log_mels), temperature, generator, engine, True)
+        chunks = stream_context(self.context, log_mels)
+        yield from self._draw(chunks, temperature, generator, engine, True)
 
     def _draw(
         self,
-        chunks: Iterable[Tensor],
+        chunks: Iterable[StudentContext],
         temperature: float,
         generator: torch.Generator | None,
         engine: Engine,
         few: bool,
     ) -> Iterator[Tensor]:
-        """Draw a waveform from chunks of hidden frames (B, H, n); `few` says that n is small."""
+        """Draw a waveform from chunks of hidden frames; `few` says that a chunk has few frames."""
         check_temperature(temperature)
         engine = self.choose_engine(engine)[0]
         if few and engine == "compiled":
@@ -268,13 +256,16 @@ class Student(Pretrained):
         weight = next(self.parameters())
         chunks = each_in_full_precision(chunks, weight)
         per_hop = hop // self.config.samples_per_hidden_frame
-        for frames in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
+        for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
             if renderer is None:
-                renderer = Renderer(
-                    self.parts, self.chain_weights, self.transformer, frames, engine
-                )
-            noise = draw_frames(self.flow.base, frames, frames.shape[-1] // per_hop, hop, generator)
-            yield renderer(noise * temperature, frames)
+                renderer = Renderer(self.steps, self.chain_weights, context.network, engine)
+            num_frames = context.shape[-1] // per_hop
+            noise = draw_frames(self.flow.base, context.network, num_frames, hop, generator)
+            yield renderer(noise * temperature, context)
+
+    def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Return the exact log-density of whole waveforms in nats, shape (B,); see `encode`."""
+        return self.flow.log_prob(waveform, self._context_of(waveform, log_mel))
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Recover the noise of a waveform step by step, which is the slow direction of an IAF.
@@ -285,12 +276,20 @@ class Student(Pretrained):
         Returns:
             noise, shape (B, 1, T).
         """
-        frames = self.context(log_mel, waveform.shape[-1] // self.config.hop_length)
-        return self.flow.transform(waveform, frames)[0]
+        noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
+        return noise
+
+    def _context_of(self, signal: Tensor, log_mel: Tensor) -> StudentContext:
+        return self.frames_of(log_mel, signal.shape[-1] // self.config.hop_length)
 
     def config_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
         return dataclasses.asdict(self.config)
+
+    @classmethod
+    def current_names(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Rename tensors of version 0.1, which wrapped the steps of a student with a voice."""
+        return {_WRAPPED.sub(r"\1", name): tensor for name, tensor in tensors.items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -1,5 +1,6 @@
 """The parts of a student, built from its configuration."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor
@@ -7,25 +8,31 @@ from torch import Tensor
 from flows import (
     Affine,
     CausalConvolution,
-    Compose,
     ContextFilter,
-    ContextPart,
     ContextShift,
     Fold,
     FrameContext,
-    Inverse,
     Rotation,
-    Transform,
     WaveNet,
-    iaf,
     rows_in_words,
 )
 from student.config import StudentConfig
+from student.context import StudentContext, context_of
+from student.steps import (
+    FilterStep,
+    FoldStep,
+    NetworkStep,
+    RotationStep,
+    Step,
+    UnfoldStep,
+    VoiceStep,
+)
 from student.voice.excitation import ExcitedContext
+from student.voice.pitch_predictor import MeasuredVoice
 
 
 class Parts(NamedTuple):
-    """Parts of a student: noise passes networks and rotations by turns, then filters and voices."""
+    """The parts of a student after its context network."""
 
     fold: Fold
     """Folds the noise before the first network, and unfolds the signal after the last."""
@@ -33,18 +40,15 @@ class Parts(NamedTuple):
     """Networks of the flows, noise side first."""
     rotations: list[Rotation]
     """Rotations of a frame student, one after each network but the last; else empty."""
-    filters: list[CausalConvolution]
-    """The causal filter after the flows: none or one."""
-    voices: list[ContextShift]
-    """The shift that adds the voice, which the context carries: none or one."""
-    given: int
-    """Number of leading context channels that are the parameters of the filter. If 0, the filter
-    reads all context channels."""
+    filter: CausalConvolution | None
+    """The causal filter after the flows."""
+    voice: ContextShift | None
+    """The shift that adds the voice, which the context carries."""
 
-    def seen(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Split hidden frames (B, H, L) into the networks' context and the filter's context."""
-        given = self.given
-        return (frames[:, given:], frames[:, :given]) if given else (frames, frames)
+    @property
+    def filter_is_given(self) -> bool:
+        """Whether the voice's network computes the filter."""
+        return isinstance(self.filter, ContextFilter)
 
 
 def make_context(config: StudentConfig) -> FrameContext | ExcitedContext:
@@ -71,33 +75,52 @@ def make_context(config: StudentConfig) -> FrameContext | ExcitedContext:
     )
 
 
+def read_context(
+    context: FrameContext | ExcitedContext,
+    features: Tensor,
+    num_frames: int,
+    measured: MeasuredVoice | None = None,
+    hidden: Tensor | None = None,
+) -> StudentContext:
+    """Compute the hidden frames of each part; see `ExcitedContext.forward` for the arguments."""
+    if isinstance(context, ExcitedContext):
+        found: StudentContext = context(features, num_frames, measured, hidden)
+        return found
+    return context_of(context(features, num_frames))
+
+
+def stream_context(
+    context: FrameContext | ExcitedContext, pieces: Iterable[Tensor]
+) -> Iterator[StudentContext]:
+    """Compute the hidden frames of each part piece by piece; see `FrameContext.stream`."""
+    if isinstance(context, ExcitedContext):
+        return context.stream(pieces)
+    return map(context_of, context.stream(pieces))
+
+
 def make_parts(config: StudentConfig, transformer: Affine) -> Parts:
     """Make all parts after the context; every network uses `transformer`."""
     r, order, excitation = config.frame_length, config.filter_order, config.excitation
-    voices = [ContextShift(r, excitation.breath)] if excitation.kind == "voice" else []
-    channels = config.context_channels + r * len(voices)
-    # With a voice, the first channels of the context are the parameters of the filter.
-    given = order + 1 if voices and order else 0
+    voice = ContextShift(r, excitation.breath) if excitation.kind == "voice" else None
+    channels = config.context_channels + (0 if voice is None else r)  # networks read the voice, too
     networks = [WaveNet(size, transformer.num_params, r, channels) for size in config.wavenets]
     rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]
-    filters: list[CausalConvolution] = []
+    filter: CausalConvolution | None = None
     if order:
-        whole = CausalConvolution(order, context_channels=channels) if not given else None
-        filters = [whole or ContextFilter(order)]
-    return Parts(Fold(r), networks, rotations, filters, voices, given)
+        is_given = voice is not None
+        filter = ContextFilter(order) if is_given else CausalConvolution(order, 1, channels)
+    return Parts(Fold(r), networks, rotations, filter, voice)
 
 
-def compose(parts: Parts, transformer: Affine) -> Compose:
-    """Compose the parts into a transform from waveform to noise."""
-    fold, networks, rotations, filters, voices, given = parts
-    is_folded = fold.factor > 1
-    steps: list[Transform] = [Inverse(fold)] if is_folded else []
-    for k, network in enumerate(networks):
-        step = iaf(network, transformer)
-        steps.append(ContextPart(step, given, None) if given else step)
-        steps += [Inverse(rotation) for rotation in rotations[k : k + 1]]
-    steps += [fold] if is_folded else []
-    after = [Inverse(filter) for filter in filters]
-    steps += [ContextPart(step, 0, given) for step in after] if given else after
-    # Compose runs from data to noise, so the last step of sampling comes first.
-    return Compose(reversed([*steps, *voices]))
+def make_steps(parts: Parts, transformer: Affine) -> list[Step]:
+    """Put the parts in the order of sampling, from noise to waveform."""
+    steps: list[Step] = [FoldStep(parts.fold)]
+    for k, network in enumerate(parts.networks):
+        steps.append(NetworkStep(network, transformer))
+        steps += [RotationStep(rotation) for rotation in parts.rotations[k : k + 1]]
+    steps.append(UnfoldStep(parts.fold, parts.rotations))
+    if parts.filter is not None:
+        steps.append(FilterStep(parts.filter))
+    if parts.voice is not None:
+        steps.append(VoiceStep(parts.voice))
+    return steps

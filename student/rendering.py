@@ -1,13 +1,13 @@
 """Sampling from a student without gradients: piece by piece, by the fastest engine."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
 from flows import (
-    Affine,
     ChainWeights,
     CompiledChain,
     Engine,
@@ -21,7 +21,8 @@ from flows.engines.threads import pytorch_threads
 from flows.engines.triton import WIDEST, FusedStack
 from flows.precision import autocast_as_now, full_precision
 from student.config import StudentConfig
-from student.parts import Parts
+from student.context import StudentContext
+from student.steps import Draw, NetworkStep, RotationStep, Step, draw
 
 FRAMES_AT_ONCE = 64
 """Largest number of conditioning frames computed together on a CPU. The number bounds the memory,
@@ -59,71 +60,61 @@ class Renderer:
     """Turn noise into a waveform; each call continues the waveform of the call before.
 
     Args:
-        parts: parts of the student.
+        steps: the student's steps.
         weights: weights of the networks and of the rotations between them.
-        transformer: the transformer of every network.
         like: a tensor with the noise's batch, dtype and device.
         engine: see `flows.choose_engine`.
     """
 
     def __init__(
-        self,
-        parts: Parts,
-        weights: ChainWeights,
-        transformer: Affine,
-        like: Tensor,
-        engine: Engine,
+        self, steps: Sequence[Step], weights: ChainWeights, like: Tensor, engine: Engine
     ) -> None:
-        self._parts = parts
-        self._autocast = autocast_as_now(like)
-        self._matrices: list[Tensor] = []
-        self._transformer = transformer
         self._past = Past()
-        self._chain: CompiledChain | None = None
-        self._stacks: list[FusedStack | None] = [None] * len(parts.networks)
         chosen = choose_engine(like, engine)[0]
-        if chosen == "compiled":
-            self._chain = CompiledChain(weights, like.shape[0], multiplies_in_pairs())
+        self._is_compiled = chosen == "compiled"
+        self._steps: list[Draw] = []
+        if self._is_compiled:
+            chain = CompiledChain(weights, like.shape[0], multiplies_in_pairs())
+            for in_chain, group in itertools.groupby(steps, _is_in_chain):
+                self._steps += [_chained(chain)] if in_chain else group
             return
-        with torch.no_grad():
-            self._matrices = [rotation.matrix() for rotation in parts.rotations]
-        if chosen == "fused":
-            device = like.device.type
-            mixed = torch.is_autocast_enabled(device)
-            dtype = torch.get_autocast_dtype(device) if mixed else like.dtype
-            self._stacks = [FusedStack(network.layers, dtype) for network in parts.networks]
+        dtype = _dtype_of_layers(like) if chosen == "fused" else None
+        for step in steps:
+            if isinstance(step, NetworkStep):
+                stack = None if dtype is None else FusedStack(step.network.layers, dtype)
+                step = NetworkStep(step.network, step.transformer, stack, autocast_as_now(like))
+            self._steps.append(_by_matrix(step) if isinstance(step, RotationStep) else step)
 
     @torch.no_grad()
-    def __call__(self, z: Tensor, frames: Tensor) -> Tensor:
-        """Map noise (B, 1, n * hop_length) and hidden frames (B, H, n) to the next samples."""
-        threads = pytorch_threads(1) if self._chain is not None else nullcontext()
-        with threads, full_precision(z):
-            return self._render(z, frames)
+    def __call__(self, z: Tensor, context: StudentContext) -> Tensor:
+        """Map noise (B, 1, n * hop_length) and its context to the next samples."""
+        threads = pytorch_threads(1) if self._is_compiled else nullcontext()
+        with threads, full_precision(z), self._past as past:
+            return draw(self._steps, z, context, past)
 
-    def _render(self, z: Tensor, frames: Tensor) -> Tensor:
-        parts = self._parts
-        read, filtering = parts.seen(frames)
-        x, _ = parts.fold(z)
-        with self._past as past:
-            if self._chain is not None:
-                x = self._chain(x, read)
-            else:
-                for k, (network, stack) in enumerate(
-                    zip(parts.networks, self._stacks, strict=True)
-                ):
-                    with self._autocast:
-                        params = network(x, read, past, stack)
-                    shift, log_scale = self._transformer.split(params)
-                    x = x * log_scale.exp() + shift
-                    for matrix in self._matrices[k : k + 1]:
-                        x = matrix @ x
-            x, _ = parts.fold.inverse(x)
-            for filter in parts.filters:
-                shift, log_scale = filter.shift_and_log_scale(x, filtering, past)
-                x = x * log_scale.exp() + shift
-        for voice in parts.voices:
-            x, _ = voice.inverse(x, frames)
-        return x
+
+def _is_in_chain(step: Step) -> bool:
+    """Tell whether a compiled chain computes the step."""
+    return isinstance(step, NetworkStep | RotationStep)
+
+
+def _chained(chain: CompiledChain) -> Draw:
+    """Return the step that stands for all networks and rotations."""
+    return lambda x, context, past: chain(x, context.network)
+
+
+@torch.no_grad()
+def _by_matrix(step: RotationStep) -> Draw:
+    """Return a rotation that multiplies by its matrix, which is computed once."""
+    matrix = step.rotation.matrix()
+    return lambda x, context, past: matrix @ x
+
+
+def _dtype_of_layers(like: Tensor) -> torch.dtype:
+    """Return the dtype in which the present autocast computes a network's layers."""
+    device = like.device.type
+    mixed = torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if mixed else like.dtype
 
 
 def draw_frames(
@@ -148,8 +139,8 @@ def draw_frames(
     return torch.cat([base.sample(frame, generator) for _ in range(num_frames)], -1)
 
 
-def in_pieces(chunks: Iterable[Tensor], longest: int) -> Iterator[Tensor]:
-    """Cut chunks of frames (B, H, n) into pieces of at most `longest` frames; skip empty chunks."""
+def in_pieces(chunks: Iterable[StudentContext], longest: int) -> Iterator[StudentContext]:
+    """Cut contexts into pieces of at most `longest` hidden frames; skip empty ones."""
     for chunk in chunks:
         if chunk.shape[-1]:
-            yield from chunk.split(longest, -1)
+            yield from chunk.split(longest)

@@ -1,7 +1,7 @@
 """A mel-conditioned WaveNet with exact, parallel likelihood."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import torch
@@ -46,8 +46,7 @@ class Teacher(Pretrained):
     The teacher is a MAF: the likelihood of a whole waveform takes one parallel pass, and a waveform
     is drawn step by step.
 
-    A frame teacher (`frame_length` above 1) runs its network once for every r samples; see
-    `teacher.frames`.
+    A frame teacher (`frame_length` above 1) runs its network once for r samples: `teacher.frames`.
 
     References:
         Parallel WaveNet (van den Oord et al., 2018), sec. 2. arXiv:1711.10433
@@ -207,22 +206,28 @@ class Teacher(Pretrained):
         Returns:
             waveforms, shape (B, 1, L * hop_length); not clipped.
         """
-        return torch.cat(list(self.stream(log_mel, temperature, generator, engine)), -1)
+        return torch.cat(list(self.stream([log_mel], temperature, generator, engine)), -1)
 
     @torch.no_grad()
     def stream(
         self,
-        log_mel: Tensor,
+        log_mels: Iterable[Tensor],
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw the waveforms of `sample` piece by piece.
+        """Draw the waveforms of `sample` piece by piece; its other arguments are those of `sample`.
 
+        Args:
+            log_mels: consecutive frames, shape (B, num_mels, n) each, any n. Unlike a student, a
+                teacher reads all of them before it draws the first sample.
         Yields:
-            consecutive pieces of the waveforms, shape (B, 1, n) each.
+            consecutive pieces of the waveforms, shape (B, 1, n) each; not clipped.
+        Raises:
+            ValueError: if a shape does not fit, or there are no frames at all.
         """
         check_temperature(temperature)
+        log_mel = self.context.join(log_mels)
         frames = self.frames_of(log_mel, log_mel.shape[-1])
         yield from draw(self, frames, temperature, generator, engine)
 

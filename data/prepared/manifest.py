@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from data.prepared.split import SPLITS, Split
 from dsp.mel import FeatureMismatch, MelConfig
 from dsp.pitch import NO_PITCH, PitchConfig
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.configuration import decode
 
 FORMAT_VERSION = 1
@@ -150,12 +150,8 @@ class Manifest:
     def save(self) -> None:
         """Write the manifest, and `report.txt` for people."""
         text = json.dumps(asdict(self.contents), indent=1, ensure_ascii=False)
-        with atomic_write(self.dump_dir / REPORT_NAME) as file:
-            file.write(self.report().encode(errors="backslashreplace"))
-        with atomic_write(self.dump_dir / MANIFEST_NAME) as file:
-            # Python keeps the undecodable bytes of a name as surrogates, written here as JSON's
-            # escapes.
-            file.write(text.encode(errors="backslashreplace"))
+        write_file(self.dump_dir / REPORT_NAME, self.report())
+        write_file(self.dump_dir / MANIFEST_NAME, text)
 
     @property
     def mel(self) -> MelConfig:

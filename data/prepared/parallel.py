@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from data.prepared.manifest import DataError
+from storage.processors import num_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,10 +24,7 @@ def choose_num_workers(num_items: int, items_per_worker: int = 100) -> int:
         num_items: number of items.
         items_per_worker: items below which starting a process takes longer than their work.
     """
-    # A container may allow this process fewer processors than the machine has.
-    has_affinity = hasattr(os, "sched_getaffinity")
-    num_processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, min(num_processors, num_items // items_per_worker))
+    return max(1, min(num_processors(), num_items // items_per_worker))
 
 
 def parallel_map(

@@ -1,4 +1,4 @@
-"""Distance of a predicted pitch from the measured pitch."""
+"""The voice measured in a recording, and the distance of a predicted pitch from its pitch."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from student import ExcitationConfig, Pitch
+from dsp.pitch import yin
+from dsp.pulses import residual_energy
+from student import ExcitationConfig, MeasuredVoice, Pitch
 from student.voice.pitch_predictor import BINS_PER_OCTAVE
 
 BELL = 0.75
 """Standard deviation, in bins, of the target distribution: a Gaussian at the measured pitch."""
+
+
+def measured_voice(recording: Tensor, hop_length: int, config: ExcitationConfig) -> MeasuredVoice:
+    """Measure pitch, voicing and pulses of recordings.
+
+    Args:
+        recording: waveforms, shape (B, 1, T), at the configuration's sample rate.
+        hop_length: samples per conditioning frame.
+        config: range of the pitch.
+    """
+    pitch = yin(recording, config.sample_rate, hop_length, config.fmin_hz, config.fmax_hz)
+    return MeasuredVoice(*pitch, residual_energy(recording))
 
 
 def pitch_loss(

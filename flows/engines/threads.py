@@ -1,6 +1,5 @@
 """The number of threads of compiled code and of PyTorch."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -8,15 +7,14 @@ from typing import TypeVar
 
 import torch
 
+from storage.processors import num_processors
+
 T = TypeVar("T")
 
 
 def num_threads() -> int:
     """Return the number of threads of compiled code: PyTorch's number, at most the processors."""
-    processors = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # Linux has it, macOS does not
-        processors = len(os.sched_getaffinity(0))
-    return min(torch.get_num_threads(), processors)
+    return min(torch.get_num_threads(), num_processors())
 
 
 @contextmanager

@@ -118,6 +118,27 @@ class FrameContext(nn.Module):
     def stream_beside(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the hidden frames of `stream`, each with its conditioning frames (B, M, m)."""
         waiting: Tensor | None = None  # frames that coming hidden frames read
+        for piece in self._pieces(pieces):
+            if waiting is None:
+                waiting = piece[..., :1].repeat(1, 1, self.margin)
+            waiting = torch.cat([waiting, piece], -1)
+            complete = waiting.shape[-1] - 2 * self.margin
+            if complete > 0:
+                yield self(waiting, complete), waiting[..., self.margin :][..., :complete]
+                waiting = waiting[..., complete:].clone()
+        if self.margin:
+            assert waiting is not None
+            rest = torch.cat([waiting, waiting[..., -1:].repeat(1, 1, self.margin)], -1)
+            complete = rest.shape[-1] - 2 * self.margin
+            yield self(rest, complete), rest[..., self.margin :][..., :complete]
+
+    def join(self, pieces: Iterable[Tensor]) -> Tensor:
+        """Join consecutive conditioning frames; `stream` describes the pieces and the errors."""
+        return torch.cat(list(self._pieces(pieces)), -1)
+
+    def _pieces(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield the pieces that are not empty, and refuse pieces that do not fit each other."""
+        batch: int | None = None
         for piece in pieces:
             shape = tuple(piece.shape)
             if len(shape) != 3 or shape[1] != self.num_features:
@@ -127,21 +148,12 @@ class FrameContext(nn.Module):
                 )
             if not shape[2]:
                 continue
-            if waiting is None:
-                waiting = piece[..., :1].repeat(1, 1, self.margin)
-            elif waiting.shape[0] != shape[0]:
-                raise ValueError(f"conditioning has shape {shape} after {waiting.shape[0]} streams")
-            waiting = torch.cat([waiting, piece], -1)
-            complete = waiting.shape[-1] - 2 * self.margin
-            if complete > 0:
-                yield self(waiting, complete), waiting[..., self.margin :][..., :complete]
-                waiting = waiting[..., complete:].clone()
-        if waiting is None:
+            if batch not in (None, shape[0]):
+                raise ValueError(f"conditioning has shape {shape} after {batch} streams")
+            batch = shape[0]
+            yield piece
+        if batch is None:
             raise ValueError("there are no conditioning frames")
-        if self.margin:
-            rest = torch.cat([waiting, waiting[..., -1:].repeat(1, 1, self.margin)], -1)
-            complete = rest.shape[-1] - 2 * self.margin
-            yield self(rest, complete), rest[..., self.margin :][..., :complete]
 
 
 def check_conditioning(model: str, conditioning: str, pitch: bool, num_speakers: int) -> None:

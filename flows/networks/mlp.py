@@ -67,6 +67,8 @@ class Mlp(CouplingNetwork):
 class NonCausalWaveNet(CouplingNetwork):
     """WaveNet that sees past and future, as a coupling may: no inverse inverts the network itself.
 
+    The flows of `flows.signal_families` use it.
+
     Args:
         config: sizes; without linear or long-term prediction.
         num_inputs: number of channels that the network reads.

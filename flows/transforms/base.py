@@ -6,6 +6,7 @@ applied.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,50 +84,27 @@ class Compose(Transform):
         if not self.transforms:
             raise ValueError("Compose needs at least one transform, got an empty list")
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def contexts(self, context: Any) -> list[Any]:
+        """Return the context of each transform; a subclass may give each one a part."""
+        return [context] * len(self.transforms)
+
+    def forward(self, x: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Apply every transform from data to noise and add the log-determinants."""
         total = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
-        for transform in self.transforms:
-            x, log_det = transform(x, context)
+        for transform, part in zip(self.transforms, self.contexts(context), strict=True):
+            x, log_det = transform(x, part)
             total = total + log_det
         return x, total
 
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse(self, z: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Apply every inverse from noise to data, last transform first."""
         total = torch.zeros(z.shape[0], dtype=z.dtype, device=z.device)
-        for transform in reversed(self.transforms):
+        parts = zip(self.transforms, self.contexts(context), strict=True)
+        for transform, part in reversed(list(parts)):
             assert isinstance(transform, Transform)
-            z, log_det = transform.inverse(z, context)
+            z, log_det = transform.inverse(z, part)
             total = total + log_det
         return z, total
-
-
-class ContextPart(Transform):
-    """Condition a transform on a slice of the context's channels.
-
-    Args:
-        transform: the transform, conditioned on `last` - `first` channels.
-        first: index of the slice's first channel.
-        last: index after the slice's last channel; None for the end.
-    """
-
-    def __init__(self, transform: Transform, first: int, last: int | None) -> None:
-        super().__init__()
-        self.transform = transform
-        self.channels = slice(first, last)
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Apply the transform under its part of the context (B, H, L)."""
-        z, log_det = self.transform(x, self.of(context))
-        return z, log_det
-
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Apply the transform's inverse under its part of the context (B, H, L)."""
-        return self.transform.inverse(z, self.of(context))
-
-    def of(self, context: Tensor | None) -> Tensor | None:
-        """Return the transform's part of a context (B, H, L)."""
-        return None if context is None else context[:, self.channels]
 
 
 def sum_over_event(values: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ class ContextShift(Transform):
     .. math:: z_t = (x_t - v_t(c)) / g_t(c), \qquad \log|\det J| = -\sum_t \log g_t
 
     The step is RealNVP's affine step with a network that reads only the context. It is exact in
-    both directions for any v. The last r channels of the context carry v, folded into frames of r
-    samples. The gain g_t is `gain` in frames in which v exceeds `HEARD`, and 1 in other frames.
+    both directions for any v. The context is v, folded into frames of r samples. The gain g_t is
+    `gain` in frames in which v exceeds `HEARD`, and 1 in other frames.
 
     Args:
         factor: samples per context frame, r.
@@ -39,7 +39,7 @@ class ContextShift(Transform):
         """Subtract the context's signal from x (B, 1, T), and divide by the gain.
 
         Raises:
-            ValueError: if there is no context (B, H, T / r), or it has less than r channels.
+            ValueError: if the context is not v in frames, shape (B, r, T / r).
         """
         check_signal(x, 1)
         signal, log_gain = self.signal_and_log_gain(x, context)
@@ -55,15 +55,9 @@ class ContextShift(Transform):
         """Return v and log g from the context of a signal x, shape (B, 1, T) each."""
         r, (batch, _, samples) = self.fold.factor, x.shape
         shape = None if context is None else tuple(context.shape)
-        if context is None or shape is None or len(shape) != 3 or shape[1] < r:
-            fits = False
-        else:
-            fits = shape[0] == batch and shape[2] * r == samples
-        if not fits or context is None:
-            raise ValueError(
-                f"context has shape {shape}, expected ({batch}, at least {r}, {samples} / {r})"
-            )
-        folded = context[:, -r:].to(x.dtype)
+        if context is None or shape != (batch, r, samples / r):
+            raise ValueError(f"context has shape {shape}, expected ({batch}, {r}, {samples} / {r})")
+        folded = context.to(x.dtype)
         sounds = (folded.abs().amax(1, keepdim=True) > HEARD).to(x.dtype)
         log_gain = (math.log(self.gain) * sounds).repeat_interleave(r, -1)
         return self.fold.inverse(folded)[0], log_gain

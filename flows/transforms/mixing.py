@@ -195,10 +195,6 @@ class LinearLU(Transform):
         return (samples * self.log_diagonal.sum()).expand(x.shape[0])
 
 
-InvertibleConv1x1 = LinearLU
-"""The name of `LinearLU` on signals, as in Glow."""
-
-
 def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
     """Multiply axis 1 of (B, D) or (B, C, T) by a matrix from the left."""
     with full_precision(x):  # a rounded matrix would have another log-det

@@ -17,9 +17,16 @@ Without a floor, digital silence would have infinite density (ClariNet, Ping et 
 3.1).
 """
 
+AT_FLOOR = 0.05
+"""A log-scale counts as at its floor if it is at most this far above the floor, in nats."""
 
 LOG_SCALE_LIMIT = 3.0
 """Largest |log-scale| of one coupling, in nats: a factor of 20. In a stack the factors multiply."""
+
+
+def share_at_floor(log_scales: Tensor, floor: float) -> float:
+    """Return the share of log-scales in nats, any shape, that are at their floor or below it."""
+    return float((log_scales <= floor + AT_FLOOR).double().mean())
 
 
 def bound_log_scale(raw: Tensor, floor: float) -> Tensor:

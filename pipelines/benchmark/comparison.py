@@ -11,13 +11,12 @@ from torch import Tensor
 
 from flows import ArtefactError
 from flows.engines.threads import pytorch_threads
+from pipelines.benchmark.call_costs import peak_megabytes, seconds_of
 from pipelines.benchmark.headline import at_their_best, headline_table
 from pipelines.benchmark.peak import peak_gflops
-from pipelines.benchmark.peak_memory import peak_megabytes
 from pipelines.benchmark.peers import peer_systems
 from pipelines.benchmark.samplers import DTYPES, System, student_systems, teacher_systems
 from pipelines.benchmark.scaling import scaling, scaling_table
-from pipelines.benchmark.timing import seconds_of
 from pipelines.workspace import load_model, mel_of, pick_device
 from student import Student
 from teacher import Teacher

@@ -5,7 +5,7 @@ import torch
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.peak import product_rate
 from flows.engines.threads import pytorch_threads
-from pipelines.benchmark.timing import seconds_of
+from pipelines.benchmark.call_costs import seconds_of
 
 SIZE, TRIES = 1024, 10
 

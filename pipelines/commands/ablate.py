@@ -11,7 +11,7 @@ from pipelines.commands import train as commands
 from pipelines.recipe import Recipe
 from pipelines.training.log import METRICS_FILE
 from pipelines.workspace import pick_device
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.configuration import nearest_name
 from student import Student
 
@@ -109,10 +109,8 @@ def ablate(
         "rows": rows,
     }
     table = ablation_table(result)
-    with atomic_write(out / "ablation.json") as file:
-        file.write((json.dumps(result, indent=2) + "\n").encode())
-    with atomic_write(out / "ablation.md") as file:
-        file.write(f"{table}\n".encode())
+    write_file(out / "ablation.json", json.dumps(result, indent=2) + "\n")
+    write_file(out / "ablation.md", f"{table}\n")
     print(table)
 
 

@@ -7,7 +7,7 @@ from pipelines.benchmark import comparison
 from pipelines.benchmark.headline import at_their_best, headline_picture
 from pipelines.benchmark.scaling import scaling_picture
 from pipelines.models import model_files
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 
 
@@ -58,11 +58,8 @@ def benchmark(
     print(comparison.benchmark_table(result))
     if out is None:
         return
-    with atomic_write(out) as file:
-        file.write((json.dumps(result, indent=2) + "\n").encode())
-    with atomic_write(headline) as file:
-        said = f"{result['device']}, {result['threads']} threads"
-        file.write(headline_picture(at_their_best(result["rows"]), said))
+    write_file(out, json.dumps(result, indent=2) + "\n")
+    said = f"{result['device']}, {result['threads']} threads"
+    write_file(headline, headline_picture(at_their_best(result["rows"]), said))
     if lengths:
-        with atomic_write(out.with_suffix(".png")) as file:
-            file.write(scaling_picture(result["scaling"]))
+        write_file(out.with_suffix(".png"), scaling_picture(result["scaling"]))

@@ -18,7 +18,7 @@ from pipelines.evaluation.run import (
 from pipelines.evaluation.table import evaluation_table
 from pipelines.generation.inputs import check_max_seconds
 from pipelines.workspace import pick_device
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 
 EVALUATION_FILE = "evaluation.json"
@@ -114,9 +114,9 @@ def evaluate(
     if missing:
         print(missing_notice(missing))
     if out is not None:
-        _write(out / EVALUATION_FILE, json.dumps(result, indent=2).encode() + b"\n")
-        _write(out / "evaluation.md", table.encode() + b"\n")
-        _write(out / "evaluation.png", evaluation_plot(result))
+        write_file(out / EVALUATION_FILE, json.dumps(result, indent=2) + "\n")
+        write_file(out / "evaluation.md", table + "\n")
+        write_file(out / "evaluation.png", evaluation_plot(result))
 
 
 def _listed(value: list[T] | T | None) -> list[T]:
@@ -134,8 +134,3 @@ def _claim(out: Path, systems: Iterable[str], recordings: Recordings) -> None:
     refuse_overwriting(recordings.files, targets)
     for folder in (out, audio):
         mark_output(folder)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(content)

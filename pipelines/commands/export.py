@@ -18,7 +18,7 @@ from data import NO_PITCH, MelConfig, PitchConfig
 from flows.pretrained import ArtefactError
 from pipelines.models import model_files
 from pipelines.workspace import load_model, mel_of, pitch_of
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 from student import StreamingStudent, Student, StudentConfig, WholeStudent
 
@@ -56,8 +56,7 @@ def export(model: Path, format: Format, out: Path, stream: bool = False) -> None
     described = metadata(config, mel, network, pitch_of(student, model))
     program = trace(network, config)
     write = write_onnx if format == "onnx" else write_pt2
-    with atomic_write(out) as file:
-        file.write(write(program, described))
+    write_file(out, write(program, described))
     print(out)
 
 

@@ -11,7 +11,7 @@ from data import HAS_HEADER, read_table
 from flows.pretrained import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
 from pipelines.density.model import DensityModel
 from pipelines.workspace import pick_device
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
 
 CELL_CENTRE = 0.5
@@ -75,8 +75,7 @@ def interpolate_rows(
     for point in points.tolist():
         cells = zip(point, discrete, strict=True)
         writer.writerow(int(value // 1) if is_integer else value for value, is_integer in cells)
-    with atomic_write(out) as file:
-        file.write(text.getvalue().encode())
+    write_file(out, text.getvalue())
     print(f"{num_steps} points from row {first} to row {second}: {out}")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipelines.report.summary import summary_of
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 
 def summarise(exp: Path) -> None:
@@ -13,6 +13,5 @@ def summarise(exp: Path) -> None:
         exp: results of run_distill.sh.
     """
     text = summary_of(exp)
-    with atomic_write(exp / "summary.md") as file:
-        file.write(text.encode(errors="backslashreplace"))
+    write_file(exp / "summary.md", text)
     print(text, end="")

@@ -162,7 +162,7 @@ def _initial(config: TrainingConfig) -> Path | None:
 def _load_weights(folder: Path, model: Teacher | Student) -> None:
     """Load a trained model's weights into a model of equal sizes in its training form."""
     trained = type(model).from_pretrained(model_folder(folder))
-    if isinstance(trained, Student) and trained.parts.voices:
+    if isinstance(trained, Student) and trained.parts.voice is not None:
         trained.set_breath(1.0)  # a choice of those who use the model, not one of its sizes
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:

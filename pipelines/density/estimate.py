@@ -17,7 +17,7 @@ from pipelines.density.fit import Epoch, FitConfig, Likelihood, fit, log_prob, s
 from pipelines.density.plots import picture_2d
 from pipelines.density.rows import Rows
 from pipelines.workspace import commit
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 RESULT_FILE = "result.json"
 METRICS_FILE = "metrics.jsonl"
@@ -71,10 +71,10 @@ def estimate(
     }
     versions = {name: metadata.version(name) for name in ("torch", "numpy")}
     model.save_pretrained(folder, result | {"versions": versions, "commit": commit()})
-    _write(folder / METRICS_FILE, "".join(_line(i, epoch) for i, epoch in enumerate(epochs, 1)))
+    write_file(folder / METRICS_FILE, "".join(_line(i, epoch) for i, epoch in enumerate(epochs, 1)))
     if num_columns == 2:
         picture_2d(model, rows.test, folder / PICTURE_FILE, config.seed)
-    _write(folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
+    write_file(folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
     return result
 
 
@@ -124,8 +124,3 @@ def _entry(likelihood: Likelihood, num_params: int) -> dict[str, Any]:
 
 def _line(number: int, epoch: Epoch) -> str:
     return json.dumps({"epoch": number, **dataclasses.asdict(epoch)}) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.density.fit import log_prob
 from pipelines.density.model import DensityModel
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 GRID = 160
 NUM_POINTS = 2000
@@ -84,5 +84,4 @@ def save_figure(figure: Figure, path: Path, dots_per_inch: int = 100) -> None:
     """Write a figure as a PNG file, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dots_per_inch)
-    with atomic_write(path) as file:
-        file.write(buffer.getvalue())
+    write_file(path, buffer.getvalue())

@@ -17,7 +17,7 @@ from flows import Compose, DiagonalScale, Flow, LinearLU, StandardNormal
 from flows.families import build_family, family_config
 from pipelines.density.known import KNOWN, KnownDensity
 from pipelines.workspace import commit
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 GAUSSIAN = "full Gaussian"
 
@@ -134,8 +134,7 @@ def reverse_kl(
     described = {"fit": dataclasses.asdict(fit), "num_draws": num_draws, "commit": commit()}
     contents = json.dumps({**described, "densities": results}, indent=2)
     for suffix, text in (("json", contents), ("md", table)):
-        with atomic_write(report / f"reverse_kl.{suffix}") as file:
-            file.write((text + "\n").encode())
+        write_file(report / f"reverse_kl.{suffix}", text + "\n")
 
 
 def reverse_kl_markdown(results: dict[str, dict[str, Any]]) -> str:

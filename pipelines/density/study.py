@@ -24,7 +24,7 @@ from pipelines.density.mixture import MixtureConfig, fit_mixture_of_gaussians
 from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table
 from pipelines.workspace import commit
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 GAUSSIAN, MIXTURE = "full Gaussian", "mixture of 20 Gaussians"
 
@@ -123,8 +123,8 @@ def study(
             fitted = json.loads((folder / RESULT_FILE).read_text())
             kept = {key: fitted[key] for key in ("epochs", "best_epoch", "cpu_seconds")}
             results.setdefault(name, []).append({"seed": seed, **fitted["models"][name], **kept})
-        _write(report / f"{table}.json", json.dumps(results, indent=1) + "\n")
-        _write(report / f"{table}.md", study_markdown(results) + "\n")
+        write_file(report / f"{table}.json", json.dumps(results, indent=1) + "\n")
+        write_file(report / f"{table}.md", study_markdown(results) + "\n")
     print(study_markdown(results))
 
 
@@ -196,7 +196,7 @@ def _baselines(rows: Rows, plan: Plan, path: Path, seed: int) -> list[tuple[str,
         },
     }
     stored = {"mixture": described, "commit": commit(), "models": models}
-    _write(path, json.dumps(stored, indent=2) + "\n")
+    write_file(path, json.dumps(stored, indent=2) + "\n")
     return list(models.items())
 
 
@@ -209,11 +209,6 @@ def _is_done(folder: Path, sizes: FamilyConfig, config: FitConfig) -> bool:
     return stored == dataclasses.asdict(config) and described == json.loads(
         json.dumps(dataclasses.asdict(sizes))
     )
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data.corpora.debian import DebianPackage, unpack_package
 from pipelines.density.mixture import MissingExtraError
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 FASHION_MNIST = DebianPackage(
     name="dataset-fashion-mnist",
@@ -36,8 +36,7 @@ def study_table(name: str, corpora: Path) -> Path:
     if not path.exists():
         contents = io.BytesIO()
         np.save(contents, TABLES[name]())
-        with atomic_write(path) as file:
-            file.write(contents.getvalue())
+        write_file(path, contents.getvalue())
     return path
 
 

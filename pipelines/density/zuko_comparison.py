@@ -26,7 +26,7 @@ from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table
 from pipelines.training.ema import Average
 from pipelines.workspace import commit
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 
 @dataclass
@@ -131,8 +131,7 @@ def compare(
         "threads": threads,
         "commit": commit(),
     }
-    with atomic_write(report) as file:
-        file.write((json.dumps({**described, **result, "runs": runs}, indent=2) + "\n").encode())
+    write_file(report, json.dumps({**described, **result, "runs": runs}, indent=2) + "\n")
 
 
 def summary(runs: list[dict[str, dict[str, Any]]]) -> dict[str, float]:

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from data import MelConfig, log_mel
+from dsp.levels import SILENT_DBFS, frame_levels
 
 Array = npt.NDArray[np.float64]
 
-SILENT_DBFS = -60.0
-"""Level of a frame of the recording, dBFS, below which the frame counts as silent."""
 MCD_ORDER = 24
 """Number of the highest mel-cepstral coefficient that is compared."""
 OCTAVE_ERROR_CENTS = 600.0
@@ -20,12 +19,6 @@ OCTAVE_ERROR_CENTS = 600.0
 
 LINE_WINDOW = 1024
 """Shortest window of the spectrum in which lines are sought, samples."""
-
-
-def frame_levels(waveform: Tensor, hop_length: int) -> Tensor:
-    """Return each frame's RMS level in dBFS, at least -120: (1, 1, T) to (T // hop_length,)."""
-    frames = waveform[0, 0].unfold(-1, hop_length, hop_length)
-    return 10 * frames.double().square().mean(-1).clamp(min=1e-12).log10()
 
 
 def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig) -> float | None:
@@ -48,7 +41,7 @@ def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig
     References:
         Kubichek, Mel-cepstral distance measure for objective speech quality assessment, 1993.
     """
-    spoken = frame_levels(recording, config.hop_length) >= SILENT_DBFS
+    spoken = frame_levels(recording.double(), config.hop_length)[0] >= SILENT_DBFS
     if not spoken.any():
         return None
     difference = _log_magnitudes(sample, config) - _log_magnitudes(recording, config)
@@ -99,12 +92,6 @@ def level_ratio(sample: Tensor, recording: Tensor) -> float | None:
     """Return the sample's RMS over the recording's; None if the recording is digital silence."""
     wanted = recording.double().square().mean()
     return float((sample.double().square().mean() / wanted).sqrt()) if wanted else None
-
-
-def silence_floor(sample: Tensor, recording: Tensor, hop_length: int) -> float | None:
-    """Return the sample's mean level, dBFS, in the recording's silent frames; None without any."""
-    silent = frame_levels(recording, hop_length) < SILENT_DBFS
-    return float(frame_levels(sample, hop_length)[silent].mean()) if silent.any() else None
 
 
 def frame_lines(waveform: Tensor, frame_length: int) -> float | None:

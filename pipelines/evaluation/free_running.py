@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from data import MelConfig
-from pipelines.evaluation.distances import level_ratio, silence_floor
+from dsp.levels import level_in_silence
+from pipelines.evaluation.distances import level_ratio
 from pipelines.heldout import Utterance, log_mel_distance
 from teacher import Teacher
 
@@ -65,7 +66,7 @@ def free_running(
         # A teacher that runs away may draw values for which a log-mel cannot be computed.
         within = sample.nan_to_num().clamp(-10, 10)
         distances.append(float(log_mel_distance(within, utterance.waveform, mel)))
-        silence = silence_floor(within.cpu(), utterance.waveform.cpu(), mel.hop_length)
+        silence = level_in_silence(within.double(), utterance.waveform.double(), mel.hop_length)
         silences += [] if silence is None else [silence]
         audio.append(within[0].cpu())
     values = {

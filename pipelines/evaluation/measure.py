@@ -10,12 +10,12 @@ from torch import Tensor
 
 from data import MelConfig, dither
 from distill import SpectralConfig, multi_resolution_stft
+from dsp.levels import level_in_silence
 from pipelines.evaluation.distances import (
     frame_lines,
     level_ratio,
     mel_cepstral_distortion,
     pitch_errors,
-    silence_floor,
 )
 from pipelines.evaluation.packages import DistillMos, estoi, pesq_wb, pitch_track
 from pipelines.evaluation.systems import Drawn
@@ -126,7 +126,9 @@ class Measurer:
             "log_magnitude": float(log_magnitude),
             "level_ratio": level_ratio(*pair),
             "peak": drawn.peak,
-            "silence_dbfs": silence_floor(*pair, self.mel.hop_length),
+            "silence_dbfs": level_in_silence(
+                drawn.waveform.double(), recording.waveform.double(), self.mel.hop_length
+            ),
             "lines_db": frame_lines(drawn.waveform, self.frame_length),
         }
         values |= self._log_mel(drawn, recording, utterance)

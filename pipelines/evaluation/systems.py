@@ -101,7 +101,7 @@ class TeacherSystem:
         generator = torch.Generator(utterance.log_mel.device).manual_seed(seed)
         total, pieces = utterance.waveform.shape[-1], []
         with tqdm(total=total, desc="teacher", unit="sample", leave=False) as bar:
-            for piece in self.teacher.stream(utterance.log_mel, generator=generator):
+            for piece in self.teacher.stream([utterance.log_mel], generator=generator):
                 pieces.append(piece)
                 bar.update(piece.shape[-1])
         sample = torch.cat(pieces, -1)

@@ -72,7 +72,7 @@ def interpolate(
             with_pitch(log_mel(waveform, mel), waveform, mel, pitch) for waveform in (start, end)
         )
         start_context, end_context = (
-            network.context(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
+            network.frames_of(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
             for frames in told
         )
         points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)

@@ -21,7 +21,8 @@ from student import Student
 from teacher import Teacher
 
 STREAMED_FRAMES = 8
-"""Number of frames in a streamed piece of a student: 128 ms at 16 kHz and a hop of 256."""
+"""Number of frames in a streamed piece: 128 ms at 16 kHz and a hop of 256. A student draws a piece
+before it reads the next one."""
 
 LARGEST_SHIFT = 24
 """Semitones, either way."""
@@ -101,8 +102,6 @@ class Vocoder:
         return Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
 
     def _pieces(self, features: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-        if isinstance(self.network, Teacher):
-            return self.network.stream(features, self.temperature, generator, self.engine)
         length = STREAMED_FRAMES if self.stream else features.shape[-1]
         chunks = features.split(length, -1)
         return self.network.stream(chunks, self.temperature, generator, self.engine)

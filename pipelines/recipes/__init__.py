@@ -1,7 +1,9 @@
 """The bundled recipes, one YAML file each, and the search for a recipe."""
 
+from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -40,10 +42,28 @@ def find_recipe(name_or_path: str) -> Path:
 def _check_yaml(path: Path) -> None:
     """Refuse a broken file with its name, which the command line's parser would not mention."""
     try:
-        load_plain(path.read_text(encoding="utf-8"))
+        values = load_plain(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"recipe {path}: is not in UTF-8 ({error.reason} at byte {error.start})"
         ) from error
     except yaml.YAMLError as error:
         raise ValueError(f"recipe {path}: {error}") from error
+    from pipelines.recipe import Recipe  # loads PyTorch
+
+    _check_groups(path, values, Recipe)
+
+
+def _check_groups(path: Path, values: Any, group: type, where: str = "") -> None:
+    """Refuse a single value for a group of values, which the parser would accept until it fails."""
+    if not isinstance(values, dict):
+        return
+    for name, hint in get_type_hints(group).items():
+        if isinstance(hint, type) and is_dataclass(hint) and name in values:
+            found = values[name]
+            # A text may name another YAML file, which the parser reads.
+            if not isinstance(found, dict | str):
+                raise ValueError(
+                    f"recipe {path}: {where}{name} is {found!r}, expected a group of values"
+                )
+            _check_groups(path, found, hint, f"{where}{name}.")

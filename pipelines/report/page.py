@@ -14,7 +14,7 @@ from data import MelConfig, log_mel, mark_output, write_waveform
 from pipelines.pictures import spectrogram_image
 from pipelines.report.content import Content, ListenedUtterance
 from pipelines.report.view import view
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 INDEX_FILE = "index.html"
 
@@ -36,12 +36,12 @@ def write_page(content: Content, out: Path) -> Path:
         _write_audio(utterance, content.mel.sample_rate, out / "audio", i)
         _write_pictures(utterance, content.mel, out / "pictures", i)
     for name in ("page.css", "page.js"):
-        _write(out / name, _resource(name))
+        write_file(out / name, _resource(name))
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(_resource("page.html.j2").decode())
-    _write(out / INDEX_FILE, template.render(**view(content)).encode(errors="backslashreplace"))
+    write_file(out / INDEX_FILE, template.render(**view(content)))
     return out / INDEX_FILE
 
 
@@ -56,7 +56,7 @@ def _write_audio(utterance: ListenedUtterance, sample_rate: int, folder: Path, i
         path = folder / f"{index:02d}-{k}.wav"
         write_waveform(path, track.waveform, sample_rate)
         encoded.append(base64.b64encode(path.read_bytes()).decode())
-    _write(folder / f"{index:02d}.js", f"receiveAudio({index}, {json.dumps(encoded)});\n".encode())
+    write_file(folder / f"{index:02d}.js", f"receiveAudio({index}, {json.dumps(encoded)});\n")
 
 
 def _write_pictures(utterance: ListenedUtterance, mel: MelConfig, folder: Path, index: int) -> None:
@@ -70,13 +70,8 @@ def _write_pictures(utterance: ListenedUtterance, mel: MelConfig, folder: Path, 
         buffer = io.BytesIO()
         picture = spectrogram_image(frames, mel.silence, max(brightest, mel.silence + 1.0))
         matplotlib.image.imsave(buffer, picture, format="png")
-        _write(folder / f"{index:02d}-{k}.png", buffer.getvalue())
+        write_file(folder / f"{index:02d}-{k}.png", buffer.getvalue())
 
 
 def _resource(name: str) -> bytes:
     return resources.files("pipelines.report").joinpath(name).read_bytes()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(content)

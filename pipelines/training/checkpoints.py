@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 FOLDER = "checkpoints"
 FORMAT_VERSION = 1
@@ -60,8 +60,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     content = save(tensors, {_VALUES: json.dumps(values, sort_keys=True, allow_nan=False)})
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"step_{checkpoint.step:08d}-{digest}.safetensors"
-    with atomic_write(path) as file:
-        file.write(content)
+    write_file(path, content)
     return path
 
 

@@ -1,4 +1,7 @@
-"""Numbers that a device computes and the host reads later, without waiting in between."""
+"""Numbers that a device computes and the host reads later, without waiting in between.
+
+The training loop reads the outcome of a step this way, one step later.
+"""
 
 import torch
 from torch import Tensor

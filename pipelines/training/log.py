@@ -11,7 +11,7 @@ from torch.utils.tensorboard import summary
 from tqdm import tqdm
 
 from pipelines.training.event_file import EventFile
-from storage.atomic import atomic_write
+from storage.atomic import write_file
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -46,8 +46,7 @@ class TrainingLog:
         self._path = folder / METRICS_FILE
         self._sample_rate = sample_rate
         kept = _lines_until(self._path, first_step)
-        with atomic_write(self._path) as file:
-            file.write("".join(f"{json.dumps(line)}\n" for line in kept).encode())
+        write_file(self._path, "".join(f"{json.dumps(line)}\n" for line in kept))
         self._started = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
 
     def say(self, message: str) -> None:

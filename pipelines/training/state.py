@@ -131,7 +131,7 @@ class TrainingState:
         checkpoint = read_checkpoint(path)
         try:
             progress = from_dict(Progress, checkpoint.values.get("progress"), "progress")
-            found = checkpoint.tensors
+            found = self.average.current_names(checkpoint.tensors)
             has_moments = any(name.startswith("optimizer/") for name in found)
             check_tensors(found, dict(self._expected(has_moments)))
             for part, module in self._modules.items():
@@ -160,7 +160,8 @@ class TrainingState:
         for path in list_checkpoints(self.checkpoints):
             if step_of(path) == best_step:
                 now = {name: t.clone() for name, t in self.average.state_dict().items()}
-                tensors = _within(read_checkpoint(path).tensors, "averaged")
+                found = self.average.current_names(read_checkpoint(path).tensors)
+                tensors = _within(found, "averaged")
                 self.average.load_state_dict(_within(tensors, "module", "."))
                 self.save_best()
                 self.average.load_state_dict(now)

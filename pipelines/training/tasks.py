@@ -1,12 +1,10 @@
 """The training tasks of the teacher and of the student."""
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, MelConfig, log_mel, residual_energy, yin
+from data import Batch, MelConfig, log_mel, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
 from flows.precision import full_precision
@@ -24,7 +22,7 @@ from pipelines.ranks import world_size
 from pipelines.training.log import Validation
 from pipelines.training.processes import sum_over_processes
 from pipelines.training.task import Task
-from student import ExcitationConfig, MeasuredVoice, Student
+from student import Student
 from teacher import Teacher, noise_like, training_log_probs
 
 PREDICTOR_WEIGHT = 0.1
@@ -160,11 +158,7 @@ class StudentTask(Task):
         super().__init__()
         self.model: Student = model
         total = sum_over_processes if world_size() > 1 else None
-        features = partial(log_mel, config=mel)
-        measure_voice = partial(_measure_voice, mel=mel, excitation=model.config.excitation)
-        self.objective = Distillation(
-            model, teacher, config, mel.sample_rate, total, features, measure_voice
-        )
+        self.objective = Distillation(model, teacher, config, mel, total)
         self.adversary = Adversary(config.adversarial) if config.adversarial_weight else None
         self.held_out = held_out
         self.mel = mel
@@ -198,14 +192,7 @@ class StudentTask(Task):
         """Compute objective, health and following of the conditioning on held-out utterances."""
         assert isinstance(model, Student)
         training = self.objective
-        objective = Distillation(
-            model,
-            training.teacher,
-            training.config,
-            training.sample_rate,
-            log_mel=training.log_mel,
-            measure_voice=training.measure_voice,
-        )
+        objective = Distillation(model, training.teacher, training.config, self.mel)
         objective.eval()
         batch = _equal_lengths(self.held_out, self.mel.hop_length)
         noise = _noise(model, batch.waveform, self.seed, -1)
@@ -232,14 +219,6 @@ def _one_above_other(utterance: Utterance, sample: Tensor, mel: MelConfig) -> np
     pair = (utterance.log_mel[:, : mel.num_mels], log_mel(sample[None], mel))
     pictures = [spectrogram_image(frames[0].cpu().numpy(), mel.silence, 2.0) for frames in pair]
     return np.concatenate(pictures)
-
-
-def _measure_voice(waveform: Tensor, mel: MelConfig, excitation: ExcitationConfig) -> MeasuredVoice:
-    """Measure pitch, voicing and pulses of waveforms (B, 1, T)."""
-    hz, voiced = yin(
-        waveform, mel.sample_rate, mel.hop_length, excitation.fmin_hz, excitation.fmax_hz
-    )
-    return MeasuredVoice(hz, voiced, residual_energy(waveform))
 
 
 def _noise(student: Student, like: Tensor, seed: int, step: int, first_row: int = 0) -> Tensor:

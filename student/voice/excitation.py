@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,60 +10,12 @@ from torch import Tensor, nn
 
 from flows import Fold, FrameContext
 from flows.precision import full_precision
+from student.context import StudentContext, context_of
 from student.voice.alignment import aligned_cycles
+from student.voice.excitation_config import ExcitationConfig
 from student.voice.filters import SourceFilters
 from student.voice.pitch_predictor import MeasuredVoice, Pitch, PitchPredictor
 from student.voice.source import Envelope, Voice, VoiceState, pulse_train
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExcitationConfig:
-    """Excitation of a student beside its noise, and the range of the pitch.
-
-    Args:
-        kind: "none" as in the papers; "harmonic" for a sine and a cosine at the pitch; "voice" for
-            sine, cosine and a filtered pulse train that is also added to the waveform.
-        sample_rate: sample rate of the waveforms, Hz.
-        fmin_hz: lowest pitch.
-        fmax_hz: highest pitch.
-        voice_order: taps of the pulses' filter beside the first.
-        voice_channels: width of the layers that compute the voice's filters.
-        filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
-        pitch_channels: width of the layers that predict the pitch.
-        breath: gain of the flow's output beside a voice. Lower it after training, if the student
-            sounds too rough; a flow in training would compensate for it.
-    """
-
-    kind: Literal["none", "harmonic", "voice"] = "none"
-    sample_rate: int = 16000
-    fmin_hz: float = 60.0
-    fmax_hz: float = 400.0
-    voice_order: int = 192
-    voice_channels: int = 256
-    filters_per_frame: int = 1
-    pitch_channels: int = 128
-    breath: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("none", "harmonic", "voice"):
-            raise ValueError(
-                f"student.excitation.kind is {self.kind!r}, expected 'none', 'harmonic' or 'voice'"
-            )
-        if not 0 < self.breath <= 1 or (self.breath < 1 and self.kind != "voice"):
-            raise ValueError(
-                f"student.excitation.breath is {self.breath}, expected more than 0, at most 1, and "
-                "1 without a voice"
-            )
-        for name in ("voice_order", "voice_channels", "filters_per_frame", "pitch_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"student.excitation.{name} is {getattr(self, name)}, expected at least 1"
-                )
-        if not 0 < self.fmin_hz < self.fmax_hz <= self.sample_rate / 4:
-            raise ValueError(
-                f"student.excitation has fmin_hz {self.fmin_hz} and fmax_hz {self.fmax_hz}, "
-                f"expected 0 < fmin_hz < fmax_hz <= a quarter of sample_rate {self.sample_rate}"
-            )
 
 
 class Phase(NamedTuple):
@@ -95,9 +46,8 @@ class ExcitedContext(nn.Module):
     conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
     pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the last r channels carry the folded voice. The networks read it, and a
-    `ContextShift` after the networks adds it to the waveform. The first `breath_order` + 1 channels
-    are then the parameters of a filter for the networks' output; see `ContextFilter`.
+    With a voice, the networks also read the folded voice, and a `ContextShift` adds it to the
+    waveform. With a `breath_order`, the voice's network computes a `ContextFilter`, too.
 
     Args:
         frames: the context network. Its channels are H hidden ones, then (to predict the pitch)
@@ -175,7 +125,8 @@ class ExcitedContext(nn.Module):
         features: Tensor,
         num_frames: int,
         measured: MeasuredVoice | None = None,
-    ) -> Tensor:
+        hidden: Tensor | None = None,
+    ) -> StudentContext:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
         Args:
@@ -183,10 +134,11 @@ class ExcitedContext(nn.Module):
             num_frames: conditioning frames wanted, L.
             measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
                 the pulses are shifted to the recording's pulses.
+            hidden: result of `hidden`, if the caller has it.
         Returns:
-            hidden frames, shape (B, H, L * hop_length / r); see the class for a voice's channels.
+            hidden frames of each part; N is L * hop_length / r.
         """
-        hidden = self.frames(features, num_frames)
+        hidden = self.hidden(features, num_frames) if hidden is None else hidden
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
         inner = features[..., first : first + num_frames]
         with torch.no_grad():
@@ -200,7 +152,7 @@ class ExcitedContext(nn.Module):
                 cycles = aligned_cycles(cycles, voiced, measured.energy, rate)
         return self._excite(hidden, cycles, hz, voiced, None)[0]
 
-    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, pieces: Iterable[Tensor]) -> Iterator[StudentContext]:
         """Compute hidden frames piece by piece; see `FrameContext.stream` and `forward`."""
         state: ExcitationState | None = None
         for hidden, features in self.frames.stream_beside(pieces):
@@ -209,7 +161,7 @@ class ExcitedContext(nn.Module):
 
     def excite(
         self, hidden: Tensor, features: Tensor, state: ExcitationState | None
-    ) -> tuple[Tensor, ExcitationState]:
+    ) -> tuple[StudentContext, ExcitationState]:
         """Add the excitation to the hidden frames of one piece of conditioning.
 
         Args:
@@ -217,7 +169,7 @@ class ExcitedContext(nn.Module):
             features: the conditioning, shape (B, M, n).
             state: state after the previous piece.
         Returns:
-            hidden frames in the form that `forward` returns; the state for the next piece.
+            hidden frames of each part; the state for the next piece.
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features)
@@ -225,16 +177,19 @@ class ExcitedContext(nn.Module):
         excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
         return excited, ExcitationState(phase, voice)
 
-    def pitch(self, features: Tensor, num_frames: int) -> Pitch:
-        """Predict pitch and voicing of L conditioning frames; differentiable."""
-        return self._pitch(self.frames(features, num_frames))
+    def hidden(self, features: Tensor, num_frames: int) -> Tensor:
+        """Run the context network over L conditioning frames; return all its channels."""
+        with full_precision(features):  # pitch and filters are computed from them
+            found: Tensor = self.frames(features, num_frames)
+        return found
 
-    def filters(self, features: Tensor, num_frames: int) -> SourceFilters:
-        """Compute the filters of voice and noise for L conditioning frames."""
+    def filters(self, hidden: Tensor) -> SourceFilters:
+        """Compute the filters of voice and noise from the result of `hidden`."""
         assert self.voice is not None
-        return self.voice.filters(self.frames(features, num_frames))
+        return self.voice.filters(hidden)
 
-    def _pitch(self, hidden: Tensor) -> Pitch:
+    def pitch(self, hidden: Tensor) -> Pitch:
+        """Predict pitch and voicing from the result of `hidden`; differentiable."""
         assert self.predictor is not None
         last = self.channels + self.config.pitch_channels
         predicted: Pitch = self.predictor(hidden[:, self.channels : last])
@@ -243,7 +198,7 @@ class ExcitedContext(nn.Module):
     def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Predict or read the pitch in Hz and the voicing (true or false), (B, L) each."""
         if self.pitch_row is None:
-            pitch = self._pitch(hidden)
+            pitch = self.pitch(hidden)
             return pitch.hz, pitch.voicing > 0
         octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
         # A given pitch has the upper limit that a predicted pitch may have.
@@ -256,7 +211,7 @@ class ExcitedContext(nn.Module):
         hz: Tensor,
         voiced: Tensor,
         state: VoiceState | None,
-    ) -> tuple[Tensor, VoiceState | None]:
+    ) -> tuple[StudentContext, VoiceState | None]:
         with torch.no_grad():
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
@@ -267,7 +222,7 @@ class ExcitedContext(nn.Module):
         steps = hidden.repeat_interleave(folded.shape[-1] // hidden.shape[-1], -1)
         excited = F.leaky_relu(self.join(torch.cat([steps, folded], 1)), 0.2)
         if self.voice is None:
-            return excited, None
+            return context_of(excited), None
         pulses = pulse_train(cycles, hz, self.config.sample_rate).flatten(1)[:, None]
         with full_precision(hidden):
             dtype = self.join.weight.dtype
@@ -279,8 +234,9 @@ class ExcitedContext(nn.Module):
         each = self.voice.span // self.fold.factor
         middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
-        parts = [breath.flatten(1, 2).transpose(1, 2), excited.to(dtype), folded_voice]
-        return torch.cat(parts, 1), state
+        given = breath.flatten(1, 2).transpose(1, 2) if breath.shape[-1] else None
+        network = torch.cat([excited.to(dtype), folded_voice], 1)
+        return StudentContext(network, given, folded_voice), state
 
     def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
         """Run the phase through L frames; return cycles and Hz of samples, (B, L, hop_length)."""

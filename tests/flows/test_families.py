@@ -6,19 +6,16 @@ import pytest
 import torch
 
 from flows import (
-    FAMILIES,
-    FamilyConfig,
     Flow,
     StandardNormal,
     WaveNetConfig,
-    build_family,
-    family_config,
     glow_signal,
     initialise,
     maf_stack,
     nice,
     realnvp,
 )
+from flows.families import FAMILIES, FamilyConfig, build_family, family_config
 from storage.configuration import from_dict
 
 SIZES = {"num_layers": 2, "hidden": (16,)}

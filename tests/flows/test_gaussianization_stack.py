@@ -14,8 +14,6 @@ from flows import (
     Compose,
     Elementwise,
     Flow,
-    GaussianizationLayer,
-    Initialisable,
     Made,
     MixtureCdf,
     Permutation,
@@ -24,7 +22,8 @@ from flows import (
     initialise,
     maf,
 )
-from flows.gaussianization_stack import principal_axes
+from flows.gaussianization_stack import GaussianizationLayer, principal_axes
+from flows.initialisation import Initialisable
 
 
 def mixed_sources(count: int) -> Tensor:

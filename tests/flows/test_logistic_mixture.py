@@ -11,8 +11,8 @@ from flows import (
     discretised_log_prob,
     mixture_log_prob,
     mixture_log_std,
-    sample_mixture,
 )
+from flows.logistic_mixture import sample_mixture
 
 K = 4
 

@@ -30,7 +30,10 @@ from data.corpora.synthetic import synthesise
 from data.prepared.journal import Journal
 from data.prepared.prepare import prepare
 from data.tables import TableError, read_table
-from flows import ArtefactError, FamilyConfig
+from flows import (
+    ArtefactError,
+)
+from flows.families import FamilyConfig
 from pipelines.cli import build_parser
 from pipelines.density.model import DensityModel
 from pipelines.generation.input_errors import InputError

@@ -15,9 +15,9 @@ from data import DataError, FeatureMismatch, Manifest, MelConfig
 from dsp.griffin_lim import griffin_lim
 from flows import fold_weight_norm
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from pipelines.benchmark.call_costs import peak_megabytes
 from pipelines.benchmark.comparison import BenchmarkError, benchmark, benchmark_table
 from pipelines.benchmark.flops import student_flops, teacher_flops
-from pipelines.benchmark.peak_memory import peak_megabytes
 from pipelines.benchmark.samplers import naive_sample
 from pipelines.cli import main
 from pipelines.commands.benchmark import benchmark as benchmark_command

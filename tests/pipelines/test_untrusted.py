@@ -52,6 +52,8 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("name: a\nseed: 1\nname: b\n", "recipe.yaml: line 3 gives name, which line 1 has given"),
         ("teacher: {wavenet: {num_layers: 2, num_layers: 3}}\n", "line 1 gives num_layers, which"),
         ("name: [a\n", "recipe recipe.yaml: while parsing a flow sequence"),
+        ("teacher_training: true\n", "teacher_training is True, expected a group of values"),
+        ("teacher: {wavenet: [3]}\n", "teacher.wavenet is [3], expected a group of values"),
     ],
 )
 def test_a_hostile_recipe_is_refused_in_one_line(

@@ -1,13 +1,27 @@
 """The student: its sample's own distribution, and the duality with the teacher's direction."""
 
+import dataclasses
+import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from flows import folded_state
 from student import Student, StudentConfig
 from student.rendering import draw_frames
-from tests.models import FILTERED_STUDENT, HOP, LOGISTIC_STUDENT, STUDENT, make_mel, make_student
+from tests.models import (
+    FILTERED_STUDENT,
+    HOP,
+    LOGISTIC_STUDENT,
+    STUDENT,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+)
 
 
 @pytest.fixture(
@@ -115,7 +129,7 @@ def test_density_of_a_sample_equals_its_own_distributions(config: StudentConfig)
     }
     standardised = (sample.waveform - sample.loc) / sample.log_scale.exp()
     log_prob = laws[config.base].log_prob(standardised) - sample.log_scale
-    flow = student.flow.log_prob(sample.waveform, student.context(mel, mel.shape[-1]))
+    flow = student.log_prob(sample.waveform, mel)
     torch.testing.assert_close(log_prob.sum((1, 2)), flow)
 
 
@@ -135,3 +149,25 @@ def test_config_errors_name_the_field() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             StudentConfig(**values)
+
+
+def test_weights_of_earlier_versions_keep_their_places(tmp_path: Path) -> None:
+    # Version 0.1 wrapped each step of a student with a voice and a filter once more.
+    config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
+    student = make_student(config=config).float()
+    student.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    earlier = {
+        re.sub(r"(transforms\.\d+\.transform)(?=\.(conditioner|bias))", r"\1.transform", name): part
+        for name, part in weights.items()
+    }
+    assert len(earlier.keys() - weights.keys()) > 10
+    assert Student.current_names(earlier).keys() == weights.keys()
+    assert Student.current_names(weights).keys() == weights.keys()
+    save_file(earlier, tmp_path / "model.safetensors")
+    described = json.loads((tmp_path / "config.json").read_text())
+    del described["weights_sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    loaded = Student.from_pretrained(tmp_path)
+    expected = folded_state(student)
+    assert all(torch.equal(part, expected[name]) for name, part in loaded.state_dict().items())

@@ -121,7 +121,7 @@ def test_layers_in_bfloat16_draw_nearly_the_same(config: StudentConfig, threads:
 def test_parts_at_frame_rate_are_not_rounded(engine: str) -> None:
     student, mel = make_student(config=VOICED_STUDENT).float(), make_mel(1, 5).float()
     found: list[torch.dtype] = []
-    at_frame_rate = [student.context, *student.parts.voices]
+    at_frame_rate = [student.context, student.parts.voice]
     handles = [
         layer.register_forward_hook(lambda module, inputs, out: found.append(out.dtype))
         for part in at_frame_rate

@@ -23,7 +23,8 @@ def test_a_voiced_students_sample_holds_its_voice_and_trains_it() -> None:
                 layer.weight.zero_()
             network.head.bias.zero_()
     waveform = student(z, mel).waveform
-    voice = student.context(mel, 6)[:, -VOICED_STUDENT.frame_length :]
+    voice = student.frames_of(mel, 6).voice
+    assert voice is not None
     torch.testing.assert_close(waveform, student.parts.fold.inverse(voice)[0])
     waveform.square().sum().backward()
     assert student.context.voice.heads[0].bias.grad.abs().min() > 0
@@ -38,7 +39,7 @@ def test_breath_is_the_gain_of_the_aperiodic_noise() -> None:
     assert isinstance(student.context, ExcitedContext)
     assert student.context.predictor is not None
     with torch.no_grad():
-        voicing = student.context.pitch(mel, frames).voicing
+        voicing = student.context.pitch(student.context.hidden(mel, frames)).voicing
         student.context.predictor.head.bias[0] -= voicing[0, [0, -1]].mean()
     before = student(z, mel)
     student.set_breath(0.25)
@@ -56,9 +57,8 @@ def test_breath_is_the_gain_of_the_aperiodic_noise() -> None:
     )
     torch.testing.assert_close(after.log_scale, before.log_scale + gain.log())
     # The density follows: the sample's is the noise's, less the log-determinant.
-    frames = student.context(mel, frames)
     expected = (student.flow.base.log_prob(z) - after.log_scale).sum((1, 2))
-    torch.testing.assert_close(student.flow.log_prob(after.waveform, frames), expected)
+    torch.testing.assert_close(student.log_prob(after.waveform, mel), expected)
     assert Student.from_config(student.config_dict()).config.excitation.breath == 0.25
 
 
@@ -89,9 +89,9 @@ def test_sharpening_deepens_only_the_fine_spectrum_of_a_voice() -> None:
     )
     student, mel = make_student(config=config), make_mel()
     assert isinstance(student.context, ExcitedContext)
-    before = student.context.filters(mel, 6)
+    before = student.context.filters(student.context.hidden(mel, 6))
     student.sharpen(0.2)
-    after = student.context.filters(mel, 6)
+    after = student.context.filters(student.context.hidden(mel, 6))
     torch.testing.assert_close(after.voice[..., FINE:], 1.2 * before.voice[..., FINE:])
     torch.testing.assert_close(after.voice[..., 1:FINE], before.voice[..., 1:FINE])
     torch.testing.assert_close(after.voice[..., 0], before.voice[..., 0] - 0.2 * LOUDER)

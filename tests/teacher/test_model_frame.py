@@ -1,6 +1,7 @@
 """The frame teacher: a linear predictor, frames of its errors, and densities per sample."""
 
 import dataclasses
+import inspect
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from flows import StandardNormal
 from flows.transforms.prediction_error import LARGEST_PREDICTION_GAIN, bounded_reflection
+from student import Student
 from teacher import Teacher, TeacherConfig, noise_like, training_log_probs
 from tests.models import FRAME_TEACHER, HOP, TEACHER, make_mel, make_teacher
 
@@ -96,11 +98,23 @@ def test_compiled_sampling_draws_what_the_steps_draw(teacher: Teacher) -> None:
 
 def test_a_stream_joins_to_the_whole(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
     mel = make_mel()
-    whole = list(teacher.stream(mel, generator=torch.Generator().manual_seed(1)))
+    whole = list(teacher.stream([mel], generator=torch.Generator().manual_seed(1)))
     monkeypatch.setattr("teacher.drawing.PIECE_SAMPLES", 2 * HOP)
-    pieces = list(teacher.stream(mel, generator=torch.Generator().manual_seed(1)))
+    pieces = list(teacher.stream([mel], generator=torch.Generator().manual_seed(1)))
     assert (len(whole), len(pieces)) == (1, FRAMES // 2)
     torch.testing.assert_close(torch.cat(pieces, -1), whole[0])
+    given = teacher.stream(mel.split(1, -1), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(torch.cat(list(given), -1), torch.cat(pieces, -1))
+    with pytest.raises(ValueError, match="there are no conditioning frames"):
+        next(teacher.stream([]))
+    with pytest.raises(ValueError, match=r"expected \(B, 4, n\)"):
+        next(teacher.stream(mel))  # a tensor in place of pieces
+
+
+@pytest.mark.parametrize("name", ["sample", "stream"])
+def test_a_student_takes_the_same_arguments(name: str) -> None:
+    ours, theirs = (inspect.signature(getattr(model, name)) for model in (Teacher, Student))
+    assert ours == theirs
 
 
 def test_without_noise_training_maximises_the_likelihood(teacher: Teacher) -> None:

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows import discretised_log_prob, mixture_log_prob, sample_mixture
+from flows import (
+    discretised_log_prob,
+    mixture_log_prob,
+)
+from flows.logistic_mixture import sample_mixture
 from teacher import Teacher, TeacherConfig, sixteen_bit_log_prob
 from tests.models import HOP, MIXTURE_TEACHER, TEACHER, make_mel, make_teacher
 

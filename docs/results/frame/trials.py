@@ -24,7 +24,8 @@ from pipelines.recipe import TrainingConfig
 from pipelines.training.schedule import learning_rate_at, seed_step
 from pipelines.workspace import held_out
 from student import Student, StudentConfig
-from student.parts import compose
+from student.parts import make_steps
+from student.steps import StudentTransform
 
 BASE = StudentConfig(
     frame_length=32, flow_layers=(6,) * 4, layers_per_cycle=6, residual_channels=96
@@ -85,7 +86,8 @@ def make(config: StudentConfig, is_lapped: bool, is_mixed: bool) -> Student:
     if not is_mixed:
         parts = parts._replace(rotations=[])
     student.parts = parts
-    student.flow = Flow(student.flow.base, compose(parts, student.transformer))
+    student.steps = make_steps(parts, student.transformer)
+    student.flow = Flow(student.flow.base, StudentTransform(student.steps))
     student.chain_weights = ChainWeights(parts.networks, student.transformer, parts.rotations)
     return student
 
@@ -93,7 +95,7 @@ def make(config: StudentConfig, is_lapped: bool, is_mixed: bool) -> Student:
 def waveforms(student: Student, mel: Tensor, frames: int) -> Tensor:
     """Draw with gradients, and without each sample's distribution."""
     z = torch.randn(mel.shape[0], 1, frames * student.config.hop_length)
-    return student.flow.transform.inverse(z, student.context(mel, frames))[0]
+    return student.flow.transform.inverse(z, student.frames_of(mel, frames))[0]
 
 
 def distances(found: Tensor, wanted: Tensor, manifest: Manifest) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from flows import EngineError, WaveNetConfig, fold_weight_norm
+from pipelines.benchmark.call_costs import seconds_of
 from pipelines.benchmark.flops import student_flops, teacher_flops
-from pipelines.benchmark.timing import seconds_of
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 

@@ -73,7 +73,7 @@ def teacher_loss() -> tuple[nn.Module, Callable[[], Tensor]]:
 
 def student_loss() -> tuple[nn.Module, Callable[[], Tensor]]:
     """A student and its frozen teacher, and the loss of distillation."""
-    objective = Distillation(Student(STUDENT), Teacher(TEACHER), DistillationConfig(), 22050)
+    objective = Distillation(Student(STUDENT), Teacher(TEACHER), DistillationConfig())
     waveform, log_mel = 0.1 * torch.randn(BATCH, 1, FRAMES * 256), torch.randn(BATCH, 80, FRAMES)
     noise = torch.randn_like(waveform)
     return objective, lambda: objective(noise, log_mel, waveform)["loss"]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from flows import fold_weight_norm
 from student import Student, StudentConfig
+from student.context import StudentContext, context_of
 from student.rendering import Renderer
 
 SIZES = {
@@ -23,17 +24,17 @@ SIZES = {
 }
 
 
-def variants(student: Student, z: Tensor, frames: Tensor) -> dict[str, Callable[[], Tensor]]:
+def variants(
+    student: Student, z: Tensor, frames: StudentContext
+) -> dict[str, Callable[[], Tensor]]:
     """Every way, as a function that returns the waveform."""
     hop, inverse = student.config.hop_length, student.flow.transform.inverse
 
     def streamed(size: int, engine: str, mixed: bool = False) -> Callable[[], Tensor]:
         @torch.autocast("cpu", torch.bfloat16, enabled=mixed)
         def run() -> Tensor:
-            renderer = Renderer(
-                student.parts, student.chain_weights, student.transformer, z, engine
-            )
-            pieces = zip(z.split(size * hop, -1), frames.split(size, -1), strict=True)
+            renderer = Renderer(student.steps, student.chain_weights, z, engine)
+            pieces = zip(z.split(size * hop, -1), frames.split(size), strict=True)
             return torch.cat([renderer(*piece) for piece in pieces], -1)
 
         return run
@@ -78,7 +79,7 @@ def main() -> None:
         fold_weight_norm(student)
         num_frames = round(options.seconds * 22050 / config.hop_length)
         z = torch.randn(1, 1, num_frames * config.hop_length)
-        frames = torch.randn(1, config.context_channels, num_frames)
+        frames = context_of(torch.randn(1, config.context_channels, num_frames))
         ways = variants(student, z, frames)
         reference = ways["PyTorch, weight norm folded"]()
         errors = {way: float((run() - reference).abs().max()) for way, run in ways.items()}

@@ -19,8 +19,6 @@ from flows.engines.cpu.intrinsics import (
     send,
 )
 
-INTRINSICS = "bf89fae12ba6"  # digest, see flows.engines.cpu
-
 COUNTER_STRIDE = 16
 """The distance between two counters in integers of 64 bits: two cache lines, because processors
 fetch cache lines in pairs."""

@@ -20,9 +20,6 @@ from flows.engines.cpu.intrinsics import (
 )
 from flows.engines.cpu.products import pointer_to, round_vector, row_products, tile_product
 
-PRODUCTS = "da3fc6ecb1af"  # digests, see flows.engines.cpu
-INTRINSICS = "bf89fae12ba6"
-
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
 _PANELS = ((0, 0, 0), (1, 1, 0))

@@ -37,9 +37,6 @@ from flows.engines.cpu.kernels import (
 )
 from flows.engines.cpu.products import holds_pairs
 
-EXCHANGE = "6dd60b028bec"  # digests, see flows.engines.cpu
-KERNELS = "cadf07f122e4"
-
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _start_block(

@@ -6,8 +6,6 @@ import numpy as np
 from flows.engines.cpu.arrays import Frames, Network, Streams
 from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside, whole_vectors
 
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
-
 LEAST_ENERGY = 10.0  # LEAST_ENERGY of flows.networks.pitch_prediction
 
 

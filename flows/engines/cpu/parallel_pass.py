@@ -27,8 +27,6 @@ from flows.engines.cpu.kernels import (
 )
 from flows.engines.cpu.panels import are_pairs, padded_to_vectors, padded_width
 
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
-
 
 class Segment(NamedTuple):
     """Consecutive layers of a network, and their streaming state for B streams between chunks.

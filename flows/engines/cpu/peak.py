@@ -11,8 +11,6 @@ from flows.engines.cpu.intrinsics import CONTRACT
 from flows.engines.cpu.kernels import multiply_add
 from flows.engines.cpu.panels import in_panels
 
-KERNELS = "cadf07f122e4"  # digest, see flows.engines.cpu
-
 ROWS, DEPTH, COLUMNS = 32, 64, 64
 TIMES, TRIES = 10_000, 10
 

@@ -22,10 +22,6 @@ from flows.engines.cpu.layer_pass import pass_layers, start_skips, sum_up
 from flows.engines.cpu.long_term import predict_pitch
 from flows.engines.cpu.products import holds_pairs
 
-KERNELS = "cadf07f122e4"  # digests, see flows.engines.cpu
-LAYER_PASS = "7f4e026b0f01"
-LONG_TERM = "c6292c34b6a1"
-
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def _read(

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from data import residual_energy, yin
 from distill import (
     Distillation,
     DistillationConfig,
@@ -14,8 +13,8 @@ from distill import (
     check_health,
     multi_resolution_stft,
 )
-from distill.losses.pitch import BELL, pitch_loss
-from student import ExcitationConfig, ExcitedContext, MeasuredVoice, Pitch
+from distill.losses.pitch import BELL, measured_voice, pitch_loss
+from student import ExcitationConfig, ExcitedContext, MeasuredVoice, Pitch, StudentConfig
 from student.voice.pitch_predictor import BINS_PER_OCTAVE, pitch_bins
 from tests.models import (
     EXCITED_STUDENT,
@@ -35,8 +34,7 @@ EXCITATION = EXCITED_STUDENT.excitation
 
 
 def measure_voice(waveform: Tensor) -> MeasuredVoice:
-    pitch = yin(waveform, EXCITATION.sample_rate, HOP, EXCITATION.fmin_hz, EXCITATION.fmax_hz)
-    return MeasuredVoice(*pitch, residual_energy(waveform))
+    return measured_voice(waveform, HOP, EXCITATION)
 
 
 def predicted(hz: Tensor, voicing: Tensor) -> Pitch:
@@ -87,7 +85,7 @@ def test_the_pitch_term_in_two_processes_is_the_whole_batchs(
 def make_objective(**weights: float) -> Distillation:
     config = DistillationConfig(spectral=SPECTRAL, **weights)
     student = make_student(config=EXCITED_STUDENT)
-    return Distillation(student, make_teacher(), config, measure_voice=measure_voice)
+    return Distillation(student, make_teacher(), config)
 
 
 def make_batch() -> tuple[Tensor, Tensor, Tensor]:
@@ -101,8 +99,7 @@ def make_batch() -> tuple[Tensor, Tensor, Tensor]:
 def test_the_objective_trains_the_pitch_beside_the_sample() -> None:
     objective, batch = make_objective(), make_batch()
     before = objective(*batch)
-    assert objective.measure_voice is not None
-    sample = objective.student(*batch[:2], objective.measure_voice(batch[2]))
+    sample = objective.student(*batch[:2], measure_voice(batch[2]))
     expected = objective.score(sample, *batch[1:])["loss"] + before["pitch"]
     torch.testing.assert_close(before["loss"], expected)
     before["loss"].backward()
@@ -120,10 +117,9 @@ def test_the_objective_trains_the_pitch_beside_the_sample() -> None:
 
 def test_the_recordings_own_voice_drives_training_and_the_predicted_one_all_else() -> None:
     objective, (z, mel, recording) = make_objective(), make_batch()
-    student, measure = objective.student, objective.measure_voice
-    assert measure is not None
+    student = objective.student
     waveforms = {
-        training: student(z, mel, measure(recording) if training else None).waveform
+        training: student(z, mel, measure_voice(recording) if training else None).waveform
         for training in (True, False)
     }
     assert not torch.allclose(*waveforms.values())
@@ -159,7 +155,7 @@ def test_a_student_without_excitation_has_no_such_term() -> None:
 def test_filters_learn_beside_the_pitch_without_a_sample(filter_order: int) -> None:
     student = make_student(config=dataclasses.replace(VOICED_STUDENT, filter_order=filter_order))
     config = DistillationConfig(spectral=SPECTRAL, voice_weight=2.0)
-    objective = Distillation(student, make_teacher(), config, measure_voice=measure_voice)
+    objective = Distillation(student, make_teacher(), config)
     _, mel, recording = make_batch()
     before = objective.score_excitation(mel, recording)
     assert set(before) == {"loss", "pitch", "voice"}
@@ -187,17 +183,41 @@ def test_filters_learn_beside_the_pitch_without_a_sample(filter_order: int) -> N
     )
 
 
-def test_an_excitation_needs_a_measured_voice() -> None:
-    models = make_student(config=EXCITED_STUDENT), make_teacher()
-    with pytest.raises(ValueError, match="needs a function that measures voices"):
-        Distillation(*models, DistillationConfig(spectral=SPECTRAL))
+def test_the_voice_of_a_recording_is_measured_where_the_student_reads_it() -> None:
+    _, _, recording = make_batch()
+    found = measured_voice(recording, HOP, EXCITATION)
+    assert found.hz.shape == found.voiced.shape == (2, 20)
+    assert found.energy.shape == (2, 20 * HOP)
+    middle = found.hz[:, 5:15].median(1).values
+    torch.testing.assert_close(middle, torch.tensor([30.0, 45.0]).double(), rtol=0.03, atol=0)
+
+
+@pytest.mark.parametrize("config", [EXCITED_STUDENT, VOICED_STUDENT], ids=["excited", "voiced"])
+def test_the_context_network_runs_once_a_step(config: StudentConfig) -> None:
+    student = make_student(config=dataclasses.replace(config, filter_order=5))
+    objective = Distillation(student, make_teacher(), DistillationConfig(spectral=SPECTRAL))
+    runs: list[None] = []
+    student.frame_context.register_forward_hook(lambda *_: runs.append(None))
+    z, mel, recording = make_batch()
+    for training in (True, False):
+        runs.clear()
+        objective.train(training)
+        terms = objective(z, mel, recording)
+        assert len(runs) == 1
+    sample = student(z, mel)  # which runs the network by itself
+    torch.testing.assert_close(
+        objective.score(sample, mel, recording)["kl"], terms["kl"], rtol=0, atol=0
+    )
+    runs.clear()
+    objective.score_excitation(mel, recording)
+    assert len(runs) == 1
 
 
 def test_a_given_pitch_is_not_learnt() -> None:
     student = make_student(config=dataclasses.replace(EXCITED_STUDENT, pitch=True))
     teacher = make_teacher(config=dataclasses.replace(TEACHER, pitch=True))
     config = DistillationConfig(spectral=SPECTRAL)
-    objective = Distillation(student, teacher, config, measure_voice=measure_voice)
+    objective = Distillation(student, teacher, config)
     z, mel, recording = make_batch()
     terms = objective(
         z, torch.cat([mel, torch.full((2, 1, 20), 5.0), torch.ones(2, 1, 20)], 1), recording

@@ -9,7 +9,6 @@ from flows import (
     BoundedAffine,
     CausalConvolution,
     ContextFilter,
-    ContextPart,
     ContextShift,
     Coupling,
     DiagonalScale,
@@ -191,8 +190,8 @@ CASES = [
         (CHANNELS, SAMPLES),
         (HIDDEN, FRAMES),
     ),
-    Case("context_shift", lambda: ContextShift(2), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
-    Case("context_gain", lambda: ContextShift(2, 0.3), (1, SAMPLES), (HIDDEN, SAMPLES // 2)),
+    Case("context_shift", lambda: ContextShift(2), (1, SAMPLES), (2, SAMPLES // 2)),
+    Case("context_gain", lambda: ContextShift(2, 0.3), (1, SAMPLES), (2, SAMPLES // 2)),
     Case(
         "prediction_error_filter",
         lambda: PredictionErrorFilter(4, CHANNELS),
@@ -222,11 +221,5 @@ CASES = [
         (HIDDEN, FRAMES),
     ),
     Case("context_filter", lambda: ContextFilter(3), (1, SAMPLES), (4, FRAMES)),
-    Case(
-        "context_part",
-        lambda: ContextPart(maf(wavenet(SMALL, 2, 1, HIDDEN - 2), Affine()), 1, HIDDEN - 1),
-        (1, SAMPLES),
-        (HIDDEN, FRAMES),
-    ),
     *COMPOSED_CASES,
 ]

@@ -8,8 +8,8 @@ from flows import (
     WaveNet,
     WaveNetConfig,
     half_mask,
-    network_sizes,
 )
+from flows.transforms.coupling import network_sizes
 
 FEATURES, CHANNELS, SAMPLES, FRAMES, HIDDEN = 5, 2, 12, 3, 3
 

@@ -14,12 +14,12 @@ from flows import (
     Flow,
     Made,
     StandardNormal,
-    Swapped,
     WaveNet,
     WaveNetConfig,
     iaf,
     maf,
 )
+from flows.transforms.transformers import Swapped
 
 NETWORKS: dict[str, tuple[WaveNetConfig, int]] = {
     "skips": (

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flows import (
-    LOG_SCALE_LIMIT,
     Additive,
     Affine,
     BoundedAffine,
@@ -25,11 +24,12 @@ from flows import (
     half_mask,
     limit_log_scale,
     maf_stack,
-    network_sizes,
     nice,
     nice_signal,
     realnvp,
 )
+from flows.transforms.coupling import network_sizes
+from flows.transforms.transformers import LOG_SCALE_LIMIT
 
 TRANSFORMERS = [Additive(), Affine(), BoundedAffine(), MixtureCdf(2)]
 MASKS = [alternating_mask(5), alternating_mask(5, odd=True), half_mask(5), half_mask(5, True)]

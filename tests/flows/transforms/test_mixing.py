@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from flows import InvertibleConv1x1, LinearLU, Permutation, Rotation, Transform
+from flows import (
+    LinearLU,
+    Permutation,
+    Rotation,
+    Transform,
+)
 
 
 def random_orthogonal(size: int) -> Tensor:
@@ -115,7 +120,7 @@ def test_a_signal_is_mapped_sample_by_sample(build: type[Rotation | LinearLU]) -
 
 def test_the_lu_layer_is_glows_convolution() -> None:
     torch.manual_seed(0)
-    layer = InvertibleConv1x1(4).double()
+    layer = LinearLU(4).double()
     x = torch.randn(2, 4, 6, dtype=torch.float64)
     expected = torch.nn.functional.conv1d(x, layer.matrix()[..., None])
     torch.testing.assert_close(layer(x)[0], expected)

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows import Flow, StandardNormal, build_family, family_config
+from flows import (
+    Flow,
+    StandardNormal,
+)
+from flows.families import build_family, family_config
 from pipelines.density.known import KNOWN, KnownDensity, banana, funnel
 from pipelines.density.reverse_kl import (
     ReverseKlConfig,

@@ -9,6 +9,9 @@ class Dequantize(nn.Module):
 
     .. math:: u = (k + \epsilon) / K, \qquad \epsilon \sim U[0, 1)
 
+    The message that refuses integers points a user of the library here. The command `density` adds
+    the same noise to single columns of a table (`pipelines.density.rows`).
+
     The class is not a `Transform`, because a discrete variable has no density. The probability of
     an integer vector is the integral of the continuous density over its cell. So the flow's mean
     log-density, less :math:`D \log K`, is a lower bound of the discrete log-likelihood.

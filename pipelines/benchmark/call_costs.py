@@ -1,12 +1,24 @@
-"""The peak memory of a call."""
+"""What a call costs: its time and its peak memory."""
 
 import ctypes
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def seconds_of(draw: Callable[[], object], device: torch.device) -> float:
+    """Time a call by the wall clock, between moments when the device has nothing left to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    draw()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def peak_megabytes(call: Callable[[], object], device: torch.device) -> float | None:

@@ -1,0 +1,59 @@
+"""What the parts of a student read of the conditioning."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class StudentContext(NamedTuple):
+    """The hidden frames of a student, one tensor for each part that reads them.
+
+    All tensors have N hidden frames, along the last axis; see
+    `StudentConfig.samples_per_hidden_frame`.
+    """
+
+    network: Tensor
+    """Context of the networks, shape (B, H, N)."""
+    filter: Tensor | None
+    """Context of the filter after the flows, shape (B, J, N): the networks' context, or beside a
+    voice the parameters of the filter. None for a student whose voice comes without a filter."""
+    voice: Tensor | None
+    """The voice, folded into frames of r samples, shape (B, r, N); None without a voice."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the networks' context."""
+        return self.network.shape
+
+    def split(self, longest: int) -> "Iterator[StudentContext]":
+        """Cut the hidden frames into pieces of at most `longest` frames."""
+        network = self.network.split(longest, -1)
+        pieces = zip(
+            network, _split(self.filter, network), _split(self.voice, network), strict=True
+        )
+        for piece in pieces:
+            yield StudentContext(*piece)
+
+    def lerp(self, end: "StudentContext", weight: float) -> "StudentContext":
+        """Interpolate linearly between this context (weight 0) and another (weight 1)."""
+        return StudentContext(
+            self.network.lerp(end.network, weight),
+            _lerp(self.filter, end.filter, weight),
+            _lerp(self.voice, end.voice, weight),
+        )
+
+
+def context_of(frames: Tensor) -> StudentContext:
+    """Return the context of a student in which all parts read the same frames (B, H, N)."""
+    return StudentContext(frames, frames, None)
+
+
+def _split(part: Tensor | None, like: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """Cut a part into pieces as long as given ones; None for each if there is no such part."""
+    return [None] * len(like) if part is None else part.split([x.shape[-1] for x in like], -1)
+
+
+def _lerp(start: Tensor | None, end: Tensor | None, weight: float) -> Tensor | None:
+    return None if start is None or end is None else start.lerp(end, weight)

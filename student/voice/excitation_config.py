@@ -1,0 +1,54 @@
+"""Configuration of a student's excitation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExcitationConfig:
+    """Excitation of a student beside its noise, and the range of the pitch.
+
+    Args:
+        kind: "none" as in the papers; "harmonic" for a sine and a cosine at the pitch; "voice" for
+            sine, cosine and a filtered pulse train that is also added to the waveform.
+        sample_rate: sample rate of the waveforms, Hz.
+        fmin_hz: lowest pitch.
+        fmax_hz: highest pitch.
+        voice_order: taps of the pulses' filter beside the first.
+        voice_channels: width of the layers that compute the voice's filters.
+        filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
+        pitch_channels: width of the layers that predict the pitch.
+        breath: gain of the flow's output beside a voice. Lower it after training, if the student
+            sounds too rough; a flow in training would compensate for it.
+    """
+
+    kind: Literal["none", "harmonic", "voice"] = "none"
+    sample_rate: int = 16000
+    fmin_hz: float = 60.0
+    fmax_hz: float = 400.0
+    voice_order: int = 192
+    voice_channels: int = 256
+    filters_per_frame: int = 1
+    pitch_channels: int = 128
+    breath: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("none", "harmonic", "voice"):
+            raise ValueError(
+                f"student.excitation.kind is {self.kind!r}, expected 'none', 'harmonic' or 'voice'"
+            )
+        if not 0 < self.breath <= 1 or (self.breath < 1 and self.kind != "voice"):
+            raise ValueError(
+                f"student.excitation.breath is {self.breath}, expected more than 0, at most 1, and "
+                "1 without a voice"
+            )
+        for name in ("voice_order", "voice_channels", "filters_per_frame", "pitch_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"student.excitation.{name} is {getattr(self, name)}, expected at least 1"
+                )
+        if not 0 < self.fmin_hz < self.fmax_hz <= self.sample_rate / 4:
+            raise ValueError(
+                f"student.excitation has fmin_hz {self.fmin_hz} and fmax_hz {self.fmax_hz}, "
+                f"expected 0 < fmin_hz < fmax_hz <= a quarter of sample_rate {self.sample_rate}"
+            )

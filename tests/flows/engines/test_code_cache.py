@@ -1,0 +1,36 @@
+"""Compiled code is compiled again when any file of its package changes."""
+
+from pathlib import Path
+
+from dsp import recursive_filter
+from flows.engines.code_cache import PackageLocator, sources_digest
+from flows.engines.cpu import kernels, layer_pass, long_term, parallel_pass, peak, sample_loop
+
+
+def test_the_digest_follows_every_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "calls.py").write_text("x = 1")
+        (folder / "called.py").write_text("y = 1" if name == "a" else "y = 2")
+    assert sources_digest(tmp_path / "a") != sources_digest(tmp_path / "b")
+    (tmp_path / "b" / "called.py").write_text("y = 1")
+    sources_digest.cache_clear()
+    assert sources_digest(tmp_path / "a") == sources_digest(tmp_path / "b")
+
+
+def test_functions_of_this_package_have_its_digest_as_their_stamp() -> None:
+    for module in (kernels, layer_pass, long_term, parallel_pass, peak, sample_loop):
+        compiled = [f for f in vars(module).values() if hasattr(f, "enable_caching")]
+        assert compiled
+        for function in compiled:
+            locator = function._cache._impl.locator
+            assert isinstance(locator, PackageLocator)
+            assert locator.get_source_stamp() == sources_digest()
+
+
+def test_functions_of_other_packages_are_cached_as_ever() -> None:
+    compiled = [f for f in vars(recursive_filter).values() if hasattr(f, "enable_caching")]
+    assert compiled
+    for function in compiled:
+        assert not isinstance(function._cache._impl.locator, PackageLocator)
