@@ -25,6 +25,8 @@ AUDIBLE_DBFS = -55.0
 LOWEST_HZ = 10.0
 """The lowest pitch in Hz that a configuration may ask for. Voices are higher. Memory grows with the
 longest period, so a configuration from someone else's file must not ask for a lower pitch."""
+LARGEST_SHIFT = 24
+"""The largest shift of a pitch, up or down, in semitones."""
 FRAMES_AT_ONCE = 256
 """Number of frames measured at once, so that a long recording takes bounded memory."""
 

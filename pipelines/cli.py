@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "benchmark": "benchmark",
     "export": "export",
+    "demo": "demo",
     "excerpts": "excerpts",
     "summarise": "summarise",
     "report": "report",

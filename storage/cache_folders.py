@@ -54,10 +54,15 @@ def choose_other_folders() -> None:
             os.environ[variable] = _temporary_folder()
 
 
+def user_caches() -> Path:
+    """Return the folder of the user's caches; a relative path if the account has no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+
+
 def _usual_folders() -> list[Path]:
     """Return a folder beside the sources and, if the user has a home, one in the user's cache."""
     folders = [Path(__file__).parent / "__pycache__"]
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    caches = user_caches()
     if caches.is_absolute():  # an account without a home leaves the "~"
         folders.append(caches / "numba")
     return folders

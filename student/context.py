@@ -10,7 +10,7 @@ from torch import Tensor
 class StudentContext(NamedTuple):
     """The hidden frames of a student, one tensor for each part that reads them.
 
-    All tensors have N hidden frames, along the last axis; see
+    All tensors but the breath have N hidden frames, along the last axis; see
     `StudentConfig.samples_per_hidden_frame`.
     """
 
@@ -21,6 +21,8 @@ class StudentContext(NamedTuple):
     voice the parameters of the filter. None for a student whose voice comes without a filter."""
     voice: Tensor | None
     """The voice, folded into frames of r samples, shape (B, r, N); None without a voice."""
+    breath: Tensor | None = None
+    """Gain of the flow's output beside the voice, in place of the student's own, shape (B, 1)."""
 
     @property
     def shape(self) -> torch.Size:
@@ -34,7 +36,7 @@ class StudentContext(NamedTuple):
             network, _split(self.filter, network), _split(self.voice, network), strict=True
         )
         for piece in pieces:
-            yield StudentContext(*piece)
+            yield StudentContext(*piece, self.breath)
 
     def lerp(self, end: "StudentContext", weight: float) -> "StudentContext":
         """Interpolate linearly between this context (weight 0) and another (weight 1)."""
@@ -42,6 +44,7 @@ class StudentContext(NamedTuple):
             self.network.lerp(end.network, weight),
             _lerp(self.filter, end.filter, weight),
             _lerp(self.voice, end.voice, weight),
+            self.breath,
         )
 
 

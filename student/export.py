@@ -1,4 +1,7 @@
-"""A student as one pure function for tracing: noise and log-mel in, waveform out."""
+"""A student as one pure function for tracing: noise and log-mel in, waveform out.
+
+A student with a voice may take two controls, too: a shift of its pitch, and its breath.
+"""
 
 import math
 from collections.abc import Sequence
@@ -48,10 +51,27 @@ class WholeStudent(nn.Module):
         self.modules_of_steps = nn.ModuleList([*parts.networks, *replaced])
         self.eval().requires_grad_(False)
 
-    def forward(self, noise: Tensor, log_mel: Tensor) -> Tensor:
-        """Map noise (B, 1, L * hop_length) and log_mel (B, num_mels, L) to a waveform."""
-        context = read_context(self.context, log_mel, log_mel.shape[-1])
-        return draw(self.steps, noise, context)
+    def forward(
+        self,
+        noise: Tensor,
+        log_mel: Tensor,
+        pitch_shift: Tensor | None = None,
+        breath: Tensor | None = None,
+    ) -> Tensor:
+        """Map noise and log-mel to a waveform.
+
+        Args:
+            noise: shape (B, 1, L * hop_length).
+            log_mel: shape (B, num_mels, L).
+            pitch_shift: semitones added to the pitch of an excitation, shape (B, 1); see
+                `Student.set_pitch_shift`.
+            breath: gain of the flow's output beside a voice, in place of the student's own, above
+                0, shape (B, 1); see `Student.set_breath`.
+        Returns:
+            waveform, shape (B, 1, L * hop_length).
+        """
+        context = read_context(self.context, log_mel, log_mel.shape[-1], pitch_shift=pitch_shift)
+        return draw(self.steps, noise, context._replace(breath=breath))
 
 
 class StreamingStudent(nn.Module):
@@ -80,7 +100,11 @@ class StreamingStudent(nn.Module):
         return sum(math.prod(shape) for shape in self.shapes)
 
     def frames(
-        self, log_mel: Tensor, num_frames: int, kept: Sequence[Tensor] | None
+        self,
+        log_mel: Tensor,
+        num_frames: int,
+        kept: Sequence[Tensor] | None,
+        pitch_shift: Tensor | None = None,
     ) -> tuple[StudentContext, list[Tensor]]:
         """Compute hidden frames and the state of an excitation for the next chunk."""
         context = self.whole.context
@@ -88,10 +112,18 @@ class StreamingStudent(nn.Module):
             return read_context(context, log_mel, num_frames), []
         features = log_mel[..., self.margin : self.margin + num_frames]
         state = None if kept is None else _unpacked(kept)
-        frames, state = context.excite(context.frames(log_mel, num_frames), features, state)
+        hidden = context.frames(log_mel, num_frames)
+        frames, state = context.excite(hidden, features, state, pitch_shift)
         return frames, _packed(state, log_mel)
 
-    def forward(self, noise: Tensor, log_mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        noise: Tensor,
+        log_mel: Tensor,
+        state: Tensor,
+        pitch_shift: Tensor | None = None,
+        breath: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Continue waveforms.
 
         Args:
@@ -100,16 +132,19 @@ class StreamingStudent(nn.Module):
                 (B, num_mels, n + 2 * context_margin); at the ends of an utterance the caller
                 repeats the outermost frame.
             state: shape (B, state_size); zeros at the start of an utterance.
+            pitch_shift: see `WholeStudent.forward`. It may change from chunk to chunk; the pitch
+                then glides within the first frame.
+            breath: see `WholeStudent.forward`; it may change from chunk to chunk.
         Returns:
             waveform, shape (B, 1, n * hop_length); the state for the next chunk.
         """
         parts = state.split([math.prod(shape) for shape in self.shapes], 1)
         parts = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
         num_frames = log_mel.shape[-1] - 2 * self.margin
-        frames, kept = self.frames(log_mel, num_frames, parts[: self.num_kept])
+        frames, kept = self.frames(log_mel, num_frames, parts[: self.num_kept], pitch_shift)
         past = Past(parts[self.num_kept :])
         with past:
-            waveform = draw(self.whole.steps, noise, frames, past)
+            waveform = draw(self.whole.steps, noise, frames._replace(breath=breath), past)
         return waveform, torch.cat([part.flatten(1) for part in (*kept, *past.kept)], 1)
 
 

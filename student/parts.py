@@ -81,10 +81,11 @@ def read_context(
     num_frames: int,
     measured: MeasuredVoice | None = None,
     hidden: Tensor | None = None,
+    pitch_shift: Tensor | None = None,
 ) -> StudentContext:
     """Compute the hidden frames of each part; see `ExcitedContext.forward` for the arguments."""
     if isinstance(context, ExcitedContext):
-        found: StudentContext = context(features, num_frames, measured, hidden)
+        found: StudentContext = context(features, num_frames, measured, hidden, pitch_shift)
         return found
     return context_of(context(features, num_frames))
 

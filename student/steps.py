@@ -234,7 +234,7 @@ class VoiceStep(AffineStep):
         self, x: Tensor, context: StudentContext, past: Past | None
     ) -> tuple[Tensor, Tensor]:
         """Return the voice, and the log-gain of the signal beside it."""
-        return self.shift.signal_and_log_gain(x, self.read(context))
+        return self.shift.signal_and_log_gain(x, self.read(context), context.breath)
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
         """Add the voice to a signal and its location."""

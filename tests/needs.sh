@@ -43,6 +43,9 @@ need_browser() {
   export BROWSER
 }
 
+# need_npm: fetches the browsers' runtime for the page that `parallel-wavenet demo` makes.
+need_npm() { command -v npm >/dev/null || install_for "npm" npm; }
+
 # need_compiler PYTHON: for PESQ and WORLD, which come as sources.
 need_compiler() {
   "$1" -c 'import pesq, pyworld' 2>/dev/null && return

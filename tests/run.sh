@@ -11,7 +11,7 @@ usage: tests/run.sh [--without LIST] [-- PYTEST_OPTION ...]
 Sets up .venv, then runs ruff, mypy, import-linter, shellcheck, the tiny recipe through
 run_teacher.sh and run_distill.sh, pytest with doctests, tests/extras.sh and tests/browser.sh.
 Prints the coverage of lines. Options after -- go to pytest instead, which then is the last step.
-What is missing on the machine (a C++ compiler, a browser) is installed from Debian's packages.
+What is missing on the machine (a C++ compiler, a browser, npm) is installed from Debian's packages.
 
   --without LIST  leave out extras, browser or extras,browser (now: ${without:-nothing})
 EOF
@@ -41,7 +41,7 @@ say "set-up"
 bin=.venv/bin
 # A machine on which a part cannot run says so now, not after half an hour.
 is_left_out extras || need_compiler "$bin/python"
-is_left_out browser || need_browser
+is_left_out browser || { need_browser; need_npm; }
 
 say "ruff"
 "$bin/ruff" check .

@@ -67,6 +67,13 @@ def test_lists_are_updated_before_anything_is_installed(bare: Path) -> None:
     assert "apt-get cannot install chromium-headless-shell" in lines[2]
 
 
+def test_missing_npm_is_installed(bare: Path) -> None:
+    add(bare, "chromium", "")
+    found = run(bare, "tests/browser.sh")
+    assert found.returncode == 2
+    assert "tests/browser.sh: there is no npm, and no apt-get to install it with" in found.stderr
+
+
 def test_a_browser_that_is_not_a_program_is_reported(bare: Path) -> None:
     found = run(bare, "tests/browser.sh", "--browser", "/nowhere/chromium")
     assert found.returncode == 2

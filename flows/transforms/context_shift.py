@@ -51,13 +51,22 @@ class ContextShift(Transform):
         signal, log_gain = self.signal_and_log_gain(z, context)
         return z * log_gain.exp() + signal, sum_over_event(log_gain)
 
-    def signal_and_log_gain(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return v and log g from the context of a signal x, shape (B, 1, T) each."""
+    def signal_and_log_gain(
+        self, x: Tensor, context: Tensor | None, gain: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return v and log g from the context of a signal x, shape (B, 1, T) each.
+
+        Args:
+            x: shape (B, 1, T).
+            context: v in frames, shape (B, r, T / r).
+            gain: used in place of the attribute `gain`, shape (B, 1), above 0.
+        """
         r, (batch, _, samples) = self.fold.factor, x.shape
         shape = None if context is None else tuple(context.shape)
         if context is None or shape != (batch, r, samples / r):
             raise ValueError(f"context has shape {shape}, expected ({batch}, {r}, {samples} / {r})")
         folded = context.to(x.dtype)
         sounds = (folded.abs().amax(1, keepdim=True) > HEARD).to(x.dtype)
-        log_gain = (math.log(self.gain) * sounds).repeat_interleave(r, -1)
+        loudness = math.log(self.gain) if gain is None else gain.log()[..., None]
+        log_gain = (loudness * sounds).repeat_interleave(r, -1)
         return self.fold.inverse(folded)[0], log_gain

@@ -32,7 +32,9 @@ class ExportError(ValueError):
     """A model that cannot be exported with these options."""
 
 
-def export(model: Path, format: Format, out: Path, stream: bool = False) -> None:
+def export(
+    model: Path, format: Format, out: Path, stream: bool = False, controls: bool = False
+) -> None:
     """Export a student to a file that other programs run (docs/export.md).
 
     Args:
@@ -40,23 +42,32 @@ def export(model: Path, format: Format, out: Path, stream: bool = False) -> None
         format: "onnx", or "pt2" for torch.export.load.
         out: the file.
         stream: take and return the state of a stream, for waveforms chunk by chunk.
+        controls: take a pitch shift and a breath, too, for a student with a voice.
     Raises:
         ExportError: if the folder holds another model, or a package is missing.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if format == "onnx" and missing:
-        raise ExportError(f"not installed: {', '.join(missing)}; ./setup.sh --extras export")
+    if format == "onnx":
+        check_packages()
     refuse_overwriting(model_files(model), [out])
     student = load_model(model)
     if not isinstance(student, Student):
         raise ArtefactError(f"{model}: expected a student, got a {student.kind}")
     mel, config = mel_of(student, model), student.config
+    if controls and not config.excitation.kind == "voice":
+        raise ExportError(f"{model}: has no voice, whose pitch and breath --controls could change")
     network = StreamingStudent(student) if stream else WholeStudent(student)
-    described = metadata(config, mel, network, pitch_of(student, model))
-    program = trace(network, config)
+    described = metadata(config, mel, network, pitch_of(student, model), controls)
+    program = trace(network, config, controls)
     write = write_onnx if format == "onnx" else write_pt2
     write_file(out, write(program, described))
     print(out)
+
+
+def check_packages() -> None:
+    """Raise an ExportError if a package that ONNX needs is missing."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(f"not installed: {', '.join(missing)}; ./setup.sh --extras export")
 
 
 def metadata(
@@ -64,13 +75,15 @@ def metadata(
     mel: MelConfig,
     network: WholeStudent | StreamingStudent,
     pitch: PitchConfig = NO_PITCH,
+    controls: bool = False,
 ) -> dict[str, str]:
     """Describe the file for the programs that run it, in strings.
 
     Returns:
         `mel`, the log-mel convention, as JSON, and `pitch`, likewise, if it is given; `noise`,
         "gaussian" (standard normal) or "logistic" (standard logistic); `sample_rate` in Hz and
-        `hop_length`; for a stream, `context_margin` in frames and `state_size`.
+        `hop_length`; for a stream, `context_margin` in frames and `state_size`; with controls,
+        `breath`, the student's own.
     """
     found: dict[str, Any] = {
         "mel": json.dumps(dataclasses.asdict(mel)),
@@ -82,15 +95,22 @@ def metadata(
         found["pitch"] = json.dumps(dataclasses.asdict(pitch))
     if isinstance(network, StreamingStudent):
         found |= {"context_margin": config.context_margin, "state_size": network.state_size}
+    if controls:
+        found["breath"] = config.excitation.breath
     return {name: str(value) for name, value in found.items()}
 
 
-def trace(network: WholeStudent | StreamingStudent, config: StudentConfig) -> ExportedProgram:
+def trace(
+    network: WholeStudent | StreamingStudent, config: StudentConfig, controls: bool = False
+) -> ExportedProgram:
     """Trace a student for any number of frames, and of utterances if it has no excitation.
 
     With a filter or an excitation there are at least two frames.
     """
     arguments, shapes = _traced(network, config)
+    if controls:
+        arguments += (torch.zeros(1, 1), torch.ones(1, 1))
+        shapes += ({}, {})
     # Without this, tracing assumes that a dimension is above one if the example's is.
     with torch.no_grad(), cast(Any, fx_config).patch(backed_size_oblivious=True):
         return torch.export.export(network, arguments, dynamic_shapes=shapes)

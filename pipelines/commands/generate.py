@@ -53,7 +53,7 @@ def generate(
             multiplies in it), "auto" (that where it does) or "16-mixed".
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
         speaker: the speaker, for a model that knows speakers.
-        pitch_shift: semitones added to the pitch, for a model that is given it.
+        pitch_shift: semitones added to the pitch, for a model that is given or predicts a pitch.
         skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
         mel_convention: whose log-mels the arrays are: "hifigan", "tacotron2" (NVIDIA's), "log10",
             "db" (librosa, of magnitudes), "db_power" (librosa, of powers), "espnet", or "model"

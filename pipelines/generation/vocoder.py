@@ -22,6 +22,7 @@ from data import (
     write_blocks,
     write_pcm,
 )
+from dsp.pitch import LARGEST_SHIFT
 from flows import Engine
 from pipelines.generation.input_errors import InputError
 from pipelines.generation.inputs import check_max_seconds, holds_mel, read_frames
@@ -32,9 +33,6 @@ from teacher import Teacher
 STREAMED_FRAMES = 8
 """Number of frames in a streamed piece: 128 ms at 16 kHz and a hop of 256. A student draws a piece
 before it reads the next one."""
-
-LARGEST_SHIFT = 24
-"""Semitones, either way."""
 
 STANDARD_OUTPUT = Path("-")
 
@@ -74,13 +72,26 @@ class Vocoder:
     messages: TextIO
 
     def __post_init__(self) -> None:
-        _check_shift(self.pitch_shift, self.pitch)
+        self._set_shift()
         if not 0.0 <= self.temperature < math.inf:
             raise InputError(f"temperature is {self.temperature}, expected a finite number >= 0")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}, expected >= 0")
         check_max_seconds(self.max_seconds)
         with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, self.speaker)
+
+    def _set_shift(self) -> None:
+        """Check the pitch shift, and tell it to a student that predicts its pitch."""
+        shift, network = self.pitch_shift, self.network
+        predicts = isinstance(network, Student) and network.config.predicts_pitch
+        if shift and not self.pitch.num_rows and not predicts:
+            raise InputError(f"pitch_shift is {shift}, expected 0: the model has no pitch to shift")
+        if not abs(shift) <= LARGEST_SHIFT:
+            raise InputError(
+                f"pitch_shift is {shift}, expected -{LARGEST_SHIFT} to {LARGEST_SHIFT} semitones"
+            )
+        if isinstance(network, Student) and predicts:
+            network.set_pitch_shift(shift)
 
     def features(self, source: Path) -> Tensor:
         """Read an input's features for the network, shape (1, rows, L)."""
@@ -160,17 +171,6 @@ def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:
     for piece in pieces:
         yield piece
         bar.update(piece.shape[-1])
-
-
-def _check_shift(semitones: float, pitch: PitchConfig) -> None:
-    if semitones and not pitch.num_rows:
-        raise InputError(
-            f"pitch_shift is {semitones}, expected 0: the model is not given the pitch"
-        )
-    if not abs(semitones) <= LARGEST_SHIFT:
-        raise InputError(
-            f"pitch_shift is {semitones}, expected -{LARGEST_SHIFT} to {LARGEST_SHIFT} semitones"
-        )
 
 
 def _seed_of(seed: int, name: Path) -> int:

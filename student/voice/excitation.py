@@ -81,6 +81,7 @@ class ExcitedContext(nn.Module):
         self.config = config
         self.channels = channels
         self.pitch_row = pitch_row
+        self.pitch_shift = 0.0
         self.predictor: PitchPredictor | None = None
         if pitch_row is None:
             self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
@@ -126,6 +127,7 @@ class ExcitedContext(nn.Module):
         num_frames: int,
         measured: MeasuredVoice | None = None,
         hidden: Tensor | None = None,
+        pitch_shift: Tensor | None = None,
     ) -> StudentContext:
         """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
 
@@ -135,6 +137,7 @@ class ExcitedContext(nn.Module):
             measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
                 the pulses are shifted to the recording's pulses.
             hidden: result of `hidden`, if the caller has it.
+            pitch_shift: see `excite`.
         Returns:
             hidden frames of each part; N is L * hop_length / r.
         """
@@ -142,7 +145,7 @@ class ExcitedContext(nn.Module):
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
         inner = features[..., first : first + num_frames]
         with torch.no_grad():
-            track, voiced = self._track(hidden, inner)
+            track, voiced = self._track(hidden, inner, pitch_shift)
             if measured is not None and self.pitch_row is None:
                 voiced = measured.voiced
                 track = torch.where(voiced, measured.hz.to(track), track)
@@ -160,7 +163,11 @@ class ExcitedContext(nn.Module):
             yield excited
 
     def excite(
-        self, hidden: Tensor, features: Tensor, state: ExcitationState | None
+        self,
+        hidden: Tensor,
+        features: Tensor,
+        state: ExcitationState | None,
+        pitch_shift: Tensor | None = None,
     ) -> tuple[StudentContext, ExcitationState]:
         """Add the excitation to the hidden frames of one piece of conditioning.
 
@@ -168,11 +175,13 @@ class ExcitedContext(nn.Module):
             hidden: output of `frames`, with all H' channels, shape (B, H', n).
             features: the conditioning, shape (B, M, n).
             state: state after the previous piece.
+            pitch_shift: semitones added to the pitch, shape (B, 1); default: the attribute of this
+                name, 0 unless `Student.set_pitch_shift` has set it.
         Returns:
             hidden frames of each part; the state for the next piece.
         """
         with torch.no_grad():
-            track, voiced = self._track(hidden, features)
+            track, voiced = self._track(hidden, features, pitch_shift)
             cycles, hz, phase = self._oscillate(track, state and state.phase)
         excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
         return excited, ExcitationState(phase, voice)
@@ -195,14 +204,22 @@ class ExcitedContext(nn.Module):
         predicted: Pitch = self.predictor(hidden[:, self.channels : last])
         return predicted
 
-    def _track(self, hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def _track(
+        self, hidden: Tensor, features: Tensor, pitch_shift: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Predict or read the pitch in Hz and the voicing (true or false), (B, L) each."""
         if self.pitch_row is None:
             pitch = self.pitch(hidden)
-            return pitch.hz, pitch.voicing > 0
-        octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
-        # A given pitch has the upper limit that a predicted pitch may have.
-        return octaves.double().exp2().clamp(max=self.config.sample_rate / 4), voicing > 0.5
+            hz, voiced = pitch.hz.double(), pitch.voicing > 0
+        else:
+            octaves, voicing = features[:, self.pitch_row : self.pitch_row + 2].unbind(1)
+            hz, voiced = octaves.double().exp2(), voicing > 0.5
+        if pitch_shift is not None:
+            hz = hz * torch.exp2(pitch_shift.double() / 12)
+        elif self.pitch_shift:
+            hz = hz * 2.0 ** (self.pitch_shift / 12)
+        # A given or shifted pitch has the upper limit that a predicted pitch may have.
+        return hz.clamp(max=self.config.sample_rate / 4), voiced
 
     def _excite(
         self,
@@ -246,8 +263,10 @@ class ExcitedContext(nn.Module):
         hop, rate = self.hop_length, self.config.sample_rate
         before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
         before = torch.cat([before, hz[:, :-1]], 1)
+        # The ONNX exporter rounds numbers to 32 bits: hop and rate stay exact, their ratio not.
+        turns = (before + hz) / 2 * hop / rate
         # Dropping whole cycles keeps the phase as exact after an hour as after a second.
-        ends = (phase.cycles + ((before + hz) / 2 * (hop / rate)).cumsum(1)).remainder(1.0)
+        ends = (phase.cycles + turns.cumsum(1)).remainder(1.0)
         starts = torch.cat([phase.cycles, ends[:, :-1]], 1)
         time = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device)
         slope = (hz - before)[..., None] / hop

@@ -67,7 +67,12 @@ class SpectralVoice(Voice):
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
         """Filter blocks of pulses without an FFT; see `Voice.convolve`."""
-        windows = blocks.unfold(-1, taps.shape[-1], 1)
+        # Row t reads the block from its sample t on. Exported, `unfold` is a slow gather of single
+        # samples; rows of a repeated block, each longer by one sample than the block, shift alike.
+        points, span = blocks.shape[-1], blocks.shape[-1] - self.order
+        repeated = blocks[:, :, None].expand(-1, -1, span + 1, -1).flatten(2)
+        rows = repeated[..., : span * (points + 1)].unflatten(2, (span, points + 1))
+        windows = rows[..., : self.order + 1]
         pairs = torch.stack([taps[:, :-1], taps[:, 1:]], -1).flip(2)
         before, after = (windows @ pairs).unbind(-1)
         return before, after

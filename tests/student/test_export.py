@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from flows import CausalConvolution
-from student import StreamingStudent, StudentConfig, WholeStudent
+from student import StreamingStudent, Student, StudentConfig, WholeStudent
 from student.voice.spectral_filter import SpectralFilter
 from tests.models import (
     EXCITED_STUDENT,
@@ -63,18 +63,64 @@ def test_chunks_join_to_the_whole(config: StudentConfig, sizes: list[int]) -> No
     student, mel = make_student(config=config), make_frames(config)
     z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
     expected = student(z, mel).waveform.detach()
-    network, margin = StreamingStudent(student), config.context_margin
-    around = F.pad(mel, (margin, margin), mode="replicate")
-    state, waveform, start = torch.zeros(2, network.state_size).double(), [], 0
+    found = in_chunks(student, z, mel, sizes)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("config", ["voiced_and_filtered", "given_pitch"], indirect=True)
+@pytest.mark.parametrize("sizes", [[FRAMES], [3, 1, 7]])
+def test_controls_shift_the_pitch_and_change_the_breath(
+    config: StudentConfig, sizes: list[int]
+) -> None:
+    student, mel = make_student(config=config), make_frames(config)
+    z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
+    plain = student(z, mel).waveform.detach()
+    student.set_pitch_shift(3.0)
+    student.set_breath(0.25)
+    expected = student(z, mel).waveform.detach()
+    assert (expected - plain).abs().max() > 1e-3
+    student.set_pitch_shift(-5.0)  # of its own, which a control replaces
+    student.set_breath(0.75)
+    semitones, breath = torch.full((2, 1), 3.0).double(), torch.full((2, 1), 0.25).double()
+    if len(sizes) == 1:
+        found = WholeStudent(student)(z, mel, semitones, breath)
+    else:
+        found = in_chunks(student, z, mel, sizes, semitones, breath)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_shifted_pitch_is_that_of_shifted_rows() -> None:
+    student, mel = make_student(config=GIVEN), make_frames(GIVEN)
+    z = torch.randn(2, 1, FRAMES * HOP, dtype=torch.float64)
+    shifted = mel.clone()
+    shifted[:, GIVEN.num_mels] += 7 / 12
+    # The networks read the row, too; the test is of what follows it, the excitation.
+    student.frame_context.mean[GIVEN.num_mels] = 0
+    student.frame_context.std[GIVEN.num_mels] = 1e9
+    expected = student(z, shifted).waveform.detach()
+    student.set_pitch_shift(7.0)
+    torch.testing.assert_close(student(z, mel).waveform, expected, rtol=1e-6, atol=1e-6)
+
+
+def in_chunks(
+    student: Student, z: torch.Tensor, mel: torch.Tensor, sizes: list[int], *controls: torch.Tensor
+) -> torch.Tensor:
+    """Draw as a stream."""
+    margin = student.config.context_margin
+    network, around = StreamingStudent(student), F.pad(mel, (margin, margin), mode="replicate")
+    state, waveform, start = z.new_zeros(z.shape[0], network.state_size), [], 0
     for size in sizes:
         stop = start + size
         piece, state = network(
-            z[..., start * HOP : stop * HOP], around[..., start : stop + 2 * margin], state
+            z[..., start * HOP : stop * HOP],
+            around[..., start : stop + 2 * margin],
+            state,
+            *controls,
         )
-        assert state.shape == (2, network.state_size)
+        assert state.shape == (z.shape[0], network.state_size)
         waveform.append(piece)
         start = stop
-    torch.testing.assert_close(torch.cat(waveform, -1), expected, rtol=1e-10, atol=1e-10)
+    return torch.cat(waveform, -1)
 
 
 @pytest.mark.parametrize("order", [1, 5, 64])

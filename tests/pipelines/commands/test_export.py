@@ -97,6 +97,8 @@ def test_models_that_cannot_be_exported_are_named(
 ) -> None:
     with pytest.raises(ArtefactError, match="expected a student, got a teacher"):
         export(trained / "teacher", "pt2", tmp_path / "teacher.pt2")
+    with pytest.raises(ExportError, match=r"has no voice, whose pitch and breath --controls"):
+        export(trained / "student", "pt2", tmp_path / "student.pt2", controls=True)
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name)

@@ -85,6 +85,40 @@ def test_a_stream_of_a_voice_joins_to_the_whole(tmp_path: Path) -> None:
     check_stream(tmp_path, 1, [(0, 2), (2, 4), (4, FRAMES)], 1e-4)
 
 
+def test_controls_are_inputs(tmp_path: Path) -> None:
+    config = dataclasses.replace(VOICED_STUDENT, filter_order=5)
+    make_student(config=config).float().save_pretrained(tmp_path / "student", {"mel": MEL})
+    export(tmp_path / "student", "onnx", tmp_path / "whole.onnx", controls=True)
+    session = session_of(tmp_path / "whole.onnx")
+    assert session.get_modelmeta().custom_metadata_map["breath"] == "1.0"
+    mel, student = make_mel(1, FRAMES).float(), Student.from_pretrained(tmp_path / "student")
+    z = torch.randn(1, 1, FRAMES * HOP)
+    for semitones, breath in [(0.0, 1.0), (4.0, 0.25), (-7.0, 0.5)]:
+        student.set_pitch_shift(semitones)
+        student.set_breath(breath)
+        controls = {"pitch_shift": [[semitones]], "breath": [[breath]]}
+        inputs = {name: np.array(value, np.float32) for name, value in controls.items()}
+        (found,) = session.run(None, {"noise": z.numpy(), "log_mel": mel.numpy(), **inputs})
+        with torch.no_grad():
+            waveform = student(z, mel).waveform.numpy()
+        np.testing.assert_allclose(found, waveform, rtol=1e-4, atol=1e-4)
+
+
+def test_a_phase_does_not_drift(tmp_path: Path) -> None:
+    student = make_student(config=dataclasses.replace(VOICED_STUDENT, pitch=True)).float()
+    pitch = {"kind": "yin", "fmin_hz": 20.0, "fmax_hz": 100.0}
+    student.save_pretrained(tmp_path / "student", {"mel": MEL, "pitch": pitch})
+    export(tmp_path / "student", "onnx", tmp_path / "whole.onnx")
+    frames = 20_000  # a duration in which an error of 5e-8 of the pitch would be heard
+    given = torch.tensor([[[5.0], [1.0]]])  # 2 ** 5 Hz, voiced
+    mel = torch.cat([make_mel(1, 1).float(), given], 1).expand(1, MELS + 2, frames)
+    z = torch.randn(1, 1, frames * HOP)
+    session = session_of(tmp_path / "whole.onnx")
+    (found,) = session.run(None, {"noise": z.numpy(), "log_mel": mel.numpy()})
+    whole = expected(tmp_path, z.numpy(), mel.numpy())
+    np.testing.assert_allclose(found[..., -800:], whole[..., -800:], rtol=0, atol=1e-3)
+
+
 def test_a_stream_joins_to_the_whole(folder: Path) -> None:
     check_stream(folder, 2, [(0, 1), (1, 3), (3, FRAMES)], 1e-5)
 
