@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from data.prepared.augmentation import dither
     from data.prepared.given_mels import MelSource
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
-    from data.prepared.prepare import PrepareConfig, prepare, prepare_part
+    from data.prepared.prepare import prepare, prepare_part
     from data.prepared.segments import Batch, SegmentSampler
+    from data.prepared.settings import PrepareConfig
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
     from data.prepared.split import SPLITS, Split, assign_splits, split_of
     from data.prepared.utterances import UtteranceSet
