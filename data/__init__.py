@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from data.corpora.fetch import fetch, speech_files
     from data.corpora.synthetic import synthesise
     from data.csv_tables import TableError
+    from data.mel_files import MEL_SUFFIXES, MelFileError, MelFormat, MelLayout, read_mel_file
     from data.prepared.augmentation import dither
+    from data.prepared.given_mels import MelSource
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
-    from data.prepared.prepare import PrepareConfig, prepare, prepare_part
+    from data.prepared.prepare import prepare, prepare_part
     from data.prepared.segments import Batch, SegmentSampler
+    from data.prepared.settings import PrepareConfig
     from data.prepared.speakers import speaker_of, speakers_of, with_speaker
     from data.prepared.split import SPLITS, Split, assign_splits, split_of
     from data.prepared.utterances import UtteranceSet
@@ -37,6 +40,14 @@ if TYPE_CHECKING:
     )
     from data.toys import TOYS
     from dsp.mel import FeatureMismatch, MelConfig, log_mel
+    from dsp.mel_conventions import (
+        CONVENTIONS,
+        MelConventionChoice,
+        MelConventionName,
+        lead_samples,
+        to_model,
+    )
+    from dsp.mel_plausibility import ConventionError, MelStatistics, check_convention, check_limits
     from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
     from dsp.pulses import residual_energy
 else:
@@ -44,13 +55,16 @@ else:
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "CONVENTIONS",
     "CORPORA",
     "HAS_HEADER",
+    "MEL_SUFFIXES",
     "NO_PITCH",
     "SPLITS",
     "TOYS",
     "AudioError",
     "Batch",
+    "ConventionError",
     "Corpus",
     "CorpusError",
     "DataError",
@@ -58,6 +72,13 @@ __all__ = [
     "Found",
     "Manifest",
     "MelConfig",
+    "MelConventionChoice",
+    "MelConventionName",
+    "MelFileError",
+    "MelFormat",
+    "MelLayout",
+    "MelSource",
+    "MelStatistics",
     "PitchConfig",
     "PrepareConfig",
     "PreparedUtterance",
@@ -69,17 +90,21 @@ __all__ = [
     "TableError",
     "UtteranceSet",
     "assign_splits",
+    "check_convention",
+    "check_limits",
     "check_pitch_rows",
     "discrete_columns",
     "dither",
     "fetch",
     "find_audio_files",
     "from_int16",
+    "lead_samples",
     "log_mel",
     "mark_output",
     "pitch_rows",
     "prepare",
     "prepare_part",
+    "read_mel_file",
     "read_table",
     "read_waveform",
     "repeated_values",
@@ -92,6 +117,7 @@ __all__ = [
     "split_rows",
     "synthesise",
     "to_int16",
+    "to_model",
     "with_pitch",
     "with_speaker",
     "write_blocks",

@@ -25,8 +25,7 @@ class FeatureMismatch(ValueError):  # noqa: N818 - says what it is
 class MelConfig:
     """The log-mel convention; at 22050 Hz the defaults equal HiFi-GAN's.
 
-    NVIDIA's Tacotron 2 differs in one thing: it centres its frames half a hop earlier, and has one
-    frame more.
+    Other programs' conventions, NVIDIA's Tacotron 2 among them, are in `dsp.mel_conventions`.
 
     Args:
         sample_rate: sample rate of the waveform, Hz.
@@ -109,6 +108,11 @@ class MelConfig:
         return torch.from_numpy(edges)
 
     @property
+    def band_area_hz(self) -> Tensor:
+        """Area under each band of unit height, Hz, shape (num_mels,)."""
+        return (self._edges_hz[2:] - self._edges_hz[:-2]) / 2
+
+    @property
     def harmonic_scale(self) -> float:
         """Change of a harmonic's log-amplitude, in nats, for a change of the log-mel by one."""
         return (1.0 if self.log_base == "e" else math.log(10)) / self.power
@@ -127,7 +131,7 @@ class MelConfig:
         Returns:
             offset of each band in nats, shape (num_mels,).
         """
-        area = (self._edges_hz[2:] - self._edges_hz[:-2]) / 2
+        area = self.band_area_hz
         if self.filterbank_norm == "slaney":
             area = torch.ones_like(area)
         return math.log(2 / self.n_fft) - area.log() / self.power
@@ -203,6 +207,14 @@ def _constants(
     config: MelConfig, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Filterbank (num_mels, n_fft//2 + 1) and window (win_length,)."""
+    # The constants are cached: made under inference_mode, they could not take part in a gradient.
+    with torch.inference_mode(False):
+        window = torch.hann_window(config.win_length, dtype=torch.float64)
+        return mel_filterbank(config).to(device, dtype), window.to(device, dtype)
+
+
+def mel_filterbank(config: MelConfig) -> Tensor:
+    """Return the weights of a spectrum's bins in each band, shape (num_mels, n_fft // 2 + 1)."""
     basis = librosa.filters.mel(
         sr=config.sample_rate,
         n_fft=config.n_fft,
@@ -212,7 +224,4 @@ def _constants(
         norm="slaney" if config.filterbank_norm == "slaney" else None,
         dtype="float64",
     )
-    # The constants are cached: made under inference_mode, they could not take part in a gradient.
-    with torch.inference_mode(False):
-        window = torch.hann_window(config.win_length, dtype=torch.float64)
-        return torch.from_numpy(basis).to(device, dtype), window.to(device, dtype)
+    return torch.from_numpy(basis)

@@ -14,6 +14,7 @@ from data import (
     NO_PITCH,
     Manifest,
     MelConfig,
+    MelStatistics,
     PitchConfig,
     Split,
     UtteranceSet,
@@ -110,6 +111,17 @@ def pitch_of(model: Teacher | Student, folder: Path) -> PitchConfig:
     except ValueError as error:
         raise ArtefactError(f"{folder / CONFIG_FILE}: {error}") from error
     return found
+
+
+def statistics_of(model: Teacher | Student) -> MelStatistics | None:
+    """Read the statistics of the log-mels that a model was trained on; None if it has none."""
+    context = model.frame_context if isinstance(model, Student) else model.context
+    if context.blind:
+        return None
+    mean, std = (x[: model.config.num_mels].cpu().numpy() for x in (context.mean, context.std))
+    if not mean.any() and (std == 1).all():  # as before training
+        return None
+    return MelStatistics(mean, std)
 
 
 def held_out(

@@ -9,7 +9,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from dsp.pitch import LARGEST_SHIFT
 from flows import (
     Affine,
     ChainWeights,
@@ -138,19 +137,12 @@ class Student(Pretrained):
     def set_pitch_shift(self, semitones: float) -> None:
         """Shift the pitch of what is drawn from now on; the shift is not saved with the model.
 
-        The mel stays, and with it what its lowest bands say of the old harmonics; what follows the
-        new pitch exactly is the excitation (docs/results/pitch).
-
         Raises:
             ValueError: if `semitones` is out of range, or the student has no excitation.
         """
         if not isinstance(self.context, ExcitedContext):
             raise ValueError("the student has no excitation, whose pitch could be shifted")
-        if not abs(semitones) <= LARGEST_SHIFT:
-            raise ValueError(
-                f"semitones is {semitones}, expected -{LARGEST_SHIFT} to {LARGEST_SHIFT}"
-            )
-        self.context.pitch_shift = semitones
+        self.context.set_pitch_shift(semitones)
 
     def sharpen(self, amount: float) -> None:
         """Deepen the spectrum of a trained voice permanently; training learns a flat average.

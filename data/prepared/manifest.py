@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from data.prepared.given_mels import COMPUTED, MelSource
 from data.prepared.split import SPLITS, Split
 from dsp.mel import FeatureMismatch, MelConfig
 from dsp.pitch import NO_PITCH, PitchConfig
@@ -91,6 +92,7 @@ class Contents:
         statistics: statistics of the training split.
         utterances: the utterances, sorted by name.
         skipped: the files that were left out, sorted by name.
+        mels: where the log-mels come from; computed if an earlier version made them.
         gone: names of utterances whose recordings no longer exist; their features stay in the
             folder and are not used.
     """
@@ -106,6 +108,7 @@ class Contents:
     utterances: tuple[PreparedUtterance, ...]
     skipped: tuple[Skipped, ...]
     pitch: PitchConfig = NO_PITCH
+    mels: MelSource = COMPUTED
     gone: tuple[str, ...] = ()
 
 
@@ -210,6 +213,9 @@ class Manifest:
         for split in SPLITS:
             count = len(self.utterances(split))
             lines.append(f"{split}: {count} utterances, {self.minutes(split):.2f} min")
+        if self.contents.mels.kind == "files":
+            convention = self.contents.mels.known_convention or "the model's convention"
+            lines.append(f"log-mels: of the files beside the recordings, in {convention}")
         lines.append(f"skipped: {len(self.skipped)}")
         lines += [f"  {skip.name}: {skip.reason}" for skip in self.skipped]
         if self.contents.gone:

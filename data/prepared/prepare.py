@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,51 +25,10 @@ from data.prepared.manifest import (
 )
 from data.prepared.parallel import choose_num_workers, parallel_map
 from data.prepared.recording import PrepareTask, Record, make_utterance
-from data.prepared.split import assign_splits, check_shares
+from data.prepared.settings import PrepareConfig
+from data.prepared.split import assign_splits
 from data.prepared.statistics import training_statistics
-from dsp.mel import MelConfig
-from dsp.pitch import PitchConfig
 from storage.folder_lock import folder_lock
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
-    """Settings of the preparation of a corpus.
-
-    Args:
-        corpus: a name of `CORPORA`, several names joined by "+", or a folder, as given to `fetch`;
-            it tells which files are not speech, and it is recorded in the manifest.
-        mel: the convention of the log-mel, with the sample rate.
-        pitch: the rows of pitch and voicing below the bands, if models are given any.
-        min_seconds: shorter files are skipped.
-        val_percent: share of utterances held out for validation.
-        test_percent: share of utterances held out for the test.
-        num_workers: number of processes; 0 chooses it by the numbers of processors and files.
-    Raises:
-        ValueError: names the field, its value and what was expected.
-    """
-
-    corpus: str = "allison"
-    mel: MelConfig = field(default_factory=MelConfig)
-    pitch: PitchConfig = field(default_factory=PitchConfig)
-    min_seconds: float = 0.3
-    val_percent: float = 5.0
-    test_percent: float = 5.0
-    num_workers: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.corpus:
-            raise ValueError("corpus is '', expected a name or a folder")
-        check_shares(self.val_percent, self.test_percent)
-        if not self.min_seconds >= 0:
-            raise ValueError(f"min_seconds is {self.min_seconds!r}, expected >= 0")
-        if self.num_workers < 0:
-            raise ValueError(f"num_workers is {self.num_workers!r}, expected >= 0")
-        if self.pitch.num_rows and self.pitch.fmax_hz > self.mel.sample_rate / 4:
-            raise ValueError(
-                f"pitch.fmax_hz is {self.pitch.fmax_hz}, expected at most a quarter of "
-                f"mel.sample_rate {self.mel.sample_rate}"
-            )
 
 
 def prepare(
@@ -80,9 +39,11 @@ def prepare(
     Each recording becomes two files. `dump_dir/waveforms/NAME.npy` holds int16 samples; T is a
     multiple of the hop, because the last, incomplete frame is dropped. `dump_dir/mels/NAME.npy`
     holds the float32 log-mel of the stored waveform, num_mels × L, and below the bands the rows of
-    `config.pitch`. A recording is prepared again if its size, its time of change, the settings or
-    the outputs differ from `dump_dir/journal.jsonl`. Outputs whose source is gone are kept, but no
-    longer used. Unusable files are skipped; `dump_dir/report.txt` lists them and the reasons.
+    `config.pitch`. With `config.mels` of kind "files", the log-mel is read from a file beside the
+    recording, see `read_given`. A recording is prepared again if its size, its time of change, the
+    settings or the outputs differ from `dump_dir/journal.jsonl`. Outputs whose source is gone are
+    kept, but no longer used. Unusable files are skipped; `dump_dir/report.txt` lists them and the
+    reasons.
 
     Args:
         corpus_folder: the result of `fetch`.
@@ -169,6 +130,7 @@ def _tasks(
         mel=config.mel,
         pitch=config.pitch,
         min_seconds=config.min_seconds,
+        mels=config.mels,
     )
     tasks = [make_task(name=name, sources=tuple(paths)) for name, paths in sources.items()]
     return tasks, found.left_out
@@ -254,6 +216,7 @@ def _describe(
         checksum=checksum,
         mel=config.mel,
         pitch=config.pitch,
+        mels=config.mels,
         min_seconds=float(config.min_seconds),
         val_percent=float(config.val_percent),
         test_percent=float(config.test_percent),

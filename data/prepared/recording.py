@@ -7,10 +7,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from data.audio.decoding import FloatArray
 from data.audio.read import AudioError, from_int16, read_waveform, to_int16
+from data.mel_files import MelFileError, find_mel_file
+from data.prepared.given_mels import COMPUTED, MelSource, mel_beside, read_given
 from data.prepared.manifest import FORMAT_VERSION, check_name, mel_path, waveform_path
 from dsp.mel import MelConfig, log_mel
 from dsp.pitch import PitchConfig, with_pitch
@@ -32,6 +36,7 @@ class PrepareTask:
         mel: the convention of the log-mel.
         pitch: the rows below the bands.
         min_seconds: duration of the shortest recording accepted, seconds.
+        mels: where the log-mel comes from.
     """
 
     name: str
@@ -40,6 +45,7 @@ class PrepareTask:
     mel: MelConfig
     pitch: PitchConfig
     min_seconds: float
+    mels: MelSource = COMPUTED
 
     def key(self) -> str:
         """Return a text that differs when a source or a setting differs; no source is read."""
@@ -48,6 +54,9 @@ class PrepareTask:
         settings = [FORMAT_VERSION, str(source), self.min_seconds, asdict(self.mel)]
         if self.pitch.num_rows:
             settings.append(asdict(self.pitch))
+        if self.mels.kind == "files":
+            given = mel_beside(source)
+            settings += [asdict(self.mels), str(given), _stamp(given) if given else "none"]
         settings += [[str(path), _stamp(path)] for path in others]
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
         return f"{_stamp(source)} {digest[:16]}"
@@ -73,7 +82,7 @@ class Record:
         problem: why the utterance was skipped; empty if it was prepared.
         failed: why each source before the prepared one could not be used, or why none could;
             empty in journals of earlier versions.
-        sha256: checksum of the source that was prepared.
+        sha256: checksum of the source that was prepared, and of its log-mel's file if one was read.
         waveform_sha256: checksum of the file of samples.
         mel_sha256: checksum of the file of frames.
         num_frames: L.
@@ -116,32 +125,62 @@ def make_utterance(task: PrepareTask) -> Record:
     failed: list[str] = []
     for source in task.sources:
         try:
-            waveform = _read_whole_frames(source, task)
+            features = _read_features(source, task)
             break
         except AudioError as error:
             failed.append(error.reason)
+        except MelFileError as error:
+            failed.append(f"{error.path.name} {error.reason}")
     else:
         return Record(
             name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
         )
-    num_frames = len(waveform) // task.mel.hop_length
-    samples, num_clipped = to_int16(waveform)
-    # The log-mel of the stored samples, so that the two files agree to the last bit.
-    exact = torch.from_numpy(from_int16(samples))[None, None]
-    frames = with_pitch(log_mel(exact, task.mel), exact, task.mel, task.pitch)[0]
-    waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), samples)
-    mel_sha256 = write_array(mel_path(task.dump_dir, task.name), frames.numpy())
+    waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), features.samples)
+    mel_sha256 = write_array(mel_path(task.dump_dir, task.name), features.frames)
     return Record(
         name=task.name,
         key=key,
         outputs=task.outputs(),
         waveform_sha256=waveform_sha256,
         mel_sha256=mel_sha256,
-        sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
-        num_frames=num_frames,
-        num_clipped=num_clipped,
+        sha256=_digest(source, *features.others),
+        num_frames=features.frames.shape[1],
+        num_clipped=features.num_clipped,
         failed=tuple(failed),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Features:
+    """What is stored of a recording.
+
+    Args:
+        samples: int16, shape (T,).
+        frames: log-mel, and rows of pitch below it, float32, shape (rows, L).
+        num_clipped: samples that lay beyond [-1, 1].
+        others: files that were read beside the recording.
+    """
+
+    samples: npt.NDArray[np.int16]
+    frames: FloatArray
+    num_clipped: int
+    others: tuple[Path, ...] = ()
+
+
+def _read_features(source: Path, task: PrepareTask) -> _Features:
+    others: tuple[Path, ...] = ()
+    if task.mels.kind == "files":
+        others = (find_mel_file(source),)
+        waveform = read_waveform(source, task.mel.sample_rate, min_seconds=task.min_seconds)
+        waveform, given = read_given(others[0], waveform, task.mel, task.mels)
+    else:
+        waveform = _read_whole_frames(source, task)
+    samples, num_clipped = to_int16(waveform)
+    # The log-mel of the stored samples, so that the two files agree to the last bit.
+    exact = torch.from_numpy(from_int16(samples))[None, None]
+    bands = torch.from_numpy(given)[None] if others else log_mel(exact, task.mel)
+    frames = with_pitch(bands, exact, task.mel, task.pitch)[0].numpy()
+    return _Features(samples=samples, frames=frames, num_clipped=num_clipped, others=others)
 
 
 def _read_whole_frames(source: Path, task: PrepareTask) -> FloatArray:
@@ -151,6 +190,13 @@ def _read_whole_frames(source: Path, task: PrepareTask) -> FloatArray:
     if len(waveform) < hop:
         raise AudioError(source, f"shorter than one frame of {hop} samples")
     return waveform[: len(waveform) // hop * hop]
+
+
+def _digest(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _stamp(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from data import MelConventionChoice, MelFormat, MelLayout
 from flows import Engine
 from pipelines.generation import waveforms
 from pipelines.generation.input_errors import InputsFailedError
@@ -25,14 +26,19 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
+    mel_convention: MelConventionChoice | None = None,
+    mel_layout: MelLayout = "bands_first",
+    mel_key: str | None = None,
+    mel_fmin_hz: float | None = None,
+    mel_fmax_hz: float | None = None,
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
     Args:
         model: folder of a student or a teacher, the name of one that comes with the program, or
             owner/name on a hub.
-        input: audio files, log-mels .npy (num_mels, L), folders of either, patterns ("a/*.wav"), or
-            - for standard input.
+        input: audio files, log-mels .npy, .npz or .pt (num_mels, L), folders of either, patterns
+            ("a/*.wav"), or - for standard input.
         out: folder that gets one file per input; for one input, a file (.wav, .flac or .raw), or -
             to stream to standard output.
         format: format of the files, 16-bit; default: as OUT ends, else wav.
@@ -49,6 +55,14 @@ def generate(
         speaker: the speaker, for a model that knows speakers.
         pitch_shift: semitones added to the pitch, for a model that is given or predicts a pitch.
         skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
+        mel_convention: whose log-mels the arrays are: "hifigan", "tacotron2" (NVIDIA's), "log10",
+            "db" (librosa, of magnitudes), "db_power" (librosa, of powers), "espnet", or "model"
+            for the model's own; without, they must look like the model's own.
+        mel_layout: "bands_first" for arrays (num_mels, L), "frames_first" for (L, num_mels), both
+            with or without a first axis of 1.
+        mel_key: name of the log-mel in a .npz or .pt that holds several arrays.
+        mel_fmin_hz: lower edge of the arrays' lowest band; default: the model's.
+        mel_fmax_hz: upper edge of the arrays' highest band; default: the model's.
     """
     written: list[Generated] = []
     try:
@@ -67,6 +81,13 @@ def generate(
             speaker=speaker,
             pitch_shift=pitch_shift,
             skip_existing=skip_existing,
+            mels=MelFormat(
+                convention=mel_convention,
+                layout=mel_layout,
+                key=mel_key,
+                fmin_hz=mel_fmin_hz,
+                fmax_hz=mel_fmax_hz,
+            ),
         )
     except InputsFailedError as error:
         written = error.written

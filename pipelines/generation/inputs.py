@@ -8,39 +8,61 @@ import numpy as np
 import torch
 
 from data import (
+    MEL_SUFFIXES,
+    ConventionError,
     MelConfig,
+    MelFileError,
+    MelFormat,
+    MelStatistics,
     PitchConfig,
+    check_convention,
     check_pitch_rows,
     pitch_rows,
+    read_mel_file,
     read_waveform,
+    to_model,
     with_pitch,
 )
 from pipelines.generation.input_errors import InputError
 from pipelines.generation.long_audio import log_mel_in_pieces
-from storage.arrays import ArrayError, open_array
+
+MODEL_FORMAT = MelFormat()
 
 FRAMES_PER_PIECE = 1024
 """Number of a recording's mel frames that are computed at once: 16 s at 16 kHz, hop 256."""
 
 
+def holds_mel(source: Path) -> bool:
+    """Whether an input is a saved log-mel, by its name."""
+    return source.suffix.lower() in MEL_SUFFIXES
+
+
 def read_frames(
-    source: Path, config: MelConfig, pitch: PitchConfig, *, pitch_shift: float = 0.0
+    source: Path,
+    config: MelConfig,
+    pitch: PitchConfig,
+    *,
+    pitch_shift: float = 0.0,
+    mels: MelFormat = MODEL_FORMAT,
+    statistics: MelStatistics | None = None,
 ) -> np.ndarray:
     """Read the frames of a recording or of a saved array.
 
     Args:
-        source: an audio file, or a log-mel `.npy` of shape (num_mels, L), followed by the rows of
+        source: an audio file, or a log-mel in a file of `MEL_SUFFIXES`, followed by the rows of
             `pitch`.
         config: convention of the log-mel.
         pitch: the pitch rows that the model is given.
         pitch_shift: number of semitones added to the pitch.
+        mels: layout and convention of saved log-mels.
+        statistics: statistics of the model's training corpus.
     Returns:
         log-mel frames, followed by the rows of pitch, float32, shape (rows, L).
     Raises:
         ValueError: if the file cannot be used; the message names the file and the problem.
     """
-    if source.suffix.lower() == ".npy":
-        frames = read_saved_frames(source, config, pitch)
+    if holds_mel(source):
+        frames = read_saved_frames(source, config, pitch, mels, statistics)
     else:
         waveform = read_waveform(source, config.sample_rate)
         short = -len(waveform) % config.hop_length
@@ -50,40 +72,44 @@ def read_frames(
         frames = with_pitch(*batch, config, pitch)[0].numpy()
     if pitch.num_rows:
         frames[config.num_mels] += pitch_shift / 12
-        _check_pitch(source, frames, config)
+        _check_pitch(source, frames[config.num_mels :], config)
     return frames
 
 
-def read_saved_frames(source: Path, config: MelConfig, pitch: PitchConfig) -> np.ndarray:
-    """Read the frames of a `.npy` file, see `read_frames`."""
-    if source.exists() and not source.is_file():  # reading a pipe would wait
-        raise InputError(f"{source}: not a file")
+def read_saved_frames(
+    source: Path,
+    config: MelConfig,
+    pitch: PitchConfig,
+    mels: MelFormat = MODEL_FORMAT,
+    statistics: MelStatistics | None = None,
+) -> np.ndarray:
+    """Read the frames of a saved array, as `read_frames`."""
+    below = " and below them two rows, pitch (log2 of Hz) and voicing (0 or 1)"
+    rows = f"{config.num_mels} log-mel bands{below if pitch.num_rows else ''}"
     try:
-        frames = open_array(source)
-    except ArrayError as error:
+        array = read_mel_file(source, config.num_mels + pitch.num_rows, mels, rows)
+    except MelFileError as error:
         raise InputError(str(error)) from error
-    if frames.dtype.kind != "f":
-        raise InputError(f"{source}: holds {frames.dtype}, expected floats")
-    num_rows = config.num_mels + pitch.num_rows
-    if frames.ndim != 2 or frames.shape[0] != num_rows or frames.shape[1] == 0:
-        below = " and below them two rows, pitch (log2 of Hz) and voicing (0 or 1)"
-        raise InputError(
-            f"{source}: has shape {frames.shape}, expected ({num_rows}, L): {config.num_mels} "
-            f"log-mel bands{below if pitch.num_rows else ''}"
-        )
-    if not np.isfinite(frames).all():
-        raise InputError(f"{source}: holds values that are not finite")
-    frames = frames.astype(np.float32)
+    given = array[config.num_mels :].astype(np.float32)
     if pitch.num_rows:
-        _check_pitch(source, frames, config)
-        rows = torch.from_numpy(frames[config.num_mels :])
-        rows.copy_(pitch_rows(rows[:1], rows[1:], pitch)[0])
+        _check_pitch(source, given, config)
+    bands = mels.in_bands(array[: config.num_mels], config)
+    try:
+        known = None if mels.convention == "model" else statistics
+        check_convention(bands, mels.known_convention, config, known)
+    except ConventionError as error:
+        hint = "" if mels.convention else "; give mel_convention, model if they are the model's own"
+        raise InputError(f"{source}: {error}{hint}") from error
+    frames = np.concatenate([to_model(bands, mels.known_convention, config), given])
+    if pitch.num_rows:
+        pitched = torch.from_numpy(frames[config.num_mels :])
+        pitched.copy_(pitch_rows(pitched[:1], pitched[1:], pitch)[0])
     return frames
 
 
-def _check_pitch(source: Path, frames: np.ndarray, config: MelConfig) -> None:
+def _check_pitch(source: Path, rows: np.ndarray, config: MelConfig) -> None:
     try:
-        check_pitch_rows(torch.from_numpy(frames[config.num_mels :]), config.sample_rate)
+        check_pitch_rows(torch.from_numpy(rows), config.sample_rate)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from error
 

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from data import search_audio
+from data import MEL_SUFFIXES, search_audio
 from pipelines.generation.input_errors import InputError
 from pipelines.standard_streams import is_open
 
 STANDARD_INPUT = Path("-")
-SAVED_SUFFIXES = frozenset([".npy"])
-"""Suffixes of files that hold a log-mel."""
-
 _ARRAY_MAGIC = b"\x93NUMPY"
 
 
@@ -52,8 +49,9 @@ def open_sources(inputs: Sequence[Path]) -> Iterator[Sources]:
     """List what is to be vocoded; standard input is kept in a temporary file until the end.
 
     Args:
-        inputs: audio files, `.npy` files, folders of either, patterns as "speech/*.wav" ("**"
-            stands for any folders), or "-" for standard input, which is one file of either kind.
+        inputs: audio files, saved log-mels (`data.MEL_SUFFIXES`), folders of either, patterns as
+            "speech/*.wav" ("**" stands for any folders), or "-" for standard input: one audio file
+            or `.npy` array.
     Returns:
         A context manager that yields the sources, in order.
     Raises:
@@ -76,7 +74,7 @@ def open_sources(inputs: Sequence[Path]) -> Iterator[Sources]:
                 if not path.is_dir():
                     names.setdefault(path, Path(path.name))
                     continue
-                found = search_audio(path, SAVED_SUFFIXES)
+                found = search_audio(path, MEL_SUFFIXES)
                 if not found.files:
                     raise InputError(_nothing_in(path, found.left_out))
                 before = "" if inputs == [path] else f"{path}/"
@@ -117,7 +115,7 @@ def _spool(folder: Path) -> Path:
 
 def _nothing_in(folder: Path, left_out: dict[str, str]) -> str:
     hint = "".join(f" ({name}: {why})" for name, why in [*left_out.items()][:1])
-    return f"{folder}: no audio file and no .npy in this folder{hint}"
+    return f"{folder}: no audio file and no {', '.join(sorted(MEL_SUFFIXES))} in this folder{hint}"
 
 
 def _check_distinct(names: dict[Path, Path]) -> None:

@@ -12,11 +12,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data import MelConfig, PitchConfig, with_speaker, write_blocks, write_pcm
+from data import (
+    MelConfig,
+    MelFormat,
+    MelStatistics,
+    PitchConfig,
+    lead_samples,
+    with_speaker,
+    write_blocks,
+    write_pcm,
+)
 from dsp.pitch import LARGEST_SHIFT
 from flows import Engine
 from pipelines.generation.input_errors import InputError
-from pipelines.generation.inputs import check_max_seconds, read_frames
+from pipelines.generation.inputs import check_max_seconds, holds_mel, read_frames
 from pipelines.precision import PrecisionName, networks_in
 from student import Student
 from teacher import Teacher
@@ -49,6 +58,8 @@ class Vocoder:
     network: Teacher | Student
     mel: MelConfig
     pitch: PitchConfig
+    mels: MelFormat
+    statistics: MelStatistics | None
     speakers: tuple[str, ...]
     speaker: str | None
     pitch_shift: float
@@ -84,22 +95,36 @@ class Vocoder:
 
     def features(self, source: Path) -> Tensor:
         """Read an input's features for the network, shape (1, rows, L)."""
-        frames = read_frames(source, self.mel, self.pitch, pitch_shift=self.pitch_shift)
+        frames = read_frames(
+            source,
+            self.mel,
+            self.pitch,
+            pitch_shift=self.pitch_shift,
+            mels=self.mels,
+            statistics=self.statistics,
+        )
+        # Early frames are one more: the first half hop lies before the recording.
+        num_more = int(self._lead(source) > 0)
+        if frames.shape[-1] <= num_more:
+            raise InputError(
+                f"{source}: has 1 frame, expected at least 2 of convention {self.mels.convention}"
+            )
         if self.max_seconds is not None:
             length = round(self.max_seconds * self.mel.sample_rate / self.mel.hop_length)
-            frames = frames[:, : max(1, length)]
+            frames = frames[:, : max(1, length) + num_more]
         told = with_speaker(torch.from_numpy(frames)[None], self.speakers, self.speaker)
         return told.to(next(self.network.parameters()))
 
     def write(self, source: Path, features: Tensor, name: Path, target: Path) -> Generated:
         """Draw a waveform and write it to a file or stream."""
         generator = torch.Generator(features.device).manual_seed(_seed_of(self.seed, name))
-        total = features.shape[-1] * self.mel.hop_length
+        lead = self._lead(source)
+        total = features.shape[-1] * self.mel.hop_length - (self.mel.hop_length if lead else 0)
         with (
             tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar,
             networks_in(self.precision, self.network),  # in sampling, not in computing mels
         ):
-            counted = _counted(self._pieces(features, generator), bar)
+            counted = _counted(_cut(self._pieces(features, generator), lead, total), bar)
             if self.stream:
                 num_samples, num_clipped = _write_raw(target, counted)
             else:
@@ -111,6 +136,10 @@ class Vocoder:
             )
         seconds = num_samples / self.mel.sample_rate
         return Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
+
+    def _lead(self, source: Path) -> int:
+        """Return how many samples earlier than the model's an input's frames are."""
+        return lead_samples(self.mels.known_convention, self.mel) if holds_mel(source) else 0
 
     def _pieces(self, features: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         length = STREAMED_FRAMES if self.stream else features.shape[-1]
@@ -125,6 +154,16 @@ def _write_raw(target: Path, pieces: Iterator[Tensor]) -> tuple[int, int]:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         return write_pcm(file, pieces, target)
+
+
+def _cut(pieces: Iterator[Tensor], start: int, length: int) -> Iterator[Tensor]:
+    """Yield `length` samples of consecutive pieces, from sample `start` on."""
+    for piece in pieces:
+        wanted = piece[..., start : start + length]
+        start -= min(start, piece.shape[-1])
+        length -= wanted.shape[-1]
+        if wanted.shape[-1]:
+            yield wanted
 
 
 def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:

@@ -8,16 +8,24 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from data import MelFormat
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
-from pipelines.generation.inputs import left_out_lines
+from pipelines.generation.inputs import MODEL_FORMAT, left_out_lines
 from pipelines.generation.sources import Sources, open_sources
 from pipelines.generation.targets import Destination, FileFormat, OutputFolder, destination
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
 from pipelines.precision import PrecisionName, networks_in
 from pipelines.standard_streams import is_open
-from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
+from pipelines.workspace import (
+    load_model,
+    mel_of,
+    pick_device,
+    pitch_of,
+    speakers_known,
+    statistics_of,
+)
 from storage.overwriting import refuse_overwriting
 
 # Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
@@ -41,6 +49,7 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
+    mels: MelFormat = MODEL_FORMAT,
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
@@ -48,8 +57,8 @@ def generate(
 
     Args:
         model: folder of a teacher or a student, or a name; see `flows.model_folder`.
-        input: audio files, log-mels `.npy` of shape (num_mels, L) in the model's convention,
-            folders of either, patterns, or "-" for standard input, one or several; see
+        input: audio files, log-mels `.npy`, `.npz` or `.pt` of shape (num_mels, L), folders of
+            either, patterns, or "-" for standard input, one or several; see
             `open_sources`. For a model that is given the pitch, an array has two rows more, see
             `data.pitch_rows`.
         out: folder that gets one file per input; relative names are kept. For one input, a file
@@ -70,6 +79,9 @@ def generate(
         speaker: the speaker, for a model that knows speakers.
         pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
         skip_existing: leave out inputs whose file in `out` exists.
+        mels: convention and layout of the log-mels. Values that cannot be of the convention are an
+            error. If the convention centres frames half a hop earlier than the model's, the
+            waveform is cut by half a hop at both ends, so that it is on time.
     Returns:
         descriptions of the written files, in order.
     Raises:
@@ -100,6 +112,8 @@ def generate(
             network=network,
             mel=mel_of(network, model),
             pitch=pitch_of(network, model),
+            mels=mels,
+            statistics=statistics_of(network),
             speakers=speakers_known(network, model),
             speaker=speaker,
             pitch_shift=pitch_shift,

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsp.pitch import LARGEST_SHIFT
 from flows import Fold, FrameContext
 from flows.precision import full_precision
 from student.context import StudentContext, context_of
@@ -120,6 +121,21 @@ class ExcitedContext(nn.Module):
         """Give an untrained voice this standard deviation."""
         if self.voice is not None:
             self.voice.set_initial_std(std)
+
+    def set_pitch_shift(self, semitones: float) -> None:
+        """Shift the pitch of the excitation from now on.
+
+        The mel stays, and with it what its lowest bands say of the old harmonics; what follows the
+        new pitch exactly is the excitation (docs/results/pitch).
+
+        Raises:
+            ValueError: if `semitones` is out of range.
+        """
+        if not abs(semitones) <= LARGEST_SHIFT:
+            raise ValueError(
+                f"semitones is {semitones}, expected -{LARGEST_SHIFT} to {LARGEST_SHIFT}"
+            )
+        self.pitch_shift = semitones
 
     def forward(
         self,

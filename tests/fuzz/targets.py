@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +97,7 @@ def _saved(save: Callable[[io.BytesIO], None]) -> bytes:
 
 _MEL = MelConfig(num_mels=4)
 _KEPT = {"mel": _MEL, "pitch": NO_PITCH}
+_save_as_before_zip = partial(torch.save, _use_new_zipfile_serialization=False)
 _NPY = (
     _saved(lambda file: np.save(file, np.zeros((4, 6), np.float32))),
     _saved(lambda file: np.save(file, np.ones((40, 2)))),
@@ -106,6 +107,17 @@ _NPY = (
 _NPZ = (
     _saved(lambda file: np.savez(file, np.random.default_rng(0).normal(size=(40, 2)))),
     _saved(lambda file: np.savez_compressed(file, np.ones((40, 2)), b=np.zeros(3))),
+)
+_MEL_NPZ = (
+    _saved(lambda file: np.savez(file, np.zeros((4, 6), np.float16))),
+    _saved(lambda file: np.savez_compressed(file, mel=np.ones((1, 4, 6)))),
+)
+_PT = (
+    _saved(lambda file: torch.save(torch.zeros(1, 4, 6), file)),
+    _saved(lambda file: torch.save({"mel": torch.ones(4, 6), "step": 3}, file)),
+    _saved(
+        lambda file: torch.save(torch.ones(4, 6).half(), file, _use_new_zipfile_serialization=False)
+    ),
 )
 _ROWS = "".join(f"{i},{i / 7},{-i}e-3\n" for i in range(35))
 
@@ -195,8 +207,11 @@ def _parser() -> ArgumentParser:
 
 
 def _read_recipe(path: Path) -> object:
+    """Read a recipe as the command line does."""
     parser = _parser()
-    return parser.instantiate(parser.parse_args(["prepare", "--recipe", str(path)]))
+    return parser.instantiate(
+        parser.parse_args(["prepare", "--recipe", str(find_recipe(str(path)))])
+    )
 
 
 TARGETS = (
@@ -206,6 +221,20 @@ TARGETS = (
         "mel",
         lambda _: damaged(_NPY),
         _named("a.npy"),
+        lambda path: read_saved_frames(path, _MEL, NO_PITCH),
+        (InputError,),
+    ),
+    Target(
+        "mel npz",
+        lambda _: damaged(_MEL_NPZ),
+        _named("a.npz"),
+        lambda path: read_saved_frames(path, _MEL, NO_PITCH),
+        (InputError,),
+    ),
+    Target(
+        "mel pt",
+        lambda _: damaged(_PT),
+        _named("a.pt"),
         lambda path: read_saved_frames(path, _MEL, NO_PITCH),
         (InputError,),
     ),

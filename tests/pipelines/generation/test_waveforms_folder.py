@@ -79,7 +79,7 @@ def test_an_output_folder_among_the_inputs_is_left_out_and_named(
     for _ in range(2):
         run(trained, speech, speech / "generated")
     assert wavs(speech / "generated") == ["clip_001.wav", "clip_002.wav"]
-    assert f"left out: generated: made by this program; without its file {MARKER_FILE}" in (
+    assert f"left out: generated: made by this program; delete its file {MARKER_FILE}" in (
         capsys.readouterr().out
     )
 
