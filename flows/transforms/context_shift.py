@@ -63,7 +63,8 @@ class ContextShift(Transform):
         """
         r, (batch, _, samples) = self.fold.factor, x.shape
         shape = None if context is None else tuple(context.shape)
-        if context is None or shape != (batch, r, samples / r):
+        # A multiple of r, asked without a division: an export traces this with symbols.
+        if context is None or shape[:2] != (batch, r) or shape[2] * r != samples:
             raise ValueError(f"context has shape {shape}, expected ({batch}, {r}, {samples} / {r})")
         folded = context.to(x.dtype)
         sounds = (folded.abs().amax(1, keepdim=True) > HEARD).to(x.dtype)
