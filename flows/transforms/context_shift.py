@@ -62,7 +62,7 @@ class ContextShift(Transform):
             gain: used in place of the attribute `gain`, shape (B, 1), above 0.
         """
         r, (batch, _, samples) = self.fold.factor, x.shape
-        shape = None if context is None else tuple(context.shape)
+        shape = () if context is None else tuple(context.shape)
         # A multiple of r, asked without a division: an export traces this with symbols.
         if context is None or shape[:2] != (batch, r) or shape[2] * r != samples:
             raise ValueError(f"context has shape {shape}, expected ({batch}, {r}, {samples} / {r})")
