@@ -36,7 +36,7 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
         AudioError: if the example cannot be read.
     """
     check_packages()
-    name, model = model.resolve().name, model_folder(model)
+    called, model = model.resolve().name, model_folder(model)
     student = load_model(model)
     if not isinstance(student, Student):
         raise ArtefactError(f"{model}: expected a student, got a {student.kind}")
@@ -52,7 +52,7 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
     if waveform is not None:
         write_waveform(out / EXAMPLE_FILE, waveform, mel.sample_rate)
     described = _describe(student, mel) | {
-        "name": name,
+        "name": called,
         "runtime": VERSION,
         "example": EXAMPLE_FILE if waveform is not None else None,
     }
