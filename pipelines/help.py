@@ -65,8 +65,12 @@ def mistake_in_words(text: str, command: Callable[..., None]) -> str:
     if missing:
         names = [name.rpartition(".")[2] for name in missing[1].split(", ")]
         return f"missing: {', '.join(f'--{name}' for name in names)}"
-    unloaded = re.match(r'Parser key "([^"]+)": Unable to load config \'([^\']*)\'', text)
+    unloaded = re.match(r'Parser key "([^"]+)": Unable to load config \'([^\']*)\'( - )?', text)
     if unloaded:
+        within = text[unloaded.end() :]  # what the parser refuses in a file that it has read
+        if "value:" in within:
+            said = mistake_in_words(within, command).removeprefix(f"--{unloaded[1]}.")
+            return f"{unloaded[2]}: {said}"
         name = f"--{unloaded[1]}"
         return f"{name} is {unloaded[2]}, expected a group of values: {name}.KEY VALUE"
     refused = re.match(r'Parser key "([^"]+)": .*(?:Got|Given) value: (.*)', text)

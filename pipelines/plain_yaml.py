@@ -41,9 +41,7 @@ def load_plain(text: str) -> Any:
                 f"line {event.start_mark.line + 1} is nested more than {MAX_DEPTH} deep"
             )
     _check_given_once(yaml.compose(text, Loader=yaml.SafeLoader))
-    loaded = _load(text)
-    _check_filled(loaded)
-    return loaded
+    return _load(text)
 
 
 def _check_given_once(node: yaml.Node | None) -> None:
@@ -62,17 +60,6 @@ def _check_given_once(node: yaml.Node | None) -> None:
                 )
             lines[key.value if isinstance(key, yaml.ScalarNode) else id(key)] = line
             _check_given_once(value)
-
-
-def _check_filled(value: Any, name: str = "") -> None:
-    """Refuse a key without a value, because every field of a recipe has a value."""
-    if not isinstance(value, dict | list):
-        return
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        inner_name = f"{name}.{key}" if name else str(key)
-        if inner is None:
-            raise PlainYamlError(f"{inner_name} is null, expected a value")
-        _check_filled(inner, inner_name)
 
 
 _load = get_loader("yaml")

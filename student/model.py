@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -34,12 +33,10 @@ from student.rendering import (
     student_engine,
 )
 from student.sample import StudentSample
-from student.steps import StudentTransform, draw_with_distribution
+from student.steps import StudentTransform, draw_with_distribution, unwrapped
 from student.voice.excitation import ExcitedContext
 from student.voice.pitch_predictor import MeasuredVoice
 from student.voice.source import Envelope
-
-_WRAPPED = re.compile(r"(flow\.transform\.transforms\.\d+\.transform)\.transform(?=\.)")
 
 
 class Student(Pretrained):
@@ -278,13 +275,9 @@ class Student(Pretrained):
         return self.flow.log_prob(waveform, self._context_of(waveform, log_mel))
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Recover the noise of a waveform step by step, which is the slow direction of an IAF.
+        """Recover the noise of waveforms (B, 1, T), of the same shape; `log_mel` as in `forward`.
 
-        Args:
-            waveform: shape (B, 1, T).
-            log_mel: as in `forward`.
-        Returns:
-            noise, shape (B, 1, T).
+        The noise is found step by step: this is the slow direction of an IAF.
         """
         noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
         return noise
@@ -299,7 +292,7 @@ class Student(Pretrained):
     @classmethod
     def current_names(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Rename tensors of version 0.1, which wrapped the steps of a student with a voice."""
-        return {_WRAPPED.sub(r"\1", name): tensor for name, tensor in tensors.items()}
+        return unwrapped(tensors)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

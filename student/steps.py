@@ -5,6 +5,7 @@ its distribution, and draws with it. A faster engine, or an export, replaces sin
 their order.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -283,3 +284,9 @@ class StudentTransform(Compose):
                 "Student.frames_of returns"
             )
         return [step.read(context) for step in self._steps]
+
+
+def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of steps that were wrapped once more in version 0.1."""
+    wrapped = re.compile(r"(flow\.transform\.transforms\.\d+\.transform)\.transform(?=\.)")
+    return {wrapped.sub(r"\1", name): tensor for name, tensor in tensors.items()}

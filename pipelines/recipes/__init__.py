@@ -3,7 +3,8 @@
 from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -55,10 +56,12 @@ def _check_yaml(path: Path) -> None:
 
 
 def _check_groups(path: Path, values: Any, group: type, where: str = "") -> None:
-    """Refuse a single value for a group of values, which the parser would accept until it fails."""
+    """Refuse what the parser accepts until it fails: no value, or one for a group of values."""
     if not isinstance(values, dict):
         return
     for name, hint in get_type_hints(group).items():
+        if name in values and values[name] is None and NoneType not in get_args(hint):
+            raise ValueError(f"recipe {path}: {where}{name} is null, expected a value")
         if isinstance(hint, type) and is_dataclass(hint) and name in values:
             found = values[name]
             # A text may name another YAML file, which the parser reads.

@@ -44,7 +44,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         (f"{LAUGHS}name: *i\n", "line 2 has the alias *a: write the value out"),
         ("name: " + "[" * 3000 + "]" * 3000, "line 1 is nested more than 20 deep"),
         ("name: " + "x" * 200_000, "has 200006 characters, expected at most 100000"),
-        ("name: " + "[x, " * 10 + "]" * 10, 'Parser key "recipe.name"'),
+        ("name: " + "[x, " * 10 + "]" * 10, "recipe.yaml: name is ["),
         ("name: ../../elsewhere\n", "name is '../../elsewhere', expected the name of a folder"),
         ("name: ..\n", "name is '..', expected the name of a folder"),
         ("teacher_training: {learning_rate: .inf}\n", "learning_rate is inf, expected > 0"),

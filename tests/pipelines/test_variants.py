@@ -95,7 +95,7 @@ def test_a_frame_student_goes_through_every_command(
     rows = benchmark(teacher, student, seconds=0.05, naive_samples=2, rounds=1)["rows"]
     assert {"student", "student, frame by frame"} < {row["system"] for row in rows}
     evaluate(teacher, student, dump, limit=1, out=tmp_path / "evaluation", device="cpu")
-    report(tmp_path)
+    report([tmp_path])
     assert (tmp_path / "report" / "index.html").exists()
 
 

@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from distill import Distillation, DistillationConfig
 from flows import Past, WaveNet, WaveNetConfig
-from flows.networks.gated import SQRT_HALF, skip_gain
+from flows.networks.gated import SQRT_HALF, Stack, skip_gain
 from flows.networks.wavenet import FRAME_GAIN
 from pipelines.training.ema import Average
 from student import Student, StudentConfig
@@ -33,7 +33,11 @@ STUDENT = StudentConfig(flow_layers=(10,) * 6)
 
 
 def naive_params(
-    self: WaveNet, x: Tensor, context: Tensor | None = None, past: Past | None = None
+    self: WaveNet,
+    x: Tensor,
+    context: Tensor | None = None,
+    past: Past | None = None,
+    stack: Stack | None = None,
 ) -> Tensor:
     """What `WaveNet.forward` computes without a linear predictor, as one writes it first."""
     assert context is not None

@@ -45,8 +45,7 @@ def _multiply_rows(
 ) -> None:  # pragma: no cover
     """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
 
-    `out`, `x` and `weights` are pointers, and `out_width` and `x_width` are the lengths of a row.
-    This function is not inlined, because it is large. Pointers cost a caller less than arrays do.
+    `out`, `x` and `weights` are pointers, cheaper to pass than arrays: this is not inlined.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
@@ -226,11 +225,10 @@ def rectify_rows(
 
 
 _LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
-_LN_2_HIGH = np.float32(0.693359375)  # so few bits that its product with n is exact
-_LN_2_LOW = np.float32(-2.12194440e-4)
+# The first has so few bits that its product with n is exact.
+_LN_2_HIGH, _LN_2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-_C2, _C3, _C4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
-_C5, _C6, _C7 = np.float32(1 / 120), np.float32(1 / 720), np.float32(1 / 5040)
+_C2, _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / n) for n in (2, 6, 24, 120, 720, 5040))
 
 
 @compiled_inside(forceinline=True)
@@ -240,7 +238,7 @@ def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no co
     power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
     n = shifted - _ROUND
     r = x - n * _LN_2_HIGH - n * _LN_2_LOW
-    # Taylor's series: the omitted terms are below 2e-8 of the sum.
+    # Taylor's series: what it leaves out is below 2e-8 of the sum.
     series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
     return power, series * (r * r) + r
 

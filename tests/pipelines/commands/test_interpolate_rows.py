@@ -52,7 +52,10 @@ def test_the_path_starts_and_ends_at_the_rows(fitted: Path, tmp_path: Path, path
         (["--first", "0", "--second=-1"], "row -1, expected 0 to 59"),
         (["--first", "0", "--second", "1", "--num_steps", "1"], "num_steps is 1, expected"),
         (["--first", "0", "--second", "1", "--table", "three.npy"], "has 3 columns, but"),
-        (["--first", "0", "--second", "1", "--model", "missing"], "config.json: cannot be read"),
+        (
+            ["--first", "0", "--second", "1", "--model", "missing"],
+            "missing: no such folder; the pretr",
+        ),
     ],
 )
 def test_mistake_is_told_in_one_line(

@@ -175,6 +175,7 @@ def test_command_reports_beside_the_baseline_and_draws_two_columns(
         assert f"| {name} | {model['test_nats']:.3f} | {model['standard_error']:.3f} |" in printed
     assert sorted(p.name for p in out.iterdir()) == [
         ".lock",
+        "README.md",
         "config.json",
         "density.png",
         "metrics.jsonl",
@@ -235,7 +236,10 @@ def test_a_column_of_one_value_in_many_rows_is_warned_of(
         (["table.npy", "--device", "meta"], "device 'meta' cannot be used here: expected auto"),
         (["table.npy", "--device", "cpu:x"], "device 'cpu:x' cannot be used here: expected auto"),
         (["table.npy", "--device", "cuda:99"], "device 'cuda:99' cannot be used here: "),
-        (["table.npy", "--table", "x"], "give table without its name: parallel-wavenet density"),
+        (
+            ["table.npy", "--table", "x"],
+            "table goes without its name: parallel-wavenet density",
+        ),
         (["table.npy", "--test_percent", "0.1"], "test_percent=0.1 leaves 1 of 300 rows to test"),
         (["table.npy", "--header", "present"], "header is given, but only a .csv file has a first"),
         (["integers.npy"], "40 columns (0, 1, 2, 3, 4, ...) hold only integers"),
