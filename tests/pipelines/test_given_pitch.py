@@ -204,7 +204,7 @@ def test_a_shift_is_refused_for_a_model_without_pitch(
 ) -> None:
     words = ["generate", "--model", trained / "student", "--input", corpus, "--out", tmp_path]
     assert main([*map(str, words), "--pitch_shift", "3", "--device", CPU]) == 2
-    assert "expected 0: the model is not given the pitch" in capsys.readouterr().err
+    assert "expected 0: the model has no pitch to shift" in capsys.readouterr().err
 
 
 def test_a_forged_description_is_refused(exp: Path, tmp_path: Path) -> None:
