@@ -71,7 +71,11 @@ def opened_page(browser: Browser, size: tuple[int, int], url: str, offline: bool
     own = ("blob:", "data:", url.rpartition("/")[0])
     opened.on("console", lambda message: problems.append(message.text))
     opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on("requestfailed", lambda failed: problems.append(failed.url))
+    # The browser itself aborts the request of a lazy picture that goes out of sight.
+    opened.on(
+        "requestfailed",
+        lambda failed: failed.failure == "net::ERR_ABORTED" or problems.append(failed.url),
+    )
     opened.on("request", lambda sent: sent.url.startswith(own) or problems.append(sent.url))
     opened.goto(url)
     yield opened
