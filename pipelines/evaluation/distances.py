@@ -19,6 +19,8 @@ OCTAVE_ERROR_CENTS = 600.0
 
 LINE_WINDOW = 1024
 """Shortest window of the spectrum in which lines are sought, samples."""
+LINE_NEIGHBOURS = (-5, -4, -3, 3, 4, 5)
+"""Places beside a line, in bins, beyond what the window spreads the line over."""
 
 
 def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig) -> float | None:
@@ -105,17 +107,17 @@ def frame_lines(waveform: Tensor, frame_length: int) -> float | None:
         frame_length: samples in a frame, r.
     Returns:
         power of a line over that of its neighbours on either side, in dB, averaged over the lines;
-        None if the waveform is shorter than one window, or r is 1.
+        None if the waveform is shorter than one window, or r is 1 or 2.
     """
     bins = -(-LINE_WINDOW // frame_length)  # between two lines
     window = torch.hann_window(frame_length * bins, dtype=torch.float64)
     signal = waveform[0, 0].double()
-    if frame_length < 2 or signal.numel() < window.numel():
+    # Only lines with neighbours on either side; half the sample rate has none above it.
+    places = range(bins, window.numel() // 2 + 1 - LINE_NEIGHBOURS[-1], bins)
+    if not places or signal.numel() < window.numel():
         return None
     frames = signal.unfold(-1, window.numel(), window.numel() // 2)
     power = torch.fft.rfft(frames * window).abs().square().mean(0) + 1e-12
-    lines = torch.arange(bins, (power.numel() - 1) // bins * bins, bins)
-    if not lines.numel():
-        lines = torch.tensor([bins])
-    beside = torch.stack([power[lines + k] for k in (-5, -4, -3, 3, 4, 5)]).mean(0)
+    lines = torch.tensor(places)
+    beside = torch.stack([power[lines + k] for k in LINE_NEIGHBOURS]).mean(0)
     return float(10 * (power[lines] / beside).log10().mean())

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, MelConfig, log_mel, yin
+from data import Batch, MelConfig, PitchConfig, log_mel, yin
 from distill import Adversary, Distillation, DistillationConfig, at_rest, check_health
 from flows import Pretrained
 from flows.precision import full_precision
@@ -31,9 +31,6 @@ likelihood decides everything else."""
 
 VOICING_WEIGHT = 0.1
 """Weight of the cross-entropy of the voicing; its gradient reaches only `Teacher.voicing`."""
-
-LOWEST_VOICE_HZ, HIGHEST_VOICE_HZ = 60.0, 400.0
-"""Range of the pitch, Hz, in which frames count as voiced for the teacher."""
 
 FREE_RUNNING_UTTERANCES = 3
 """Largest number of held-out utterances that a validation samples from a teacher."""
@@ -84,8 +81,8 @@ class TeacherTask(Task):
     def _voicing_term(self, batch: Batch) -> Tensor:
         """Return the cross-entropy of the frames' voicing, as YIN measures it."""
         assert self.model.voicing is not None
-        rate, hop = self.mel.sample_rate, self.mel.hop_length
-        _, voiced = yin(batch.waveform, rate, hop, LOWEST_VOICE_HZ, HIGHEST_VOICE_HZ)
+        rate, hop, pitch = self.mel.sample_rate, self.mel.hop_length, PitchConfig()
+        _, voiced = yin(batch.waveform, rate, hop, pitch.fmin_hz, pitch.fmax_hz)
         with torch.no_grad(), full_precision(batch.waveform):
             frames = self.model.context_frames(batch.waveform, batch.log_mel)
         return self.model.voicing.loss(frames, voiced)
