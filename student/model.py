@@ -73,6 +73,7 @@ class Student(Pretrained):
         self.flow = Flow(BASES[config.base](), StudentTransform(self.steps))  # registers the parts
         self.chain_weights = ChainWeights(parts.networks, self.transformer, parts.rotations)
         self.set_initial_std(config.initial_std)
+        self._set_voice(config.excitation.breath, config.excitation.sharpness)
 
     @property
     def frame_context(self) -> FrameContext:
@@ -109,10 +110,9 @@ class Student(Pretrained):
             self.context.set_envelope(envelope)
 
     def set_initial_std(self, std: float) -> None:
-        """Set the last flow's log-scale bias so that an untrained student's samples have this std.
+        """Give an untrained student's samples, and its voice, this standard deviation.
 
-        An untrained voice gets this std, too. If the voice comes with a filter for the noise, that
-        filter sets the std of the flow's output, and the flow's own scale is 1.
+        Without a voice's filter for the noise, the last flow's log-scale bias sets it.
         """
         log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
@@ -121,15 +121,19 @@ class Student(Pretrained):
             self.context.set_initial_std(std)
 
     def set_breath(self, breath: float) -> None:
-        """Change the gain of the flow's output beside the voice; see `ExcitationConfig`.
+        """Change the gain of the flow's output beside the voice; see `ExcitationConfig`."""
+        self._change_excitation(breath=breath)
 
-        Raises:
-            ValueError: if `breath` is out of range, or the student has no voice.
-        """
-        excitation = dataclasses.replace(self.config.excitation, breath=breath)
-        self.config = dataclasses.replace(self.config, excitation=excitation)
-        if self.parts.voice is not None:
-            self.parts.voice.gain = breath
+    def set_sharpness(self, sharpness: float) -> None:
+        """Change how much the voice's spectrum is deepened; see `ExcitationConfig`."""
+        self._change_excitation(sharpness=sharpness)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, where breath is 1 and sharpness 0, or back to their values."""
+        super().train(mode)
+        excitation = self.config.excitation
+        self._set_voice(*((1.0, 0.0) if mode else (excitation.breath, excitation.sharpness)))
+        return self
 
     def set_pitch_shift(self, semitones: float) -> None:
         """Shift the pitch of what is drawn from now on; the shift is not saved with the model.
@@ -140,22 +144,6 @@ class Student(Pretrained):
         if not isinstance(self.context, ExcitedContext):
             raise ValueError("the student has no excitation, whose pitch could be shifted")
         self.context.set_pitch_shift(semitones)
-
-    def sharpen(self, amount: float) -> None:
-        """Deepen the spectrum of a trained voice permanently; training learns a flat average.
-
-        Args:
-            amount: the fine structure of the log-spectrum is multiplied by 1 + amount. Tilt, broad
-                shape and mean level stay.
-        Raises:
-            ValueError: if `amount` is not between 0 and 1, or the student has no voice.
-        References:
-            The postfilter of Yoshimura et al. (2005) for spectra from a statistical model.
-        """
-        voice = self.context.voice if isinstance(self.context, ExcitedContext) else None
-        if voice is None or not 0 <= amount <= 1:
-            raise ValueError(f"amount is {amount}, expected 0 to 1, of a student with a voice")
-        voice.sharpen(amount)
 
     def forward(
         self,
@@ -281,6 +269,16 @@ class Student(Pretrained):
         """
         noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
         return noise
+
+    def _change_excitation(self, **changes: float) -> None:
+        excitation = dataclasses.replace(self.config.excitation, **changes)
+        self.config = dataclasses.replace(self.config, excitation=excitation)
+        self._set_voice(excitation.breath, excitation.sharpness)
+
+    def _set_voice(self, breath: float, sharpness: float) -> None:
+        voice = self.context.voice if isinstance(self.context, ExcitedContext) else None
+        if voice is not None and self.parts.voice is not None:
+            self.parts.voice.gain, voice.sharpness = breath, sharpness
 
     def _context_of(self, signal: Tensor, log_mel: Tensor) -> StudentContext:
         return self.frames_of(log_mel, signal.shape[-1] // self.config.hop_length)

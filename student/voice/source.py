@@ -10,7 +10,7 @@ from scipy import fft, signal
 from torch import Tensor, nn
 
 from flows import as_matrix, cepstra_of, taps_from_cepstrum
-from student.voice.filters import FilterHead, SourceFilters, cepstra_of_bands
+from student.voice.filters import FilterHead, SourceFilters, cepstra_of_bands, sharpened
 from student.voice.pitch_predictor import between_ends
 
 SPREAD = 0.85
@@ -106,6 +106,7 @@ class Voice(nn.Module):
         self.order, self.breath_order = order, breath_order
         self.filters_per_frame = filters_per_frame
         self.lowest = lowest
+        self.sharpness = 0.0  # see `ExcitationConfig.sharpness`
         self.register_buffer("highpass_taps", highpass_response(lowest), persistent=False)
         self.first = nn.Conv1d(channels + num_features, width, 1)
         self.second = nn.Conv1d(width, width, 1)
@@ -164,10 +165,6 @@ class Voice(nn.Module):
             head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
             head.log_gains.sub_(lower)
 
-    def sharpen(self, amount: float) -> None:
-        """Deepen the spectrum of the pulses' filter; see `Student.sharpen`."""
-        self._filter_heads[0].sharpen(amount)
-
     def at_rest(self, like: Tensor) -> VoiceState:
         """Return the state before the first piece, for the batch size, dtype and device of like."""
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
@@ -182,6 +179,8 @@ class Voice(nn.Module):
         hidden = hidden + F.leaky_relu(F.linear(hidden, *as_matrix(self.second)), 0.2)
         read = torch.cat([hidden, rows[..., self.channels :]], 2)
         found = [head(read) for head in self.heads]
+        if self.sharpness:
+            found[0] = sharpened(found[0], self.sharpness)
         if not self.breath_order:
             found += [found[0][..., :0]] * 2
         return SourceFilters(*found)
