@@ -40,7 +40,9 @@ def launch(
     file = folder / "recipe.yaml"
     file.write_text(json.dumps(recipe.to_dict()))
     program = [words[0], "--recipe", str(file), *words[1:], "--device", "cpu"]
-    if launcher == "torchrun":
+    if launcher == "command":
+        command = [sys.executable, "-m", "pipelines.cli", *program, "--processes", "2"]
+    elif launcher == "torchrun":
         start = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
         command = [sys.executable, *start, "pipelines.cli", *program]
     else:
@@ -53,7 +55,7 @@ def launch(
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[4],
     )
 
 
@@ -80,7 +82,15 @@ def alone(dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "launcher"), [("teacher", "torchrun"), ("student", "fabric")])
+@pytest.mark.parametrize(
+    ("kind", "launcher"),
+    [
+        ("teacher", "command"),
+        ("student", "command"),
+        ("teacher", "torchrun"),
+        ("student", "fabric"),
+    ],
+)
 def test_two_processes_have_one_processs_curve(
     kind: str, launcher: str, dump: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +102,7 @@ def test_two_processes_have_one_processs_curve(
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert_same_curve(tmp_path / kind, alone / kind)
+    assert launcher != "command" or "Warning" not in output
     # One writer.
     assert output.count(f"{kind}: {tmp_path / kind}") == 1
     assert len(list((tmp_path / kind / "tensorboard").iterdir())) == 1
@@ -111,7 +122,7 @@ def test_two_processes_that_predict_a_pitch_have_one_processs_curve(
     teacher = alone / "teacher"
     commands.distill(recipe, dump=dump, exp=tmp_path / "one", teacher=teacher, device="cpu")
     words = ["distill", "--dump", str(dump), "--exp", str(tmp_path / "two")]
-    process = launch(tmp_path, recipe, [*words, "--teacher", str(teacher)])
+    process = launch(tmp_path, recipe, [*words, "--teacher", str(teacher)], "command")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert_same_curve(tmp_path / "two" / "student", tmp_path / "one" / "student")
