@@ -108,7 +108,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         """Return the sum."""
-        total = values.clone()
+        total = values.clone(memory_format=torch.contiguous_format)
         torch.distributed.all_reduce(total)
         return total
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def recipe_of(**changes: object) -> Recipe:
     return dataclasses.replace(RECIPE, teacher_training=training, student_training=training)
 
 
-def launch(
+def start(
     folder: Path, recipe: Recipe, words: list[str], launcher: str = "torchrun"
 ) -> subprocess.Popen[str]:
     """Start a command in two processes."""
@@ -43,12 +44,12 @@ def launch(
     if launcher == "command":
         command = [sys.executable, "-m", "pipelines.cli", *program, "--processes", "2"]
     elif launcher == "torchrun":
-        start = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
-        command = [sys.executable, *start, "pipelines.cli", *program]
+        before = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+        command = [sys.executable, *before, "pipelines.cli", *program]
     else:
         script = Path(sys.modules["pipelines"].__path__[0]) / "cli.py"
-        start = [str(Path(sys.executable).parent / "fabric"), "run", "--accelerator", "cpu"]
-        command = [*start, "--devices", "2", str(script), *program]
+        before = [str(Path(sys.executable).parent / "fabric"), "run", "--accelerator", "cpu"]
+        command = [*before, "--devices", "2", str(script), *program]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -56,6 +57,9 @@ def launch(
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=Path(__file__).parents[4],
+        start_new_session=True,
+        # A shell that starts the tests in the background lets them ignore SIGINT.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -98,7 +102,7 @@ def test_two_processes_have_one_processs_curve(
     words = [command, "--dump", str(dump), "--exp", str(tmp_path)]
     if kind == "student":
         words += ["--teacher", str(alone / "teacher")]
-    process = launch(tmp_path, recipe_of(), words, launcher)
+    process = start(tmp_path, recipe_of(), words, launcher)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert_same_curve(tmp_path / kind, alone / kind)
@@ -122,7 +126,7 @@ def test_two_processes_that_predict_a_pitch_have_one_processs_curve(
     teacher = alone / "teacher"
     commands.distill(recipe, dump=dump, exp=tmp_path / "one", teacher=teacher, device="cpu")
     words = ["distill", "--dump", str(dump), "--exp", str(tmp_path / "two")]
-    process = launch(tmp_path, recipe, [*words, "--teacher", str(teacher)], "command")
+    process = start(tmp_path, recipe, [*words, "--teacher", str(teacher)], "command")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert_same_curve(tmp_path / "two" / "student", tmp_path / "one" / "student")
@@ -154,7 +158,7 @@ def test_a_killed_process_ends_all_and_the_run_resumes(
     dump: Path, alone: Path, tmp_path: Path
 ) -> None:
     words = ["train-teacher", "--dump", str(dump), "--exp", str(tmp_path)]
-    process = launch(tmp_path, recipe_of(), words)
+    process = start(tmp_path, recipe_of(), words)
     wait_for_checkpoint(tmp_path / "teacher")
     workers = processes_of(process.pid)
     assert len(workers) == 2
@@ -163,7 +167,7 @@ def test_a_killed_process_ends_all_and_the_run_resumes(
     assert process.returncode != 0
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     assert "parallel-wavenet: lost a process" in output, output
-    process = launch(tmp_path, recipe_of(), words)
+    process = start(tmp_path, recipe_of(), words)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "resuming at step" in output
@@ -175,7 +179,7 @@ def test_a_stopped_launcher_saves_and_the_run_resumes_in_one_process(
     dump: Path, alone: Path, tmp_path: Path
 ) -> None:
     words = ["train-teacher", "--dump", str(dump), "--exp", str(tmp_path)]
-    process = launch(tmp_path, recipe_of(), words)
+    process = start(tmp_path, recipe_of(), words)
     wait_for_checkpoint(tmp_path / "teacher")
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
