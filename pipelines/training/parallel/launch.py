@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from pipelines.standard_streams import open_standard_streams
 from pipelines.training.errors import LostProcessError, TrainingError
+from pipelines.training.parallel.processes import is_lost_process
 from pipelines.training.signals import (
     Stopped,
     StopRequest,
@@ -39,6 +40,9 @@ GRACE_SECONDS = 5.0
 
 POLL_SECONDS = 0.2
 """Longest time until a signal is passed on to the workers."""
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that workers get from the command alone, not from a terminal or a job's manager, too."""
 
 LOOPBACK = ("lo", "lo0")
 """Names of the interface that connects processes of one machine, on Linux and on macOS."""
@@ -57,19 +61,18 @@ class _Worker:
     """A worker's process, and what it has said at its end."""
 
     process: BaseProcess
-    reports: connection.Connection
+    line: connection.Connection
     report: Report | None = None
 
-    def tell(self, number: signal.Signals) -> None:
+    def tell(self, received: signal.Signals) -> None:
         """Pass a signal on."""
-        assert self.process.pid is not None
-        with suppress(ProcessLookupError):
-            os.kill(self.process.pid, number)
+        with suppress(OSError):  # the worker has just ended
+            self.line.send(received)
 
     def read_report(self) -> None:
         """Read what the worker has said, after its end."""
         with suppress(EOFError, OSError):
-            self.report = self.reports.recv()
+            self.report = self.line.recv()
 
 
 def run_in_processes(command: Callable[..., None], num_processes: int, **arguments: Any) -> None:
@@ -114,22 +117,23 @@ class _Place(NamedTuple):
 
 def _start(command: Callable[..., None], arguments: dict[str, Any], place: _Place) -> _Worker:
     context = get_context("spawn")
-    reports, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(command, arguments, place, sender))
-    with _interrupts_held_back():
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(command, arguments, place, theirs))
+    with _signals_held_back():
         process.start()
-    sender.close()  # else reading would not end with the worker
-    return _Worker(process, reports)
+    theirs.close()  # else reading would not end with the worker
+    return _Worker(process, ours)
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Hold SIGINT back, also in a process started meanwhile, until that process lets it through.
+def _signals_held_back() -> Iterator[None]:
+    """Hold signals to stop back, and for ever in a process that is started meanwhile.
 
-    Otherwise Ctrl-C would show the traceback of a process that is loading its modules.
+    Otherwise a worker that gets Ctrl-C from the terminal could take the command's message for a
+    second signal, if the machine is busy, or could show a traceback while it is loading modules.
     """
-    resource_tracker.ensure_running()  # starting it would let SIGINT through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # starting it would let signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:
@@ -184,10 +188,9 @@ def _work(
     command: Callable[..., None],
     arguments: dict[str, Any],
     place: _Place,
-    sender: connection.Connection,
+    line: connection.Connection,
 ) -> None:
     """Run the command in a worker, and report how it ends."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     open_standard_streams()
     tqdm.set_lock(threading.RLock())  # its usual semaphore is reported lost if a worker is killed
     torch.set_num_threads(1)
@@ -198,7 +201,7 @@ def _work(
             open(os.devnull, "w") as nowhere,
             redirect_stdout(nowhere) if place.rank else nullcontext(),
         ):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            threading.Thread(target=_listen, args=(line,), daemon=True).start()
             _meet(place)
             command(**arguments)
     except Stopped as stopped:
@@ -207,12 +210,15 @@ def _work(
         number = interrupt.received if isinstance(interrupt, Terminated) else signal.SIGINT
         report = Report("interrupted", "", number)
     except (ValueError, OSError, TrainingError) as error:
-        kind: Literal["lost", "mistake"] = (
-            "lost" if isinstance(error, LostProcessError) else "mistake"
-        )
-        report = Report(kind, str(error) or type(error).__name__, signal.SIGTERM)
+        message = str(error) or type(error).__name__
+        is_lost = isinstance(error, LostProcessError)
+        report = Report("lost" if is_lost else "mistake", message, signal.SIGTERM)
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise
+        report = Report("lost", f"lost a process of {place.num_processes}", signal.SIGTERM)
     if report is not None:
-        sender.send(report)
+        line.send(report)
         raise SystemExit(0 if report.kind == "stopped" else 1)
 
 
@@ -230,9 +236,13 @@ def _meet(place: _Place) -> None:
     )
 
 
-def _end_with_parent() -> None:
-    """End this process at once if the process that started it is killed."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+def _listen(line: connection.Connection) -> None:
+    """Raise in this process the signals that the command passes on; end when the command ends."""
+    try:
+        while True:
+            received = line.recv()
+            before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {received})
+            signal.raise_signal(received)  # the main thread handles it
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except (EOFError, OSError):
+        os._exit(1)

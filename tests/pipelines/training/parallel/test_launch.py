@@ -73,7 +73,7 @@ def is_running(number: int) -> bool:
 
 def numbers_in(folder: Path, count: int) -> list[int]:
     """Wait until workers have written down their processes."""
-    for _ in range(2400):
+    for _ in range(6000):
         found = sorted(folder.glob("*.pid"))
         if len(found) == count:
             return [int(path.read_text()) for path in found]
@@ -128,7 +128,7 @@ def test_no_worker_outlives_a_killed_command(tmp_path: Path) -> None:
     workers = numbers_in(tmp_path, 2)
     process.kill()
     process.wait()
-    for _ in range(100):
+    for _ in range(600):
         if not any(map(is_running, workers)):
             return
         time.sleep(0.1)
@@ -146,7 +146,7 @@ def test_an_interrupted_command_saves_and_says_so_in_one_line(
     wait_for_checkpoint(tmp_path / "teacher")
     # A terminal sends Ctrl-C to all processes.
     (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130, output
     last = output.splitlines()[-1]
     assert "parallel-wavenet: stopped by SIGINT after step" in last
@@ -167,6 +167,6 @@ def test_ctrl_c_while_workers_are_loading_is_one_line(dump: Path, tmp_path: Path
         assert lines[-1], lines
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130, output
     assert output.splitlines() == ["parallel-wavenet: interrupted; the same command resumes"]
