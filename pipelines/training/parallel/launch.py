@@ -230,7 +230,9 @@ def _meet(place: _Place) -> None:
     found = [name for _, name in socket.if_nameindex() if name in LOOPBACK]
     if found:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", found[0])
-    store = torch.distributed.FileStore(str(place.meeting), place.num_processes)
+    store = torch.distributed.FileStore(  # type: ignore[attr-defined]
+        str(place.meeting), place.num_processes
+    )
     torch.distributed.init_process_group(
         "gloo", store=store, rank=place.rank, world_size=place.num_processes
     )

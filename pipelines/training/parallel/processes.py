@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
-from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -58,14 +58,15 @@ def join_processes(device: str, precision: Precision) -> Fabric:
     environment = LightningEnvironment() if torch.distributed.is_initialized() else None
     # Every process builds an equal model and no buffer changes, so buffers need not be sent.
     known = inspect.signature(DistributedDataParallel).parameters
-    buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
     # Gradients that lie in the buckets that are sent need not be copied back.
     fabric = Fabric(
         accelerator=device,
         devices=on_each_machine,
         num_nodes=world_size() // on_each_machine,
         strategy=DDPStrategy(
-            cluster_environment=environment, gradient_as_bucket_view=True, **{buffers: False}
+            cluster_environment=environment, gradient_as_bucket_view=True, **options
         ),
         plugins=[precision],
     )
