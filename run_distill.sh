@@ -10,6 +10,7 @@ dump=""        # features; default: dump/NAME
 corpus=""      # folder of audio files to use instead of the recipe's corpus
 corpora=""     # where named corpora are kept; default: corpora
 device=auto
+processes=auto # that share the batches in training on a CPU: a number, or auto
 
 usage() {
   cat <<EOF
@@ -28,6 +29,8 @@ are in; exp/, dump/ and corpora/ of the defaults lie beside this script.
   --corpus DIR        folder of audio files instead of the recipe's corpus
   --corpora DIR       where named corpora are kept (now: ${corpora:-corpora})
   --device NAME       auto, cpu or cuda (now: $device)
+  --processes N       processes that share the batches in training on a CPU; auto for as many as
+                      there are processors, if the run is worth it (now: $processes)
   --recipe.KEY VALUE  change one value of the recipe, e.g. --recipe.seed 2
 EOF
 }
@@ -46,11 +49,13 @@ if in_stages 1; then
 fi
 if in_stages 2; then
   say "stage 2: teacher"
-  "$root/run_teacher.sh" --stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" --device "$device" "${overrides[@]}"
+  "$root/run_teacher.sh" --stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" --device "$device" \
+    --processes "$processes" "${overrides[@]}"
 fi
 if in_stages 3; then
   say "stage 3: distil the student"
-  logged distill distill "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device"
+  logged distill distill "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device" \
+    --processes "$processes"
 fi
 if in_stages 4; then
   say "stage 4: generate held-out utterances"

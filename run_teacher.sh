@@ -10,6 +10,7 @@ dump=""        # features; default: dump/NAME
 corpus=""      # folder of audio files to use instead of the recipe's corpus
 corpora=""     # where named corpora are kept; default: corpora
 device=auto
+processes=auto # that share the batches in training on a CPU: a number, or auto
 
 usage() {
   cat <<EOF
@@ -27,6 +28,8 @@ are in; exp/, dump/ and corpora/ of the defaults lie beside this script.
   --corpus DIR        folder of audio files instead of the recipe's corpus
   --corpora DIR       where named corpora are kept (now: ${corpora:-corpora})
   --device NAME       auto, cpu or cuda (now: $device)
+  --processes N       processes that share the batches in training on a CPU; auto for as many as
+                      there are processors, if the run is worth it (now: $processes)
   --recipe.KEY VALUE  change one value of the recipe, e.g. --recipe.seed 2
 EOF
 }
@@ -45,7 +48,8 @@ if in_stages 1; then
 fi
 if in_stages 2; then
   say "stage 2: train the teacher"
-  logged train_teacher train-teacher "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device"
+  logged train_teacher train-teacher "${recipe_options[@]}" --dump "$dump" --exp "$exp" --device "$device" \
+    --processes "$processes"
 fi
 if in_stages 3; then
   say "stage 3: held-out likelihood, and what the teacher draws"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What the stage scripts share; sourced by run_teacher.sh and run_distill.sh, whose variables
-# (recipe, stage, stop_stage, exp, dump, corpus, corpora, device, ...) hold the options.
+# (recipe, stage, stop_stage, exp, dump, corpus, corpora, device, processes, ...) hold the options.
 : "${recipe:?}" "${stage:?}" "${stop_stage:?}"
 
 # The program's own folder. Paths given by the user are relative to the folder he or she is in.
@@ -20,7 +20,7 @@ need() {
 set_option() {
   local name=${1#--}
   [[ "$name" =~ ^[a-z_]+$ ]] && declare -p "$name" >/dev/null 2>&1 &&
-    [[ " recipe stage stop_stage exp dump corpus corpora device " == *" $name "* ]] ||
+    [[ " recipe stage stop_stage exp dump corpus corpora device processes " == *" $name "* ]] ||
     fail "unknown option $1; see --help"
   need "$@"
   printf -v "$name" '%s' "${2/#\~\//$HOME/}" # shells expand no ~ in --exp=~/x

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,6 +14,8 @@ from flows.model_folder import model_folder
 from pipelines.ranks import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.training.loop import train
+from pipelines.training.parallel.launch import run_in_processes
+from pipelines.training.parallel.number import number_of_processes
 from pipelines.training.state import differences
 from pipelines.training.tasks import StudentTask, TeacherTask
 from pipelines.workspace import (
@@ -35,6 +37,7 @@ def train_teacher(
     initial: Path | None = None,
     exp: Path | None = None,
     device: str = "auto",
+    processes: int | Literal["auto"] = 1,
 ) -> None:
     """Train a teacher by maximum likelihood; resumes an interrupted run.
 
@@ -45,11 +48,26 @@ def train_teacher(
             teacher_training.initial, or random weights.
         exp: folder of the results; the model goes to its folder `teacher`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
+        processes: number of processes on a CPU that share each batch, on one thread each; it
+            divides the batch size. "auto" for as many as there are processors, if the run is worth
+            it.
     """
     dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
-    manifest = _manifest(recipe, dump)
     config = recipe.teacher_training
     place = pick_device(device)
+    count = number_of_processes(processes, config, recipe.data.mel, place.type)
+    if count > 1:
+        run_in_processes(
+            train_teacher,
+            count,
+            recipe=recipe,
+            dump=dump,
+            initial=initial,
+            exp=exp,
+            device=place.type,
+        )
+        return
+    manifest = _manifest(recipe, dump)
     torch.manual_seed(recipe.seed)
     speakers = speakers_in(recipe, manifest)
     model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
@@ -80,6 +98,7 @@ def distill(
     initial: Path | None = None,
     exp: Path | None = None,
     device: str = "auto",
+    processes: int | Literal["auto"] = 1,
 ) -> None:
     """Distil a student from a teacher; resumes an interrupted run.
 
@@ -91,11 +110,27 @@ def distill(
             student_training.initial, or random weights.
         exp: folder of the results; the model goes to its folder `student`; default: exp/NAME.
         device: "auto", "cpu" or "cuda".
+        processes: number of processes on a CPU that share each batch, on one thread each; it
+            divides the batch size. "auto" for as many as there are processors, if the run is worth
+            it.
     """
     dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
-    manifest = _manifest(recipe, dump)
     config = recipe.student_training
     place = pick_device(device)
+    count = number_of_processes(processes, config, recipe.data.mel, place.type)
+    if count > 1:
+        run_in_processes(
+            distill,
+            count,
+            recipe=recipe,
+            dump=dump,
+            teacher=teacher,
+            initial=initial,
+            exp=exp,
+            device=place.type,
+        )
+        return
+    manifest = _manifest(recipe, dump)
     train(
         student_task(recipe, dump, teacher or exp / "teacher", place, initial),
         _sampler(recipe, manifest, config),

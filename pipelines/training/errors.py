@@ -1,5 +1,9 @@
-"""The error of a training run, in its own module, so that catching it does not load PyTorch."""
+"""Errors of a training run, in their own module, so that catching them does not load PyTorch."""
 
 
 class TrainingError(RuntimeError):
     """Training cannot continue; the message says why, and where the last good state is."""
+
+
+class LostProcessError(TrainingError):
+    """Another process of the run has ended, or cannot be reached."""

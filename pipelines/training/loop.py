@@ -19,9 +19,9 @@ from pipelines.recipe import TrainingConfig
 from pipelines.training.checkpoints import CheckpointError
 from pipelines.training.deferred import Deferred
 from pipelines.training.ema import Average
-from pipelines.training.errors import TrainingError
+from pipelines.training.errors import LostProcessError, TrainingError
 from pipelines.training.log import SilentLog, TrainingLog
-from pipelines.training.processes import (
+from pipelines.training.parallel.processes import (
     is_lost_process,
     join_processes,
     mean_over_processes,
@@ -51,8 +51,8 @@ def train(
 ) -> Pretrained:
     """Train a task's model, resuming from the folder's newest checkpoint if there is one.
 
-    Several processes (`pipelines.training.processes`) share each batch, and the sampler returns
-    each process's part.
+    Several processes (`pipelines.training.parallel`) share each batch, and the sampler returns each
+    process's part.
 
     Args:
         task: the model, its loss and its validation.
@@ -69,7 +69,8 @@ def train(
         the averaged model of the best validation.
     Raises:
         TrainingError: after `MAX_CONSECUTIVE_SKIPS` steps in a row without a finite loss and
-            gradient, if all checkpoints are damaged, or if another process is lost.
+            gradient, or if all checkpoints are damaged.
+        LostProcessError: if another process is lost.
         Stopped: after SIGINT, SIGTERM or SIGHUP; the state has been saved.
         FolderInUseError: if another run is training in the folder.
     """
@@ -84,7 +85,7 @@ def train(
         except RuntimeError as error:
             if not is_lost_process(error):
                 raise
-            raise TrainingError(
+            raise LostProcessError(
                 f"lost a process of {run.fabric.world_size}; the same command resumes from the "
                 "last checkpoint"
             ) from error
@@ -177,7 +178,7 @@ class _Run:
                         "clipped_steps": progress.num_clipped,
                     }
                     values = {name: float(value) for name, value in scalars.items()}
-                    values = mean_over_processes(self.fabric, values)
+                    values = mean_over_processes(values, self.fabric.device)
                     log.scalars("train", progress.step, values)
                     bar.set_postfix(loss=f"{values['loss']:.3f}")
                 if self.is_writer and is_validated:
@@ -205,7 +206,7 @@ class _Run:
         loss = terms["loss"].detach()
         is_bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
         is_asked = torch.full_like(loss, self.stop.received is not None)
-        flags = most_in_any_process(self.fabric, torch.stack([is_bad.to(loss), is_asked]))
+        flags = most_in_any_process(torch.stack([is_bad.to(loss), is_asked]))
         adam = self.optimizer.optimizer
         if adam.defaults["fused"]:
             adam.found_inf = flags[0]

@@ -20,7 +20,7 @@ from pipelines.heldout import (
 from pipelines.pictures import spectrogram_image
 from pipelines.ranks import world_size
 from pipelines.training.log import Validation
-from pipelines.training.processes import sum_over_processes
+from pipelines.training.parallel.processes import sum_over_processes
 from pipelines.training.task import Task
 from student import Student
 from teacher import Teacher, noise_like, training_log_probs

@@ -69,6 +69,14 @@ def test_an_equals_sign_may_replace_the_space(program: Path) -> None:
     assert any("--dump d --exp e" in line for line in lines)
 
 
+def test_both_trainings_get_the_number_of_processes(program: Path) -> None:
+    for words, given in (((), "auto"), (("--processes", "2"), "2")):
+        _, lines = run(program, "run_distill.sh", *words, cwd=program)
+        trained = [line for line in lines if line.startswith(("train-teacher ", "distill "))]
+        assert len(trained) == 2
+        assert all(f"--processes {given}" in line for line in trained)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

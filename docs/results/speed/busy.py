@@ -6,8 +6,9 @@ Run from the repository, on a machine where nothing else runs:
         [--recipe allison] [--steps 100] [--out docs/results/speed/busy.json]
 
 The jobs are the commands as a user runs them, with their loading, on speech-like sound made from a
-seed. A busy process counts, and never waits. Training is timed between the first and the last
-logged step; other commands from start to end. The table is Markdown; the JSON holds all
+seed. `--jobs` takes names or their beginnings: `--jobs train distill` measures training, by one
+process and by two. A busy process counts, and never waits. Training is timed between the first and
+the last logged step; other commands from start to end. The table is Markdown; the JSON holds all
 measurements.
 """
 
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,8 @@ from data.corpora.synthetic import synthesise
 TEACHER, STUDENT = "teacher-16k", "frame-16k"
 CLIPS, CLIP_SECONDS = 4, 4.0
 LOG_EVERY = 5  # steps
+PARTS = {"train-teacher": "teacher", "distill": "student"}
+"""What each command trains."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def training_rate(lines: Sequence[dict[str, Any]]) -> float:
     return float((last["step"] - first["step"]) / (last["seconds"] - first["seconds"]))
 
 
-def train(command: str, part: str, recipe: str, steps: int, work: Path) -> float:
+def train(command: str, recipe: str, steps: int, processes: int, work: Path) -> float:
     """Train for some steps without a validation; return the steps a second."""
+    part = PARTS[command]
     with tempfile.TemporaryDirectory(dir=work) as exp:
         options = {"max_steps": steps, "log_every": LOG_EVERY, "validate_every": 10 * steps}
         words = recipe_words(recipe)
@@ -75,7 +79,8 @@ def train(command: str, part: str, recipe: str, steps: int, work: Path) -> float
             words += [f"--recipe.{part}_training.{name}", str(value)]
         if part == "student":
             words += ["--teacher", str(work / "exp" / "teacher")]
-        parallel_wavenet(command, *words, "--dump", work / "dump", "--exp", exp, "--device", "cpu")
+        words += ["--device", "cpu", "--processes", str(processes)]
+        parallel_wavenet(command, *words, "--dump", work / "dump", "--exp", exp)
         text = (Path(exp) / part / "metrics.jsonl").read_text()
     return training_rate([json.loads(line) for line in text.splitlines()])
 
@@ -96,11 +101,11 @@ def jobs(recipe: str, steps: int, work: Path) -> dict[str, Job]:
     evaluate = ["evaluate", *both, "--input", clips, "--systems", "[recording,teacher,student]"]
     benchmark = ["benchmark", *both, "--seconds", 0.5, "--naive_samples", 8, "--rounds", 1]
     generate = ["generate", "--input", clips, "--model"]
-    return {
-        "train-teacher": Job(
-            "steps/s", partial(train, "train-teacher", "teacher", recipe, 2 * steps)
-        ),
-        "distill": Job("steps/s", partial(train, "distill", "student", recipe, steps)),
+    training = {}
+    for command, num_steps in (("train-teacher", 2 * steps), ("distill", steps)):
+        for processes, name in ((1, command), (2, f"{command}, 2 processes")):
+            training[name] = Job("steps/s", partial(train, command, recipe, num_steps, processes))
+    return training | {
         "evaluate": Job(audio, partial(whole, evaluate, seconds)),
         "generate, teacher": Job(audio, partial(whole, [*generate, TEACHER], seconds)),
         "generate, student": Job(audio, partial(whole, [*generate, STUDENT], seconds)),
@@ -108,13 +113,15 @@ def jobs(recipe: str, steps: int, work: Path) -> dict[str, Job]:
     }
 
 
-def set_up(recipe: str, work: Path) -> None:
-    """Make recordings, prepared data and an untrained teacher; let numba compile what it must."""
+def set_up(recipe: str, work: Path, names: Collection[str]) -> None:
+    """Make what the jobs need: recordings, prepared data, an untrained teacher, compiled code."""
     synthesise(work / "clips", num_utterances=CLIPS, seconds=CLIP_SECONDS)
     words = recipe_words(recipe)
     parallel_wavenet("prepare", *words, "--corpora", work / "corpora", "--dump", work / "dump")
     words += ["--recipe.teacher_training.max_steps", "1", "--device", "cpu"]
     parallel_wavenet("train-teacher", *words, "--dump", work / "dump", "--exp", work / "exp")
+    if all(name.startswith(tuple(PARTS)) for name in names):
+        return  # training draws no samples from the pretrained models
     one = work / "clips" / "clip_000.wav"
     for model in (TEACHER, STUDENT):
         parallel_wavenet("generate", "--model", model, "--input", one, "--out", work / model)
@@ -160,10 +167,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         known = jobs(options.recipe, options.steps, work)
-        if unknown := set(options.jobs or ()) - set(known):
-            parser.error(f"no job {', '.join(sorted(unknown))}; expected {', '.join(known)}")
-        chosen = {name: known[name] for name in options.jobs or known}
-        set_up(options.recipe, work)
+        wanted = tuple(options.jobs or [""])
+        for word in wanted:
+            if not any(name.startswith(word) for name in known):
+                parser.error(f"no job {word}; expected {'; '.join(known)}")
+        chosen = {name: job for name, job in known.items() if name.startswith(wanted)}
+        set_up(options.recipe, work, chosen)
         rates: dict[str, dict[str, list[float]]] = {
             name: {str(count): [] for count in options.busy} for name in chosen
         }
