@@ -76,6 +76,7 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
         description="Train a WaveNet teacher and distil a parallel student from it.",
         exit_on_error=False,
         formatter_class=PlainHelp,
+        allow_abbrev=False,  # a shortened option would pass by the checks of `prepare_words`
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name in COMMANDS:
@@ -180,13 +181,16 @@ def _parsing_mistake(text: str, chosen: str | None) -> str:
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
     if unknown is None:
         return mistake_in_words(text, load_command(chosen))
-    name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
+    word = (unknown[1] or unknown[2]).split("=")[0]
+    name = word.removeprefix("--")
     if name in _positionals(chosen):
         return f"{name} goes without its name: parallel-wavenet {chosen} {name.upper()}"
     command = ArgumentParser(exit_on_error=False)
     command.add_function_arguments(load_command(chosen), as_group=False)
-    known = [key for action in command._actions for key in [action.dest] if key]
-    return f"unknown option {name!r}{nearest_name(name, known)}"
+    known = [f"--{action.dest}" for action in command._actions if action.dest]
+    # With its dashes: a single one, and those of a typographer, are mistakes, too.
+    word = word if word[0] in "-\N{EN DASH}\N{EM DASH}" else f"--{word}"
+    return f"unknown option {word!r}{nearest_name(word, known)}"
 
 
 if __name__ == "__main__":
