@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import resources
+from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -42,6 +43,7 @@ COMMANDS = {
 }
 """Each command's module in `pipelines.commands`; its function has the command's name."""
 
+PACKAGES = ("data", "distill", "dsp", "flows", "student", "teacher")  # imported by commands
 MAX_MESSAGE = 1000  # characters; a quoted value may have any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
 WITH_POSITIONAL = ("density",)
@@ -119,6 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
         tell(f"parallel-wavenet: {_one_line(error, chosen)}")
         return 1 if isinstance(error, InputsFailedError) else 2
+    except ImportError:
+        namesake = _namesake()
+        if namesake is None:
+            raise
+        tell(
+            f"parallel-wavenet: Python finds {namesake} before this program's package of that "
+            "name: leave its folder out of PYTHONPATH, or run from another folder"
+        )
+        return 2
     except Stopped as stopped:
         if rank() == 0:
             tell(f"parallel-wavenet: {stopped}; the same command resumes")
@@ -158,6 +169,15 @@ def _check_command(words: Sequence[str]) -> None:
         raise ValueError(f"unknown command {words[0]!r}{near}, expected {known}")
 
 
+def _namesake() -> str | None:
+    """Return the file of another program's module that has the name of a package of this one."""
+    for name in PACKAGES:
+        found = getattr(sys.modules.get(name), "__file__", None)
+        if found and Path(found).parent != Path(__file__).parents[1] / name:
+            return str(found)
+    return None
+
+
 def _positionals(chosen: str) -> list[str]:
     """Parameters of a command that are given by their place."""
     if chosen not in WITH_POSITIONAL:
@@ -187,9 +207,9 @@ def _parsing_mistake(text: str, chosen: str | None) -> str:
         return f"{name} goes without its name: parallel-wavenet {chosen} {name.upper()}"
     command = ArgumentParser(exit_on_error=False)
     command.add_function_arguments(load_command(chosen), as_group=False)
-    known = [f"--{action.dest}" for action in command._actions if action.dest]
-    # With its dashes: a single one, and those of a typographer, are mistakes, too.
-    word = word if word[0] in "-\N{EN DASH}\N{EM DASH}" else f"--{word}"
+    # With its dashes, if it was typed: a single one, and those of a typographer, are mistakes, too.
+    dashes = "" if unknown[1] else "--"
+    known = [f"{dashes}{action.dest}" for action in command._actions if action.dest]
     return f"unknown option {word!r}{nearest_name(word, known)}"
 
 

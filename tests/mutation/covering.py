@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Generator
 from pathlib import Path
 
 import coverage
@@ -11,22 +13,26 @@ import pytest
 
 from tests.mutation.mutants import Mutant
 
-SECONDS = 60.0
-"""Longest time in seconds that the tests chosen for one mutant may take, by the recorded run."""
+SECONDS = 20.0
+"""Longest processor time in seconds of the tests chosen for one mutant, by the recorded run."""
 _DATA = "lines.coverage"
 _SECONDS = "seconds.json"
 
 
 class Stopwatch:
-    """A pytest plugin that writes each test's seconds, its set-up included, to a file."""
+    """A pytest plugin that writes each test's processor time, its set-up included, to a file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / _SECONDS
         self.seconds: dict[str, float] = {}
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add a phase's time to its test's."""
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Time a test; other programs beside it do not count."""
+        start = time.process_time()
+        result = yield
+        self.seconds[item.nodeid] = time.process_time() - start
+        return result
 
     def pytest_sessionfinish(self) -> None:
         """Write the file."""

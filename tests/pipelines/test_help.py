@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,19 @@ def test_recipe_without_values_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == (
         f"parallel-wavenet: recipe {path}: is empty, expected values, such as name: mine\n"
     )
+
+
+def test_package_of_another_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = types.ModuleType("data")  # as found in a folder of PYTHONPATH
+    other.__file__ = str(tmp_path / "data" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "data", other)
+    monkeypatch.delitem(sys.modules, "pipelines.commands.generate", raising=False)
+    assert main(["generate", "--model", "m"]) == 2
+    error = capsys.readouterr().err
+    assert f"Python finds {other.__file__} before this program's package" in error
+    assert "Traceback" not in error
 
 
 def test_backend_of_a_notebook_is_not_loaded() -> None:
