@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -31,6 +32,15 @@ PARTS = {
     "data": ("tests/data", "data"),
     "pipelines/evaluation": ("tests/pipelines/evaluation", "pipelines/evaluation"),
 }
+# The packages that import a part's package, and that package itself.
+ABOVE = {
+    "flows": ("flows", "teacher", "student", "distill", "pipelines"),
+    "teacher": ("teacher", "distill", "pipelines"),
+    "student": ("student", "distill", "pipelines"),
+    "distill": ("distill", "pipelines"),
+    "data": ("data", "pipelines"),
+    "pipelines/evaluation": ("pipelines",),
+}
 LEFT_OUT = ("flows/engines/cpu", "flows/engines/triton")  # compiled
 # Modules that every process needs and no mutant changes.
 IMPORTED_ONCE = ("hypothesis", "librosa", "numba", "pytest", "scipy.stats", "soundfile", "torch")
@@ -54,6 +64,23 @@ def places(folder: Path, part: str) -> list[Place]:
     ]
 
 
+def import_from(folder: Path) -> None:
+    """Let this process find the project's modules in a copy of the repository."""
+    os.chdir(folder)
+    others = (p for p in sys.path if Path(p or ".").resolve() not in (REPOSITORY, folder))
+    sys.path[:] = [str(folder), *others]
+    for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+        del sys.modules[name]
+
+
+def preload(part: str, names: list[str]) -> None:
+    """Import the modules that a part's tests need, except those that a mutant may change."""
+    for name in names:
+        if name.split(".")[0] not in (*ABOVE[part], "tests", "__main__", "__mp_main__"):
+            with contextlib.suppress(Exception):  # some modules are not importable by their names
+                importlib.import_module(name)
+
+
 def passes(folder: Path, options: Sequence[str], seconds: float, write_bytecode: bool) -> bool:
     """Run tests on a copy of the repository, in a process forked from this one.
 
@@ -66,13 +93,7 @@ def passes(folder: Path, options: Sequence[str], seconds: float, write_bytecode:
     process = os.fork()
     if not process:
         os.setpgid(0, 0)
-        os.chdir(folder)
-        sys.path[:] = [
-            str(folder),
-            *(p for p in sys.path if Path(p or ".").resolve() != REPOSITORY),
-        ]
-        for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
-            del sys.modules[name]
+        import_from(folder)
         sys.dont_write_bytecode = not write_bytecode
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
         with open(folder / "output.txt", "wb") as file:
@@ -123,6 +144,8 @@ def try_part(folder: Path, part: str, drawn: list[Place], jobs: int) -> list[Pla
             shutil.copytree(folder, copy)
         process = os.fork()
         if not process:
+            import_from(copy)
+            preload(part, covering.modules)
             survived = [place for place in drawn[i::jobs] if survives(copy, covering, place)]
             (copy / "survived.json").write_text(json.dumps(survived))
             os._exit(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -17,13 +18,14 @@ SECONDS = 20.0
 """Longest processor time in seconds of the tests chosen for one mutant, by the recorded run."""
 _DATA = "lines.coverage"
 _SECONDS = "seconds.json"
+_MODULES = "modules.json"
 
 
 class Stopwatch:
-    """A pytest plugin that writes each test's processor time, its set-up included, to a file."""
+    """A pytest plugin that writes each test's processor time, and the modules loaded, to files."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / _SECONDS
+        self.folder = folder
         self.seconds: dict[str, float] = {}
 
     @pytest.hookimpl(wrapper=True)
@@ -35,8 +37,9 @@ class Stopwatch:
         return result
 
     def pytest_sessionfinish(self) -> None:
-        """Write the file."""
-        self.path.write_text(json.dumps(self.seconds))
+        """Write the files."""
+        (self.folder / _SECONDS).write_text(json.dumps(self.seconds))
+        (self.folder / _MODULES).write_text(json.dumps(list(sys.modules)))
 
 
 def recording_options(folder: Path, part: str) -> list[str]:
@@ -57,6 +60,7 @@ class Covering:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seconds: dict[str, float] = json.loads((folder / _SECONDS).read_text())
+        self.modules: list[str] = json.loads((folder / _MODULES).read_text())
         data = coverage.CoverageData(str(folder / _DATA))
         data.read()
         self.lines = {
