@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -28,8 +29,14 @@ def prepare_words(
         words for the parser; and, by option, the paths of those that take several: names of files
         are no YAML, and may be many. The parser gets an empty list in their place.
     Raises:
-        ValueError: if a path is empty, or a recipe is unknown.
+        ValueError: if a path is empty, a recipe is unknown, or no plain space follows an option.
     """
+    for word in words:
+        if re.match(r"--\w+\N{NO-BREAK SPACE}", word):
+            raise ValueError(
+                f"{word!r} has a no-break space after the option's name, as pasted from a page: "
+                "expected a plain one"
+            )
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     hints = {f"--{p.name}": p.annotation for p in parameters}
     paths = {name for name, hint in hints.items() if _is_of(hint, Path)}

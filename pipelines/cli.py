@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import resources
+from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -42,6 +43,7 @@ COMMANDS = {
 }
 """Each command's module in `pipelines.commands`; its function has the command's name."""
 
+PACKAGES = ("data", "distill", "dsp", "flows", "student", "teacher")  # imported by commands
 MAX_MESSAGE = 1000  # characters; a quoted value may have any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
 WITH_POSITIONAL = ("density",)
@@ -76,6 +78,7 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
         description="Train a WaveNet teacher and distil a parallel student from it.",
         exit_on_error=False,
         formatter_class=PlainHelp,
+        allow_abbrev=False,  # a shortened option would pass by the checks of `prepare_words`
     )
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name in COMMANDS:
@@ -118,6 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, TrainingError, ArgumentError) as error:
         tell(f"parallel-wavenet: {_one_line(error, chosen)}")
         return 1 if isinstance(error, InputsFailedError) else 2
+    except ImportError:
+        namesake = _namesake()
+        if namesake is None:
+            raise
+        tell(
+            f"parallel-wavenet: Python finds {namesake} before this program's package of that "
+            "name: leave its folder out of PYTHONPATH, or run from another folder"
+        )
+        return 2
     except Stopped as stopped:
         if rank() == 0:
             tell(f"parallel-wavenet: {stopped}; the same command resumes")
@@ -157,6 +169,15 @@ def _check_command(words: Sequence[str]) -> None:
         raise ValueError(f"unknown command {words[0]!r}{near}, expected {known}")
 
 
+def _namesake() -> str | None:
+    """Return the file of another program's module that has the name of a package of this one."""
+    for name in PACKAGES:
+        found = getattr(sys.modules.get(name), "__file__", None)
+        if found and Path(found).parent != Path(__file__).parents[1] / name:
+            return str(found)
+    return None
+
+
 def _positionals(chosen: str) -> list[str]:
     """Parameters of a command that are given by their place."""
     if chosen not in WITH_POSITIONAL:
@@ -180,13 +201,16 @@ def _parsing_mistake(text: str, chosen: str | None) -> str:
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)
     if unknown is None:
         return mistake_in_words(text, load_command(chosen))
-    name = (unknown[1] or unknown[2]).removeprefix("--").split("=")[0]
+    word = (unknown[1] or unknown[2]).split("=")[0]
+    name = word.removeprefix("--")
     if name in _positionals(chosen):
         return f"{name} goes without its name: parallel-wavenet {chosen} {name.upper()}"
     command = ArgumentParser(exit_on_error=False)
     command.add_function_arguments(load_command(chosen), as_group=False)
-    known = [key for action in command._actions for key in [action.dest] if key]
-    return f"unknown option {name!r}{nearest_name(name, known)}"
+    # With its dashes, if it was typed: a single one, and those of a typographer, are mistakes, too.
+    dashes = "" if unknown[1] else "--"
+    known = [f"{dashes}{action.dest}" for action in command._actions if action.dest]
+    return f"unknown option {word!r}{nearest_name(word, known)}"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,12 @@ UNREAD_SUFFIXES = frozenset(
 )
 """Suffixes of files that hold sound, too, but cannot be read; a search names such files."""
 
+SYSTEM_FOLDERS = frozenset(
+    ["$recycle.bin", "recycler", "#recycle", "@eadir", "system volume information"]
+)
+"""Names, in lower case, of the folders in which Windows and Synology's disks keep deleted files and
+files about files. Other systems' folders of this kind are hidden."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -96,6 +102,8 @@ def _paths_under(root: Path, left_out: dict[str, str]) -> Iterator[Path]:
         for path in (folder / name for name in names if not name.startswith(".")):
             if not path.is_dir():
                 yield path
+            elif path.name.lower() in SYSTEM_FOLDERS:
+                left_out[_name(path, root)] = "a folder of the system, as for deleted files"
             elif is_output(path):
                 left_out[_name(path, root)] = (
                     f"made by this program; delete its file {MARKER_FILE} to include it"

@@ -115,6 +115,11 @@ def distill(
             it.
     """
     dump, exp = dump or _dump_of(recipe), exp or _exp_of(recipe)
+    if teacher is None and not (exp / "teacher").exists():  # else a hub would be asked for it
+        raise ValueError(
+            f"{exp / 'teacher'}: no such folder, expected what train-teacher makes; or name a "
+            "teacher by --teacher"
+        )
     config = recipe.student_training
     place = pick_device(device)
     count = number_of_processes(processes, config, recipe.data.mel, place.type)

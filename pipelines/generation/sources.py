@@ -18,6 +18,7 @@ from pipelines.standard_streams import is_open
 
 STANDARD_INPUT = Path("-")
 _ARRAY_MAGIC = b"\x93NUMPY"
+_ADDRESSES = ("http:", "https:", "ftp:", "s3:", "file:")  # the first part of a path
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,14 @@ def _matching(given: Path) -> list[Path]:
     """List what a pattern matches; a path that exists stands for itself, whatever its letters."""
     if given.exists():
         return [given]
+    if given.parts[0] in _ADDRESSES:
+        raise InputError(f"{given}: an address, expected a file or folder; download it first")
     if not glob.has_magic(str(given)):
         raise InputError(f"{given}: no such file or folder")
-    found = sorted(map(Path, glob.glob(str(given), recursive=True)))
+    # Brackets in the names of folders that exist are no pattern.
+    folder = next((path for path in given.parents if path.exists()), Path())
+    pattern = Path(glob.escape(str(folder))) / given.relative_to(folder)
+    found = sorted(map(Path, glob.glob(str(pattern), recursive=True)))
     if not found:
         raise InputError(f"{given}: no file has a name of this pattern")
     return found

@@ -76,6 +76,11 @@ def destination(out: Path, format: FileFormat | None, stream: bool) -> Destinati
             raise InputError(f"out is {out}, but format is {format}: expected .{format}")
         is_stream = ending == _RAW
         return Destination(out=out, is_file=True, is_stream=is_stream, suffix=out.suffix)
+    if out.exists() and not out.is_dir():
+        raise InputError(
+            f"out is {out}, which is no folder: expected a folder, a name that ends in .wav, .flac "
+            "or .raw, or - for standard output"
+        )
     suffix = _RAW if stream else format or "wav"
     return Destination(out=out, is_file=False, is_stream=stream, suffix=f".{suffix}")
 

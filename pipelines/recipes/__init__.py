@@ -50,6 +50,8 @@ def _check_yaml(path: Path) -> None:
         ) from error
     except yaml.YAMLError as error:
         raise ValueError(f"recipe {path}: {error}") from error
+    if values is None:
+        raise ValueError(f"recipe {path}: is empty, expected values, such as name: mine")
     from pipelines.recipe import Recipe  # loads PyTorch
 
     _check_groups(path, values, Recipe)

@@ -56,6 +56,13 @@ def test_an_empty_path_is_refused(words: list[str]) -> None:
         prepared(words)
 
 
+def test_a_space_pasted_from_a_page_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'--out\\xa0o' has a no-break space"):
+        prepared(["--input", "a.wav", "--out\N{NO-BREAK SPACE}o"])
+    _, paths = prepared(["--input", "a\N{NO-BREAK SPACE}b.wav"])
+    assert paths == {"input": [Path("a\N{NO-BREAK SPACE}b.wav")]}
+
+
 def test_home_after_an_equals_sign_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/user")
     assert prepared(["--input=~/a.wav"])[1] == {"input": [Path("/home/user/a.wav")]}

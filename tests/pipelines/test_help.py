@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_types_are_in_words(command: str, capsys: pytest.CaptureFixture[str]) ->
             "--recipe.teacher is 3, expected a group of values: --recipe.teacher.KEY VALUE",
         ),
         ("", "no command, expected one of prepare, train-teacher"),
+        ("generate -model m", "unknown option '-model' (did you mean '--model'?)"),
+        (
+            "generate \N{EM DASH}model m",
+            "unknown option '\N{EM DASH}model' (did you mean '--model'?)",
+        ),
+        ("generate --Model m", "unknown option '--Model' (did you mean '--model'?)"),
+        ("generate --mod m", "unknown option '--mod' (did you mean '--model'?)"),
         ("genrate --model m", "unknown command 'genrate' (did you mean 'generate'?), expected"),
     ],
 )
@@ -90,6 +98,28 @@ def test_recipe_in_another_encoding_is_named(
     error = capsys.readouterr().err
     assert f"recipe {path}: is not in UTF-8" in error
     assert error.count("\n") == 1
+
+
+def test_recipe_without_values_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("# nothing yet\n")
+    assert main(["prepare", "--recipe", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"parallel-wavenet: recipe {path}: is empty, expected values, such as name: mine\n"
+    )
+
+
+def test_package_of_another_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = types.ModuleType("data")  # as found in a folder of PYTHONPATH
+    other.__file__ = str(tmp_path / "data" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "data", other)
+    monkeypatch.delitem(sys.modules, "pipelines.commands.generate", raising=False)
+    assert main(["generate", "--model", "m"]) == 2
+    error = capsys.readouterr().err
+    assert f"Python finds {other.__file__} before this program's package" in error
+    assert "Traceback" not in error
 
 
 def test_backend_of_a_notebook_is_not_loaded() -> None:

@@ -46,6 +46,17 @@ def test_density_is_the_product_of_the_samples_distributions(teacher: Teacher) -
     torch.testing.assert_close(found.sum((1, 2)), teacher.log_prob(x, mel))
 
 
+@pytest.mark.parametrize("name", ["frames", "predictor_before_single_samples"])
+def test_location_and_scale_are_those_of_the_samples_density(name: str) -> None:
+    teacher, x, mel = make_teacher(config=CONFIGS[name]), waveform(), make_mel()
+    prediction = teacher.prediction(x, mel)
+    assert prediction.log_gain.abs().min() > 1e-3  # else its sign would not matter
+    location, log_scale = prediction.location_and_log_scale()
+    expected = torch.distributions.Normal(location, log_scale.exp()).log_prob(x)
+    torch.testing.assert_close(prediction.log_prob(x), expected)
+    torch.testing.assert_close(prediction.log_std, log_scale)
+
+
 def test_a_samples_distribution_integrates_to_one_and_reads_its_past_alone() -> None:
     teacher, mel = make_teacher(config=FRAME_TEACHER), make_mel(batch=1)
     x, t = waveform(1), 23
@@ -182,6 +193,13 @@ def test_the_synthesis_filter_is_stable_for_any_parameters() -> None:
         ),
         (
             {"wavenet": dataclasses.replace(TEACHER.wavenet, prediction_order=2)},
+            "teacher.wavenet.prediction_order is 2, expected 0",
+        ),
+        (
+            {
+                "frame_length": 2,
+                "wavenet": dataclasses.replace(TEACHER.wavenet, prediction_order=2),
+            },
             "teacher.wavenet.prediction_order is 2, expected 0",
         ),
     ],

@@ -133,6 +133,17 @@ def test_discretised_likelihood_is_the_probability_of_the_rounded_waveform() -> 
         torch.testing.assert_close(sixteen_bit_log_prob(teacher, x, mel), expected)
 
 
+def test_samples_beyond_full_scale_are_the_last_16_bit_steps() -> None:
+    teacher, mel = make_teacher(config=MIXTURE_TEACHER), make_mel()
+    beyond, last = waveform(), waveform()
+    for place, value, step in ((7, 1.0, 2**15 - 1), (30, 1.5, 2**15 - 1), (40, -2.0, -(2**15))):
+        beyond[..., place], last[..., place] = value, step / 2**15
+    last = torch.round(last * 2**15) / 2**15
+    params = teacher.prediction(last, mel).params
+    expected = discretised_log_prob(last, params, log_scale_floor=FLOOR).sum((1, 2))
+    torch.testing.assert_close(sixteen_bit_log_prob(teacher, beyond, mel), expected)
+
+
 def test_options_of_another_distribution_are_refused() -> None:
     gaussian, mixture = make_teacher(), make_teacher(config=MIXTURE_TEACHER)
     with pytest.raises(ValueError, match="'mixture': only a 'gaussian' has one location"):

@@ -31,6 +31,14 @@ def test_search_is_sorted_recursive_and_survives_loops(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["$RECYCLE.BIN", "$Recycle.Bin", "#recycle", "@eaDir"])
+def test_deleted_files_of_other_systems_are_left_out(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "a.wav", f"{name}/S-1-5/$R1.wav", f"speaker/{name}/b.wav")
+    assert names(tmp_path) == ["a.wav"]
+    reason = "a folder of the system, as for deleted files"
+    assert search_audio(tmp_path).left_out == {name: reason, f"speaker/{name}": reason}
+
+
 def test_search_of_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="nowhere: no such folder"):
         find_audio_files(tmp_path / "nowhere")

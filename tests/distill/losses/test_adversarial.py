@@ -15,7 +15,7 @@ from distill import (
     at_rest,
 )
 from distill.losses.adversarial import discriminator_loss, feature_distance, generator_loss
-from distill.losses.discriminators import PeriodDiscriminator
+from distill.losses.discriminators import PeriodDiscriminator, SpectrogramDiscriminator, Verdict
 from tests.models import HOP, make_mel, make_student, make_teacher
 
 SPECTRAL = SpectralConfig(fft_sizes=(64, 32), hop_lengths=(16, 8), win_lengths=(64, 32))
@@ -134,3 +134,16 @@ def test_a_period_discriminator_compares_samples_one_period_apart() -> None:
     waveform[..., 3::5] += 1.0
     moved = (discriminator(waveform).scores - scores).abs().amax((0, 1, 2))
     assert (moved > 0).tolist() == [False, False, False, True, False]
+
+
+def shapes(verdict: Verdict) -> list[tuple[int, ...]]:
+    return [tuple(values.shape) for values in (*verdict.features, verdict.scores)]
+
+
+def test_the_layers_have_the_published_strides_and_keep_the_other_axis() -> None:
+    of_spectrogram = SpectrogramDiscriminator(4, (64, 16, 64))(torch.zeros(1, 1, 256))
+    bins = [33, 17, 9, 5, 5]
+    assert shapes(of_spectrogram) == [*((1, 4, n, 17) for n in bins), (1, 1, 5, 17)]
+    of_period = PeriodDiscriminator(2, 5)(torch.zeros(1, 1, 5 * 162))
+    sizes = [(2, 54), (8, 18), (32, 6), (64, 2), (64, 2), (1, 2)]
+    assert shapes(of_period) == [(1, channels, rows, 5) for channels, rows in sizes]

@@ -30,6 +30,12 @@ def test_stft_is_hann_windowed(fft: int, hop: int, win: int) -> None:
     torch.testing.assert_close(found, torch.from_numpy(np.stack(frames, 1)), rtol=1e-6, atol=4e-4)
 
 
+def test_the_default_resolutions_are_parallel_wavegans() -> None:
+    config = SpectralConfig()
+    found = zip(config.fft_sizes, config.hop_lengths, config.win_lengths, strict=True)
+    assert list(found) == [(1024, 120, 600), (2048, 240, 1200), (512, 50, 240)]
+
+
 SMALL = SpectralConfig(fft_sizes=(64, 128), hop_lengths=(16, 32), win_lengths=(64, 100))
 
 

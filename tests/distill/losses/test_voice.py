@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from distill.losses.voice import (
+    FFT_SIZE,
+    NOISE_BIAS,
+    STEP,
     SourceSpectra,
     filters_distance,
     periodic_share,
     source_spectra,
 )
-from dsp.envelope import envelope_points
+from dsp.envelope import envelope_points, spectral_envelope
 from student.voice.filters import SourceFilters
 from student.voice.source import pulse_train
 
@@ -51,6 +54,15 @@ def test_periodicity_is_near_one_for_pulses_and_near_zero_for_noise(off: float) 
     assert share(pulses(steady()), track(off * HZ)) > 0.9
     assert share(noise(), track()) < 0.3
     assert share(pulses(steady()) + noise(), track(off * HZ)) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("periods", [13, 25])
+def test_a_period_that_ends_between_two_samples_is_found(periods: int) -> None:
+    hz = RATE / 100.5
+    tone = 0.1 * torch.sin(2 * math.pi * periods / 100.5 * torch.arange(FRAMES * HOP).double())
+    found = periodic_share(tone[None, None].float(), track(hz), RATE, LOWEST)
+    band = round(periods / 100.5 * FFT_SIZE / STEP) - 1
+    assert found[0, INSIDE, band].min() > 0.99
 
 
 def test_a_glide_is_periodic() -> None:
@@ -92,6 +104,27 @@ def test_a_voice_is_periodic_and_noise_is_not() -> None:
     assert float(inside(of_pulses.breath).median()) < LEVEL - 5
     assert float(inside(of_noise.breath).median()) == pytest.approx(LEVEL, abs=1.0)
     assert inside(of_noise.voice).median() < inside(of_noise.breath).median()
+
+
+@pytest.mark.parametrize("edge", [4000.0, 7500.0])
+def test_the_voice_ends_at_the_frequency_where_the_noise_begins(edge: float) -> None:
+    above = torch.fft.rfftfreq(FRAMES * HOP, 1 / RATE) > edge
+    parts = (torch.fft.rfft(part) for part in (pulses(steady()), noise()))
+    mixed = torch.fft.irfft(torch.where(above, *reversed([*parts])))
+    found = spectra(mixed)
+    difference = inside(found.voice - found.breath).median(1).values[0]
+    hz = torch.linspace(0, RATE / 2, len(difference))
+    assert difference[hz < edge - 250].min() > 2.0
+    of_noise = difference[hz > edge + 250]
+    assert -2.0 < of_noise.min() < of_noise.max() < 1.0
+
+
+def test_the_envelope_of_noise_is_that_of_a_pitch_of_500_hz_at_most() -> None:
+    for rate, hz in ((24000, 500.0), (16000, 500.0), (8000, 250.0)):
+        found = source_spectra(noise(), track(), ~VOICED, EACH, rate, LOWEST)
+        pitch = torch.full((1, FRAMES * EACH), hz)
+        expected = spectral_envelope(noise(), pitch, rate, LOWEST) + NOISE_BIAS
+        torch.testing.assert_close(found.noise, expected)
 
 
 def test_an_unvoiced_recording_is_all_noise() -> None:

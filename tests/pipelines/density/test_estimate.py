@@ -246,7 +246,10 @@ def test_a_column_of_one_value_in_many_rows_is_warned_of(
         (["integers.npy", "--dequantize", "--family", "iaf"], "has 40 columns, but the likelihood"),
         (["missing.npy"], "missing.npy: No such file"),
         (["toy:moon"], "toy is 'moon'"),
-        (["table.npy", "--patiense", "3"], "unknown option 'patiense' (did you mean 'patience'?)"),
+        (
+            ["table.npy", "--patiense", "3"],
+            "unknown option '--patiense' (did you mean '--patience'?)",
+        ),
     ],
 )
 def test_mistake_is_told_in_one_line(

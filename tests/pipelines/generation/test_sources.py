@@ -128,6 +128,8 @@ def test_one_input_goes_to_the_file_named(trained: Path, place: Path) -> None:
         ("--input v/clip_000.wav --out x.wav --stream", "expected .raw"),
         ("--input v/clip_000.wav v/nothing.wav --out o", "v/nothing.wav: no such file or folder"),
         ("--input v/*.ogg --out o", "v/*.ogg: no file has a name of this pattern"),
+        ("--input v/clip_000.wav --out v/notes.txt", "out is v/notes.txt, which is no folder"),
+        ("--input v/clip_000.wav --out /dev/null", "out is /dev/null, which is no folder"),
         ("--input v/clip_000.wav --out v/clip_000.wav", "would be written over"),
         ("--input v/*.wav --out v", "would be written over"),
     ],
@@ -156,3 +158,15 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(place: Path) -> None:
     with open_sources([Path("take [1].wav")]) as sources:
         assert not sources.has_many
         assert list(sources.names) == [Path("take [1].wav")]
+
+
+def test_brackets_in_a_folders_name_are_no_pattern(place: Path) -> None:
+    (place / "v").rename(place / "takes [2]")
+    with open_sources([Path("takes [2]/*_000.wav")]) as sources:
+        assert list(sources.names) == [Path("takes [2]/clip_000.wav")]
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.wav", "file:///v/a.wav"])
+def test_an_address_is_refused_as_such(address: str) -> None:
+    with pytest.raises(InputError, match=r"a\.wav: an address, expected a file or folder"):
+        open_sources([Path(address)]).__enter__()

@@ -126,14 +126,16 @@ def test_bad_inputs_are_named(trained: Path, tmp_path: Path) -> None:
             ["generate", "--model", "nowhere", "--input", "x.wav", "--out", "o"],
             "nowhere: no such folder",
         ),
-        (["generate", "--modle", "m"], "unknown option 'modle' (did you mean 'model'?)"),
+        (["generate", "--modle", "m"], "unknown option '--modle' (did you mean '--model'?)"),
         (["prepare", "--recipe", "alison"], "(did you mean 'allison'?)"),
         (
             ["prepare", "--recipe", "tiny", "--recipe.seeed", "3"],
-            "unknown option 'recipe.seeed' (did you mean 'recipe.seed'?)",
+            "unknown option '--recipe.seeed' (did you mean '--recipe.seed'?)",
         ),
         (["prepare", "--recipe.teacher.num_mels", "40"], "teacher.num_mels is 40, but data.mel"),
         (["train-teacher", "--dump", "nowhere"], "nowhere"),
+        # A hub's model could have this name.
+        (["distill", "--exp", "nowhere"], "nowhere/teacher: no such folder, expected what train-"),
         (["nonsense"], "nonsense"),
     ],
 )
