@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsp.interpolation import linear_at
+
 PERIODS = 3
 """Length of the analysis window in pitch periods."""
 LEAST_POWER = 1e-10
@@ -67,17 +69,11 @@ def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     """Average power around each bin over 2/3 of the pitch; `pitch` is in bins, shape (B, L, 1)."""
     bins = torch.arange(power.shape[-1], device=power.device).to(power).expand(power.shape)
     # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
-    mirrored = _at(power, (pitch - bins).clamp(min=0))
+    mirrored = linear_at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
     reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch; not read from a GPU
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5
-    return (_at(integral, middle + pitch / 3) - _at(integral, middle - pitch / 3)) / (pitch * 2 / 3)
-
-
-def _at(values: Tensor, places: Tensor) -> Tensor:
-    """Interpolate values (..., S) linearly at fractional indices `places` (..., N)."""
-    before = places.floor().clamp(0, values.shape[-1] - 2)
-    index = before.long()
-    return torch.lerp(values.gather(-1, index), values.gather(-1, index + 1), places - before)
+    whole = linear_at(integral, middle + pitch / 3) - linear_at(integral, middle - pitch / 3)
+    return whole / (pitch * 2 / 3)

@@ -44,3 +44,25 @@ def residual_energy(waveform: Tensor) -> Tensor:
     past = x[:, MARGIN - ORDER : x.shape[-1] - MARGIN].unfold(-1, ORDER + 1, 1)
     error = past.unflatten(1, (-1, BLOCK)) @ taps[..., None]
     return error.flatten(1)[:, :samples].square()
+
+
+def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
+    r"""Add up all harmonics below half the sample rate; the sum has a power of 1.
+
+    .. math:: \sum_{m=1}^{M} \cos m\phi = \frac{\sin((M + \frac12)\phi)}{2 \sin(\phi / 2)} -
+              \frac12
+
+    Args:
+        cycles: running phase phi over 2 pi, float64, any shape.
+        hz: pitch at each sample, shape of `cycles`.
+        sample_rate: Hz.
+    Returns:
+        the pulses p of `Voice`, float64, shape of `cycles`.
+    """
+    count = (sample_rate / (2 * hz)).floor()
+    # Within half a cycle of a pulse, the denominator is near 0 only at the pulse itself.
+    half = torch.pi * (cycles - cycles.round())
+    at_pulse = half.abs() < 1e-6
+    sine = torch.where(at_pulse, 1.0, half.sin())
+    quotient = torch.where(at_pulse, 2 * count + 1, ((2 * count + 1) * half).sin() / sine)
+    return (2 / count).sqrt() * (quotient - 1) / 2

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from distill.losses.spectral import stft_magnitude
+from dsp.stft import stft_magnitude
 
 
 class Verdict(NamedTuple):

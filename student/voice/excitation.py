@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsp.pitch import LARGEST_SHIFT
+from dsp.pulses import pulse_train
 from flows import Fold, FrameContext
 from flows.precision import full_precision
 from student.context import StudentContext, context_of
@@ -16,7 +17,7 @@ from student.voice.alignment import aligned_cycles
 from student.voice.excitation_config import ExcitationConfig
 from student.voice.filters import SourceFilters
 from student.voice.pitch_predictor import MeasuredVoice, Pitch, PitchPredictor
-from student.voice.source import Envelope, Voice, VoiceState, pulse_train
+from student.voice.source import Envelope, Voice, VoiceState
 
 
 class Phase(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows import as_matrix, cepstra_of
+from flows import as_matrix
 
 FINE = 10
 """Index of the first cepstral coefficient of fine structure. Lower coefficients are the tilt and
@@ -85,34 +85,3 @@ class FilterHead(nn.Conv1d):
                 weight[step, :, frame, :bands] = (share * slope).to(weight)
         assert self.bias is not None
         self.bias.copy_(constant.repeat(steps))
-
-
-def log_power_spectra(raw: Tensor, points: int) -> Tensor:
-    r"""Return the log-power response :math:`2 \log|H|` of filters, in nats.
-
-    Args:
-        raw: a log-gain and :math:`k\,c_k` of each filter, shape (..., K + 1), K < points / 2.
-        points: points of the Fourier transform.
-    Returns:
-        log-power at each frequency of the transform, shape (..., points / 2 + 1).
-    """
-    sequence = torch.cat([raw[..., :1], cepstra_of(raw)], -1)
-    spectrum: Tensor = 2 * torch.fft.rfft(sequence, n=points).real
-    return spectrum
-
-
-def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
-    """Return the matrix from a log-spectrum at M band centres to log-gain and k c_k: (K + 1, M)."""
-    bands, points = band_hz.shape[0], 8 * order
-    hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
-    place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)
-    low, high = band_hz[place - 1], band_hz[place]
-    rise = ((hz - low) / (high - low)).clamp(0, 1)
-    between = torch.zeros(points, bands, dtype=hz.dtype)
-    between[torch.arange(points), place - 1] = 1 - rise
-    between[torch.arange(points), place] += rise
-    index = torch.arange(order + 1).double()
-    cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
-    # The integral for c_k has a factor of 2, the integral for the log-gain has none.
-    cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
-    return cosines @ between

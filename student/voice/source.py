@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from scipy import fft, signal
 from torch import Tensor, nn
 
-from flows import as_matrix, cepstra_of, taps_from_cepstrum
-from student.voice.filters import FilterHead, SourceFilters, cepstra_of_bands
-from student.voice.pitch_predictor import between_ends
+from dsp.cepstrum import cepstra_of, cepstra_of_bands, taps_from_cepstrum
+from dsp.interpolation import between_ends
+from flows import as_matrix
+from student.voice.filters import FilterHead, SourceFilters
 
 SPREAD = 0.85
 """Bias of a magnitude band on speech, nats of amplitude: harmonics glide within a window and spread
@@ -274,25 +275,3 @@ def highpass_response(cutoff: float) -> Tensor:
     impulse[0] = 1.0
     sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
     return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())
-
-
-def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
-    r"""Add up all harmonics below half the sample rate; the sum has a power of 1.
-
-    .. math:: \sum_{m=1}^{M} \cos m\phi = \frac{\sin((M + \frac12)\phi)}{2 \sin(\phi / 2)} -
-              \frac12
-
-    Args:
-        cycles: running phase phi over 2 pi, float64, any shape.
-        hz: pitch at each sample, shape of `cycles`.
-        sample_rate: Hz.
-    Returns:
-        the pulses p of `Voice`, float64, shape of `cycles`.
-    """
-    count = (sample_rate / (2 * hz)).floor()
-    # Within half a cycle of a pulse, the denominator is near 0 only at the pulse itself.
-    half = torch.pi * (cycles - cycles.round())
-    at_pulse = half.abs() < 1e-6
-    sine = torch.where(at_pulse, 1.0, half.sin())
-    quotient = torch.where(at_pulse, 2 * count + 1, ((2 * count + 1) * half).sin() / sine)
-    return (2 / count).sqrt() * (quotient - 1) / 2

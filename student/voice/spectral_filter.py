@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows import CausalConvolution, Past, cepstra_of
+from dsp.cepstrum import cepstra_of
+from flows import CausalConvolution, Past
 from flows.streaming_state import with_past
 from student.voice.source import Voice
 
 
 class CepstralTaps(nn.Module):
-    """Compute `flows.taps_from_cepstrum` by matrix products; each frame is a column.
+    """Compute `dsp.cepstrum.taps_from_cepstrum` by matrix products; each frame is a column.
 
     Args:
         order: number of taps, K.
