@@ -39,7 +39,13 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
 
 
 def cepstra_of(raw: Tensor) -> Tensor:
-    r"""Return c_1 .. c_K from parameters (..., K + 1): a log-gain, then :math:`k\,c_k`."""
+    r"""Return the cepstrum of filters from their parameters.
+
+    Args:
+        raw: a log-gain, then :math:`k\,c_k` for k from 1 to K, shape (..., K + 1).
+    Returns:
+        c_1 .. c_K, shape (..., K).
+    """
     # The cepstrum c_k of a smooth spectrum falls like 1/k, so all parameters k c_k are similarly
     # large.
     return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
@@ -49,7 +55,8 @@ def log_power_spectra(raw: Tensor, points: int) -> Tensor:
     r"""Return the log-power response :math:`2 \log|H|` of filters, in nats.
 
     Args:
-        raw: a log-gain and :math:`k\,c_k` of each filter, shape (..., K + 1), K < points / 2.
+        raw: parameters of the filters, as `cepstra_of` takes them, shape (..., K + 1), with
+            K < points / 2.
         points: points of the Fourier transform.
     Returns:
         log-power at each frequency of the transform, shape (..., points / 2 + 1).
@@ -60,7 +67,17 @@ def log_power_spectra(raw: Tensor, points: int) -> Tensor:
 
 
 def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
-    """Return the matrix from a log-spectrum at M band centres to log-gain and k c_k: (K + 1, M)."""
+    """Return the matrix that computes a filter's parameters from a log-spectrum in bands.
+
+    The log-spectrum is linear between the centres of the bands, and constant beyond them.
+
+    Args:
+        order: order of the cepstrum, K.
+        band_hz: centres of the M bands, ascending, Hz, shape (M,).
+        sample_rate: Hz.
+    Returns:
+        matrix, shape (K + 1, M), from log-magnitudes in nats to a log-gain and k c_k.
+    """
     bands, points = band_hz.shape[0], 8 * order
     hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
     place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)

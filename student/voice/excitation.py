@@ -1,4 +1,7 @@
-"""A harmonic excitation as context: a network can hardly invent the phase of a voiced sound."""
+"""A harmonic excitation as context: a sine and a cosine of the pitch, or a voice.
+
+A network can hardly invent the phase of a voiced sound, so the context gives the phase.
+"""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -37,29 +40,33 @@ class ExcitationState(NamedTuple):
 
 
 class ExcitedContext(nn.Module):
-    r"""Hidden frames that carry a sine and a cosine of the pitch, at the rate of the folded signal.
+    r"""Compute hidden frames that carry a sine and a cosine of the pitch.
 
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
               \phi_t = \phi_{t-1} + \frac{f_{t-1} + f_t}{2 f_s}
 
-    Pitch f and voicing v (0 or 1) hold at the end of each frame: the conditioning contains them, or
-    a predictor computes them from it. f is linear between ends. The signals u and w are folded, r
-    samples a step, and a layer joins them to the hidden frames. They are functions of the
+    Pitch f and voicing v (0 or 1) hold at the end of each conditioning frame. The conditioning
+    contains both, or a predictor computes both from the conditioning. The pitch is linear between
+    the ends of frames. The signals u and w are folded into steps of r samples, and a layer joins
+    the folded signals to the hidden frames, one hidden frame a step. u and w are functions of the
     conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
     pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the networks also read the folded voice, and a `ContextShift` adds it to the
-    waveform. With a `breath_order`, the voice's network computes a `ContextFilter`, too.
+    With a voice, the networks also read the folded voice, and a `ContextShift` adds the voice to
+    the waveform. With a `breath_order`, the voice's network also computes the parameters of a
+    `ContextFilter`, which shapes the noise.
 
     Args:
-        frames: the context network. Its channels are H hidden ones, then (to predict the pitch)
-            those of the predictor, then (for a voice, which reads all channels) the features.
-        channels: H.
+        frames: the context network. Its output channels are H hidden channels, then the channels
+            of the pitch predictor (if the pitch is predicted), then the features (if there is a
+            voice, which reads all channels).
+        channels: number of hidden channels, H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
         config: kind of excitation and range of the pitch.
-        pitch_row: row that is log2 of the pitch in Hz, above the voicing; None to predict both.
-        breath_order: taps of the filter beside a voice; 0 for none.
+        pitch_row: index of the conditioning row with log2 of the pitch in Hz; the next row is the
+            voicing. None to predict pitch and voicing.
+        breath_order: taps of the noise's filter beside the first; 0 for no such filter.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
         the pitch's running phase. arXiv:1904.12088
@@ -112,23 +119,25 @@ class ExcitedContext(nn.Module):
         self.frames.set_statistics(mean, std)
 
     def set_envelope(self, envelope: Envelope) -> None:
-        """Initialise an untrained voice with the spectral envelope that the features show."""
+        """Initialise an untrained voice, if any, with the envelope that the features show."""
         if self.voice is not None:
             middle = math.sqrt(self.config.fmin_hz * self.config.fmax_hz)
             mean, std = self.frames.mean[:, 0], self.frames.std[:, 0]
             self.voice.set_envelope(envelope, mean, std, middle, self.config.sample_rate)
 
     def set_initial_std(self, std: float) -> None:
-        """Give an untrained voice this standard deviation."""
+        """Set the standard deviation of an untrained voice, if any."""
         if self.voice is not None:
             self.voice.set_initial_std(std)
 
     def set_pitch_shift(self, semitones: float) -> None:
-        """Shift the pitch of the excitation from now on.
+        """Shift the pitch of the excitation in everything that is drawn from now on.
 
-        The mel stays, and with it what its lowest bands say of the old harmonics; what follows the
-        new pitch exactly is the excitation (docs/results/pitch).
+        Only the excitation follows the new pitch exactly. The log-mel is not changed, and its
+        lowest bands still show the harmonics of the old pitch (docs/results/pitch).
 
+        Args:
+            semitones: the shift, upwards if positive; at most `LARGEST_SHIFT` either way.
         Raises:
             ValueError: if `semitones` is out of range.
         """
@@ -146,7 +155,7 @@ class ExcitedContext(nn.Module):
         hidden: Tensor | None = None,
         pitch_shift: Tensor | None = None,
     ) -> StudentContext:
-        """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
+        """Compute hidden frames of a whole utterance or of a clip. The phase starts at 0.
 
         Args:
             features: see `FrameContext.forward`.
@@ -156,7 +165,7 @@ class ExcitedContext(nn.Module):
             hidden: result of `hidden`, if the caller has it.
             pitch_shift: see `excite`.
         Returns:
-            hidden frames of each part; N is L * hop_length / r.
+            hidden frames of each part of the student; N is L * hop_length / r.
         """
         hidden = self.hidden(features, num_frames) if hidden is None else hidden
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
@@ -191,11 +200,11 @@ class ExcitedContext(nn.Module):
         Args:
             hidden: output of `frames`, with all H' channels, shape (B, H', n).
             features: the conditioning, shape (B, M, n).
-            state: state after the previous piece.
-            pitch_shift: semitones added to the pitch, shape (B, 1); default: the attribute of this
-                name, 0 unless `Student.set_pitch_shift` has set it.
+            state: state after the previous piece; None for the first piece.
+            pitch_shift: semitones added to the pitch, shape (B, 1); default: the shift of
+                `set_pitch_shift`, at first 0.
         Returns:
-            hidden frames of each part; the state for the next piece.
+            hidden frames of each part of the student; the state for the next piece.
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features, pitch_shift)
@@ -246,6 +255,17 @@ class ExcitedContext(nn.Module):
         voiced: Tensor,
         state: VoiceState | None,
     ) -> tuple[StudentContext, VoiceState | None]:
+        """Join sine and cosine to the hidden frames; compute voice and noise filter if wanted.
+
+        Args:
+            hidden: output of the context network, with all H' channels, shape (B, H', L).
+            cycles: phase in cycles at each sample, float64, shape (B, L, hop_length).
+            hz: pitch at each sample, float64, shape (B, L, hop_length).
+            voiced: whether each frame's end is voiced, shape (B, L).
+            state: state of the voice after the previous piece; None for the first piece.
+        Returns:
+            hidden frames of each part of the student; the voice's state, or None without a voice.
+        """
         with torch.no_grad():
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
@@ -264,7 +284,7 @@ class ExcitedContext(nn.Module):
                 pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state
             )
         folded_voice, _ = self.fold_voice(voice)
-        # A step takes the filter that is interpolated at the step's middle.
+        # Each step has the noise filter that is interpolated at the middle of the step.
         each = self.voice.span // self.fold.factor
         middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
@@ -273,7 +293,15 @@ class ExcitedContext(nn.Module):
         return StudentContext(network, given, folded_voice), state
 
     def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
-        """Run the phase through L frames; return cycles and Hz of samples, (B, L, hop_length)."""
+        """Run the phase through L frames of pitch, from the phase after the previous piece.
+
+        Args:
+            hz: pitch at each frame's end, shape (B, L).
+            phase: pitch and phase at the end of the previous piece; None for the first piece.
+        Returns:
+            phase in cycles and pitch in Hz at each sample, shape (B, L, hop_length) each; pitch and
+            phase at the end of this piece.
+        """
         hz = hz.double()
         if phase is None:
             phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))

@@ -1,4 +1,4 @@
-"""Minimum-phase filters, given by their cepstra, which are computed from hidden frames."""
+"""Layers that compute minimum-phase filters, as cepstra, from hidden frames."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ FINE = 10
 """Index of the first cepstral coefficient of fine structure. Lower coefficients are the tilt and
 the broad shape of a spectrum."""
 LOUDER = 0.75
-"""Gain of a voice in nats of amplitude per unit of `amount`, if its fine cepstrum is multiplied by
-1 + amount (measured)."""
+"""How much louder a voice becomes, in nats of amplitude per unit of `amount`, if its fine cepstrum
+is multiplied by 1 + amount (measured)."""
 
 
 class SourceFilters(NamedTuple):
@@ -28,13 +28,13 @@ class SourceFilters(NamedTuple):
 
 
 class FilterHead(nn.Conv1d):
-    """Compute the parameters of filters by a layer that is linear in hidden channels and features.
+    """A linear layer from hidden channels and features to the parameters of filters.
 
     Args:
         width: hidden channels; they are the first input channels.
         num_features: channels of the features.
         order: taps of each filter beside the first, K.
-        filters_per_frame: S.
+        filters_per_frame: filters in each frame, S.
     """
 
     def __init__(self, width: int, num_features: int, order: int, filters_per_frame: int) -> None:
@@ -46,18 +46,24 @@ class FilterHead(nn.Conv1d):
 
     @property
     def log_gains(self) -> Tensor:
-        """Bias of each filter's log-gain in nats, shape (S,), as a view of the layer's bias."""
+        """Biases of the S filters' log-gains, nats, shape (S,): a view of the layer's bias."""
         assert self.bias is not None
         return self.bias.view(self.filters_per_frame, -1)[:, 0]
 
     def forward(self, read: Tensor) -> Tensor:
-        """Map rows (B, L, width + num_features) to parameters (B, L * S, K + 1)."""
+        """Compute the parameters of S filters a frame.
+
+        Args:
+            read: hidden channels, then features, shape (B, L, width + num_features).
+        Returns:
+            a log-gain and k c_k of each filter, shape (B, L * S, K + 1).
+        """
         found = F.linear(read, *as_matrix(self))
         return found.unflatten(2, (self.filters_per_frame, -1)).flatten(1, 2)
 
     @torch.no_grad()
     def sharpen(self, amount: float) -> None:
-        """Multiply the fine cepstrum by 1 + amount, and lower the gain to keep the mean level."""
+        """Multiply the fine cepstrum by 1 + amount, and lower the gain so that the level stays."""
         assert self.bias is not None
         rows = (self.filters_per_frame, self.order + 1, -1)
         self.weight.view(rows)[:, FINE:] *= 1 + amount
@@ -65,14 +71,15 @@ class FilterHead(nn.Conv1d):
         self.log_gains.sub_(LOUDER * amount)
 
     def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
-        """Set weights and bias: parameters = slope @ features + constant.
+        """Set weights and bias so that parameters = slope @ features + constant.
 
-        The features are interpolated linearly between the two frames nearest to each filter.
+        The features at the place of a filter are interpolated linearly between the two nearest
+        frames.
 
         Args:
             slope: weights of the first M features of a frame, shape (K + 1, M).
             constant: bias of the parameters, shape (K + 1,).
-            per_frame: number of features in a frame.
+            per_frame: number of features of a frame, of which the first M count.
         """
         steps, bands = self.filters_per_frame, slope.shape[1]
         weight = self.weight[:, self.width :, 0].view(steps, self.order + 1, -1, per_frame)
