@@ -1,4 +1,4 @@
-"""Arrays in `.npy` and `.npz` files, read without trusting the files' headers."""
+"""Arrays in `.npy` and `.npz` files, read without trust in the files' headers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Header:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the whole file."""
+        """Size of the whole file in bytes, header included."""
         return self.offset + self.dtype.itemsize * math.prod(self.shape)
 
 
@@ -106,6 +106,8 @@ def read_header(file: IO[bytes]) -> Header:
 
     Args:
         file: an open file, at its beginning.
+    Returns:
+        the header.
     Raises:
         ValueError: if the file does not begin with the header of an array of numbers.
     """

@@ -111,8 +111,8 @@ class Student(Pretrained):
     def set_initial_std(self, std: float) -> None:
         """Set the last flow's log-scale bias so that an untrained student's samples have this std.
 
-        An untrained voice gets this std, too. If the voice comes with a filter for the noise, that
-        filter sets the std of the flow's output, and the flow's own scale is 1.
+        An untrained voice gets this std, too. If the voice's network computes a filter for the
+        noise, the filter sets the std of the flow's output, and the flow's own scale is 1.
         """
         log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
@@ -121,8 +121,10 @@ class Student(Pretrained):
             self.context.set_initial_std(std)
 
     def set_breath(self, breath: float) -> None:
-        """Change the gain of the flow's output beside the voice; see `ExcitationConfig`.
+        """Change the gain of the flow's output beside the voice.
 
+        Args:
+            breath: the gain, see `ExcitationConfig`.
         Raises:
             ValueError: if `breath` is out of range, or the student has no voice.
         """
@@ -132,8 +134,12 @@ class Student(Pretrained):
             self.parts.voice.gain = breath
 
     def set_pitch_shift(self, semitones: float) -> None:
-        """Shift the pitch of what is drawn from now on; the shift is not saved with the model.
+        """Shift the pitch of everything that is drawn from now on.
 
+        The shift is not saved with the model.
+
+        Args:
+            semitones: see `ExcitedContext.set_pitch_shift`.
         Raises:
             ValueError: if `semitones` is out of range, or the student has no excitation.
         """
@@ -142,11 +148,13 @@ class Student(Pretrained):
         self.context.set_pitch_shift(semitones)
 
     def sharpen(self, amount: float) -> None:
-        """Deepen the spectrum of a trained voice permanently; training learns a flat average.
+        """Deepen the fine structure of a trained voice's spectrum permanently.
+
+        Training averages over spectra, so the fine structure that it learns is too flat.
 
         Args:
             amount: the fine structure of the log-spectrum is multiplied by 1 + amount. Tilt, broad
-                shape and mean level stay.
+                shape and mean level do not change.
         Raises:
             ValueError: if `amount` is not between 0 and 1, or the student has no voice.
         References:
@@ -171,7 +179,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
             measured: the recording's voice, in training; see `ExcitedContext.forward`.
-            hidden: output of the context network, if there is an excitation and the caller has it.
+            hidden: result of `ExcitedContext.hidden`, if the caller has it.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:
@@ -187,7 +195,12 @@ class Student(Pretrained):
         return StudentSample(found.x, found.loc, *scales, self.flow.base, found.voice)
 
     def frames_of(self, log_mel: Tensor, num_frames: int) -> StudentContext:
-        """Compute the hidden frames of L conditioning frames, with margins or without."""
+        """Compute the context of L conditioning frames.
+
+        Args:
+            log_mel: see `forward`.
+            num_frames: L.
+        """
         return read_context(self.context, log_mel, num_frames)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
@@ -275,9 +288,13 @@ class Student(Pretrained):
         return self.flow.log_prob(waveform, self._context_of(waveform, log_mel))
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Recover the noise of waveforms (B, 1, T), of the same shape; `log_mel` as in `forward`.
+        """Recover the noise of waveforms, step by step: the slow direction of an IAF.
 
-        The noise is found step by step: this is the slow direction of an IAF.
+        Args:
+            waveform: shape (B, 1, T).
+            log_mel: see `forward`.
+        Returns:
+            noise, shape (B, 1, T).
         """
         noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
         return noise

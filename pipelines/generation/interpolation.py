@@ -45,8 +45,6 @@ def interpolate(
         the written files, in order.
     Raises:
         OverwriteError: if a file that is read would be overwritten.
-    Raises:
-        OverwriteError: if a file that is read would be written over.
         ValueError: if the model or a recording cannot be used.
     """
     check_max_seconds(max_seconds)

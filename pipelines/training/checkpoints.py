@@ -120,7 +120,6 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
         the path of the file, or None if the folder has no checkpoint.
     Raises:
         CheckpointError: if there are checkpoints, but all are damaged.
-        CheckpointError: if there are checkpoints, but none is whole.
     """
     damaged: CheckpointError | None = None
     for path in list_checkpoints(folder):

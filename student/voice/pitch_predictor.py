@@ -33,13 +33,14 @@ class MeasuredVoice(NamedTuple):
     voiced: Tensor
     """Whether the end of each conditioning frame is voiced, shape (B, L)."""
     energy: Tensor
-    """A signal with peaks at the pulses, shape (B, L * hop_length); see `data.residual_energy`."""
+    """Signal with peaks at the pulses, shape (B, L * hop_length): `dsp.pulses.residual_energy`."""
 
 
 class PitchPredictor(nn.Module):
     """Classify the pitch into bins on a logarithmic scale, then refine it by neighbouring bins.
 
-    A regression of the pitch gets stuck in the wrong octave. A classifier does not.
+    A network that learns the pitch by regression gets stuck in the wrong octave. A classifier does
+    not.
 
     Args:
         channels: channels of the hidden frames that the predictor reads.
