@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.atomic import atomic_write
+from storage.digests import sha256_of
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
@@ -210,8 +211,7 @@ def check_digest(path: Path, sha256: str) -> None:
         ArrayError: if the file has another SHA-256, or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise ArrayError(f"{path}: {error.strerror or error}") from error
     if found != sha256:

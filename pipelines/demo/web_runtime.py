@@ -1,6 +1,5 @@
 """ONNX Runtime for browsers: npm's package `onnxruntime-web`, fetched once, checked and cached."""
 
-import hashlib
 import shutil
 import subprocess
 import tarfile
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from storage.atomic import write_file
 from storage.cache_folders import user_caches
+from storage.digests import sha256_of
 
 VERSION = "1.30.0"
 ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
@@ -89,8 +89,7 @@ def _fetch(path: Path) -> None:
 
 
 def _checked(path: Path, otherwise: str) -> Path:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != SHA256:
         raise WebRuntimeError(f"{path}: sha256 is {found}, expected {SHA256}; {otherwise}")
     return path
