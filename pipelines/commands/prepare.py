@@ -23,7 +23,8 @@ def prepare(
         corpus: folder of audio files to use instead of the recipe's corpus.
         corpora: folder of the named corpora.
         dump: folder of the features; default: dump/NAME.
-        part: prepare only this share of the recordings, from 0; when all are done, run without.
+        part: prepare only this share of the recordings, from 0. When all shares are done, run the
+            command once more without --part.
         num_parts: number of shares, one for each of several processes or machines.
     """
     config = recipe.data

@@ -163,7 +163,7 @@ def _load_weights(folder: Path, model: Teacher | Student) -> None:
     """Load a trained model's weights into a model of equal sizes in its training form."""
     trained = type(model).from_pretrained(model_folder(folder))
     if isinstance(trained, Student) and trained.parts.voice is not None:
-        trained.set_breath(1.0)  # a choice of those who use the model, not one of its sizes
+        trained.set_breath(1.0)  # the breath is chosen after training, and is not one of the sizes
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:
         raise ValueError(f"{folder}: is not the recipe's {model.kind}: {'; '.join(changes)}")

@@ -45,7 +45,8 @@ def _multiply_rows(
 ) -> None:  # pragma: no cover
     """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
 
-    `out`, `x` and `weights` are pointers, cheaper to pass than arrays: this is not inlined.
+    `out`, `x` and `weights` are pointers, because the function is not inlined, and arrays take time
+    to pass.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
@@ -99,9 +100,9 @@ def multiply_add_some(
     stop: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Do as `multiply_add`, but with the inputs `first` to `stop` alone.
+    """Multiply as `multiply_add` does, but only the inputs from `first` to `stop`.
 
-    The sum over these inputs begins with the value in `out`. If it is taken `apart`, it begins with
+    The sum over these inputs begins with the value in `out`. With `apart`, the sum begins with
     zero, and the complete sum is added to `out`.
     """
     _, num_panels, all_inputs, columns = weights.shape
@@ -159,12 +160,13 @@ def multiply_add_halves(
     other_weights: np.ndarray,
     which: int,
 ) -> None:  # pragma: no cover
-    """Multiply the row x by two matrices; sum over each half of the inputs by itself.
+    """Multiply the row x by two matrices, with a separate sum over each half of the inputs.
 
-    The product with `weights` goes to row `out_row` of `out`: its first half is added, then its
-    second half, which is taken apart. The product with `other_weights` goes to two rows of `other`:
-    the first half to row `other_row`, the second half to the next row. Results equal
-    `multiply_add_some` to the bit. `are_alike` tells which matrices fit.
+    Both sums of the product with `weights` are added to row `out_row` of `out`: the first sum
+    begins with the row, and the second sum is added when it is complete. The two sums of the
+    product with `other_weights` are added to two rows of `other`: the first sum to row `other_row`,
+    the second to the next row. The results equal those of `multiply_add_some` to the bit.
+    `are_alike` tells which pairs of matrices fit.
     """
     _, num_panels, depth, columns = weights.shape
     for panel in range(num_panels):
@@ -238,7 +240,7 @@ def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no co
     power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
     n = shifted - _ROUND
     r = x - n * _LN_2_HIGH - n * _LN_2_LOW
-    # Taylor's series: what it leaves out is below 2e-8 of the sum.
+    # Taylor's series; the omitted terms are below 2e-8 of the sum.
     series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
     return power, series * (r * r) + r
 
