@@ -73,6 +73,7 @@ class Student(Pretrained):
         self.flow = Flow(BASES[config.base](), StudentTransform(self.steps))  # registers the parts
         self.chain_weights = ChainWeights(parts.networks, self.transformer, parts.rotations)
         self.set_initial_std(config.initial_std)
+        self._set_voice(config.excitation.breath, config.excitation.sharpness)
 
     @property
     def frame_context(self) -> FrameContext:
@@ -109,10 +110,10 @@ class Student(Pretrained):
             self.context.set_envelope(envelope)
 
     def set_initial_std(self, std: float) -> None:
-        """Set the last flow's log-scale bias so that an untrained student's samples have this std.
+        """Give an untrained student's samples, and its voice, this standard deviation.
 
-        An untrained voice gets this std, too. If the voice's network computes a filter for the
-        noise, the filter sets the std of the flow's output, and the flow's own scale is 1.
+        The last flow's log-scale bias sets the deviation of the samples. If the voice's network
+        computes a filter for the noise, that filter sets it, and the flow's own scale is 1.
         """
         log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
@@ -124,14 +125,28 @@ class Student(Pretrained):
         """Change the gain of the flow's output beside the voice.
 
         Args:
-            breath: the gain, see `ExcitationConfig`.
+            breath: the gain when the student draws; see `ExcitationConfig`.
         Raises:
             ValueError: if `breath` is out of range, or the student has no voice.
         """
-        excitation = dataclasses.replace(self.config.excitation, breath=breath)
-        self.config = dataclasses.replace(self.config, excitation=excitation)
-        if self.parts.voice is not None:
-            self.parts.voice.gain = breath
+        self._change_excitation(breath=breath)
+
+    def set_sharpness(self, sharpness: float) -> None:
+        """Change how much the fine structure of the voice's spectrum is deepened.
+
+        Args:
+            sharpness: the amount when the student draws; see `ExcitationConfig`.
+        Raises:
+            ValueError: if `sharpness` is out of range, or the student has no voice.
+        """
+        self._change_excitation(sharpness=sharpness)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, where breath is 1 and sharpness is 0, or back to drawing."""
+        super().train(mode)
+        excitation = self.config.excitation
+        self._set_voice(*((1.0, 0.0) if mode else (excitation.breath, excitation.sharpness)))
+        return self
 
     def set_pitch_shift(self, semitones: float) -> None:
         """Shift the pitch of everything that is drawn from now on.
@@ -146,24 +161,6 @@ class Student(Pretrained):
         if not isinstance(self.context, ExcitedContext):
             raise ValueError("the student has no excitation, whose pitch could be shifted")
         self.context.set_pitch_shift(semitones)
-
-    def sharpen(self, amount: float) -> None:
-        """Deepen the fine structure of a trained voice's spectrum permanently.
-
-        Training averages over spectra, so the fine structure that it learns is too flat.
-
-        Args:
-            amount: the fine structure of the log-spectrum is multiplied by 1 + amount. Tilt, broad
-                shape and mean level do not change.
-        Raises:
-            ValueError: if `amount` is not between 0 and 1, or the student has no voice.
-        References:
-            The postfilter of Yoshimura et al. (2005) for spectra from a statistical model.
-        """
-        voice = self.context.voice if isinstance(self.context, ExcitedContext) else None
-        if voice is None or not 0 <= amount <= 1:
-            raise ValueError(f"amount is {amount}, expected 0 to 1, of a student with a voice")
-        voice.sharpen(amount)
 
     def forward(
         self,
@@ -298,6 +295,16 @@ class Student(Pretrained):
         """
         noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
         return noise
+
+    def _change_excitation(self, **changes: float) -> None:
+        excitation = dataclasses.replace(self.config.excitation, **changes)
+        self.config = dataclasses.replace(self.config, excitation=excitation)
+        self._set_voice(excitation.breath, excitation.sharpness)
+
+    def _set_voice(self, breath: float, sharpness: float) -> None:
+        voice = self.context.voice if isinstance(self.context, ExcitedContext) else None
+        if voice is not None and self.parts.voice is not None:
+            self.parts.voice.gain, voice.sharpness = breath, sharpness
 
     def _context_of(self, signal: Tensor, log_mel: Tensor) -> StudentContext:
         return self.frames_of(log_mel, signal.shape[-1] // self.config.hop_length)

@@ -102,7 +102,7 @@ def stream_context(
 def make_parts(config: StudentConfig, transformer: Affine) -> Parts:
     """Make all parts after the context; every network uses `transformer`."""
     r, order, excitation = config.frame_length, config.filter_order, config.excitation
-    voice = ContextShift(r, excitation.breath) if excitation.kind == "voice" else None
+    voice = ContextShift(r) if excitation.kind == "voice" else None
     channels = config.context_channels + (0 if voice is None else r)  # networks read the voice, too
     networks = [WaveNet(size, transformer.num_params, r, channels) for size in config.wavenets]
     rotations = [Rotation(r).requires_grad_(False) for _ in networks[1:] if r > 1]

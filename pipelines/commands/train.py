@@ -162,8 +162,12 @@ def _initial(config: TrainingConfig) -> Path | None:
 def _load_weights(folder: Path, model: Teacher | Student) -> None:
     """Load a trained model's weights into a model of equal sizes in its training form."""
     trained = type(model).from_pretrained(model_folder(folder))
-    if isinstance(trained, Student) and trained.parts.voice is not None:
-        trained.set_breath(1.0)  # the breath is chosen after training, and is not one of the sizes
+    if isinstance(trained, Student) and isinstance(model, Student):
+        excitation = model.config.excitation
+        if excitation.kind == "voice" and trained.parts.voice is not None:
+            # How a voice is drawn is a choice of the recipe, not one of the model's sizes.
+            trained.set_breath(excitation.breath)
+            trained.set_sharpness(excitation.sharpness)
     changes = list(differences(trained.config_dict(), model.config_dict()))
     if changes:
         raise ValueError(f"{folder}: is not the recipe's {model.kind}: {'; '.join(changes)}")

@@ -18,8 +18,12 @@ class ExcitationConfig:
         voice_channels: width of the layers that compute the voice's filters.
         filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
         pitch_channels: width of the layers that predict the pitch.
-        breath: gain of the flow's output beside a voice. Lower it after training, if the student
-            sounds too rough; a flow in training would compensate for it.
+        breath: gain of the flow's output beside a voice when the student draws. Below 1, the
+            student sounds less rough. In training the gain is 1, because the flow would compensate
+            for another gain.
+        sharpness: when the student draws, the fine structure of a voice's log-spectrum is
+            multiplied by 1 + sharpness. Tilt, broad shape and mean level do not change. Training
+            learns an average of spectra, which is too flat. In training the sharpness is 0.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"
@@ -31,6 +35,7 @@ class ExcitationConfig:
     filters_per_frame: int = 1
     pitch_channels: int = 128
     breath: float = 1.0
+    sharpness: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("none", "harmonic", "voice"):
@@ -41,6 +46,11 @@ class ExcitationConfig:
             raise ValueError(
                 f"student.excitation.breath is {self.breath}, expected more than 0, at most 1, and "
                 "1 without a voice"
+            )
+        if not 0 <= self.sharpness <= 1 or (self.sharpness > 0 and self.kind != "voice"):
+            raise ValueError(
+                f"student.excitation.sharpness is {self.sharpness}, expected 0 to 1, and 0 without "
+                "a voice"
             )
         for name in ("voice_order", "voice_channels", "filters_per_frame", "pitch_channels"):
             if getattr(self, name) < 1:

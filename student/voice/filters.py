@@ -12,8 +12,8 @@ FINE = 10
 """Index of the first cepstral coefficient of fine structure. Lower coefficients are the tilt and
 the broad shape of a spectrum."""
 LOUDER = 0.75
-"""How much louder a voice becomes, in nats of amplitude per unit of `amount`, if its fine cepstrum
-is multiplied by 1 + amount (measured)."""
+"""How much louder a voice becomes, in nats of amplitude per unit of sharpness (measured), before
+`sharpened` lowers its gain again."""
 
 
 class SourceFilters(NamedTuple):
@@ -61,15 +61,6 @@ class FilterHead(nn.Conv1d):
         found = F.linear(read, *as_matrix(self))
         return found.unflatten(2, (self.filters_per_frame, -1)).flatten(1, 2)
 
-    @torch.no_grad()
-    def sharpen(self, amount: float) -> None:
-        """Multiply the fine cepstrum by 1 + amount, and lower the gain so that the level stays."""
-        assert self.bias is not None
-        rows = (self.filters_per_frame, self.order + 1, -1)
-        self.weight.view(rows)[:, FINE:] *= 1 + amount
-        self.bias.view(rows)[:, FINE:] *= 1 + amount
-        self.log_gains.sub_(LOUDER * amount)
-
     def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
         """Set weights and bias so that parameters = slope @ features + constant.
 
@@ -92,3 +83,18 @@ class FilterHead(nn.Conv1d):
                 weight[step, :, frame, :bands] = (share * slope).to(weight)
         assert self.bias is not None
         self.bias.copy_(constant.repeat(steps))
+
+
+def sharpened(raw: Tensor, sharpness: float) -> Tensor:
+    """Deepen the fine structure of filters' log-spectra, and keep their mean level.
+
+    Args:
+        raw: a log-gain and k c_k of each filter, shape (..., K + 1).
+        sharpness: the fine structure, in the log-spectrum, is multiplied by 1 + sharpness.
+    Returns:
+        parameters of the sharpened filters, shape (..., K + 1).
+    References:
+        The postfilter of Yoshimura et al. (2005) for spectra from a statistical model.
+    """
+    gain, broad, fine = raw[..., :1], raw[..., 1:FINE], raw[..., FINE:]
+    return torch.cat([gain - LOUDER * sharpness, broad, fine * (1 + sharpness)], -1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dsp.cepstrum import cepstra_of, cepstra_of_bands, taps_from_cepstrum
 from dsp.interpolation import between_ends
 from flows import as_matrix
-from student.voice.filters import FilterHead, SourceFilters
+from student.voice.filters import FilterHead, SourceFilters, sharpened
 
 SPREAD = 0.85
 """How much too high a mel band of speech is, in nats of amplitude (measured). The harmonics of
@@ -109,6 +109,7 @@ class Voice(nn.Module):
         self.order, self.breath_order = order, breath_order
         self.filters_per_frame = filters_per_frame
         self.lowest = lowest
+        self.sharpness = 0.0  # see `ExcitationConfig.sharpness`
         self.register_buffer("highpass_taps", highpass_response(lowest), persistent=False)
         self.first = nn.Conv1d(channels + num_features, width, 1)
         self.second = nn.Conv1d(width, width, 1)
@@ -167,16 +168,8 @@ class Voice(nn.Module):
             head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
             head.log_gains.sub_(lower)
 
-    def sharpen(self, amount: float) -> None:
-        """Deepen the spectrum of the pulses' filter; see `Student.sharpen`."""
-        self._filter_heads[0].sharpen(amount)
-
-    def initial_state(self, like: Tensor) -> VoiceState:
-        """Return the state before the first piece.
-
-        Args:
-            like: a tensor with the state's batch size, dtype and device.
-        """
+    def at_rest(self, like: Tensor) -> VoiceState:
+        """Return the state before the first piece, for the batch size, dtype and device of like."""
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
         sizes += [(len(self.highpass_taps) - 1,)]
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
@@ -195,6 +188,8 @@ class Voice(nn.Module):
         hidden = hidden + F.leaky_relu(F.linear(hidden, *as_matrix(self.second)), 0.2)
         read = torch.cat([hidden, rows[..., self.channels :]], 2)
         found = [head(read) for head in self.heads]
+        if self.sharpness:
+            found[0] = sharpened(found[0], self.sharpness)
         if not self.breath_order:
             found += [found[0][..., :0]] * 2
         return SourceFilters(*found)

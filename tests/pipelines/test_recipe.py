@@ -130,5 +130,4 @@ def test_adaptation_starts_from_pretrained_models_of_its_sizes() -> None:
     teacher = Teacher.from_pretrained(model_folder(Path(recipe.teacher_training.initial)))
     assert teacher.config == recipe.teacher
     student = Student.from_pretrained(model_folder(Path(recipe.student_training.initial)))
-    student.set_breath(1.0)
     assert student.config == recipe.student

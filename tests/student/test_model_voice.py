@@ -90,18 +90,33 @@ def test_sharpening_deepens_only_the_fine_spectrum_of_a_voice() -> None:
     student, mel = make_student(config=config), make_mel()
     assert isinstance(student.context, ExcitedContext)
     before = student.context.filters(student.context.hidden(mel, 6))
-    student.sharpen(0.2)
+    student.set_sharpness(0.2)
     after = student.context.filters(student.context.hidden(mel, 6))
     torch.testing.assert_close(after.voice[..., FINE:], 1.2 * before.voice[..., FINE:])
     torch.testing.assert_close(after.voice[..., 1:FINE], before.voice[..., 1:FINE])
     torch.testing.assert_close(after.voice[..., 0], before.voice[..., 0] - 0.2 * LOUDER)
     torch.testing.assert_close(after.breath, before.breath)
     torch.testing.assert_close(after.noise, before.noise)
+    assert Student.from_config(student.config_dict()).config.excitation.sharpness == 0.2
 
 
-@pytest.mark.parametrize("amount", [-0.1, 1.5])
-def test_impossible_sharpening_is_refused(amount: float) -> None:
-    with pytest.raises(ValueError, match=f"amount is {amount}, expected 0 to 1"):
-        make_student(config=VOICED_STUDENT).sharpen(amount)
-    with pytest.raises(ValueError, match="of a student with a voice"):
-        make_student().sharpen(0.1)
+@pytest.mark.parametrize("sharpness", [-0.1, 1.5])
+def test_an_impossible_sharpness_is_refused(sharpness: float) -> None:
+    with pytest.raises(ValueError, match=rf"excitation\.sharpness is {sharpness}, expected 0 to 1"):
+        make_student(config=VOICED_STUDENT).set_sharpness(sharpness)
+    with pytest.raises(ValueError, match="0 without a voice"):
+        make_student().set_sharpness(0.1)
+
+
+def test_a_student_in_training_has_its_whole_breath_and_no_sharpness() -> None:
+    excitation = dataclasses.replace(VOICED_STUDENT.excitation, voice_order=2 * FINE)
+    plain = make_student(config=dataclasses.replace(VOICED_STUDENT, excitation=excitation))
+    chosen = dataclasses.replace(excitation, breath=0.5, sharpness=0.3)
+    student = Student(dataclasses.replace(VOICED_STUDENT, excitation=chosen)).to(torch.float64)
+    student.load_state_dict(plain.state_dict())
+    z, mel = torch.randn(2, 1, 6 * HOP).double(), make_mel()
+    drawn = student(z, mel).waveform
+    in_training = student.train()(z, mel).waveform
+    torch.testing.assert_close(in_training, plain(z, mel).waveform, rtol=0, atol=0)
+    assert not torch.equal(drawn, in_training)
+    torch.testing.assert_close(student.eval()(z, mel).waveform, drawn, rtol=0, atol=0)
