@@ -168,8 +168,12 @@ class Voice(nn.Module):
             head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
             head.log_gains.sub_(lower)
 
-    def at_rest(self, like: Tensor) -> VoiceState:
-        """Return the state before the first piece, for the batch size, dtype and device of like."""
+    def initial_state(self, like: Tensor) -> VoiceState:
+        """Return the state before the first piece.
+
+        Args:
+            like: a tensor with the state's batch size, dtype and device.
+        """
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
         sizes += [(len(self.highpass_taps) - 1,)]
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
