@@ -26,8 +26,7 @@ from teacher import Teacher
 
 OF_SAMPLE = ("power", "stft_power", "mel", "perceptual", "contrastive", "forward_kl", "adversarial")
 WEIGHTED = {"excitation": ("pitch", "voice"), "sample": OF_SAMPLE}
-"""Terms of the loss whose weight in the configuration is NAME_weight. The terms of an excitation
-need no sample."""
+"""Terms of the loss that have a weight NAME_weight; the excitation's terms need no sample."""
 
 
 class Distillation(nn.Module):

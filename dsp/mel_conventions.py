@@ -179,6 +179,6 @@ def lead_samples(name: MelConventionName | None, config: MelConfig) -> int:
         name: convention of the frames; None for the model's own.
         config: the model's convention.
     Returns:
-        half a hop for a convention with centred frames, else 0.
+        number of samples: half a hop for a convention with centred frames, otherwise 0.
     """
     return config.hop_length // 2 if name is not None and CONVENTIONS[name].is_centred else 0

@@ -46,7 +46,8 @@ def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: fl
 
     .. math:: P\big(\tfrac12 (x_t + x_{t \pm \tau})\big) = H + \tfrac12 N, \qquad P(x) = H + N
 
-    P is a band's power, H that of the periodic part and N that of the aperiodic part.
+    P is the power of a signal in a band. H is the power of the periodic part of x, and N the power
+    of its aperiodic part.
 
     Args:
         waveform: x, shape (B, 1, L * hop_length), preceded and followed by zeros.

@@ -14,7 +14,8 @@ from student.context import StudentContext
 from student.model import Student
 from student.parts import read_context
 from student.steps import Draw, FilterStep, RotationStep, draw
-from student.voice.excitation import ExcitationState, ExcitedContext, Phase
+from student.voice.excitation import ExcitationState, ExcitedContext
+from student.voice.phase import Phase
 from student.voice.source import VoiceState
 from student.voice.spectral_filter import SpectralFilter, SpectralVoice
 

@@ -35,6 +35,7 @@ from student.rendering import (
 from student.sample import StudentSample
 from student.steps import StudentTransform, draw_with_distribution, unwrapped
 from student.voice.excitation import ExcitedContext
+from student.voice.excitation_config import ExcitationConfig
 from student.voice.pitch_predictor import MeasuredVoice
 from student.voice.source import Envelope
 
@@ -122,24 +123,12 @@ class Student(Pretrained):
             self.context.set_initial_std(std)
 
     def set_breath(self, breath: float) -> None:
-        """Change the gain of the flow's output beside the voice.
-
-        Args:
-            breath: the gain when the student draws; see `ExcitationConfig`.
-        Raises:
-            ValueError: if `breath` is out of range, or the student has no voice.
-        """
-        self._change_excitation(breath=breath)
+        """Change the gain of the flow's output beside the voice; see `ExcitationConfig`."""
+        self._set_excitation(dataclasses.replace(self.config.excitation, breath=breath))
 
     def set_sharpness(self, sharpness: float) -> None:
-        """Change how much the fine structure of the voice's spectrum is deepened.
-
-        Args:
-            sharpness: the amount when the student draws; see `ExcitationConfig`.
-        Raises:
-            ValueError: if `sharpness` is out of range, or the student has no voice.
-        """
-        self._change_excitation(sharpness=sharpness)
+        """Change how much the voice's spectrum is deepened; see `ExcitationConfig`."""
+        self._set_excitation(dataclasses.replace(self.config.excitation, sharpness=sharpness))
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training, where breath is 1 and sharpness is 0, or back to drawing."""
@@ -149,12 +138,8 @@ class Student(Pretrained):
         return self
 
     def set_pitch_shift(self, semitones: float) -> None:
-        """Shift the pitch of everything that is drawn from now on.
+        """Shift the pitch from now on, by semitones; the shift is not saved with the model.
 
-        The shift is not saved with the model.
-
-        Args:
-            semitones: see `ExcitedContext.set_pitch_shift`.
         Raises:
             ValueError: if `semitones` is out of range, or the student has no excitation.
         """
@@ -192,12 +177,7 @@ class Student(Pretrained):
         return StudentSample(found.x, found.loc, *scales, self.flow.base, found.voice)
 
     def frames_of(self, log_mel: Tensor, num_frames: int) -> StudentContext:
-        """Compute the context of L conditioning frames.
-
-        Args:
-            log_mel: see `forward`.
-            num_frames: L.
-        """
+        """Compute the context of L conditioning frames, given as in `forward`."""
         return read_context(self.context, log_mel, num_frames)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
@@ -285,19 +265,14 @@ class Student(Pretrained):
         return self.flow.log_prob(waveform, self._context_of(waveform, log_mel))
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Recover the noise of waveforms, step by step: the slow direction of an IAF.
+        """Recover the noise, shape (B, 1, T), of waveforms (B, 1, T); `log_mel` as in `forward`.
 
-        Args:
-            waveform: shape (B, 1, T).
-            log_mel: see `forward`.
-        Returns:
-            noise, shape (B, 1, T).
+        The noise is found step by step: this is the slow direction of an IAF.
         """
         noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
         return noise
 
-    def _change_excitation(self, **changes: float) -> None:
-        excitation = dataclasses.replace(self.config.excitation, **changes)
+    def _set_excitation(self, excitation: ExcitationConfig) -> None:
         self.config = dataclasses.replace(self.config, excitation=excitation)
         self._set_voice(excitation.breath, excitation.sharpness)
 

@@ -246,15 +246,9 @@ class VoiceStep(AffineStep):
 def draw(
     steps: Iterable[Draw], z: Tensor, context: StudentContext, past: Past | None = None
 ) -> Tensor:
-    """Pass noise through all steps.
+    """Pass noise (B, 1, T) through all steps, and return the waveform (B, 1, T).
 
-    Args:
-        steps: steps in the order of sampling.
-        z: noise, shape (B, 1, T).
-        context: the student's context.
-        past: streaming state of a signal that comes in pieces.
-    Returns:
-        waveform, shape (B, 1, T).
+    `past` is the streaming state of a signal that comes in pieces.
     """
     for step in steps:
         z = step(z, context, past)

@@ -35,8 +35,7 @@ from teacher.prediction import Prediction
 from teacher.voicing import Voicing
 
 NOISE_GAIN = 5.0
-"""Factor on the learned direction `noise_level`, which lets the direction change faster; see
-`LinearPrediction.gain`."""
+"""Factor on the learned parameter `noise_level`; see `LinearPrediction.gain`."""
 
 
 class Teacher(Pretrained):
@@ -261,14 +260,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return the parameters of each sample of a residual, given all earlier samples.
-
-        Args:
-            residual: residual in frames, shape (B, r, T / r).
-            frames: hidden frames, see `frames_of`.
-        Returns:
-            parameters, shape (B, P, 1, T).
-        """
+        """Return each sample's parameters (B, P, 1, T), from a residual in frames (B, r, T / r)."""
         params: Tensor = self.wavenet(residual, frames)
         if isinstance(self.transformer, Triangular):
             params = self.transformer.given_frame(residual, params)
@@ -277,14 +269,8 @@ class Teacher(Pretrained):
     def context_frames(
         self, waveform: Tensor, log_mel: Tensor, noise_level: Tensor | None = None
     ) -> Tensor:
-        """Compute the hidden frames that belong to a waveform, see `frames_of`.
+        """Compute the hidden frames of a waveform (B, 1, T), shape (B, H, T / hop_length).
 
-        Args:
-            waveform: shape (B, 1, T).
-            log_mel: as in `log_prob`.
-            noise_level: see `frames_of`.
-        Returns:
-            hidden frames, shape (B, H, T / hop_length).
         Raises:
             ValueError: if the shapes do not fit each other.
         """
@@ -296,15 +282,13 @@ class Teacher(Pretrained):
     def frames_of(
         self, log_mel: Tensor, num_frames: int, noise_level: Tensor | None = None
     ) -> Tensor:
-        """Compute the hidden frames that condition the linear predictor and the network.
+        """Compute hidden frames, (B, H, L), which condition the linear predictor and the network.
 
         Args:
-            log_mel: shape (B, num_mels, num_frames), or with margins.
-            num_frames: number of conditioning frames, L.
-            noise_level: level of the noise on the past, divided by `TeacherConfig.past_noise`,
-                shape (B,); None for the level `TeacherConfig.assumed_noise`.
-        Returns:
-            hidden frames, shape (B, H, L).
+            log_mel: shape (B, num_mels, L), or with margins.
+            num_frames: L.
+            noise_level: level of the noise on the past over `TeacherConfig.past_noise`, shape (B,);
+                None for `TeacherConfig.assumed_noise`.
         """
         with full_precision(log_mel):  # the frames determine the predictor's coefficients
             frames: Tensor = self.context(log_mel, num_frames)

@@ -16,7 +16,7 @@ def prepare(
     part: int | None = None,
     num_parts: int = 1,
 ) -> None:
-    """Fetch a corpus, compute its features and split it; resumes, and skips what is done.
+    """Fetch a corpus, compute its features and split it; finished work is not repeated.
 
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.

@@ -19,17 +19,9 @@ from student.context import StudentContext, context_of
 from student.voice.alignment import aligned_cycles
 from student.voice.excitation_config import ExcitationConfig
 from student.voice.filters import SourceFilters
+from student.voice.phase import Phase, run_phase
 from student.voice.pitch_predictor import MeasuredVoice, Pitch, PitchPredictor
 from student.voice.source import Envelope, Voice, VoiceState
-
-
-class Phase(NamedTuple):
-    """Pitch and phase of an excitation between two frames."""
-
-    hz: Tensor
-    """Pitch, float64, shape (B, 1); 0 before the first frame."""
-    cycles: Tensor
-    """Phase in cycles, float64, shape (B, 1)."""
 
 
 class ExcitationState(NamedTuple):
@@ -175,9 +167,9 @@ class ExcitedContext(nn.Module):
             if measured is not None and self.pitch_row is None:
                 voiced = measured.voiced
                 track = torch.where(voiced, measured.hz.to(track), track)
-            cycles, hz, _ = self._oscillate(track, None)
+            rate = self.config.sample_rate
+            cycles, hz, _ = run_phase(track, None, self.hop_length, rate)
             if measured is not None:
-                rate = self.config.sample_rate
                 cycles = aligned_cycles(cycles, voiced, measured.energy, rate)
         return self._excite(hidden, cycles, hz, voiced, None)[0]
 
@@ -208,7 +200,8 @@ class ExcitedContext(nn.Module):
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features, pitch_shift)
-            cycles, hz, phase = self._oscillate(track, state and state.phase)
+            phase, rate = state and state.phase, self.config.sample_rate
+            cycles, hz, phase = run_phase(track, phase, self.hop_length, rate)
         excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
         return excited, ExcitationState(phase, voice)
 
@@ -291,29 +284,3 @@ class ExcitedContext(nn.Module):
         given = breath.flatten(1, 2).transpose(1, 2) if breath.shape[-1] else None
         network = torch.cat([excited.to(dtype), folded_voice], 1)
         return StudentContext(network, given, folded_voice), state
-
-    def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
-        """Run the phase through L frames of pitch, from the phase after the previous piece.
-
-        Args:
-            hz: pitch at each frame's end, shape (B, L).
-            phase: pitch and phase at the end of the previous piece; None for the first piece.
-        Returns:
-            phase in cycles and pitch in Hz at each sample, shape (B, L, hop_length) each; pitch and
-            phase at the end of this piece.
-        """
-        hz = hz.double()
-        if phase is None:
-            phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))
-        hop, rate = self.hop_length, self.config.sample_rate
-        before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
-        before = torch.cat([before, hz[:, :-1]], 1)
-        # The ONNX exporter rounds numbers to 32 bits: hop and rate stay exact, their ratio not.
-        turns = (before + hz) / 2 * hop / rate
-        # Dropping whole cycles keeps the phase as exact after an hour as after a second.
-        ends = (phase.cycles + turns.cumsum(1)).remainder(1.0)
-        starts = torch.cat([phase.cycles, ends[:, :-1]], 1)
-        time = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device)
-        slope = (hz - before)[..., None] / hop
-        cycles = starts[..., None] + (before[..., None] + slope / 2 * time) * (time / rate)
-        return cycles, before[..., None] + slope * time, Phase(hz[:, -1:], ends[:, -1:])

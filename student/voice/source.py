@@ -182,9 +182,7 @@ class Voice(nn.Module):
         """Compute S filters for each of L frames.
 
         Args:
-            frames: see `forward`, shape (B, H + num_features, L).
-        Returns:
-            parameters of the filters, at N = L * S places.
+            frames: hidden frames and conditioning; see `forward`.
         """
         # For few frames, matrix products of rows are faster than convolutions of width 1.
         rows = frames.transpose(1, 2)

@@ -16,9 +16,10 @@ from flows.engines.cpu.intrinsics import (
     as_float,
     as_int,
     compiled_inside,
+    pointer_to,
     whole_vectors,
 )
-from flows.engines.cpu.products import pointer_to, round_vector, row_products, tile_product
+from flows.engines.cpu.products import round_vector, row_products, tile_product
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
@@ -45,8 +46,7 @@ def _multiply_rows(
 ) -> None:  # pragma: no cover
     """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
 
-    `out`, `x` and `weights` are pointers, because the function is not inlined, and arrays take time
-    to pass.
+    `out`, `x` and `weights` are pointers: the function is not inlined, and arrays are slow to pass.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
@@ -102,8 +102,7 @@ def multiply_add_some(
 ) -> None:  # pragma: no cover
     """Multiply as `multiply_add` does, but only the inputs from `first` to `stop`.
 
-    The sum over these inputs begins with the value in `out`. With `apart`, the sum begins with
-    zero, and the complete sum is added to `out`.
+    The sum begins with the value in `out`, or with zero and is added when complete (`apart`).
     """
     _, num_panels, all_inputs, columns = weights.shape
     out_width, x_width = out.shape[1], x.shape[1]
@@ -163,10 +162,9 @@ def multiply_add_halves(
     """Multiply the row x by two matrices, with a separate sum over each half of the inputs.
 
     Both sums of the product with `weights` are added to row `out_row` of `out`: the first sum
-    begins with the row, and the second sum is added when it is complete. The two sums of the
-    product with `other_weights` are added to two rows of `other`: the first sum to row `other_row`,
-    the second to the next row. The results equal those of `multiply_add_some` to the bit.
-    `are_alike` tells which pairs of matrices fit.
+    begins with the row, and the second sum is added when it is complete. The sums of the product
+    with `other_weights` are added to row `other_row` of `other` and to the next row. The results
+    equal `multiply_add_some` to the bit. `are_alike` tells which pairs of matrices fit.
     """
     _, num_panels, depth, columns = weights.shape
     for panel in range(num_panels):

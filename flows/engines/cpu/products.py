@@ -129,18 +129,10 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
     ) -> Any:
         """Add sum_k x[r, k] w[k, :] to out[r, :] for every row r.
 
-        Args:
-            out: pointer to the sums.
-            out_at: index of the first sum.
-            out_width: elements from one row of sums to the next.
-            x: pointer to the rows.
-            x_at: index of the first element of x.
-            x_width: elements from one row of x to the next.
-            w: pointer to the panel.
-            w_at: index of the first element of the panel.
-            depth: number of terms of a sum, k.
-            apart: whether to begin the sum with zero, and to add only the complete sum to
-                out[r, :]; otherwise the sum begins with out[r, :]. The two differ by rounding.
+        `out` and `x` are pointers. Their first elements are `out_at` and `x_at`, and their rows are
+        `out_width` and `x_width` elements apart. `w` is a pointer to the panel, whose first element
+        is `w_at`. A sum has `depth` terms. Without `apart`, a sum begins with out[r, :]. With
+        `apart`, it begins with zero, and the complete sum is added to out[r, :].
         """
         index = types.intp
         rows = (out, index, index, x, index, index)
@@ -214,14 +206,9 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
     ) -> Any:
         """Add the products of the plan to the outputs.
 
-        Args:
-            outs: pointers to the outputs, a tuple.
-            out_ats: index of the first sum of each output, a tuple.
-            x: pointer to the row.
-            x_at: index of the first element of the row.
-            w: pointers to the panels, a tuple.
-            w_ats: index of the first element of each panel, a tuple.
-            depth: length of the row, all parts together.
+        `x` is a pointer to the row; `outs` and `w` are tuples of pointers to the outputs and the
+        panels. The elements `x_at`, `out_ats` and `w_ats` are the first of each. `depth` is the
+        length of the row, all parts together.
         """
         signature = types.void(outs, out_ats, x, types.intp, w, w_ats, types.intp)
 
@@ -268,22 +255,6 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
         return signature, generate
 
     return products
-
-
-@instruction
-def pointer_to(typing_context: Any, array: Any, at: Any) -> Any:
-    """Return a pointer to an element of a contiguous array.
-
-    Args:
-        array: the array.
-        at: index of the element, counted through all rows.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.gep(data, [arguments[1]])
-
-    return types.CPointer(array.dtype)(array, types.intp), generate
 
 
 @instruction
