@@ -1,4 +1,4 @@
-"""The harmonic excitation: a continuous phase, and a pitch with its own training."""
+"""The harmonic excitation: it follows the pitch, which has its own training."""
 
 import dataclasses
 
