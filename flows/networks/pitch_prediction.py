@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
 from flows.streaming_state import Past, with_past
@@ -172,7 +173,7 @@ class PitchPrediction(nn.Module):
         """
         longest, shortest = self.config.longest_lag, self.config.shortest_lag
         window = before[..., longest:]
-        points = 1 << (2 * longest - 1).bit_length()
+        points = next_fast_len(2 * longest, real=True)  # only lags that are not read wrap around
         spectrum = torch.fft.rfft(window, points).conj() * torch.fft.rfft(before, points)
         # Position k holds the correlation at lag longest - k.
         correlation = torch.fft.irfft(spectrum, points)[..., : longest - shortest + 1]
