@@ -1,4 +1,4 @@
-"""Log-mels in files: arrays of NumPy and PyTorch, in the layouts that acoustic models write."""
+"""Log-mels in files of NumPy and PyTorch, in the layouts that acoustic models write."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MEL_SUFFIXES = frozenset([".npy", ".npz", ".pt"])
 """Suffixes of files that hold a log-mel, lower case."""
 
 MelLayout = Literal["bands_first", "frames_first"]
-"""Order of the axes: (num_mels, L) or (L, num_mels), both with or without a first axis of 1."""
+"""Order of the axes: (num_mels, L) or (L, num_mels). A batch axis of 1 may stand in front."""
 
-_MAX_BYTES = 2**32  # of a tensor: a few bytes of a file can describe one of any size
+_MAX_BYTES = 2**32  # of a tensor; a few bytes of a file can describe a tensor of any size
 
 Array = npt.NDArray[np.floating]
 
@@ -33,7 +33,7 @@ class MelFileError(ValueError):
 
     Args:
         path: the file.
-        reason: what is wrong with it, in one line.
+        reason: one line that says what is wrong with the file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -44,13 +44,13 @@ class MelFileError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class MelFormat:
-    """How log-mels lie in files.
+    """How files hold log-mels.
 
     Args:
-        convention: "model" for the model's own, a name of `CONVENTIONS`, or None for the model's
-            own, with a check that the values can be of it.
-        layout: "bands_first" or "frames_first".
-        key: name of the array in a file that holds several.
+        convention: a name of `CONVENTIONS`, or "model" for the model's own convention. None also
+            means the model's own, and the values are checked for whether they can be in it.
+        layout: order of the axes, "bands_first" or "frames_first".
+        key: name of the array, for a file that holds several arrays.
         fmin_hz: lower edge of the lowest band; None for the model's.
         fmax_hz: upper edge of the highest band; None for the model's.
     Raises:
@@ -73,7 +73,7 @@ class MelFormat:
             raise ValueError(f"layout is {self.layout!r}, expected {expected}")
 
     def in_bands(self, values: Array, mel: MelConfig) -> Array:
-        """Bring frames, shape (num_mels, L), to the bands of a model, see `to_bands`."""
+        """Interpolate frames, shape (num_mels, L), to the bands of a model; see `to_bands`."""
         fmin_hz = mel.fmin_hz if self.fmin_hz is None else self.fmin_hz
         fmax_hz = mel.fmax_hz if self.fmax_hz is None else self.fmax_hz
         if (fmin_hz, fmax_hz) == (mel.fmin_hz, mel.fmax_hz):
@@ -91,15 +91,15 @@ def read_mel_file(path: Path, num_rows: int, format: MelFormat, rows: str = "") 
 
     Args:
         path: a `.npy`, `.npz` or `.pt` file. A `.pt` file holds a tensor or a dict of tensors, and
-            is loaded with `weights_only`: no code in it is run.
-        num_rows: number of rows expected.
-        format: layout, and name of the array. Convention and bands are not looked at.
-        rows: description of the rows, for the message that refuses another number.
+            is loaded with `weights_only`, so that no code in the file is run.
+        num_rows: expected number of rows.
+        format: layout of the array, and its name. This function ignores convention and bands.
+        rows: description of the rows, for the message about another number of rows.
     Returns:
-        the values as they are, shape (num_rows, L), L > 0.
+        the unchanged values, shape (num_rows, L), L > 0.
     Raises:
-        MelFileError: if the file cannot be read, or holds another kind or shape of array, or values
-            that are not finite.
+        MelFileError: if the file cannot be read, if the array has another type or shape, or if a
+            value is not finite.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise MelFileError(path, "not a file")
@@ -123,10 +123,15 @@ def read_mel_file(path: Path, num_rows: int, format: MelFormat, rows: str = "") 
 
 
 def find_mel_file(recording: Path) -> Path:
-    """Find the log-mel beside a recording: a file of its stem, with a suffix of `MEL_SUFFIXES`.
+    """Find the file with the log-mel of a recording.
 
+    Args:
+        recording: path of the recording.
+    Returns:
+        the file in the recording's folder that has the recording's name, with a suffix of
+        `MEL_SUFFIXES` instead of its own.
     Raises:
-        MelFileError: if there is none, or more than one.
+        MelFileError: if there is no such file, or more than one.
     """
     found = [path for suffix in sorted(MEL_SUFFIXES) for path in [recording.with_suffix(suffix)]]
     found = [path for path in found if path.exists()]
@@ -149,7 +154,7 @@ def _read_archive(path: Path, key: str | None) -> Array:
 
 def _read_tensor(path: Path, key: str | None) -> Array:
     try:
-        with warnings.catch_warnings():  # of an unusual pickle, which is loaded or refused
+        with warnings.catch_warnings():  # PyTorch warns of unusual files, and loads or refuses them
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

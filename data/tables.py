@@ -137,7 +137,6 @@ def repeated_values(table: Table, discrete: npt.NDArray[np.bool_]) -> list[str]:
         discrete: whether each column gets noise, shape (D,); such columns are not examined.
     Returns:
         one sentence for each column that was found.
-        a sentence for each such column.
     """
     found = []
     num_rows = len(table.values)

@@ -27,7 +27,7 @@ def check_health(
 
     Args:
         objective: student, teacher and weights.
-        noise: standard normal, shape (B, 1, T).
+        noise: noise from the student's base, shape (B, 1, T).
         log_mel: conditioning of the batch.
         recording: the batch's waveforms, shape (B, 1, T).
     Returns:

@@ -26,7 +26,7 @@ from teacher import Teacher
 
 OF_SAMPLE = ("power", "stft_power", "mel", "perceptual", "contrastive", "forward_kl", "adversarial")
 WEIGHTED = {"excitation": ("pitch", "voice"), "sample": OF_SAMPLE}
-"""Terms of the loss that have a weight of their own name; those of an excitation need no sample."""
+"""Terms of the loss that have a weight NAME_weight; the excitation's terms need no sample."""
 
 
 class Distillation(nn.Module):
@@ -146,7 +146,7 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
-        """Compute the terms of a sample; costly ones only with a weight above 0."""
+        """Compute the terms of a sample; costly terms only if their weight is above 0."""
         config = self.config
         terms = self._kl_terms(sample, log_mel, generator)
         terms |= self._spectral_terms(sample.waveform, recording)
@@ -240,7 +240,7 @@ class Distillation(nn.Module):
             return measured_voice(recording, config.hop_length, config.excitation)
 
     def _hidden(self, log_mel: Tensor, recording: Tensor) -> Tensor | None:
-        """Run the context network of a student with an excitation, once for all who read it."""
+        """Run the context network of a student with an excitation, once for all terms."""
         context = self.student.context
         if not isinstance(context, ExcitedContext):
             return None

@@ -1,3 +1,3 @@
-"""Signal processing as functions of tensors: mel, pitch, spectral envelope, filters."""
+"""Signal processing as functions of tensors: spectra, mel, pitch, pulses, periodicity, filters."""
 
 import storage.cache_folders  # noqa: F401  # before anything imports numba

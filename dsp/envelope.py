@@ -6,34 +6,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsp.interpolation import linear_at
+
 PERIODS = 3
 """Length of the analysis window in pitch periods."""
 LEAST_POWER = 1e-10
-"""The smallest power of a frequency bin, for signals in [-1, 1]: about the power of the dither of
-16-bit files."""
+"""Smallest power of a frequency bin, for signals in [-1, 1]. The dither of a 16-bit file has about
+this power."""
 SMOOTHING = 0.15
-"""CheapTrick's q1 without its sign: the weight that undoes part of the smoothing over 2/3 of the
-pitch."""
+"""CheapTrick's constant q1 without its sign. It weights a correction that undoes part of the
+smoothing over 2/3 of the pitch."""
 
 
 @torch.no_grad()
 def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: float) -> Tensor:
-    r"""Estimate the power spectrum of a filter whose input is pulses at the pitch, or noise.
+    r"""Estimate the power spectrum of the filter that a voice or a noise has passed through.
 
-    A window of three periods holds equal power at every position in the period. Smoothing the
-    spectrum over two thirds of the pitch, and its logarithm over the whole pitch, removes the
-    harmonics.
+    A voice is a train of pulses at the pitch, which a filter has shaped. The analysis window is
+    three periods long. Its power does not depend on where the pulses lie in the window. Two
+    averages remove the harmonics: the power is averaged over two thirds of the pitch, and then the
+    log-power over the whole pitch.
 
     Args:
         waveform: shape (B, 1, L * n), preceded and followed by zeros.
-        hz: pitch at the end of every n samples, in Hz, shape (B, L); at most a quarter of the
-            sample rate. In unvoiced frames, the frequency distance that the spectrum is smoothed
-            over.
+        hz: pitch in Hz at the end of every n samples, shape (B, L); at most a quarter of the sample
+            rate. Noise has no pitch; there the number, too, sets the length of the window and the
+            width of the averages.
         sample_rate: Hz.
-        lowest_hz: lowest pitch in `hz`.
+        lowest_hz: lowest pitch in `hz`, in Hz.
     Returns:
         log-power in nats at the frequencies of a transform of F = `envelope_points` points, shape
-        (B, L, F / 2 + 1). White noise has the log of its variance at every frequency.
+        (B, L, F / 2 + 1). For white noise, the log-power is about the log of the variance.
     References:
         CheapTrick, a spectral envelope estimator for high-quality speech synthesis (Morise, 2015).
     """
@@ -59,7 +62,7 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
 
 
 def envelope_points(sample_rate: int, lowest_hz: float) -> int:
-    """Return the smallest power of 2 of samples that holds a window at the lowest pitch."""
+    """Return the smallest power of 2 that is at least the window's samples at the lowest pitch."""
     return 1 << math.ceil(math.log2(PERIODS * sample_rate / lowest_hz))
 
 
@@ -67,17 +70,11 @@ def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     """Average power around each bin over 2/3 of the pitch; `pitch` is in bins, shape (B, L, 1)."""
     bins = torch.arange(power.shape[-1], device=power.device).to(power).expand(power.shape)
     # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
-    mirrored = _at(power, (pitch - bins).clamp(min=0))
+    mirrored = linear_at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
     reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch; not read from a GPU
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5
-    return (_at(integral, middle + pitch / 3) - _at(integral, middle - pitch / 3)) / (pitch * 2 / 3)
-
-
-def _at(values: Tensor, places: Tensor) -> Tensor:
-    """Interpolate values (..., S) linearly at fractional indices `places` (..., N)."""
-    before = places.floor().clamp(0, values.shape[-1] - 2)
-    index = before.long()
-    return torch.lerp(values.gather(-1, index), values.gather(-1, index + 1), places - before)
+    whole = linear_at(integral, middle + pitch / 3) - linear_at(integral, middle - pitch / 3)
+    return whole / (pitch * 2 / 3)

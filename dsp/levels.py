@@ -16,7 +16,7 @@ def frame_levels(waveform: Tensor, hop_length: int) -> Tensor:
         waveform: shape (B, 1, T); an incomplete last frame is left out.
         hop_length: samples per frame.
     Returns:
-        levels of at least -120 dBFS, shape (B, T // hop_length), of the waveform's dtype.
+        levels in dBFS, at least -120, shape (B, T // hop_length), of the waveform's dtype.
     """
     frames = waveform[:, 0].unfold(-1, hop_length, hop_length)
     return 10 * frames.square().mean(-1).clamp(min=LEAST_POWER).log10()

@@ -1,4 +1,4 @@
-"""Whether log-mel values can be of a model's convention, and which one they look like."""
+"""Whether log-mel values can be in a convention, and which convention they look like."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from dsp.mel import MelConfig, mel_filterbank
 from dsp.mel_conventions import CONVENTIONS, MelConventionName, per_nat_of, to_model, to_nats
 
 SLACK_NATS = 2.0
-"""Nats of magnitude beyond the possible values that a network's prediction may lie."""
+"""Distance, in nats of magnitude, by which a network's prediction may lie outside the values that
+waveforms can have."""
 LOUD_NATS = 5.0
-"""Nats of magnitude below the highest possible value that no speech reaches on average. White noise
-reaches it at -15 dBFS. Of 240 recordings of six speakers, amplified by 10 dB until they clip, none
-did."""
+"""Distance, in nats of magnitude, of the largest plausible mean from the highest possible value. A
+mean above this limit is too loud for speech. White noise reaches the limit at -15 dBFS. None of 240
+recordings of six speakers reached it, even amplified by 10 dB until they clipped."""
 LOUDER = 0.7
-"""Mean of the values, in standard deviations above the training corpus's mean, from which values of
-little spread may be of another logarithm. On those recordings, the least mean of common logarithms
-taken for natural ones was 0.97."""
+"""Smallest mean of values that may have another logarithm, if their spread is small, too. The unit
+is a standard deviation of the training corpus, counted from its mean. If common logarithms of the
+240 recordings were taken for natural ones, the mean was at least 0.97."""
 SPREADS = (0.56, 1.75)
-"""Spread of most speech within a band, in standard deviations of the training corpus. On those
-recordings, the largest of common logarithms taken for natural ones was 0.53."""
+"""Smallest and largest usual spread of speech within a band, in standard deviations of the training
+corpus. If common logarithms of the 240 recordings were taken for natural ones, the spread was at
+most 0.53."""
 USUAL = 2.0
-"""Largest distance between the mean of speech and the training corpus's mean, in deviations."""
+"""Largest usual distance of the mean of speech from the training corpus's mean, in standard
+deviations of the training corpus."""
 
 Array = npt.NDArray[np.floating]
 
 
 class ConventionError(ValueError):
-    """Log-mel values that cannot be of the convention they are taken for."""
+    """Log-mel values that cannot be in the stated convention."""
 
 
 @dataclass(frozen=True)
 class MelStatistics:
-    """Of the log-mels that a model was trained on.
+    """Statistics of the log-mels that a model was trained on.
 
     Args:
-        mean: of each band, shape (num_mels, 1).
+        mean: mean of each band, shape (num_mels, 1).
         std: standard deviation of each band, shape (num_mels, 1).
     """
 
@@ -48,7 +51,7 @@ class MelStatistics:
 
 
 def value_limits(config: MelConfig) -> tuple[float, float]:
-    """Return the lowest and the highest log-mel value of any waveform in [-1, 1]."""
+    """Return the lowest and the highest log-mel value that a waveform in [-1, 1] can have."""
     # The largest magnitude of a bin is the sum of the window.
     largest = config.win_length / 2
     highest = float(mel_filterbank(config).sum(1).max()) * largest**config.power
@@ -57,14 +60,14 @@ def value_limits(config: MelConfig) -> tuple[float, float]:
 
 
 def check_limits(values: Array, name: MelConventionName | None, config: MelConfig) -> None:
-    """Refuse values that no waveform has in a convention.
+    """Refuse log-mel values that no waveform can have in a convention.
 
     Args:
         values: frames, shape (num_mels, L).
-        name: their convention; None for the model's own.
+        name: convention of the frames; None for the model's own.
         config: the model's convention.
     Raises:
-        ConventionError: says which values were found and which are possible.
+        ConventionError: states the range of the values and the possible range.
     """
     low, high = _limits(name, config)
     slack = SLACK_NATS * per_nat_of(name, config)
@@ -81,19 +84,24 @@ def check_convention(
     config: MelConfig,
     statistics: MelStatistics | None,
 ) -> None:
-    """Refuse values that cannot be of a convention, and name the likely one.
+    """Refuse log-mel values that cannot be in the stated convention, and name the likely one.
 
-    Values are refused that no waveform has. Values are refused, too, that are much louder than the
-    training corpus and have too little spread, if another convention explains them, or louder than
-    any speech.
+    The check refuses three kinds of values:
+
+    * values that no waveform can have;
+    * values louder than any speech;
+    * values much louder than the training corpus, with too little spread, if they look like speech
+      in another convention.
 
     Args:
         values: frames, shape (num_mels, L).
-        name: their convention; None for the model's own.
+        name: the stated convention; None for the model's own.
         config: the model's convention.
-        statistics: of the model's training corpus; None where they are unknown.
+        statistics: statistics of the model's training corpus; None if they are not known, and only
+            the first kind of values is refused.
     Raises:
-        ConventionError: names the likely convention, if one explains the values.
+        ConventionError: names the conventions in which the values look like speech, if there are
+            any.
     """
     if statistics is None:
         check_limits(values, name, config)
@@ -123,12 +131,13 @@ def check_convention(
 
 @dataclass(frozen=True)
 class _Explanation:
-    """How well a convention explains values.
+    """How well a convention explains log-mel values.
 
     Args:
-        is_possible: whether some waveform has the values.
-        mean: of the converted values, in deviations of the training corpus from its mean.
-        spread: of the converted values within a band, in such deviations.
+        is_possible: whether a waveform can have the values.
+        mean: mean of the values after conversion to the model's convention. The unit is a standard
+            deviation of the training corpus, counted from its mean.
+        spread: standard deviation, in that unit, of the converted values within a band.
     """
 
     is_possible: bool
@@ -137,7 +146,7 @@ class _Explanation:
 
     @property
     def is_speech(self) -> bool:
-        """Whether the converted values are like the training corpus's."""
+        """Whether the converted values have a usual mean and spread of speech."""
         is_usual = abs(self.mean) < USUAL and SPREADS[0] < self.spread < SPREADS[1]
         return self.is_possible and is_usual
 
@@ -160,7 +169,7 @@ class _Explanation:
 
 
 def _limits(name: MelConventionName | None, config: MelConfig) -> tuple[float, float]:
-    """Lowest and highest possible value in a convention."""
+    """Return the lowest and the highest possible value in a convention."""
     low, high = value_limits(config)
     if name is None:
         return low, high
@@ -171,7 +180,7 @@ def _limits(name: MelConventionName | None, config: MelConfig) -> tuple[float, f
 
 
 def _nats_of_zero(name: MelConventionName | None, config: MelConfig) -> Array:
-    """Return the nats of magnitude in each band, shape (num_mels, 1), of a log-mel of zero."""
+    """Convert log-mels of zero to nats of magnitude, one for each band, shape (num_mels, 1)."""
     return to_nats(np.zeros((config.num_mels, 1)), name, config)
 
 

@@ -1,4 +1,4 @@
-"""Glottal pulses of a voice, located by the energy of the linear prediction error."""
+"""Pulses of a voice: their times in a recording, and trains of pulses at a given pitch."""
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ BLOCK = 128
 MARGIN = 192
 """Number of samples before a block, and after it, that the block's predictor is also fitted to."""
 ORDER = 16
+"""Number of past samples that a predictor reads."""
 NOISE = 1e-5
 """Standard deviation of the white noise that every window is assumed to hold, so that a predictor
 exists even for silence."""
@@ -16,11 +17,11 @@ exists even for silence."""
 
 @torch.no_grad()
 def residual_energy(waveform: Tensor) -> Tensor:
-    r"""Compute the squared error of linear prediction.
+    r"""Compute the squared error of linear prediction, which peaks at the pulses of a voice.
 
     .. math:: e_t = x_t - \sum_{k=1}^{K} a_k x_{t-k}
 
-    In voiced speech the error peaks once a period, when the vocal folds close.
+    In voiced speech the error peaks once a period, at the moment when the vocal folds close.
 
     Args:
         waveform: shape (B, 1, T), preceded and followed by zeros.
@@ -44,3 +45,25 @@ def residual_energy(waveform: Tensor) -> Tensor:
     past = x[:, MARGIN - ORDER : x.shape[-1] - MARGIN].unfold(-1, ORDER + 1, 1)
     error = past.unflatten(1, (-1, BLOCK)) @ taps[..., None]
     return error.flatten(1)[:, :samples].square()
+
+
+def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
+    r"""Compute a pulse train: the sum of all harmonics below half the sample rate, at power 1.
+
+    .. math:: \sum_{m=1}^{M} \cos m\phi = \frac{\sin((M + \frac12)\phi)}{2 \sin(\phi / 2)} -
+              \frac12
+
+    Args:
+        cycles: running phase phi over 2 pi, float64, any shape.
+        hz: pitch at each sample, shape of `cycles`.
+        sample_rate: Hz.
+    Returns:
+        pulses, float64, shape of `cycles`. A pulse stands at every whole number of cycles.
+    """
+    count = (sample_rate / (2 * hz)).floor()
+    # Within half a cycle of a pulse, the denominator is near 0 only at the pulse itself.
+    half = torch.pi * (cycles - cycles.round())
+    at_pulse = half.abs() < 1e-6
+    sine = torch.where(at_pulse, 1.0, half.sin())
+    quotient = torch.where(at_pulse, 2 * count + 1, ((2 * count + 1) * half).sin() / sine)
+    return (2 / count).sqrt() * (quotient - 1) / 2

@@ -6,6 +6,7 @@ import storage.cache_folders  # noqa: F401  # before anything imports numba
 from storage.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from dsp.cepstrum import cepstra_of, taps_from_cepstrum
     from flows.density import Flow, StandardLogistic, StandardNormal
     from flows.dequantize import Dequantize
     from flows.engines.choose import Engine, EngineError, choose_engine
@@ -42,12 +43,7 @@ if TYPE_CHECKING:
     from flows.transforms.autoregressive import Autoregressive, Conditioner, iaf, maf
     from flows.transforms.base import Compose, Inverse, Transform
     from flows.transforms.context_shift import ContextShift
-    from flows.transforms.convolution import (
-        CausalConvolution,
-        ContextFilter,
-        cepstra_of,
-        taps_from_cepstrum,
-    )
+    from flows.transforms.convolution import CausalConvolution, ContextFilter
     from flows.transforms.coupling import (
         Coupling,
         CouplingNetwork,

@@ -74,7 +74,8 @@ class FamilyConfig:
         num_layers: number of layers; for nice and realnvp, the couplings.
         hidden: width of each hidden layer of each network; empty for gaussianization, which has no
             networks.
-        num_components: logistics per scalar, for maf_mixture and gaussianization; else 0.
+        num_components: logistics per scalar, for maf_mixture and gaussianization; 0 for the other
+            families.
         context_features: size E of a context (B, E); 0 for none.
         log_scale_limit: bound of `realnvp` and `maf_stack`; 0 for models made before the bound
             existed: a limit of 3 for each coupling, and a floor of -7 for each layer of a MAF.

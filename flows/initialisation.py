@@ -24,7 +24,8 @@ def initialise(transform: Transform, x: Tensor, context: Tensor | None = None) -
 
     Args:
         transform: the transform to be trained.
-        x: data, shape (B, D) or (B, C, T). All rows pass at once; a few thousand are plenty.
+        x: data, shape (B, D) or (B, C, T). All rows pass through the layers at once; a few thousand
+            rows suffice.
         context: conditioning of the transform.
     Returns:
         z, the output of the initialised transform for x.

@@ -1,4 +1,4 @@
-"""The card of a model's folder: a README.md with the metadata that hubs of models read."""
+"""The card in a model's folder: a README.md with the metadata that hubs of models read."""
 
 import hashlib
 import re
@@ -11,14 +11,14 @@ _MARK = re.compile(r"\n<!-- Written by save_pretrained .* ([0-9a-f]{64}) -->\n\Z
 
 
 def model_card(model: type, described: dict[str, Any], num_parameters: int) -> str:
-    """Compose a card from what a model's `config.json` says.
+    """Compose a model's card from the content of its `config.json`.
 
     Args:
         model: the model's class.
         described: the content of `config.json`.
-        num_parameters: trained numbers.
+        num_parameters: number of trained parameters.
     Returns:
-        Markdown, with the YAML that hubs read at its beginning.
+        Markdown, which begins with the YAML that hubs read.
     """
     metadata = described["metadata"]
     mel = metadata.get("mel")
@@ -69,10 +69,10 @@ def model_card(model: type, described: dict[str, Any], num_parameters: int) -> s
 
 
 def write_card(path: Path, model: type, described: dict[str, Any], num_parameters: int) -> None:
-    """Write a model's card, unless there is one that was written, or edited, by someone else.
+    """Write a model's card. A card that somebody else wrote or edited is kept.
 
     Args:
-        path: the card.
+        path: file of the card.
         model: see `model_card`.
         described: see `model_card`.
         num_parameters: see `model_card`.
@@ -87,7 +87,7 @@ def write_card(path: Path, model: type, described: dict[str, Any], num_parameter
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell whether a card is as `write_card` left it."""
+    """Tell whether `write_card` wrote a card, and nobody has edited it since."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Folders of models: where one is found, by its path, its name or its name on a hub."""
+"""Folders of models, found by path, by the name of a pretrained model, or by a name on a hub."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,10 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE)
-"""The files that make a folder a model; the card is for people."""
+"""Files that a model's folder must have. The card is for people, and may be missing."""
 
 SHIPPED = Path(__file__).parents[1] / "pretrained"
-"""The folder of the trained models that come with the project, in its tree or in its wheel."""
+"""Folder of the pretrained models, which come with the project's source tree and its wheel."""
 
 # A hub's owner/name: neither part begins with a dot or a hyphen, so no relative path like ../x.
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -21,21 +21,23 @@ class ArtefactError(ValueError):
 
 
 def pretrained_names() -> list[str]:
-    """List the trained models that come with the project."""
+    """List the names of the pretrained models, which come with the project."""
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG_FILE}"))
 
 
 def model_folder(model: str | Path, revision: str | None = None) -> Path:
-    """Find a model's folder; a folder goes before a name, and a name before a hub.
+    """Find the folder of a model.
+
+    A folder that holds a model has precedence over a pretrained model of its name. The hub is asked
+    only for a name owner/name, and only if there is no folder called owner.
 
     Args:
-        model: a folder that holds a model; the name of a model that comes with the project; or
-            owner/name on a hub of models, which is asked if there is no folder called owner.
+        model: a folder, the name of a pretrained model, or owner/name on a hub of models.
         revision: branch, tag or commit on the hub.
     Returns:
-        the folder; that of a model from a hub is in the cache of `huggingface_hub`.
+        the folder. The folder of a model from a hub lies in the cache of `huggingface_hub`.
     Raises:
-        ArtefactError: if there is none.
+        ArtefactError: if there is no such model.
     """
     folder, name = Path(model), str(model)
     names = pretrained_names()
@@ -58,13 +60,21 @@ def model_folder(model: str | Path, revision: str | None = None) -> Path:
 
 
 def model_files(model: str | Path) -> list[Path]:
-    """List the files of a model, which is given as to `model_folder`."""
+    """List the files of a model.
+
+    Args:
+        model: see `model_folder`.
+    Returns:
+        paths of configuration and weights, whether they exist or not.
+    Raises:
+        ArtefactError: see `model_folder`.
+    """
     folder = model_folder(model)
     return [folder / name for name in MODEL_FILES]
 
 
 def _fetch(name: str, revision: str | None) -> Path:
-    """Load a model's files from the hub, unless they are in its cache already."""
+    """Download a model's files from the hub, unless they are in the cache already."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -74,7 +84,7 @@ def _fetch(name: str, revision: str | None) -> Path:
     wanted = [*MODEL_FILES, CARD_FILE]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    # Its errors are of these kinds: of connections, of files and of names.
+    # The hub's package raises OSError for connections and files, and ValueError for names.
     except (OSError, ValueError) as error:
         raise ArtefactError(
             f"{name}: no such folder, and the hub does not give it: {first_line(error)}"
@@ -82,6 +92,6 @@ def _fetch(name: str, revision: str | None) -> Path:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says in its first line, or its kind if it says nothing."""
+    """Return the first line of an error's message, or the error's type if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

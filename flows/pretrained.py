@@ -29,7 +29,7 @@ FORMAT_VERSION = 1
 
 
 class Pretrained(nn.Module):
-    """Base class that adds saving and loading to a model which is built from a configuration.
+    """Base class of models that are built from a configuration: it saves and loads them.
 
     Subclasses set `kind` and implement `config_dict` and `from_config`. `metadata` is saved with
     the weights: the mel convention, the recipe, versions and the seed.
@@ -58,8 +58,8 @@ class Pretrained(nn.Module):
     def save_pretrained(self, folder: str | Path, metadata: dict[str, Any] | None = None) -> None:
         """Write the model with weight norm folded; each file appears whole or not at all.
 
-        The folder is one that hubs of models take as it is: `config.json`, `model.safetensors` and
-        the card `README.md`. A card that is there already, and was not written here, stays.
+        The folder has the form of model hubs: `config.json`, `model.safetensors` and the card
+        `README.md`. A card that somebody else wrote or edited is kept.
 
         Args:
             folder: the folder to write, created if it is missing.

@@ -1,4 +1,4 @@
-"""Words of the command line, made ready for the parser: recipes, flags, paths, several values."""
+"""Preparation of the command line's words for the parser: recipes, flags, paths, several values."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def prepare_words(
         words: what was typed after the command's name.
         command: the command's function.
         with_recipe: whether the command takes a recipe.
-        with_places: whether it takes values by their place, which may follow any option.
+        with_places: whether the command takes values by their place, which may follow any option.
     Returns:
-        words for the parser; and, by option, the paths of those that take several: names of files
-        are no YAML, and may be many. The parser gets an empty list in their place.
+        words for the parser; and the paths given to options that take several paths, by option. The
+        parser gets an empty list for such an option, because it would read the names as YAML.
     Raises:
         ValueError: if a path is empty, a recipe is unknown, or no plain space follows an option.
     """
@@ -53,9 +53,9 @@ def _is_of(hint: Any, kind: type) -> bool:
 
 
 def _with_paths(words: Words, names: set[str]) -> Words:
-    """Refuse empty paths, which would stand for the folder at hand; expand `--NAME=~/...`.
+    """Refuse empty paths, which would mean the current folder; expand `--NAME=~/...`.
 
-    Shells expand ~ at the beginning of a word alone.
+    Shells expand ~ only at the beginning of a word.
     """
     resolved = []
     for word, after in _with_following(words):
@@ -70,9 +70,9 @@ def _with_paths(words: Words, names: set[str]) -> Words:
 def _with_several(
     words: Words, names: set[str], paths: set[str]
 ) -> tuple[Words, dict[str, list[Path]]]:
-    """Let an option that takes several values have them one after the other, as a shell's *.wav.
+    """Join the words after an option that takes several values, such as a shell's *.wav, to a list.
 
-    A single value in brackets, [A,B], is left as it is.
+    A single value in brackets, [A,B], is a list already.
     """
     kept: Words = []
     given: dict[str, list[str]] = {}
@@ -104,7 +104,7 @@ def _with_several(
 
 
 def _with_flags(words: Words, flags: set[str]) -> Words:
-    """Let `--flag` alone say true where a command takes a boolean."""
+    """Add the value true to a boolean option without a value, `--flag`."""
     return [
         f"{word}=true" if word in flags and after not in ("true", "false") else word
         for word, after in _with_following(words)

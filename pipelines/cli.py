@@ -41,16 +41,19 @@ COMMANDS = {
     "density": "density",
     "interpolate-rows": "interpolate_rows",
 }
-"""Each command's module in `pipelines.commands`; its function has the command's name."""
+"""Module of each command in `pipelines.commands`. The command's function has the command's name,
+with underscores for hyphens."""
 
 PACKAGES = ("data", "distill", "dsp", "flows", "student", "teacher")  # imported by commands
 MAX_MESSAGE = 1000  # characters; a quoted value may have any length
 WITH_RECIPE = ("prepare", "train-teacher", "distill", "ablate")
+"""Commands that take a recipe."""
 WITH_POSITIONAL = ("density",)
+"""Commands that take some values by their place, without the name of an option."""
 
 
 def load_command(name: str) -> Callable[..., None]:
-    """Import a command's function, and the modules that the command needs."""
+    """Import the function of a command, a key of `COMMANDS`, with the modules that it needs."""
     module = importlib.import_module(f"pipelines.commands.{COMMANDS[name]}")
     function: Callable[..., None] = getattr(module, name.replace("-", "_"))
     return function
@@ -69,8 +72,8 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
     """Build the parser from the docstrings of the commands.
 
     Args:
-        chosen: the command to run. Its options are read from its signature; other commands are not
-            imported, and only their names are known.
+        chosen: the command to run, whose options are read from its signature; None for none. The
+            other commands are not imported: the parser knows only their names and summaries.
     """
     use_plain_yaml()
     parser = ArgumentParser(
@@ -98,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: the words after the program's name; default: those of the process.
+        arguments: the words after the program's name; default: the arguments of the process.
     Returns:
         0 after success; 1 if some inputs could not be used and the others are done; 2 after a
         user's mistake, which is described in one line on standard error; 128 plus the signal's
@@ -160,7 +163,7 @@ def _run(words: Sequence[str], chosen: str | None) -> None:
 
 
 def _check_command(words: Sequence[str]) -> None:
-    """Refuse a first word that is neither a command nor an option of all of them."""
+    """Refuse a first word that is neither a command nor an option such as --help."""
     known = f"one of {', '.join(COMMANDS)}; see parallel-wavenet --help"
     if not words:
         raise ValueError(f"no command, expected {known}")
@@ -179,7 +182,7 @@ def _namesake() -> str | None:
 
 
 def _positionals(chosen: str) -> list[str]:
-    """Parameters of a command that are given by their place."""
+    """List the parameters of a command that are given by their place."""
     if chosen not in WITH_POSITIONAL:
         return []
     parameters = inspect.signature(load_command(chosen)).parameters.values()
@@ -195,7 +198,7 @@ def _one_line(error: Exception, chosen: str | None) -> str:
 
 
 def _parsing_mistake(text: str, chosen: str | None) -> str:
-    """Say what the parser refuses in the words of who typed it."""
+    """Rewrite a message of the parser in terms of what the user typed."""
     if chosen is None:
         return text
     unknown = re.search(r"does not accept option '([^']+)'|unrecognized arguments: (\S+)", text)

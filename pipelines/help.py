@@ -42,7 +42,7 @@ def type_in_words(hint: Any) -> str:
         return f"{', '.join(names)} or {last}" if names else last
     if origin in (Union, types.UnionType):
         words = [type_in_words(option) for option in options if option is not type(None)]
-        # Of a list or its only element, the list says it all.
+        # For a list or a single element, the description of the list covers both.
         lists = [word for word in words if word.endswith(_SEVERAL)]
         return " or ".join(lists or words)
     if origin is list:
@@ -53,13 +53,14 @@ def type_in_words(hint: Any) -> str:
 
 
 def mistake_in_words(text: str, command: Callable[..., None]) -> str:
-    """Say what the parser's message says, of an option's value, without Python's types.
+    """Rewrite the parser's message about an option's value without the names of Python's types.
 
     Args:
         text: the message, in one line.
-        command: the function whose options they are.
+        command: the function of the command, whose parameters are the options.
     Returns:
-        the option, what was found and what is expected; other messages as they are.
+        a message with the option, the value that was found and the values that are expected; other
+        messages are returned unchanged.
     """
     missing = re.fullmatch(r"the following arguments are required: (.*)", text)
     if missing:

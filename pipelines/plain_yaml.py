@@ -21,9 +21,9 @@ def load_plain(text: str) -> Any:
     Returns:
         numbers, strings, lists and mappings.
     Raises:
-        yaml.YAMLError: if the text is not YAML, asks for a Python object, refers to a part of
-            itself (an alias), is nested too deeply, is too long, leaves a value empty, or gives a
-            key twice.
+        yaml.YAMLError: if the text is not YAML, if it is too long or nested too deeply, if a value
+            is empty or a Python object, if a key stands twice, or if there is an alias, which
+            refers to another part of the text.
     """
     if len(text) > MAX_LENGTH:
         raise PlainYamlError(f"has {len(text)} characters, expected at most {MAX_LENGTH}")

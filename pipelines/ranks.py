@@ -1,10 +1,10 @@
-"""This process's place among those that a launcher started for one run, from the environment."""
+"""The number of this process among the processes of one run, read from the launcher's variables."""
 
 import os
 
 
 def rank() -> int:
-    """Return the number of this process among all, from 0; process 0 writes."""
+    """Return the number of this process in the run, from 0; process 0 writes the files."""
     return int(os.environ.get("RANK", "0"))
 
 

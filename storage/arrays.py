@@ -1,4 +1,4 @@
-"""Arrays in `.npy` and `.npz` files, read without trusting the files' headers."""
+"""Arrays in `.npy` and `.npz` files, read without trust in the files' headers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.atomic import atomic_write
+from storage.digests import sha256_of
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
@@ -69,7 +70,7 @@ class Header:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the whole file."""
+        """Size of the whole file in bytes, header included."""
         return self.offset + self.dtype.itemsize * math.prod(self.shape)
 
 
@@ -106,6 +107,8 @@ def read_header(file: IO[bytes]) -> Header:
 
     Args:
         file: an open file, at its beginning.
+    Returns:
+        the header.
     Raises:
         ValueError: if the file does not begin with the header of an array of numbers.
     """
@@ -208,8 +211,7 @@ def check_digest(path: Path, sha256: str) -> None:
         ArrayError: if the file has another SHA-256, or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise ArrayError(f"{path}: {error.strerror or error}") from error
     if found != sha256:

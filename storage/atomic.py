@@ -50,8 +50,8 @@ def write_file(path: Path, content: str | bytes) -> None:
 
     Args:
         path: the file to write.
-        content: bytes, or text that is written as UTF-8. Of a name that is not UTF-8, the bytes
-            that Python keeps as surrogates become escapes, as JSON writes them.
+        content: bytes, or text that is written as UTF-8. A surrogate, which stands for a byte of a
+            file name that is not UTF-8, is written as an escape such as `\\udcff`, as JSON does.
     """
     if isinstance(content, str):
         content = content.encode(errors="backslashreplace")
@@ -62,7 +62,10 @@ def write_file(path: Path, content: str | bytes) -> None:
 def remove_temporaries(folder: Path) -> None:
     """Delete the temporary files of dead processes in a folder and all its subfolders.
 
-    A living process holds a lock on its temporary file, which is left alone.
+    A living process holds a lock on its temporary file; locked files are left alone.
+
+    Args:
+        folder: the folder to search.
     """
     for path in folder.rglob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
@@ -77,7 +80,7 @@ def _open_temporary(folder: Path) -> tuple[Path, BinaryIO]:
         path = folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
         file = open(path, "xb")  # noqa: SIM115 - the caller closes it
         _lock(file, fcntl.LOCK_EX)
-        if path.exists():  # else another process deleted the file before it was locked
+        if path.exists():  # otherwise another process deleted the file before it was locked
             return path, file
         file.close()
 

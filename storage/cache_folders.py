@@ -20,8 +20,8 @@ from pathlib import Path
 
 NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
 NEEDED_BYTES = 32 * 2**20
-"""Free space in bytes that numba's cache folder must have: three times what the compiled code of
-this project and of librosa takes."""
+"""Free space in bytes that numba's cache folder must have: three times the size of the compiled
+code of this project and of librosa."""
 
 
 def choose_numba_folder() -> None:

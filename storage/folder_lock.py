@@ -44,7 +44,7 @@ def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path, name: str, kind: int) -> Iterator[None]:
-    # The lock file is never removed: else two runs could lock two files of one name.
+    # The lock file is never removed: otherwise two runs could lock two files of one name.
     with open(folder / name, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)

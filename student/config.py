@@ -31,7 +31,7 @@ class StudentConfig:
         conditioning: "mel", or "none" for an unconditional model, which ignores the values of the
             frames and reads only their number.
         pitch: whether each frame has two rows below the bands: pitch (log2 of Hz) and voicing
-            (0 or 1) at the frame's end. The pipeline sets this flag from `dsp.pitch`.
+            (0 or 1) at the frame's end. The pipeline sets this flag from the recipe's `data.pitch`.
         num_speakers: number of one-hot speaker rows, below bands and pitch. The pipeline sets this
             number from the corpus.
         hop_length: samples per mel frame.
@@ -52,8 +52,8 @@ class StudentConfig:
         initial_std: standard deviation of the untrained student's samples. The training pipeline
             sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
-        excitation: excitation of a frame student beside its noise. The pitch of the excitation is
-            predicted from the conditioning, or is part of it.
+        excitation: excitation of a frame student, in addition to its noise. The pitch of the
+            excitation is predicted from the conditioning, or the conditioning contains it.
         base: distribution of the noise, and of each sample given the earlier noise: "gaussian" as
             in ClariNet, or "logistic" as in Parallel WaveNet.
     """
@@ -130,7 +130,7 @@ class StudentConfig:
 
     @property
     def samples_per_hidden_frame(self) -> int:
-        """Samples per hidden frame: a hop, or a step of a student with an excitation."""
+        """Samples per hidden frame: `frame_length` with an excitation, otherwise `hop_length`."""
         return self.hop_length if self.excitation.kind == "none" else self.frame_length
 
     @property

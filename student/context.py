@@ -1,4 +1,4 @@
-"""What the parts of a student read of the conditioning."""
+"""The context of a student: hidden frames for each of its parts."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -17,12 +17,14 @@ class StudentContext(NamedTuple):
     network: Tensor
     """Context of the networks, shape (B, H, N)."""
     filter: Tensor | None
-    """Context of the filter after the flows, shape (B, J, N): the networks' context, or beside a
-    voice the parameters of the filter. None for a student whose voice comes without a filter."""
+    """Context of the filter after the flows, shape (B, J, N): the networks' context, or the
+    filter's parameters if there is a voice. None for a student with a voice and without a
+    filter."""
     voice: Tensor | None
     """The voice, folded into frames of r samples, shape (B, r, N); None without a voice."""
     breath: Tensor | None = None
-    """Gain of the flow's output beside the voice, in place of the student's own, shape (B, 1)."""
+    """Gain of the flow's output beside the voice, shape (B, 1). It replaces the student's own gain;
+    None keeps the student's gain."""
 
     @property
     def shape(self) -> torch.Size:
@@ -49,12 +51,12 @@ class StudentContext(NamedTuple):
 
 
 def context_of(frames: Tensor) -> StudentContext:
-    """Return the context of a student in which all parts read the same frames (B, H, N)."""
+    """Return the context of a student without a voice: all parts read the frames (B, H, N)."""
     return StudentContext(frames, frames, None)
 
 
 def _split(part: Tensor | None, like: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    """Cut a part into pieces as long as given ones; None for each if there is no such part."""
+    """Cut a part into pieces as long as the pieces `like`; a missing part gives a None for each."""
     return [None] * len(like) if part is None else part.split([x.shape[-1] for x in like], -1)
 
 

@@ -14,7 +14,8 @@ from student.context import StudentContext
 from student.model import Student
 from student.parts import read_context
 from student.steps import Draw, FilterStep, RotationStep, draw
-from student.voice.excitation import ExcitationState, ExcitedContext, Phase
+from student.voice.excitation import ExcitationState, ExcitedContext
+from student.voice.phase import Phase
 from student.voice.source import VoiceState
 from student.voice.spectral_filter import SpectralFilter, SpectralVoice
 
@@ -75,7 +76,7 @@ class WholeStudent(nn.Module):
 
 
 class StreamingStudent(nn.Module):
-    """Compute a waveform chunk by chunk; one tensor is the state between chunks.
+    """Compute a waveform chunk by chunk; the state between chunks is one tensor.
 
     Args:
         student: changed in place and not usable afterwards; see `WholeStudent`.
@@ -106,7 +107,15 @@ class StreamingStudent(nn.Module):
         kept: Sequence[Tensor] | None,
         pitch_shift: Tensor | None = None,
     ) -> tuple[StudentContext, list[Tensor]]:
-        """Compute hidden frames and the state of an excitation for the next chunk."""
+        """Compute a chunk's context, and the state of the excitation for the next chunk.
+
+        Args:
+            log_mel: the chunk's frames with `margin` neighbours on each side, shape
+                (1, num_mels, num_frames + 2 * margin).
+            num_frames: frames in the chunk.
+            kept: the excitation's state after the previous chunk; None for the first chunk.
+            pitch_shift: see `WholeStudent.forward`.
+        """
         context = self.whole.context
         if not isinstance(context, ExcitedContext):
             return read_context(context, log_mel, num_frames), []

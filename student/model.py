@@ -35,6 +35,7 @@ from student.rendering import (
 from student.sample import StudentSample
 from student.steps import StudentTransform, draw_with_distribution, unwrapped
 from student.voice.excitation import ExcitedContext
+from student.voice.excitation_config import ExcitationConfig
 from student.voice.pitch_predictor import MeasuredVoice
 from student.voice.source import Envelope
 
@@ -112,7 +113,8 @@ class Student(Pretrained):
     def set_initial_std(self, std: float) -> None:
         """Give an untrained student's samples, and its voice, this standard deviation.
 
-        Without a voice's filter for the noise, the last flow's log-scale bias sets it.
+        The last flow's log-scale bias sets the deviation of the samples. If the voice's network
+        computes a filter for the noise, that filter sets it, and the flow's own scale is 1.
         """
         log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
@@ -122,21 +124,21 @@ class Student(Pretrained):
 
     def set_breath(self, breath: float) -> None:
         """Change the gain of the flow's output beside the voice; see `ExcitationConfig`."""
-        self._change_excitation(breath=breath)
+        self._set_excitation(dataclasses.replace(self.config.excitation, breath=breath))
 
     def set_sharpness(self, sharpness: float) -> None:
         """Change how much the voice's spectrum is deepened; see `ExcitationConfig`."""
-        self._change_excitation(sharpness=sharpness)
+        self._set_excitation(dataclasses.replace(self.config.excitation, sharpness=sharpness))
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, where breath is 1 and sharpness 0, or back to their values."""
+        """Switch to training, where breath is 1 and sharpness is 0, or back to drawing."""
         super().train(mode)
         excitation = self.config.excitation
         self._set_voice(*((1.0, 0.0) if mode else (excitation.breath, excitation.sharpness)))
         return self
 
     def set_pitch_shift(self, semitones: float) -> None:
-        """Shift the pitch of what is drawn from now on; the shift is not saved with the model.
+        """Shift the pitch from now on, by semitones; the shift is not saved with the model.
 
         Raises:
             ValueError: if `semitones` is out of range, or the student has no excitation.
@@ -159,7 +161,7 @@ class Student(Pretrained):
             log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
                 on each side.
             measured: the recording's voice, in training; see `ExcitedContext.forward`.
-            hidden: output of the context network, if there is an excitation and the caller has it.
+            hidden: result of `ExcitedContext.hidden`, if the caller has it.
         Returns:
             sample, location and log-scale; see `StudentSample`.
         Raises:
@@ -175,7 +177,7 @@ class Student(Pretrained):
         return StudentSample(found.x, found.loc, *scales, self.flow.base, found.voice)
 
     def frames_of(self, log_mel: Tensor, num_frames: int) -> StudentContext:
-        """Compute the hidden frames of L conditioning frames, with margins or without."""
+        """Compute the context of L conditioning frames, given as in `forward`."""
         return read_context(self.context, log_mel, num_frames)
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
@@ -263,15 +265,14 @@ class Student(Pretrained):
         return self.flow.log_prob(waveform, self._context_of(waveform, log_mel))
 
     def encode(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
-        """Recover the noise of waveforms (B, 1, T), of the same shape; `log_mel` as in `forward`.
+        """Recover the noise, shape (B, 1, T), of waveforms (B, 1, T); `log_mel` as in `forward`.
 
         The noise is found step by step: this is the slow direction of an IAF.
         """
         noise: Tensor = self.flow.transform(waveform, self._context_of(waveform, log_mel))[0]
         return noise
 
-    def _change_excitation(self, **changes: float) -> None:
-        excitation = dataclasses.replace(self.config.excitation, **changes)
+    def _set_excitation(self, excitation: ExcitationConfig) -> None:
         self.config = dataclasses.replace(self.config, excitation=excitation)
         self._set_voice(excitation.breath, excitation.sharpness)
 

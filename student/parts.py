@@ -39,7 +39,7 @@ class Parts(NamedTuple):
     networks: list[WaveNet]
     """Networks of the flows, noise side first."""
     rotations: list[Rotation]
-    """Rotations of a frame student, one after each network but the last; else empty."""
+    """Rotations of a frame student, one after each network but the last; otherwise empty."""
     filter: CausalConvolution | None
     """The causal filter after the flows."""
     voice: ContextShift | None

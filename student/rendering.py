@@ -1,4 +1,4 @@
-"""Sampling from a student without gradients: piece by piece, by the fastest engine."""
+"""Sampling from a student without gradients, piece by piece, by a chosen engine."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -99,19 +99,19 @@ def _is_in_chain(step: Step) -> bool:
 
 
 def _chained(chain: CompiledChain) -> Draw:
-    """Return the step that stands for all networks and rotations."""
+    """Return a step that replaces all networks and rotations by a compiled chain."""
     return lambda x, context, past: chain(x, context.network)
 
 
 @torch.no_grad()
 def _by_matrix(step: RotationStep) -> Draw:
-    """Return a rotation that multiplies by its matrix, which is computed once."""
+    """Return a step that rotates by a matrix product; the matrix is computed once."""
     matrix = step.rotation.matrix()
     return lambda x, context, past: matrix @ x
 
 
 def _dtype_of_layers(like: Tensor) -> torch.dtype:
-    """Return the dtype in which the present autocast computes a network's layers."""
+    """Return the dtype of a network's layers: autocast's if autocast is on, else the tensor's."""
     device = like.device.type
     mixed = torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if mixed else like.dtype

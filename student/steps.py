@@ -1,8 +1,8 @@
 """The steps from noise to waveform, each in one place for every way of sampling.
 
-`student.parts.make_steps` puts the steps of a student in order. Each step is a flow, draws without
-its distribution, and draws with it. A faster engine, or an export, replaces single steps and leaves
-their order.
+`student.parts.make_steps` puts the steps of a student in order. A step has three forms: a flow, a
+map that draws its output, and a map that also follows the distribution of the samples. A faster
+engine, or an export, replaces single steps and keeps their order.
 """
 
 import re
@@ -32,8 +32,8 @@ from student.context import StudentContext
 from student.frame import sample_by_sample
 
 Draw = Callable[[Tensor, StudentContext, Past | None], Tensor]
-"""A step's map from its input to its output: of a signal, of the context, and of the streaming
-state of a signal that comes in pieces."""
+"""A step's map from its input to its output. The arguments are the signal, the context, and the
+streaming state of a signal that comes in pieces (otherwise None)."""
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Tracked:
     noise: Tensor
     """The noise that the signal was made from, in frames."""
     loc: Tensor
-    """The signal if its frames' own noise were zero; after `UnfoldStep`, the location of each
-    sample given all earlier samples."""
+    """Before `UnfoldStep`, the signal that would result if the noise of its own frame were zero.
+    After `UnfoldStep`, the location of each sample given all earlier samples."""
     log_scales: list[Tensor] = field(default_factory=list)
     """Log-scale of each network and of the filter, nats."""
     log_scale: Tensor | None = None
@@ -81,7 +81,7 @@ class Step:
         raise NotImplementedError
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
-        """Draw the step's output together with its distribution, in place."""
+        """Replace the signal by the step's output, and update its distribution."""
         raise NotImplementedError
 
 
@@ -97,7 +97,7 @@ class FoldStep(Step):
         return self._fold(x)[0]
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
-        """Fold the noise; nothing else is known yet."""
+        """Fold the noise. The location is zero at first."""
         signal.noise = signal.x = self._fold(signal.x)[0]
         signal.loc = torch.zeros_like(signal.x)
 
@@ -108,7 +108,7 @@ class AffineStep(Step):
     def shift_and_log_scale(
         self, x: Tensor, context: StudentContext, past: Past | None
     ) -> tuple[Tensor, Tensor]:
-        """Compute shift and log-scale in nats, of x's shape each."""
+        """Compute shift and log-scale (nats), each of the shape of x."""
         raise NotImplementedError
 
     def __call__(self, x: Tensor, context: StudentContext, past: Past | None = None) -> Tensor:
@@ -117,7 +117,7 @@ class AffineStep(Step):
         return x * log_scale.exp() + shift
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
-        """Scale and shift a signal and its location, and keep the log-scale."""
+        """Scale and shift a signal and its location, and record the log-scale."""
         shift, log_scale = self.shift_and_log_scale(signal.x, context, None)
         signal.scale_and_shift(shift, log_scale)
         signal.log_scales.append(log_scale)
@@ -169,7 +169,7 @@ class RotationStep(Step):
         return self.rotation(x)[0]
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
-        """Rotate the frames and their location."""
+        """Rotate the signal's frames and their location."""
         signal.x, signal.loc = self.rotation(signal.x)[0], self.rotation(signal.loc)[0]
 
 
@@ -234,7 +234,7 @@ class VoiceStep(AffineStep):
     def shift_and_log_scale(
         self, x: Tensor, context: StudentContext, past: Past | None
     ) -> tuple[Tensor, Tensor]:
-        """Return the voice, and the log-gain of the signal beside it."""
+        """Return the voice as the shift, and the log-gain of the flow's output as the log-scale."""
         return self.shift.signal_and_log_gain(x, self.read(context), context.breath)
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
@@ -246,14 +246,17 @@ class VoiceStep(AffineStep):
 def draw(
     steps: Iterable[Draw], z: Tensor, context: StudentContext, past: Past | None = None
 ) -> Tensor:
-    """Take noise (B, 1, T) through all steps to a waveform, under a streaming state if any."""
+    """Pass noise (B, 1, T) through all steps, and return the waveform (B, 1, T).
+
+    `past` is the streaming state of a signal that comes in pieces.
+    """
     for step in steps:
         z = step(z, context, past)
     return z
 
 
 def draw_with_distribution(steps: Iterable[Step], z: Tensor, context: StudentContext) -> Tracked:
-    """Take noise (B, 1, T) through all steps, and find the distribution of each sample."""
+    """Pass noise (B, 1, T) through all steps, and compute the distribution of each sample."""
     signal = Tracked(z, z, torch.zeros_like(z))
     for step in steps:
         step.track(signal, context)
@@ -287,6 +290,6 @@ class StudentTransform(Compose):
 
 
 def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of steps that were wrapped once more in version 0.1."""
+    """Rename tensors of version 0.1, in which a second object wrapped each step's transform."""
     wrapped = re.compile(r"(flow\.transform\.transforms\.\d+\.transform)\.transform(?=\.)")
     return {wrapped.sub(r"\1", name): tensor for name, tensor in tensors.items()}

@@ -19,7 +19,7 @@ class TeacherConfig:
         conditioning: "mel", or "none" for an unconditional model, which ignores the values of the
             frames and reads only their number.
         pitch: whether each frame has two rows below the bands: pitch (log2 of Hz) and voicing
-            (0 or 1) at the frame's end. The pipeline sets this flag from `data.pitch`.
+            (0 or 1) at the frame's end. The pipeline sets this flag from the recipe's `data.pitch`.
         num_speakers: number of one-hot speaker rows, below bands and pitch. The pipeline sets this
             number from the corpus.
         hop_length: samples per mel frame.
@@ -39,13 +39,13 @@ class TeacherConfig:
         filter_order: order of a linear predictor, in past samples; 0 for no predictor, as in the
             papers. The predictor's coefficients and gain come from the context, and the network
             models the prediction errors.
-        past_noise: largest level of the noise on the past in training, over the waveform's level.
-            Predictor and network read the noisy past, and the network is told the level. A network
-            that learns from a perfect past diverges when it reads its own samples.
+        past_noise: largest level of the noise that training adds to the past, divided by the
+            waveform's level. Predictor and network read the noisy past, and the network is told the
+            level. A network that learns from a perfect past diverges when it reads its own samples.
         assumed_noise: noise level that the network is told when the model is used, from 0 to
             past_noise. A lower level gives cleaner samples, a higher level more stable ones.
-        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn; below 1,
-            the model learns to tell voiced frames from the conditioning. The density is unchanged.
+        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn. Below 1,
+            the model learns to find voiced frames by the conditioning. The density is unchanged.
     """
 
     num_mels: int = 80

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from teacher.model import Teacher
 
 PIECE_SAMPLES = 4096
-"""Approximate length of a drawn piece, in samples. A piece holds whole conditioning frames."""
+"""Approximate length of a drawn piece, in samples. A piece has whole conditioning frames."""
 
 
 def draw(
@@ -28,7 +28,7 @@ def draw(
     Args:
         teacher: the model.
         frames: output of the context network, shape (B, H, L).
-        temperature: factor on the noise.
+        temperature: factor on the noise; see `Teacher.sample`.
         generator: source of randomness.
         engine: see `flows.choose_engine`.
     Yields:

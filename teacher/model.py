@@ -34,7 +34,8 @@ from teacher.frames import compose, part_of
 from teacher.prediction import Prediction
 from teacher.voicing import Voicing
 
-NOISE_GAIN = 5.0  # see LinearPrediction.gain
+NOISE_GAIN = 5.0
+"""Factor on the learned parameter `noise_level`; see `LinearPrediction.gain`."""
 
 
 class Teacher(Pretrained):
@@ -216,7 +217,7 @@ class Teacher(Pretrained):
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw the waveforms of `sample` piece by piece; its other arguments are those of `sample`.
+        """Draw the waveforms of `sample` piece by piece; see `sample` for the other arguments.
 
         Args:
             log_mels: consecutive frames, shape (B, num_mels, n) each, any n. Unlike a student, a
@@ -241,7 +242,7 @@ class Teacher(Pretrained):
         return cls(from_dict(TeacherConfig, config))
 
     def shift_and_log_gain(self, past: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the linear predictor's part of the residual, x e^log_gain + shift.
+        """Return shift and log-gain of the linear predictor: the residual is x e^log_gain + shift.
 
         Args:
             past: the waveform that the predictor reads, shape (B, 1, T).
@@ -259,7 +260,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return each sample's parameters given all earlier samples of a residual, (B, P, 1, T)."""
+        """Return each sample's parameters (B, P, 1, T), from a residual in frames (B, r, T / r)."""
         params: Tensor = self.wavenet(residual, frames)
         if isinstance(self.transformer, Triangular):
             params = self.transformer.given_frame(residual, params)
@@ -268,7 +269,7 @@ class Teacher(Pretrained):
     def context_frames(
         self, waveform: Tensor, log_mel: Tensor, noise_level: Tensor | None = None
     ) -> Tensor:
-        """Compute the conditioning frames of a waveform (B, 1, T), shape (B, H, T / hop_length).
+        """Compute the hidden frames of a waveform (B, 1, T), shape (B, H, T / hop_length).
 
         Raises:
             ValueError: if the shapes do not fit each other.
@@ -281,14 +282,13 @@ class Teacher(Pretrained):
     def frames_of(
         self, log_mel: Tensor, num_frames: int, noise_level: Tensor | None = None
     ) -> Tensor:
-        """Compute the frames that condition predictor and network.
+        """Compute hidden frames, (B, H, L), which condition the linear predictor and the network.
 
         Args:
-            log_mel: shape (B, num_mels, num_frames), or with margins.
+            log_mel: shape (B, num_mels, L), or with margins.
             num_frames: L.
-            noise_level: noise of the past over `past_noise`, (B,); None for `assumed_noise`.
-        Returns:
-            hidden frames, shape (B, H, L).
+            noise_level: level of the noise on the past over `TeacherConfig.past_noise`, shape (B,);
+                None for `TeacherConfig.assumed_noise`.
         """
         with full_precision(log_mel):  # the frames determine the predictor's coefficients
             frames: Tensor = self.context(log_mel, num_frames)

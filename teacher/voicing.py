@@ -1,11 +1,12 @@
-"""Voicing, told from the conditioning: voiced sounds are drawn with less noise than a model learns.
+"""A classifier of voiced frames, by which a teacher draws voiced speech with less noise.
 
-A teacher that reads its own samples makes voiced speech rougher than recordings are. Drawn at a
-lower temperature where the speech is voiced, it is clearer; where the speech is noise, a lower
-temperature would only make it quieter.
+A teacher that reads its own samples makes voiced speech rougher than recordings are. A lower
+temperature makes voiced speech clearer. It would make unvoiced speech, which is noise, only
+quieter. So the teacher must know from the conditioning which frames are voiced.
 
 References:
-    LPCNet (Valin & Skoglund, 2019), sec. 3.4: sharper distributions the more periodic a frame is.
+    LPCNet (Valin & Skoglund, 2019), sec. 3.4: the more periodic a frame, the sharper its
+    distribution.
     arXiv:1810.11846
 """
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Voicing(nn.Module):
-    """Tell voiced frames from unvoiced ones by the context's hidden frames.
+    """Tell voiced from unvoiced frames by the hidden frames of the context network.
 
     Args:
         channels: channels of the hidden frames, H.
@@ -35,17 +36,18 @@ class Voicing(nn.Module):
 
         Args:
             frames: hidden frames, shape (B, H, L).
-            voiced: booleans of the recording, shape (B, L).
+            voiced: whether each frame of the recording is voiced, shape (B, L).
         """
         logits = self(frames.detach())
         return F.binary_cross_entropy_with_logits(logits, voiced.to(logits))
 
     def temperatures(self, frames: Tensor, voiced_temperature: float, hop_length: int) -> Tensor:
-        """Return the factor on each sample's noise.
+        """Return the temperature of each sample, a factor on its noise.
 
         Args:
             frames: hidden frames, shape (B, H, L).
-            voiced_temperature: factor where a frame is surely voiced; 1 where it surely is not.
+            voiced_temperature: factor for a frame that is voiced with probability 1. The factor
+                for probability 0 is 1, and other factors lie in between.
             hop_length: samples per frame.
         Returns:
             factors, shape (B, 1, L * hop_length).

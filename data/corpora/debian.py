@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from storage.digests import sha256_of
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +87,7 @@ def _download(package: DebianPackage, folder: Path) -> Path:
 
 
 def _verify(package: DebianPackage, deb: Path) -> None:
-    with open(deb, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(deb)
     if found != package.sha256:
         raise CorpusError(
             f"{package.name}: {deb.name} has sha256 {found}, expected {package.sha256} "

@@ -1,4 +1,7 @@
-"""Log-mels given beside the recordings, as an acoustic model predicts them: read and checked."""
+"""Given log-mels, one beside each recording: read, checked, and aligned with the recording.
+
+An acoustic model predicts such log-mels. They may have another convention than the vocoder's model.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,32 @@ from dsp.mel_conventions import CONVENTIONS, MelConventionName, lead_samples, to
 from dsp.mel_plausibility import ConventionError, check_limits
 
 FRAMES_OFF = 2
-"""Frames that a log-mel may be shorter or longer than its recording; what has no partner is cut."""
+"""Largest difference, in frames, between the lengths of a log-mel and its recording. The longer one
+is cut to the length of the other."""
 LARGEST_LAG = 10
-"""Frames, either way, within which a log-mel that is late or early is found."""
+"""Largest lag, in frames either way, that is tried in order to find out that a log-mel is late or
+early."""
 LARGEST_DISTANCE = 1.2
-"""Mean distance in nats from the recording's own log-mel beyond which a log-mel is of another
-recording. Between 60 pairs of different recordings it was 1.4 or more."""
+"""Largest mean distance, in nats, of a given log-mel from the log-mel of its recording. The
+log-mels of two different recordings are farther apart: 1.4 or more for each of 60 pairs."""
 CLOSER = 0.85
-"""Ratio of two distances below which another convention or another lag is the right one."""
+"""Ratio of distances below which another convention, or another lag, is taken for the right one.
+The ratio is the distance under the other convention over the distance under the stated one."""
 CLOSER_AND_AS_LONG = 0.93
-"""The same ratio where the other convention alone has the number of frames that was found. Of
-blurred log-mels with noise of 0.3 nats, half a hop makes a ratio of 0.89 or less."""
+"""The ratio `CLOSER` for another convention that, unlike the stated one, explains the number of
+frames. For blurred log-mels with noise of 0.3 nats, a shift by half a hop makes a ratio of at most
+0.89."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MelSource(MelFormat):
-    """Where the log-mels of prepared data come from; the rest as `MelFormat`, for files.
+    """Source of the log-mels of prepared data; for files, the other fields are `MelFormat`'s.
 
     Args:
-        kind: "computed" from the recordings, or "files": one beside each recording, of its stem.
+        kind: "computed" computes the log-mels from the recordings. "files" reads each log-mel from
+            a file beside its recording, with the recording's name; see `find_mel_file`.
     Raises:
         ValueError: names the field, its value and what was expected.
     """
@@ -55,7 +63,7 @@ COMPUTED = MelSource()
 def read_given(
     path: Path, waveform: Floats, mel: MelConfig, source: MelSource
 ) -> tuple[Floats, Floats]:
-    """Read the log-mel of a recording, and bring both to the same times.
+    """Read the log-mel of a recording, and align the recording with it.
 
     Args:
         path: file of the log-mel.
@@ -63,11 +71,13 @@ def read_given(
         mel: the model's convention.
         source: layout and convention of the file.
     Returns:
-        Waveform, shape (L · hop_length,): of a convention whose frames come half a hop early it
-        begins with half a hop of silence. Log-mel in the model's convention, shape (num_mels, L).
+        the waveform, shape (L · hop_length,); the log-mel in the model's convention, shape
+        (num_mels, L). If the frames of the file's convention come half a hop before the model's,
+        the waveform begins with half a hop of silence.
     Raises:
-        MelFileError: if the file cannot be read, or its log-mel has another length than the
-            recording, another convention, is late or early, or of another recording.
+        MelFileError: if the file cannot be read; if its log-mel has another length than the
+            recording, or values that no waveform can have; or if it seems to be in another
+            convention, late or early, or made from another recording.
     """
     name = source.known_convention
     values = source.in_bands(read_mel_file(path, mel.num_mels, source), mel)
@@ -89,7 +99,7 @@ def read_given(
 
 
 def mel_beside(recording: Path) -> Path | None:
-    """Find the file beside a recording, as `find_mel_file`; None if there is not exactly one."""
+    """Find a recording's log-mel as `find_mel_file` does; None unless exactly one file exists."""
     try:
         return find_mel_file(recording)
     except MelFileError:
@@ -101,7 +111,7 @@ def _num_frames(waveform: Floats, name: MelConventionName | None, mel: MelConfig
 
 
 def _on_time(waveform: Floats, name: MelConventionName | None, mel: MelConfig) -> Floats:
-    """Shift a recording so that the model's frames of it lie where the convention's lie."""
+    """Shift a recording so that its frames in the model's convention match the given frames."""
     lead = lead_samples(name, mel)
     total = _num_frames(waveform, name, mel) * mel.hop_length
     return np.pad(waveform, (lead, max(0, total - lead - len(waveform))))[:total]
@@ -114,7 +124,7 @@ def _check_follows(
     mel: MelConfig,
     name: MelConventionName | None,
 ) -> None:
-    """Refuse a log-mel that is closer to its recording in another convention or at another time."""
+    """Refuse a log-mel that fits its recording better in another convention or at another time."""
     given, own = _both(values, waveform, mel, name)
     found = _distance(given, own, mel)
     others = {}
@@ -157,14 +167,14 @@ def _both(
     mel: MelConfig,
     name: MelConventionName | None,
 ) -> tuple[Floats, Floats]:
-    """Return the given log-mel and the recording's own, at the given one's times."""
+    """Return the given log-mel in the model's convention, and the recording's, at equal times."""
     on_time = torch.from_numpy(_on_time(waveform, name, mel))
     own = log_mel(on_time[None, None], mel)[0].numpy()
     return to_model(values, name, mel), own
 
 
 def _distance(given: Floats, own: Floats, mel: MelConfig, lag: int = 0) -> float:
-    """Return the mean distance in nats, with the given frames taken for `lag` frames late."""
+    """Return the mean distance in nats after the given frames are moved `lag` frames earlier."""
     given, own = given[:, max(lag, 0) :], own[:, max(-lag, 0) :]
     length = min(given.shape[1], own.shape[1])
     difference = np.abs(given[:, :length] - own[:, :length])

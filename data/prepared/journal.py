@@ -14,13 +14,15 @@ from storage.configuration import decode
 
 
 class Journal:
-    """The file `journal.jsonl` of a dump folder: one record a line, the last line of a name counts.
+    """The journal of a dump folder: the outcome of each utterance's preparation.
 
-    Runs that share the work each write a file `journal-PART.jsonl`, and read all files.
+    The journal is the file `journal.jsonl`, with one record a line. If several lines have one
+    utterance's name, the last line counts. A line that cannot be read, such as the last line of a
+    killed run, only means that its utterance is prepared again. Runs that share the work each write
+    their own file `journal-PART.jsonl`, and read all files.
 
     Args:
-        dump_dir: the folder. An unreadable line, such as the last line of a killed run, only means
-            that its utterance is prepared again.
+        dump_dir: the folder.
         part: name of this run's share of the work, if the work is shared.
     """
 
@@ -51,14 +53,15 @@ class Journal:
             file.write(_line(record))
 
     def gone(self, names: Iterable[str]) -> list[str]:
-        """List the utterances whose sources are gone but whose outputs exist, and forget others.
+        """List the utterances without a source whose prepared files still exist.
 
-        Outputs are kept, because a disk that is missing today may be there again tomorrow.
+        The files are kept, because a disk that is missing today may be there again tomorrow. The
+        journal forgets utterances that have neither a source nor prepared files.
 
         Args:
             names: names of the utterances whose sources exist.
         Returns:
-            the other names whose outputs exist, sorted.
+            names of the other utterances whose prepared files exist, sorted.
         """
         kept = []
         for name in sorted(self.records.keys() - set(names)):
@@ -69,7 +72,7 @@ class Journal:
         return kept
 
     def compact(self) -> None:
-        """Rewrite the journal with one line an utterance, and delete the files of parts."""
+        """Rewrite the journal with one line for each utterance; delete the files of shared work."""
         with atomic_write(self._path) as file:
             file.writelines(_line(record) for _, record in sorted(self.records.items()))
         for path in self._parts():

@@ -21,7 +21,7 @@ from dsp.pitch import PitchConfig, with_pitch
 from storage.arrays import write_array
 
 READER_VERSION = 2
-"""Number of the audio reader's version; it rises when files are read that were refused before."""
+"""Version of the audio reader. The number rises when the reader learns to read more files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class PrepareTask:
         mel: the convention of the log-mel.
         pitch: the rows below the bands.
         min_seconds: duration of the shortest recording accepted, seconds.
-        mels: where the log-mel comes from.
+        mels: source of the log-mel.
     """
 
     name: str
@@ -48,7 +48,10 @@ class PrepareTask:
     mels: MelSource = COMPUTED
 
     def key(self) -> str:
-        """Return a text that differs when a source or a setting differs; no source is read."""
+        """Return a text that changes with the sources and the settings, without reading a source.
+
+        Name, size and time of a source stand for its content.
+        """
         source, *others = self.sources
         # With a single source and no pitch, the key equals the key of earlier versions.
         settings = [FORMAT_VERSION, str(source), self.min_seconds, asdict(self.mel)]
@@ -62,11 +65,14 @@ class PrepareTask:
         return f"{_stamp(source)} {digest[:16]}"
 
     def refused_key(self) -> str:
-        """Return the key of an unreadable source, which a later version may be able to read."""
+        """Return the key of a task whose sources cannot be used.
+
+        A later version of the reader may be able to read the sources, so its number is in the key.
+        """
         return f"{self.key()} reader {READER_VERSION}"
 
     def outputs(self) -> str:
-        """Return a text that differs when a prepared file differs."""
+        """Return a text that changes with the sizes and times of the prepared files."""
         paths = (waveform_path(self.dump_dir, self.name), mel_path(self.dump_dir, self.name))
         return " ".join(_stamp(path) for path in paths)
 
@@ -77,11 +83,12 @@ class Record:
 
     Args:
         name: the utterance's name.
-        key: `PrepareTask.key` at the time; with a problem, `PrepareTask.refused_key`.
+        key: `PrepareTask.key` at the time of the preparation; `PrepareTask.refused_key` if the
+            utterance was skipped.
         outputs: `PrepareTask.outputs` after the preparation.
-        problem: why the utterance was skipped; empty if it was prepared.
-        failed: why each source before the prepared one could not be used, or why none could;
-            empty in journals of earlier versions.
+        problem: reason why the utterance was skipped; empty if it was prepared.
+        failed: a reason for each source that could not be used, before one was prepared; empty in
+            journals of earlier versions.
         sha256: checksum of the source that was prepared, and of its log-mel's file if one was read.
         waveform_sha256: checksum of the file of samples.
         mel_sha256: checksum of the file of frames.
@@ -104,7 +111,7 @@ class Record:
         check_name(self.name)
 
     def is_current(self, task: PrepareTask) -> bool:
-        """Whether preparing the utterance again would change nothing."""
+        """Whether the record is up to date: preparing the utterance again would change nothing."""
         if self.key != (task.refused_key() if self.problem else task.key()):
             return False
         # Journals of earlier versions hold no checksums.
@@ -152,11 +159,11 @@ def make_utterance(task: PrepareTask) -> Record:
 
 @dataclass(frozen=True, kw_only=True)
 class _Features:
-    """What is stored of a recording.
+    """The content of a recording's two prepared files.
 
     Args:
-        samples: int16, shape (T,).
-        frames: log-mel, and rows of pitch below it, float32, shape (rows, L).
+        samples: samples, int16, shape (T,).
+        frames: log-mel bands, then the rows of pitch, float32, shape (rows, L).
         num_clipped: samples that lay beyond [-1, 1].
         others: files that were read beside the recording.
     """

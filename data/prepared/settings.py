@@ -14,14 +14,14 @@ class PrepareConfig:
 
     Args:
         corpus: a name of `CORPORA`, several names joined by "+", or a folder, as given to `fetch`;
-            it tells which files are not speech, and it is recorded in the manifest.
+            it determines which files are not speech, and is recorded in the manifest.
         mel: the convention of the log-mel, with the sample rate.
-        pitch: the rows of pitch and voicing below the bands, if models are given any.
+        pitch: the rows of pitch and voicing below the bands; by default, there are none.
         mels: whether the log-mels are computed from the recordings or given in files beside them.
         min_seconds: shorter files are skipped.
         val_percent: share of utterances held out for validation.
         test_percent: share of utterances held out for the test.
-        num_workers: number of processes; 0 chooses it by the numbers of processors and files.
+        num_workers: number of processes; 0 chooses it from the numbers of processors and files.
     Raises:
         ValueError: names the field, its value and what was expected.
     """

@@ -25,10 +25,11 @@ class UtteranceSet:
     Args:
         source: a manifest, or its dump folder.
         split: "train", "val" or "test".
-        speakers: speakers that get a row each at the end of the log-mel, see `with_speaker`.
-        pitch: rows between bands and speakers, see `with_pitch`; the kind "none" has no rows.
+        speakers: the known speakers; each has a row below the bands and the pitch, see
+            `with_speaker`.
+        pitch: the wanted rows of pitch and voicing, see `with_pitch`; the kind "none" has no rows.
     Raises:
-        DataError: if the split is empty, or if another pitch or none was prepared.
+        DataError: if the split is empty, or if the pitch was not prepared with this configuration.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class UtteranceSet:
         wanted = wanted.clip(0, end - 1)
         rows = frames[: self.num_rows, wanted.clip(max=total - 1)]
         rows[: mel.num_mels, wanted >= total] = mel.silence
-        rows[mel.num_mels + 1 :, wanted >= total] = 0  # the voicing; the pitch stays what it was
+        rows[mel.num_mels + 1 :, wanted >= total] = 0  # the voicing; the pitch goes on
         speaker = speaker_of(self.utterances[index].name) if self.speakers else None
         features = with_speaker(torch.from_numpy(rows), self.speakers, speaker)
         return torch.from_numpy(waveform), features
@@ -122,7 +123,7 @@ class UtteranceSet:
     def _map(
         self, path: Path, sha256: str, dtype: np.dtype[Any], shape: tuple[int, ...]
     ) -> npt.NDArray[Any]:
-        """Memory-map an array and check it against the manifest, its digest the first time."""
+        """Memory-map an array and check it against the manifest; the digest only the first time."""
         try:
             if sha256 and path not in self._intact:
                 check_digest(path, sha256)

@@ -1,4 +1,4 @@
-"""The adversarial term: a student is to deceive discriminators that learn to tell it apart."""
+"""The adversarial term: a student learns to make discriminators take its samples for recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from flows.precision import full_precision
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialConfig:
-    """Size of the discriminators, and the step at which they come in.
+    """Number and size of the discriminators, and the step at which they begin to train.
 
     Args:
         first_step: first training step that uses the discriminators.
@@ -23,8 +23,8 @@ class AdversarialConfig:
         periods: periods in samples at which waveforms are folded; each period has its own
             discriminator.
         period_channels: width of the first layer of each discriminator of periods.
-        feature_weight: weight of the distance between a sample's and the recording's features in
-            the discriminators, beside the student's adversarial loss.
+        feature_weight: weight, in the student's adversarial loss, of the distance between the
+            discriminators' features of the sample and of the recording.
     """
 
     first_step: int = 0
@@ -50,7 +50,7 @@ class AdversarialConfig:
 
 
 class Adversary(nn.Module):
-    r"""Discriminators, with least-squares losses for student and discriminators.
+    r"""The discriminators, and least-squares losses for the student and for the discriminators.
 
     .. math:: L_G = \mathbb E\,(1 - D(\hat x))^2 + w\, \mathbb E\,|f(x) - f(\hat x)|, \qquad
               L_D = \mathbb E\,(1 - D(x))^2 + \mathbb E\,D(\hat x)^2
@@ -98,7 +98,7 @@ class Adversary(nn.Module):
         deceiving = functional_call(self, frozen, (sample,))
         deceived = generator_loss([verdict.scores for verdict in deceiving])
         if self.feature_weight:
-            distance = feature_distance(deceiving, of_recording)
+            distance = feature_matching_loss(deceiving, of_recording)
             deceived = deceived + self.feature_weight * distance
         told_apart = discriminator_loss(
             [verdict.scores for verdict in of_recording],
@@ -108,26 +108,45 @@ class Adversary(nn.Module):
 
 
 def at_rest(module: nn.Module) -> Tensor:
-    """Return a zero that depends on all parameters, so that an unused module has gradients of 0."""
+    """Return a loss of 0 that depends on every trained parameter of a module.
+
+    If a step does not use a module, the module's parameters have no gradients, which several
+    processes that average gradients do not accept. With this loss added, the gradients are 0.
+    """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.stack([0.0 * parameter.sum() for parameter in trained]).sum()
 
 
 def generator_loss(scores: Sequence[Tensor]) -> Tensor:
-    """Return the mean squared distance of samples' scores from 1, over the discriminators."""
+    """Return the student's loss: the mean squared distance of the samples' scores from 1.
+
+    Args:
+        scores: scores of the samples by each discriminator, any shapes.
+    """
     return torch.stack([(1 - score).square().mean() for score in scores]).mean()
 
 
 def discriminator_loss(recordings: Sequence[Tensor], samples: Sequence[Tensor]) -> Tensor:
-    """Return the mean squared distances of recordings' scores from 1 and samples' from 0, added."""
+    """Return the discriminators' loss: how far recordings' scores are from 1, and samples' from 0.
+
+    Args:
+        recordings: scores of the recordings by each discriminator, any shapes.
+        samples: scores of the samples by each discriminator, any shapes.
+    Returns:
+        sum of the two mean squared distances.
+    """
     zeros = torch.stack([score.square().mean() for score in samples]).mean()
     return generator_loss(recordings) + zeros
 
 
-def feature_distance(samples: Sequence[Verdict], recordings: Sequence[Verdict]) -> Tensor:
+def feature_matching_loss(samples: Sequence[Verdict], recordings: Sequence[Verdict]) -> Tensor:
     """Return the mean absolute distance of features, averaged over layers and discriminators.
 
     The gradient reaches only the samples.
+
+    Args:
+        samples: what each discriminator returns for the samples.
+        recordings: what each discriminator returns for the recordings.
     """
     distances = [
         (ours - theirs.detach()).abs().mean()

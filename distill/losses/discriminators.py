@@ -1,7 +1,8 @@
-"""Networks that tell samples from recordings, by spectrograms or by waveforms folded at a period.
+"""Discriminators: networks that learn to tell samples from recordings.
 
-A discriminator returns its scores and the outputs of its layers; the target of a score is 1 for
-recordings and 0 for samples.
+Some discriminators read spectrograms, others read waveforms that are folded at a period. A
+discriminator learns to score recordings as 1 and samples as 0. It returns its scores and the
+outputs of its layers.
 """
 
 from itertools import pairwise
@@ -11,14 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from distill.losses.spectral import stft_magnitude
+from dsp.stft import stft_magnitude
 
 
 class Verdict(NamedTuple):
-    """A discriminator's scores of waveforms, and the features of its layers."""
+    """The output of a discriminator: its scores of waveforms, and the features of its layers."""
 
     scores: Tensor
-    """Scores of regions, shape (B, 1, height, width)."""
+    """One score for each region of the input, shape (B, 1, height, width)."""
     features: list[Tensor]
     """Outputs of the layers before the last, shape (B, channels, height, width) each."""
 
@@ -28,10 +29,10 @@ class SpectrogramDiscriminator(nn.Module):
 
     Args:
         channels: width of the layers.
-        resolution: points, hop and window of the transform, in samples.
+        resolution: points of the transform, samples from frame to frame, samples of the window.
     References:
-        UnivNet (Jang et al., 2021), sec. 2.2: the multi-resolution spectrogram discriminator. Here
-        the discriminator reads log-magnitudes. arXiv:2106.07889
+        UnivNet (Jang et al., 2021), sec. 2.2: the multi-resolution spectrogram discriminator, which
+        reads magnitudes. This discriminator reads log-magnitudes. arXiv:2106.07889
     """
 
     def __init__(self, channels: int, resolution: tuple[int, int, int]) -> None:
@@ -48,19 +49,22 @@ class SpectrogramDiscriminator(nn.Module):
         self.layers = nn.ModuleList(_convolution(*size) for size in sizes)
 
     def forward(self, waveform: Tensor) -> Verdict:
-        """Score waveforms (B, 1, T); scores have the shape (B, 1, regions, frames)."""
+        """Score waveforms (B, 1, T). Scores have the shape (B, 1, regions, frames)."""
         return _judge(self.layers, stft_magnitude(waveform, *self.resolution).log()[:, None])
 
 
 class PeriodDiscriminator(nn.Module):
-    """Score a waveform folded into rows of `period` samples; columns are compared by themselves.
+    """Score a waveform that is folded into rows of p samples.
+
+    The kernels are one column wide. So a score compares only samples that are a multiple of p
+    samples apart.
 
     Args:
-        channels: width of the first layer; the last ones have 32 times as many.
+        channels: width of the first layer; the widest layers have 32 times as many channels.
         period: samples in a row, p.
     References:
-        HiFi-GAN (Kong et al., 2020), sec. 2.3: the multi-period discriminator, there with 32
-        channels. arXiv:2010.05646
+        HiFi-GAN (Kong et al., 2020), sec. 2.3: the multi-period discriminator, with 32 channels.
+        arXiv:2010.05646
     """
 
     def __init__(self, channels: int, period: int) -> None:
@@ -74,7 +78,7 @@ class PeriodDiscriminator(nn.Module):
         self.layers.append(_convolution(widths[-1], 1, (3, 1), 1))
 
     def forward(self, waveform: Tensor) -> Verdict:
-        """Score waveforms (B, 1, T); scores have the shape (B, 1, regions, p)."""
+        """Score waveforms (B, 1, T). Scores have the shape (B, 1, regions, p)."""
         padded = F.pad(waveform, (0, -waveform.shape[-1] % self.period))
         return _judge(self.layers, padded.unflatten(-1, (-1, self.period)))
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchaudio.functional import spectrogram
 
-POWER_FLOOR = 1e-7
-"""Smallest power of a bin: it keeps the logarithm and the gradient of the magnitude finite."""
+from dsp.stft import POWER_FLOOR, stft_magnitude, stft_power
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,38 +34,6 @@ class SpectralConfig:
                     f"spectral: resolution fft {fft}, hop {hop}, win {win} does not satisfy "
                     "0 < hop <= win <= fft"
                 )
-
-
-def stft_power(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
-    """Compute a Hann-windowed power spectrogram; see `stft_magnitude` for the arguments."""
-    window = torch.hann_window(win_length, dtype=waveform.dtype, device=waveform.device)
-    power: Tensor = spectrogram(
-        waveform[:, 0],
-        pad=0,
-        window=window,
-        n_fft=fft_size,
-        hop_length=hop_length,
-        win_length=win_length,
-        power=2.0,
-        normalized=False,
-        pad_mode="constant",
-    )
-    return power
-
-
-def stft_magnitude(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
-    """Compute a Hann-windowed magnitude spectrogram.
-
-    Args:
-        waveform: shape (B, 1, T).
-        fft_size: points of the transform.
-        hop_length: samples between frames.
-        win_length: samples of the Hann window.
-    Returns:
-        magnitudes, shape (B, fft_size / 2 + 1, frames), at least sqrt(POWER_FLOOR).
-    """
-    power = stft_power(waveform, fft_size, hop_length, win_length)
-    return power.clamp(min=POWER_FLOOR).sqrt()
 
 
 def multi_resolution_stft(

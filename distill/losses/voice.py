@@ -3,29 +3,14 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from distill.losses.spectral import POWER_FLOOR, stft_power
+from dsp.cepstrum import log_power_spectra
 from dsp.envelope import spectral_envelope
-from student.voice.filters import SourceFilters, log_power_spectra
-from student.voice.pitch_predictor import between_ends
+from dsp.interpolation import between_ends
+from dsp.periodicity import LEAST_SHARE, periodic_share, share_of_bins
+from student.voice.filters import SourceFilters
 
-FFT_SIZE, WINDOW = 1024, 480
-BAND, STEP = 21, 10
-"""Width of a band and distance from one band to the next, in bins. At 16 kHz a band is 0.33 kHz
-wide. Such a band holds a harmonic of most pitches."""
-LAGS = (0.98, 0.9867, 0.9933, 1.0, 1.0067, 1.0133, 1.02)
-"""Lags at which a signal is compared with itself, in periods. The best lag of each band and frame
-counts. A pitch that glides, or is half a percent off, hardly matters to the first harmonic, but the
-twentieth harmonic no longer matches at all."""
-CHANCE = 0.1
-"""Share of a noise's power that is assumed to look periodic by chance at the best lag. Noise alone
-reaches a periodicity of 0.3 (at 250 Hz) to 0.4 (at 80 Hz). Noise mixed with an equally loud voice
-hardly looks periodic, because the lag of the voice stands out. With a larger constant, noise takes
-the voice's place in every band that holds both."""
-LEAST_SHARE = 0.01
-"""Smallest periodic share of a band's power."""
 LEAST_REST = 1e-4
 """Smallest aperiodic share of a band's power."""
 NOISE_HZ = 500.0
@@ -33,8 +18,6 @@ NOISE_HZ = 500.0
 NOISE_BIAS = 0.27
 """Bias of the envelope of noise, nats: the median envelope lies this far below the power of the
 noise, at every resolution (measured)."""
-TAPS = 8
-"""Number of samples from which a value between two samples is interpolated."""
 
 
 class SourceSpectra(NamedTuple):
@@ -87,12 +70,7 @@ def source_spectra(
     share = periodic_share(recording, hz, sample_rate, lowest_hz)
     bands = between_ends(share.transpose(1, 2).flatten(0, 1), filters_per_frame)
     share = bands.flatten(1).unflatten(0, (hz.shape[0], -1)).transpose(1, 2)
-    bins = envelope.shape[-1]
-    place = torch.arange(bins, dtype=share.dtype, device=share.device) / (bins - 1)
-    place = (place * FFT_SIZE / 2 - BAND // 2) / STEP
-    place = place.clamp(0, share.shape[-1] - 1)
-    before = place.floor().long().clamp(max=share.shape[-1] - 2)
-    share = torch.lerp(share[..., before], share[..., before + 1], place - before)
+    share = share_of_bins(share, envelope.shape[-1])
     rest = (1 - share).square().clamp(LEAST_REST, 1 - LEAST_SHARE**2)
     return SourceSpectra(
         envelope + (1 - rest).log(), envelope + rest.log(), envelope + NOISE_BIAS, sounds
@@ -132,51 +110,3 @@ def filters_distance(
         distance = (found - wanted[:, inside]).abs() * warped / warped.mean()
         total = total + (distance * share).mean()
     return total
-
-
-def band_powers(waveform: Tensor, hop: int) -> Tensor:
-    """Compute each band's mean power at the end of each frame: (B, 1, L * hop) to (B, L, bands)."""
-    # Frame k of the transform is centred at the end of signal frame k - 1.
-    spectrum = stft_power(waveform, FFT_SIZE, hop, WINDOW)[..., 1:]
-    return F.avg_pool1d(spectrum.transpose(1, 2), BAND, STEP) + POWER_FLOOR
-
-
-@torch.no_grad()
-def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: float) -> Tensor:
-    r"""Estimate the share of each band's power that repeats one period later, H / P(x).
-
-    .. math:: P\big(\tfrac12 (x_t + x_{t \pm \tau})\big) = H + \tfrac12 N, \qquad P(x) = H + N
-
-    Args:
-        waveform: x, shape (B, 1, L * hop_length), padded with zeros on both sides.
-        hz: pitch at each frame's end, shape (B, L), interpolated linearly between ends.
-        sample_rate: Hz.
-        lowest_hz: lowest possible pitch.
-    Returns:
-        shares, shape (B, L, bands). Each share is the mean of two comparisons: with the signal one
-        period earlier and with the signal one period later.
-    """
-    samples = waveform.shape[-1]
-    hop = samples // hz.shape[1]
-    period = sample_rate / between_ends(hz, hop).flatten(1).clamp(min=lowest_hz)
-    reach = int(max(LAGS) * sample_rate / lowest_hz) + TAPS  # needs no sync with the device
-    x, extended = waveform[:, 0], F.pad(waveform[:, 0], (reach, reach))
-    time = torch.arange(reach, reach + samples, dtype=hz.dtype, device=hz.device)
-    whole = band_powers(waveform, hop)
-    shares = []
-    for side in (-1, 1):
-        means = [(x + _at(extended, time + side * lag * period)) / 2 for lag in LAGS]
-        best = torch.stack([band_powers(mean[:, None], hop) for mean in means]).amax(0)
-        shares.append(2 * best / whole - 1)
-    share = (torch.stack(shares).mean(0) - CHANCE) / (1 - CHANCE)
-    return share.clamp(LEAST_SHARE, 1.0)
-
-
-def _at(x: Tensor, places: Tensor) -> Tensor:
-    """Interpolate rows of x (B, S) at fractional indices (B, T) by a windowed sinc."""
-    before = places.floor()
-    taps = torch.arange(1 - TAPS // 2, TAPS // 2 + 1, device=x.device)
-    distance = (places - before)[..., None] - taps
-    weights = torch.sinc(distance) * torch.cos(torch.pi * distance / (TAPS + 2)).square()
-    near = (before.long()[..., None] + taps).flatten(1)
-    return (x.gather(1, near).unflatten(1, (-1, TAPS)) * weights).sum(-1)

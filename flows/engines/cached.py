@@ -37,7 +37,7 @@ def cached_chunks(
 def draw_sample(
     transformer: Affine | MixtureCdf, params: Tensor, noise: Tensor, choice: Tensor | None
 ) -> Tensor:
-    """Draw a sample of every stream.
+    """Turn noise into one sample of every stream.
 
     Args:
         transformer: the transformer of each sample.

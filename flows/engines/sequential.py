@@ -28,7 +28,8 @@ from flows.transforms.transformers import Affine
 from flows.transforms.triangular import Triangular
 
 DRAWN = (Affine, MixtureCdf, Triangular)
-"""Transformers whose inverse the engines repeat; a subclass may be another map."""
+"""Classes of transformers whose inverse the engines compute. A subclass may be another map, so the
+class itself must match."""
 
 
 def draw_chunks(

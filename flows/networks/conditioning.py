@@ -21,10 +21,10 @@ class FrameContext(nn.Module):
         channels: hidden channels, H.
         margin: number of frames read before each frame, and after it (the look-ahead).
         blind: whether to ignore the features, for unconditional models.
-        rows: description of the rows, for the message that refuses a wrong number of rows.
-        with_features: whether to append normalised features to the hidden channels: the features of
-            `margin` frames up to and including each frame, and of `margin` frames after it. Without
-            a margin, the features of the frame alone.
+        rows: description of the rows, for the message about a wrong number of rows.
+        with_features: whether to append normalised features to the hidden channels. The features
+            come from `margin` frames that end with the hidden frame's own, and from the `margin`
+            frames after it; without a margin, from its own frame alone.
     """
 
     mean: Tensor
@@ -54,7 +54,7 @@ class FrameContext(nn.Module):
 
     @property
     def num_added(self) -> int:
-        """Number of channels of features beside the hidden channels."""
+        """Number of feature channels that are appended to the hidden channels."""
         return self.num_features * len(self._added_frames) if self.with_features else 0
 
     @property

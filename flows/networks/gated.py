@@ -17,8 +17,8 @@ from flows.streaming_state import Past
 SQRT_HALF = math.sqrt(0.5)
 
 Stack = Callable[[Tensor, Tensor | None, Past | None], Tensor]
-"""The type of `residual_stack` for given layers: the input h, the gates and the past, to the sum of
-skips."""
+"""The type of `residual_stack` for given layers: a map from the input h, the gates and the past to
+the sum of skips."""
 
 
 class ResidualLayer(nn.Module):
@@ -94,9 +94,9 @@ class ResidualLayer(nn.Module):
         return (h + residual) * SQRT_HALF, skip
 
     def _window(self, h: Tensor, past: Past | None, time: int) -> Tensor:
-        """Extend a signal by the samples that the convolution reads before it and after it.
+        """Extend a signal at both ends by the samples that the convolution reads there.
 
-        The samples before it are the past of a signal in chunks; other samples are zeros. `time` is
+        In front, these are the past of a signal in chunks; all other samples are zeros. `time` is
         the signal's dimension of time.
         """
         if past is not None:
@@ -145,8 +145,9 @@ def gated_units(gates: Tensor, context: Tensor | None, dim: int) -> Tensor:
 def prefers_rows(h: Tensor) -> bool:
     """Return whether layers are faster with channels as the last dimension, (B, T, R).
 
-    They are in bfloat16 on a CPU, where oneDNN's convolutions reorder a signal (B, R, T) before and
-    after. In float32 on a CPU both layouts are equally fast. Other devices have not been measured.
+    In bfloat16 on a CPU, layers are faster with channels last: oneDNN's convolutions reorder a
+    signal (B, R, T) before and after each convolution. In float32 on a CPU, both layouts are
+    equally fast. Other devices have not been measured.
     """
     return h.device.type == "cpu" and h.dtype == torch.bfloat16
 

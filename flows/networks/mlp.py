@@ -65,9 +65,10 @@ class Mlp(CouplingNetwork):
 
 
 class NonCausalWaveNet(CouplingNetwork):
-    """WaveNet that sees past and future, as a coupling may: no inverse inverts the network itself.
+    """A WaveNet that reads past and future samples.
 
-    The flows of `flows.signal_families` use it.
+    A coupling may use such a network, because its inverse never inverts the network. The flows of
+    `flows.signal_families` use it.
 
     Args:
         config: sizes; without linear or long-term prediction.

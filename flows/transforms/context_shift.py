@@ -8,7 +8,7 @@ from flows.transforms.base import Transform, check_signal, sum_over_event
 from flows.transforms.fold import Fold
 
 HEARD = 1e-5
-"""The amplitude from which a frame's signal counts as heard: a third of a 16-bit step."""
+"""Smallest amplitude, a third of a 16-bit step, at which a frame's signal counts as heard."""
 
 
 class ContextShift(Transform):

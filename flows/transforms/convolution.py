@@ -4,51 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsp.cepstrum import cepstra_of, taps_from_cepstrum
 from dsp.recursive_filter import recursive_filter
 from flows.networks.conditioning import check_frames
 from flows.precision import full_precision
 from flows.streaming_state import Past, with_past
 from flows.transforms.base import Transform, check_signal, sum_over_event
-
-
-def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
-    r"""Compute the taps of the causal filter that has a given cepstrum.
-
-    .. math:: 1 + \sum_k h_k e^{-i \omega k} = \exp \sum_k c_k e^{-i \omega k}, \qquad
-              n\,h_n = \sum_{k=1}^{n} k\, c_k\, h_{n-k}, \quad h_0 = 1
-
-    The exponential has no zeros outside the unit circle, so the untruncated filter has minimum
-    phase and a stable inverse. The taps after h_K are cut off. The first K taps and the first K
-    cepstral coefficients determine each other, so that every filter can be expressed.
-
-    Args:
-        cepstrum: c_1 .. c_K, shape (..., K).
-        points: number of points of the Fourier transform; default: 8 K.
-    Returns:
-        h_1 .. h_K, shape (..., K), exact up to aliasing: the response after `points` samples is
-        added to the first taps.
-    References:
-        Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
-        sequences.
-
-    >>> taps = taps_from_cepstrum(torch.tensor([0.5, -0.125, 0.0417]))  # log(1 + z/2)
-    >>> torch.allclose(taps, torch.tensor([0.5, 0.0, 0.0]), atol=1e-3)
-    True
-    """
-    order = cepstrum.shape[-1]
-    points = points or 8 * order
-    spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
-    # PyTorch's exponential of complex numbers takes seven times as long as this.
-    exponential = torch.polar(spectrum.real.exp(), spectrum.imag)
-    response: Tensor = torch.fft.irfft(exponential, n=points)
-    return response[..., 1 : order + 1]
-
-
-def cepstra_of(raw: Tensor) -> Tensor:
-    r"""Return c_1 .. c_K from parameters (..., K + 1): a log-gain, then :math:`k\,c_k`."""
-    # The cepstrum c_k of a smooth spectrum falls like 1/k, so all parameters k c_k are similarly
-    # large.
-    return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
 
 
 class CausalConvolution(Transform):

@@ -8,20 +8,20 @@ from flows.transforms.transformers import LOG_SCALE_FLOOR, Affine
 
 
 class Triangular(Affine):
-    r"""Standardise a frame by locations, log-scales and regressions on its earlier samples.
+    r"""Standardise the samples of a frame, each one given the earlier samples of the frame.
 
     .. math:: d_i = x_i - \mu_i, \qquad
               z_i = \Big(d_i - \sum_{j<i} a_{ij}\, d_j\Big)\, e^{-s_i}, \qquad
               \log|\det J| = -\sum_i s_i
 
     A frame of C samples is Gaussian with the covariance (I - A)^{-1} e^{2S} (I - A)^{-T}. A network
-    may know that a glottal pulse is due, but not on which sample. With a diagonal covariance it
-    then draws noise in place of the pulse; with a full one it draws a pulse of an uncertain time.
-    Given the earlier samples of its frame, each sample is Gaussian; see `given_frame`.
+    may know that a glottal pulse is due, but not at which sample. With a diagonal covariance, it
+    then draws noise in place of the pulse. With a full covariance, it draws a pulse at an uncertain
+    time. Given the earlier samples of its frame, each sample is Gaussian; see `given_frame`.
 
-    The parameters of an input (B, C, ...) have the shape (B, 2 + C - 1, C, ...): locations, raw
-    log-scales, then for every j the coefficients a_ij of all i. Coefficients with j >= i are not
-    read.
+    For an input (B, C, ...), the parameters have the shape (B, 2 + C - 1, C, ...): locations, raw
+    log-scales, then C - 1 rows of coefficients. Row j holds a_ij for all i. Coefficients with
+    j >= i are not read.
 
     Args:
         num_channels: samples in a frame, C.
@@ -45,23 +45,23 @@ class Triangular(Affine):
         return super().split(params[:, :2])
 
     def given_frame(self, x: Tensor, params: Tensor) -> Tensor:
-        """Return the parameters of `Affine` for each sample, given the frame's earlier samples.
+        """Return the parameters of each sample's Gaussian, given the earlier samples of its frame.
 
         Args:
             x: frames, shape (B, C, ...).
             params: parameters, shape (B, 1 + C, C, ...).
         Returns:
-            locations and raw log-scales, shape (B, 2, C, ...).
+            locations and raw log-scales, as `Affine` takes them, shape (B, 2, C, ...).
         """
         location = params[:, 0]
         return torch.stack([location + self._regression(x - location, params), params[:, 1]], 1)
 
     def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Subtract location and regression, divide by the scale."""
+        """Subtract location and regression, then divide by the scale."""
         return super().forward(x, self.given_frame(x, params))
 
     def inverse(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Multiply by the scale, add regression and location, one channel after the other."""
+        """Multiply by the scale, then add regression and location, one sample after the other."""
         location, log_scale = self.split(params)
         deviations: list[Tensor] = []
         for i, deviation in enumerate((z * torch.exp(log_scale)).unbind(1)):
@@ -71,10 +71,10 @@ class Triangular(Affine):
         return torch.stack(deviations, 1) + location, log_scale
 
     def initial_params(self, x: Tensor) -> Tensor:
-        """Return the parameters (1 + C, C) that standardise the columns of (N, C)."""
+        """Return the parameters, shape (1 + C, C), that standardise the columns of x (N, C)."""
         return F.pad(super().initial_params(x), (0, 0, 0, self.num_params - 2))
 
     def _regression(self, deviation: Tensor, params: Tensor) -> Tensor:
-        """Predict the deviation of every sample from the earlier ones of its frame, (B, C, ...)."""
+        """Predict the deviation of each sample from its frame's earlier deviations, (B, C, ...)."""
         mask = self.is_earlier.to(params).view(self.is_earlier.shape + (1,) * (params.dim() - 3))
         return (params[:, 2:] * mask * deviation[:, :-1, None]).sum(1)

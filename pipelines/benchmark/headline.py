@@ -12,7 +12,8 @@ FAMILIES = {
     "vocos": "Vocos, published size",
     "griffin-lim": "Griffin-Lim",
 }
-"""The kinds of vocoder that are compared: how their systems' names begin, and their label."""
+"""The kinds of vocoder that are compared. A key is the beginning of the names of the kind's
+systems, and the value is the kind's label."""
 
 
 def at_their_best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -21,8 +22,8 @@ def at_their_best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Args:
         rows: a benchmark's `rows`.
     Returns:
-        a row for each kind that was timed: `kind` in words, `system` as the benchmark names it,
-        `real_time_factor` in seconds of audio a second.
+        a row for each kind that was timed: the label `kind`, the benchmark's name `system`, and
+        `real_time_factor`, seconds of audio drawn in one second.
     """
     alone = [row for row in rows if row.get("batch", 1) == 1]
     found = []
@@ -49,7 +50,7 @@ def headline_picture(best: Sequence[dict[str, Any]], said: str) -> bytes:
 
     Args:
         best: the rows; at least one.
-        said: what the picture's title says of the machine.
+        said: description of the machine, for the title of the picture.
     """
     figure = Figure(figsize=(6.4, 0.8 + 0.45 * len(best)), layout="constrained")
     axes = figure.subplots()

@@ -13,9 +13,9 @@ SIZE, TRIES = 1024, 10
 def peak_gflops(threads: int, device: torch.device, dtype: torch.dtype = torch.float32) -> float:
     """Measure the best rate of matrix products, in 1e9 floating-point operations a second.
 
-    The rate is that of PyTorch's product of large matrices. On a CPU it is that of the compiled
-    code's small products, if they are faster: PyTorch's library does not use the full vector width
-    of every processor.
+    The rate is measured with PyTorch's product of large matrices. On a CPU, the small products of
+    the compiled code are measured, too, and the higher rate counts: PyTorch's library does not use
+    the full vector width of every processor.
 
     Args:
         threads: number of threads on a CPU.

@@ -184,7 +184,7 @@ def naive_sample(teacher: Teacher, frames: Tensor, noise: Tensor, start: int = 0
 
 
 def _sizes(batch: int, threads: int, most_threads: int) -> str:
-    """Name the numbers of streams and threads, unless it is one stream on the most threads."""
+    """Name the numbers of streams and threads; empty for one stream on the most threads."""
     return (f", batch {batch}" if batch > 1 else "") + (
         f", {threads} thread" if threads < most_threads else ""
     )

@@ -16,11 +16,11 @@ def demo(
     """Make a page that runs a student in the visitor's browser (docs/demo.md).
 
     Args:
-        out: folder that gets index.html and what belongs to it, for any web server.
+        out: folder that gets index.html and its files; any web server can serve it.
         model: folder of a student.
         example: a recording that visitors may try, published with the page.
         serve: serve the folder to this machine until interrupted, and open it in a browser.
-        port: of --serve; 0 for any that is free.
+        port: port of --serve; 0 for any free port.
     """
     print(write_site(model, out, example), flush=True)
     if serve:

@@ -63,7 +63,7 @@ def evaluate(
         device: "auto", "cpu" or "cuda".
         speaker: the speaker in --input, for models that know speakers.
         processes: number of utterances that are measured together, on one thread each; "auto" for
-            as many as there are processors and the utterances are worth. Each process loads the
+            one process on each processor, if there are enough utterances. Each process loads the
             models.
     """
     if (dump is None) == (input is None):

@@ -80,10 +80,10 @@ def metadata(
     """Describe the file for the programs that run it, in strings.
 
     Returns:
-        `mel`, the log-mel convention, as JSON, and `pitch`, likewise, if it is given; `noise`,
-        "gaussian" (standard normal) or "logistic" (standard logistic); `sample_rate` in Hz and
-        `hop_length`; for a stream, `context_margin` in frames and `state_size`; with controls,
-        `breath`, the student's own.
+        `mel`, the log-mel convention as JSON; `pitch`, the pitch configuration as JSON, if the
+        student is given the pitch; `noise`, "gaussian" (standard normal) or "logistic" (standard
+        logistic); `sample_rate` in Hz; `hop_length`; for a stream, `context_margin` in frames and
+        `state_size`; with controls, `breath`, the student's own breath.
     """
     found: dict[str, Any] = {
         "mel": json.dumps(dataclasses.asdict(mel)),
@@ -103,9 +103,10 @@ def metadata(
 def trace(
     network: WholeStudent | StreamingStudent, config: StudentConfig, controls: bool = False
 ) -> ExportedProgram:
-    """Trace a student for any number of frames, and of utterances if it has no excitation.
+    """Trace a student, so that the traced program takes any number of frames.
 
-    With a filter or an excitation there are at least two frames.
+    Without an excitation, the program also takes any number of utterances. With a filter or an
+    excitation, it needs at least two frames.
     """
     arguments, shapes = _traced(network, config)
     if controls:

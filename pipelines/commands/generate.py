@@ -41,28 +41,28 @@ def generate(
             ("a/*.wav"), or - for standard input.
         out: folder that gets one file per input; for one input, a file (.wav, .flac or .raw), or -
             to stream to standard output.
-        format: format of the files, 16-bit; default: as OUT ends, else wav.
+        format: format of the files, 16-bit; default: the format of OUT if it is a file, else wav.
         seed: seed of the noise; equal seeds give equal files.
         temperature: factor of the noise.
         max_seconds: largest length of an input; longer inputs are cut.
         device: "auto", "cpu" or "cuda".
         engine: sampling engine: "compiled" on a CPU, "fused" (student), "graph" or "persistent"
-            (teacher) on a GPU, "torch", or "auto": the first of them that applies, "persistent"
-            left out.
-        precision: "32-true", "bf16-mixed" (networks in bfloat16, faster where the processor
-            multiplies in it), "auto" (that where it does) or "16-mixed".
-        stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, as it is drawn.
+            (teacher) on a GPU, "torch", or "auto": the first of these that applies, but never
+            "persistent".
+        precision: "32-true"; "bf16-mixed" (networks in bfloat16, which is faster if the processor
+            multiplies in bfloat16); "auto" ("bf16-mixed" on such a processor); or "16-mixed".
+        stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, while the samples are drawn.
         speaker: the speaker, for a model that knows speakers.
         pitch_shift: semitones added to the pitch, for a model that is given or predicts a pitch.
-        skip_existing: leave out inputs whose file is in OUT already, to go on where a run stopped.
-        mel_convention: whose log-mels the arrays are: "hifigan", "tacotron2" (NVIDIA's), "log10",
+        skip_existing: leave out inputs whose file exists in OUT, to continue a stopped run.
+        mel_convention: convention of the log-mels: "hifigan", "tacotron2" (NVIDIA's), "log10",
             "db" (librosa, of magnitudes), "db_power" (librosa, of powers), "espnet", or "model"
-            for the model's own; without, they must look like the model's own.
+            for the model's own; default: the model's own, and an error if the values cannot be.
         mel_layout: "bands_first" for arrays (num_mels, L), "frames_first" for (L, num_mels), both
-            with or without a first axis of 1.
-        mel_key: name of the log-mel in a .npz or .pt that holds several arrays.
-        mel_fmin_hz: lower edge of the arrays' lowest band; default: the model's.
-        mel_fmax_hz: upper edge of the arrays' highest band; default: the model's.
+            with or without a batch axis of 1 in front.
+        mel_key: name of the log-mel in a .npz or .pt file that holds several arrays.
+        mel_fmin_hz: lower edge of the log-mels' lowest band; default: the model's.
+        mel_fmax_hz: upper edge of the log-mels' highest band; default: the model's.
     """
     written: list[Generated] = []
     try:

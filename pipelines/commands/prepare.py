@@ -16,14 +16,15 @@ def prepare(
     part: int | None = None,
     num_parts: int = 1,
 ) -> None:
-    """Fetch a corpus, compute its features and split it; resumes, and skips what is done.
+    """Fetch a corpus, compute its features and split it; finished work is not repeated.
 
     Args:
         recipe: bundled name or YAML file; single values as --recipe.KEY VALUE.
         corpus: folder of audio files to use instead of the recipe's corpus.
         corpora: folder of the named corpora.
         dump: folder of the features; default: dump/NAME.
-        part: prepare only this share of the recordings, from 0; when all are done, run without.
+        part: prepare only this share of the recordings, from 0. When all shares are done, run the
+            command once more without --part.
         num_parts: number of shares, one for each of several processes or machines.
     """
     config = recipe.data

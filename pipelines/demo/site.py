@@ -1,4 +1,4 @@
-"""The page's folder: HTML, JavaScript, a student as ONNX, and the runtime for it."""
+"""The folder of the demo page: HTML, JavaScript, a student as ONNX, and the ONNX runtime."""
 
 import dataclasses
 import json
@@ -22,18 +22,20 @@ EXAMPLE_FILE = "example.wav"
 
 
 def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
-    """Write the page and all that it needs.
+    """Write the demo page and every file that it needs.
 
     Args:
-        model: folder of a student, or the name of a pretrained one.
-        out: folder, made if needed; it may be put on any web server.
-        example: a recording that visitors may try.
+        model: folder of a student, or the name of a pretrained student.
+        out: folder to write into, made if missing. Any web server can serve it.
+        example: a recording that visitors can try; None for no example.
     Returns:
-        the page, `index.html`, written last.
+        path of the page, `index.html`, which is written last.
     Raises:
         ArtefactError: if the page cannot run the model.
-        WebRuntimeError: if the browsers' runtime cannot be had.
+        ExportError: if a package that the export needs is missing.
+        WebRuntimeError: if the ONNX runtime cannot be fetched.
         AudioError: if the example cannot be read.
+        OverwriteError: if a file of the model, or the example, would be overwritten.
     """
     check_packages()
     called, model = model.resolve().name, model_folder(model)
@@ -65,7 +67,7 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
 
 
 def _check_runs_in_a_page(student: Student, mel: MelConfig, model: Path) -> None:
-    """Refuse a student that needs more than the log-mel that the page computes."""
+    """Refuse a student that reads more than a log-mel which the page can compute."""
     config = student.config
     needs = {
         "the pitch": config.pitch,
@@ -81,7 +83,7 @@ def _check_runs_in_a_page(student: Student, mel: MelConfig, model: Path) -> None
 
 
 def _describe(student: Student, mel: MelConfig) -> dict[str, Any]:
-    """Describe to the page how the student is run; numbers and names alone."""
+    """Return the values that the page needs to run the student, as plain JSON values."""
     has_voice = student.config.excitation.kind == "voice"
     return {
         "mel": dataclasses.asdict(mel),
@@ -93,7 +95,11 @@ def _describe(student: Student, mel: MelConfig) -> dict[str, Any]:
 
 
 def _write_student(student: Student, mel: MelConfig, path: Path) -> dict[str, int]:
-    """Export the student, which is not usable afterwards; return the size of its state."""
+    """Export the student to an ONNX file. The student is not usable afterwards.
+
+    Returns:
+        `state_size`, the number of values in the streaming state.
+    """
     has_voice, config = student.config.excitation.kind == "voice", student.config
     network = StreamingStudent(student)
     described = metadata(config, mel, network, controls=has_voice)

@@ -1,6 +1,5 @@
 """ONNX Runtime for browsers: npm's package `onnxruntime-web`, fetched once, checked and cached."""
 
-import hashlib
 import shutil
 import subprocess
 import tarfile
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from storage.atomic import write_file
 from storage.cache_folders import user_caches
+from storage.digests import sha256_of
 
 VERSION = "1.30.0"
 ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
@@ -17,33 +17,40 @@ MEMBERS = {
     "ort.js": "package/dist/ort.wasm.bundle.min.mjs",
     "ort.wasm": "package/dist/ort-wasm-simd-threaded.wasm",
 }
-"""Files that the page needs, by the name that they get there: the runtime for processors alone, and
-its WebAssembly. The suffix .js is one that every server knows, unlike .mjs."""
+"""Files of the package that the page needs, by their names on the page: the runtime without support
+for GPUs, and its WebAssembly. The name ends in .js, because not every server knows the suffix
+.mjs."""
 LONGEST_FETCH = 600  # seconds
 
 
 class WebRuntimeError(ValueError):
-    """The runtime cannot be had; the message says what to do."""
+    """The runtime cannot be fetched, or is damaged; the message says what to do."""
 
 
 def runtime_files() -> dict[str, bytes]:
-    """Return the content of each file of `MEMBERS`, by its name on the page.
+    """Read the files of `MEMBERS`.
 
+    Returns:
+        content of each file, by its name on the page.
     Raises:
-        WebRuntimeError: if the package is neither in the cache nor to be had by npm, or is not the
-            one that this version was tested with.
+        WebRuntimeError: if the package is not in the cache and npm cannot fetch it, or if its
+            checksum is wrong.
     """
     with tarfile.open(cached_archive()) as archive:
         found = {}
         for name, member in MEMBERS.items():
             file = archive.extractfile(member)
-            assert file is not None  # of an archive with this checksum
+            assert file is not None  # an archive with this checksum holds the file
             found[name] = file.read()
     return found
 
 
 def cached_archive() -> Path:
-    """Return the package's archive in the user's cache, fetched by the user's own npm if needed."""
+    """Return the package's archive in the user's cache; the user's npm fetches a missing one.
+
+    Raises:
+        WebRuntimeError: see `runtime_files`.
+    """
     path = user_caches() / "parallel-wavenet" / ARCHIVE
     if not path.exists():
         _fetch(path)
@@ -82,8 +89,7 @@ def _fetch(path: Path) -> None:
 
 
 def _checked(path: Path, otherwise: str) -> Path:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != SHA256:
         raise WebRuntimeError(f"{path}: sha256 is {found}, expected {SHA256}; {otherwise}")
     return path

@@ -6,14 +6,15 @@ from torch import Tensor
 from pipelines.density.rows import Rows
 
 RIDGE = 1e-6
-"""Share of each column's variance that is added to it, so that collinear columns stay regular."""
+"""Share of its variance that is added to each column's variance. Without it, the covariance of
+collinear columns could not be inverted."""
 
 
 def gaussian_log_prob(rows: Rows, x: Tensor) -> Tensor:
     """Score rows under the full-covariance Gaussian of greatest likelihood.
 
-    The mean and covariance are those of the training rows, with the dequantisation noise in closed
-    form.
+    The Gaussian has the mean and the covariance of the training rows. The dequantisation noise is
+    added to both in closed form.
 
     Args:
         rows: training rows.

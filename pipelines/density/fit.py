@@ -19,7 +19,7 @@ from pipelines.training.ema import Average
 from pipelines.training.errors import TrainingError
 
 CHUNK_ROWS = 1024
-"""Number of rows that are scored together."""
+"""Number of rows that are scored at once."""
 
 INITIAL_ROWS = 10_000
 """Number of rows that initialise the layers; marginals and principal axes need no more."""
@@ -69,7 +69,8 @@ class Epoch:
 
     Args:
         train: mean log-likelihood of the training rows during the epoch, nats.
-        val: mean log-likelihood of the validation rows after it, averaged weights, nats.
+        val: mean log-likelihood of the validation rows after the epoch, under the averaged weights,
+            nats.
         seconds: seconds since the fit began.
     """
 

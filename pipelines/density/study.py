@@ -96,7 +96,6 @@ def study(
         out: folder of the fitted models.
         report: gets TABLE.json and TABLE.md.
         corpora: folder of the table's file.
-        corpora: folder of the table's file.
     Raises:
         ValueError: if the table or a family is not in the plans.
     """

@@ -21,7 +21,8 @@ from pipelines.evaluation.run import (
 from pipelines.evaluation.systems import System
 
 UTTERANCES_PER_PROCESS = 8
-"""Utterances below which a process takes longer to load its models than it saves."""
+"""Smallest number of utterances for each process. With fewer, a process takes longer to load its
+models than it saves."""
 
 
 class Built(NamedTuple):
@@ -100,8 +101,9 @@ def choose_processes(processes: int | Literal["auto"], device: str, num_utteranc
     """Return the number of processes that measure.
 
     Args:
-        processes: a number, or "auto": one on a GPU, else as many as there are processors and the
-            utterances are worth.
+        processes: a number, or "auto". On a GPU, "auto" is one process. On a CPU, "auto" is the
+            number of processors, but no more than one process for `UTTERANCES_PER_PROCESS`
+            utterances.
         device: "cpu" or "cuda".
         num_utterances: number of utterances.
     Raises:
@@ -138,7 +140,7 @@ def measure_by_processes(
 
 @cache
 def _built(comparison: Comparison) -> Built:
-    """Build what is compared, once in a process."""
+    """Build the comparison of this process, at the first call only."""
     return comparison.build()
 
 

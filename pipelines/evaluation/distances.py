@@ -15,16 +15,18 @@ Array = npt.NDArray[np.float64]
 MCD_ORDER = 24
 """Number of the highest mel-cepstral coefficient that is compared."""
 OCTAVE_ERROR_CENTS = 600.0
-"""Distance of two pitches, in cents, beyond which one of them is that of another harmonic."""
+"""Largest difference, in cents, of two pitches that are taken for the same pitch. Beyond it, one of
+them is taken for the pitch of another harmonic, such as an octave."""
 
 LINE_WINDOW = 1024
 """Shortest window of the spectrum in which lines are sought, samples."""
 LINE_NEIGHBOURS = (-5, -4, -3, 3, 4, 5)
-"""Places beside a line, in bins, beyond what the window spreads the line over."""
+"""Distances, in bins, from a line to the bins it is compared with. The window spreads the line over
+the bins in between."""
 
 
 def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig) -> float | None:
-    r"""Mel-cepstral distortion in dB, over the frames where the recording is not silent.
+    r"""Compute the mel-cepstral distortion in dB, over frames where the recording is not silent.
 
     .. math:: \frac{10}{\ln 10} \sqrt{2 \sum_{d=1}^{24} (c_d - \hat c_d)^2}
 
@@ -37,7 +39,6 @@ def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig
         sample: waveform, shape (1, 1, T).
         recording: waveform of the sample's shape.
         config: convention of the log-mel.
-        config: the mel convention.
     Returns:
         mean over frames; None if every frame is silent.
     References:
@@ -97,17 +98,17 @@ def level_ratio(sample: Tensor, recording: Tensor) -> float | None:
 
 
 def frame_lines(waveform: Tensor, frame_length: int) -> float | None:
-    """Return by how much the multiples of a model's frame rate stand out of the spectrum.
+    """Measure how far the spectrum stands out at multiples of a model's frame rate.
 
-    A model that draws frames of r samples alike, whatever the sound, leaves stationary lines at
-    multiples of sample_rate / r.
+    A model that draws frames of r samples may repeat a pattern in every frame, whatever the sound.
+    The pattern shows as stationary lines at multiples of sample_rate / r.
 
     Args:
         waveform: shape (1, 1, T).
         frame_length: samples in a frame, r.
     Returns:
-        power of a line over that of its neighbours on either side, in dB, averaged over the lines;
-        None if the waveform is shorter than one window, or r is 1 or 2.
+        power of a line over the power of its neighbours on either side, in dB, averaged over the
+        lines; None if the waveform is shorter than one window, or if r is 1 or 2.
     """
     bins = -(-LINE_WINDOW // frame_length)  # between two lines
     window = torch.hann_window(frame_length * bins, dtype=torch.float64)

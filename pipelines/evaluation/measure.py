@@ -32,7 +32,8 @@ class Measure:
         key: the measure's name in results.
         label: the measure's name for people.
         unit: unit of the values; empty for none.
-        better: which values are good; "neither" for values to be compared with the recording's.
+        better: which values are good: "lower" or "higher" ones, those near 1 ("one"), or those near
+            the recording's value ("neither").
         digits: number of digits after the point.
     """
 

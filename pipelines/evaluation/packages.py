@@ -26,7 +26,7 @@ PACKAGES = {
 """Packages of the extra, with the measures that need each."""
 FRAME_PERIOD_MS = 5.0
 SPEECH_MODELS_HZ = 16000
-"""Rate that networks which judge speech were trained at."""
+"""Sample rate, in Hz, at which the networks that judge speech were trained."""
 _MIN_MOS_SECONDS = 1.0
 
 
@@ -113,14 +113,16 @@ class DistillMos:
 
 
 def dnsmos(sample: Array, sample_rate: int) -> float | None:
-    """Reference-free quality, about 1 to 5, by another network: DNSMOS P.835, overall.
+    """Estimate listeners' overall rating, about 1 to 5, by the network DNSMOS P.835.
 
-    It was made for noise suppressors: it hears hiss and musical noise well. It takes 9 s at a time,
-    and repeats what is shorter; None under one second.
+    The network needs no reference. It was made to judge noise suppressors, so it notices hiss and
+    musical noise. It reads 9 s at a time; a shorter clip is repeated until it is long enough.
 
     Args:
-        sample: shape (T,); beyond [-1, 1] it is clipped.
-        sample_rate: Hz; rated at 16 kHz.
+        sample: waveform, shape (T,); samples beyond [-1, 1] are clipped.
+        sample_rate: Hz; the waveform is resampled to 16 kHz.
+    Returns:
+        the rating; None for a waveform under one second.
     References:
         Reddy, Gopal & Cutler, DNSMOS P.835, ICASSP 2022. arXiv:2110.01763
     """

@@ -1,4 +1,7 @@
-"""How well words are understood, by a small speech recogniser whose weights come in a package."""
+"""The word error rate of a speech recogniser, a measure of how well the words are understood.
+
+The recogniser is small, and its weights come in a Python package.
+"""
 
 import math
 import re
@@ -13,21 +16,21 @@ import torch
 from pipelines.evaluation.packages import SPEECH_MODELS_HZ, Array
 
 SURE = -0.5
-"""Least mean log-probability of what is heard, nats a piece of a word, at which it is no guess.
-
-Of a few clips of the corpora, English sentences had -0.2 to -0.3, single English words -0.7 to
--0.8, and Spanish, French, Italian and Russian ones -0.67 to -1.17."""
+"""Smallest mean log-probability of a text that is not taken for a guess, in nats for each piece of
+a word. A few clips of the corpora gave these values: English sentences -0.2 to -0.3; single English
+words -0.7 to -0.8; Spanish, French, Italian and Russian words -0.67 to -1.17."""
 
 REPETITIVE = 2.4
-"""Length of a text over that of its compressed form, as Whisper's authors have it, above which the
-recogniser has said one thing over and over: it does so in languages that it does not know."""
+"""Largest compression ratio (length of a text over the length of its compressed form) that is
+accepted; the limit is Whisper's. A text above the limit repeats itself, which the recogniser does
+in languages that it does not know."""
 
 
 class Recogniser:
-    """Counts the words that are heard otherwise from a system than from the recording.
+    """A recogniser that counts the words that sound different in a sample and in the recording.
 
-    The words of the recording are those that the recogniser hears in it: no transcripts are needed.
-    It understands English alone.
+    No transcripts are needed: the words that the recogniser hears in the recording count as the
+    true words. The recogniser understands English only.
 
     References:
         Radford et al., Robust speech recognition via large-scale weak supervision (Whisper), 2022,
@@ -46,7 +49,7 @@ class Recogniser:
         self._heard: list[str] | None = None
 
     def words(self, waveform: Array, sample_rate: int) -> list[str] | None:
-        """List what is heard, in small letters without marks; None where that is a guess.
+        """List the words that are heard, in small letters without punctuation; None for a guess.
 
         Args:
             waveform: shape (T,).
@@ -56,15 +59,16 @@ class Recogniser:
         return _words_of(segments) if certainty >= SURE else None
 
     def mistakes(self, sample: Array, recording: Array, sample_rate: int) -> tuple[int, int] | None:
-        """Count mistaken words, and the words there are.
+        """Count the mistakes in a sample, and the words of the recording.
 
         Args:
             sample: shape (T,).
             recording: the reference, same shape.
             sample_rate: Hz.
         Returns:
-            words replaced, left out or added, at most as many as the recording has; and words of
-            the recording. None if it has none that are understood.
+            number of words that are replaced, left out or added, at most the number of words in
+            the recording; number of words in the recording. None if no words of the recording are
+            understood.
         """
         key = recording.tobytes()
         if key != self._recording:  # all systems of an utterance come one after the other
@@ -76,7 +80,7 @@ class Recogniser:
         return min(edit_distance(self._heard, heard), num_words), num_words
 
     def _segments(self, waveform: Array, sample_rate: int) -> tuple[list[str], float]:
-        """Return the texts heard, and their lowest mean log-probability; -inf for a guess."""
+        """Return the heard texts and their lowest mean log-probability; -inf for a guess."""
         at_16_khz = np.asarray(soxr.resample(waveform, sample_rate, SPEECH_MODELS_HZ), np.float32)
         # At one temperature, 0, nothing is drawn at random.
         found = self.network.transcribe(

@@ -86,14 +86,14 @@ def measure_utterance(
     """Draw utterance i from every system and measure it.
 
     Args:
-        systems: see `run_evaluation`, as all that follows.
-        recordings: what to evaluate on.
-        measurer: what to measure.
-        i: number of the utterance.
-        seed: of noise and phases.
-        audio: folder that gets `SYSTEM/UTTERANCE.wav`.
+        systems: systems by name.
+        recordings: the utterances.
+        measurer: computes the measures.
+        i: index of the utterance.
+        seed: seed of noise and phases; utterance i is drawn with seed + i.
+        audio: folder that gets `SYSTEM/UTTERANCE.wav`; None to write no audio.
     Returns:
-        each system's values.
+        values of each system, by measure.
     """
     utterance = recordings.utterances[i]
     recording = Recording().draw(utterance, seed)

@@ -1,4 +1,4 @@
-"""Errors of inputs, in their own module, so that catching them does not load PyTorch."""
+"""Errors about the inputs of generation, in a module that can be imported without PyTorch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class InputError(ValueError):
 
 
 class InputsFailedError(InputError):
-    """Some inputs of a folder cannot be used; waveforms of the others are written.
+    """Some of several inputs cannot be used; the waveforms of all other inputs are written.
 
     Args:
         written: the files that were written.
-        failed: reasons by input.
-        num_inputs: number of all inputs.
+        failed: the reason for each input that cannot be used.
+        num_inputs: number of all inputs, usable or not.
     """
 
     def __init__(

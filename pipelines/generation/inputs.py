@@ -27,13 +27,14 @@ from pipelines.generation.input_errors import InputError
 from pipelines.generation.long_audio import log_mel_in_pieces
 
 MODEL_FORMAT = MelFormat()
+"""The format of log-mels that are in the model's convention; their values are checked."""
 
 FRAMES_PER_PIECE = 1024
 """Number of a recording's mel frames that are computed at once: 16 s at 16 kHz, hop 256."""
 
 
 def holds_mel(source: Path) -> bool:
-    """Whether an input is a saved log-mel, by its name."""
+    """Tell from an input's name whether it is a saved log-mel."""
     return source.suffix.lower() in MEL_SUFFIXES
 
 
@@ -49,15 +50,16 @@ def read_frames(
     """Read the frames of a recording or of a saved array.
 
     Args:
-        source: an audio file, or a log-mel in a file of `MEL_SUFFIXES`, followed by the rows of
-            `pitch`.
+        source: an audio file, or a file whose suffix is in `MEL_SUFFIXES`: log-mel bands, followed
+            by the rows of `pitch`.
         config: convention of the log-mel.
         pitch: the pitch rows that the model is given.
         pitch_shift: number of semitones added to the pitch.
         mels: layout and convention of saved log-mels.
-        statistics: statistics of the model's training corpus.
+        statistics: statistics of the model's training corpus, for `check_convention`.
     Returns:
-        log-mel frames, followed by the rows of pitch, float32, shape (rows, L).
+        log-mel frames in the model's convention, followed by the rows of pitch, float32, shape
+        (rows, L).
     Raises:
         ValueError: if the file cannot be used; the message names the file and the problem.
     """
@@ -83,7 +85,7 @@ def read_saved_frames(
     mels: MelFormat = MODEL_FORMAT,
     statistics: MelStatistics | None = None,
 ) -> np.ndarray:
-    """Read the frames of a saved array, as `read_frames`."""
+    """Read the frames of a saved array; see `read_frames` for arguments, result and errors."""
     below = " and below them two rows, pitch (log2 of Hz) and voicing (0 or 1)"
     rows = f"{config.num_mels} log-mel bands{below if pitch.num_rows else ''}"
     try:
@@ -115,7 +117,7 @@ def _check_pitch(source: Path, rows: np.ndarray, config: MelConfig) -> None:
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> Sequence[str]:
-    """Describe what a search left out, one line each."""
+    """Return a line for each file or folder that a search left out, with the reason."""
     return [f"left out: {name}: {reason}" for name, reason in left_out.items()]
 
 

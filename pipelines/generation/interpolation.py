@@ -44,7 +44,7 @@ def interpolate(
     Returns:
         the written files, in order.
     Raises:
-        OverwriteError: if a file that is read would be written over.
+        OverwriteError: if a file that is read would be overwritten.
         ValueError: if the model or a recording cannot be used.
     """
     check_max_seconds(max_seconds)

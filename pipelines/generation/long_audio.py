@@ -12,8 +12,9 @@ def log_mel_in_pieces(
 ) -> npt.NDArray[np.float32]:
     """Compute the log-mel of a recording in pieces; it equals `data.log_mel` up to rounding.
 
-    A frame reads half a window less half a hop of neighbours on each side. Every piece is computed
-    with that many further frames. The outermost of these read padding, and all are dropped.
+    A frame reads samples of its neighbours: half a window less half a hop on each side. So every
+    piece is computed with enough further frames on each side, which are then dropped. Only dropped
+    frames read the padding of a piece.
 
     Args:
         waveform: samples in [-1, 1], shape (T,).

@@ -1,4 +1,4 @@
-"""What `generate` is given: files, folders, patterns and standard input, as files with names."""
+"""The inputs of `generate`: files, folders, patterns and standard input, listed as named files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _ADDRESSES = ("http:", "https:", "ftp:", "s3:", "file:")  # the first part of a 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is to be vocoded.
+    """The files that are to be vocoded.
 
     Args:
-        names: by file, what its output is called, with the input's suffix: the path in the folder
-            that was searched, or the file's own name.
-        left_out: what a search left out, and why.
-        has_many: whether there may be several; else an error of the only one is the command's.
-        from_standard_input: the file that holds what standard input gave, if it was read.
+        names: name of each file's output, by file, with the file's suffix. The name is the path
+            relative to the searched folder, or else the file's own name.
+        left_out: reason for each file or folder that a search left out.
+        has_many: whether the inputs may stand for several files. If not, an error about the only
+            file ends the command.
+        from_standard_input: the temporary file with the content of standard input, if it was read.
     """
 
     names: dict[Path, Path]
@@ -39,7 +40,7 @@ class Sources:
     from_standard_input: Path | None = None
 
     def in_words(self, message: str) -> str:
-        """Say "standard input" in a message, in place of the file that holds it."""
+        """Replace the name of standard input's temporary file in a message by "standard input"."""
         if self.from_standard_input is None:
             return message
         return message.replace(str(self.from_standard_input), "standard input")
@@ -47,16 +48,17 @@ class Sources:
 
 @contextmanager
 def open_sources(inputs: Sequence[Path]) -> Iterator[Sources]:
-    """List what is to be vocoded; standard input is kept in a temporary file until the end.
+    """List the files to be vocoded; a temporary file holds standard input until the block ends.
 
     Args:
         inputs: audio files, saved log-mels (`data.MEL_SUFFIXES`), folders of either, patterns as
             "speech/*.wav" ("**" stands for any folders), or "-" for standard input: one audio file
             or `.npy` array.
     Returns:
-        A context manager that yields the sources, in order.
+        a context manager that yields the sources, in the order of the inputs.
     Raises:
-        InputError: if there are none, one does not exist, or two would give files of one name.
+        InputError: if there are no inputs, if an input does not exist, or if the outputs of two
+            files would have one name.
     """
     if not inputs:
         raise InputError("no input, expected a file, a folder, a pattern or - for standard input")
@@ -87,7 +89,7 @@ def open_sources(inputs: Sequence[Path]) -> Iterator[Sources]:
 
 
 def _matching(given: Path) -> list[Path]:
-    """List what a pattern matches; a path that exists stands for itself, whatever its letters."""
+    """List the files that a pattern matches; a path that exists is never taken for a pattern."""
     if given.exists():
         return [given]
     if given.parts[0] in _ADDRESSES:
@@ -104,14 +106,14 @@ def _matching(given: Path) -> list[Path]:
 
 
 def _spool(folder: Path) -> Path:
-    """Keep what standard input gives in a file; its suffix says whether it is audio or an array."""
+    """Copy standard input to a file, whose suffix says whether the content is audio or an array."""
     if not is_open(sys.stdin):
         raise InputError("input is -, but standard input is closed")
     stream = sys.stdin.buffer
     head = stream.read(len(_ARRAY_MAGIC))
     if not head:
         raise InputError("standard input: empty, expected audio or a log-mel .npy")
-    # What kind of audio it is the content says; a decoder wants a suffix of some kind.
+    # The content decides the kind of audio, but a decoder needs the suffix of an audio file.
     path = folder / ("stdin.npy" if head == _ARRAY_MAGIC else "stdin.wav")
     with path.open("wb") as file:
         file.write(head)

@@ -19,13 +19,13 @@ _RAW = "raw"
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where waveforms go.
+    """The place where waveforms are written.
 
     Args:
-        out: a folder, or a file, or "-".
-        is_file: whether it is one file.
+        out: a folder, a file, or "-" for standard output.
+        is_file: whether `out` is one file.
         is_stream: whether raw PCM is written.
-        suffix: of the files of a folder.
+        suffix: suffix of the files in a folder.
     """
 
     out: Path
@@ -39,7 +39,11 @@ class Destination:
         return not self.is_file and self.out != STANDARD_OUTPUT
 
     def of(self, names: Mapping[Path, Path]) -> dict[Path, Path]:
-        """Name each source's target; `names` has its relative name."""
+        """Return the output file of each source.
+
+        Args:
+            names: relative name of each source's output, see `Sources`.
+        """
         if self.is_folder:
             return {source: self.out / n.with_suffix(self.suffix) for source, n in names.items()}
         return dict.fromkeys(names, self.out)
@@ -55,13 +59,14 @@ class Destination:
 
 
 def destination(out: Path, format: FileFormat | None, stream: bool) -> Destination:
-    """Understand `--out`, `--format` and `--stream` together.
+    """Decide from `--out`, `--format` and `--stream` where waveforms are written.
 
     Args:
-        out: "-" for standard output; a path that ends in .wav, .flac or .raw and is no folder for
-            one file; else a folder.
-        format: of the files; None for that of the file's suffix, else "wav".
-        stream: whether raw PCM is asked for, as it also is by "-" and by .raw.
+        out: "-" for standard output. A path that ends in .wav, .flac or .raw, and is not a folder,
+            stands for one file; any other path stands for a folder.
+        format: format of the files. None chooses the format of the file's suffix, and "wav" for a
+            folder.
+        stream: whether raw PCM is wanted; standard output and .raw files always get raw PCM.
     Raises:
         InputError: if the three contradict each other.
     """
@@ -86,10 +91,12 @@ def destination(out: Path, format: FileFormat | None, stream: bool) -> Destinati
 
 
 class OutputFolder(ExitStack):
-    """The output folder. It is made with the first file, so unusable inputs leave no folder.
+    """The output folder, which is made before the first file is written.
+
+    So a run without any usable input leaves no folder.
 
     Args:
-        path: the folder; None for a stream or a file, which needs neither.
+        path: the folder; None if the output is one file or a stream.
     """
 
     def __init__(self, path: Path | None) -> None:

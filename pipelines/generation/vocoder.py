@@ -1,4 +1,4 @@
-"""The vocoding of one input: from frames to an audio file or a stream of PCM."""
+"""Vocoding of one input: from frames to an audio file or a stream of PCM."""
 
 import math
 import sys
@@ -103,7 +103,7 @@ class Vocoder:
             mels=self.mels,
             statistics=self.statistics,
         )
-        # Early frames are one more: the first half hop lies before the recording.
+        # A convention with early frames has one frame more, which begins before the recording.
         num_more = int(self._lead(source) > 0)
         if frames.shape[-1] <= num_more:
             raise InputError(
@@ -116,7 +116,14 @@ class Vocoder:
         return told.to(next(self.network.parameters()))
 
     def write(self, source: Path, features: Tensor, name: Path, target: Path) -> Generated:
-        """Draw a waveform and write it to a file or stream."""
+        """Draw a waveform and write it to a file or a stream.
+
+        Args:
+            source: the input.
+            features: result of `features` for the input.
+            name: name of the output, which seeds the noise together with `seed`.
+            target: the file to write, or `STANDARD_OUTPUT`.
+        """
         generator = torch.Generator(features.device).manual_seed(_seed_of(self.seed, name))
         lead = self._lead(source)
         total = features.shape[-1] * self.mel.hop_length - (self.mel.hop_length if lead else 0)
@@ -138,7 +145,7 @@ class Vocoder:
         return Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
 
     def _lead(self, source: Path) -> int:
-        """Return how many samples earlier than the model's an input's frames are."""
+        """Return the lead of an input's frames, in samples; see `lead_samples`."""
         return lead_samples(self.mels.known_convention, self.mel) if holds_mel(source) else 0
 
     def _pieces(self, features: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
@@ -148,7 +155,11 @@ class Vocoder:
 
 
 def _write_raw(target: Path, pieces: Iterator[Tensor]) -> tuple[int, int]:
-    """Write PCM that can be read while it grows; return the numbers of all and clipped samples."""
+    """Write PCM to a file that can be read while it grows, or to standard output.
+
+    Returns:
+        the number of samples, and the number of clipped samples.
+    """
     if target == STANDARD_OUTPUT:
         return write_pcm(sys.stdout.buffer, pieces, target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +185,7 @@ def _counted(pieces: Iterator[Tensor], bar: tqdm) -> Iterator[Tensor]:
 
 
 def _seed_of(seed: int, name: Path) -> int:
-    # The bytes of the file system's name, which need not be UTF-8.
+    # The seed depends on the bytes of the file's name, which need not be UTF-8.
     letters = name.as_posix().encode(errors="surrogateescape")
     words = np.random.SeedSequence([seed, *letters]).generate_state(2)
     return int(words[0]) << 20 ^ int(words[1])

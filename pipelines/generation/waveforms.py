@@ -1,4 +1,4 @@
-"""Waveforms from a trained model, generated from recordings' log-mels or saved log-mels."""
+"""Generation of waveforms by a trained model, from recordings' log-mels or from saved log-mels."""
 
 import errno
 import sys
@@ -53,17 +53,17 @@ def generate(
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
-    If one input of several cannot be used, the others are still done.
+    If one of several inputs cannot be used, the waveforms of the others are still written.
 
     Args:
         model: folder of a teacher or a student, or a name; see `flows.model_folder`.
-        input: audio files, log-mels `.npy`, `.npz` or `.pt` of shape (num_mels, L), folders of
-            either, patterns, or "-" for standard input, one or several; see
-            `open_sources`. For a model that is given the pitch, an array has two rows more, see
+        input: one or several inputs: audio files, log-mels `.npy`, `.npz` or `.pt` of shape
+            (num_mels, L), folders of either, patterns, or "-" for standard input; see
+            `open_sources`. For a model that is given the pitch, a log-mel has two rows more, see
             `data.pitch_rows`.
-        out: folder that gets one file per input; relative names are kept. For one input, a file
-            that ends in .wav, .flac or .raw, or "-": its samples go to standard output as they are
-            drawn, and messages to standard error.
+        out: folder that gets one file for each input, with the input's relative name. For a single
+            input, `out` may be a file that ends in .wav, .flac or .raw. With "-", the samples go to
+            standard output as they are drawn, and messages go to standard error.
         format: format of the files, 16-bit; default: the format of `out` if it is a file, else
             "wav".
         seed: seed of the noise; a file's noise depends on the seed and the file's name alone.
@@ -80,8 +80,8 @@ def generate(
         pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
         skip_existing: leave out inputs whose file in `out` exists.
         mels: convention and layout of the log-mels. Values that cannot be of the convention are an
-            error. If the convention centres frames half a hop earlier than the model's, the
-            waveform is cut by half a hop at both ends, so that it is on time.
+            error. If the convention centres frames half a hop before the model's frames, the
+            waveform is cut by half a hop at both ends, so that it is aligned with the recording.
     Returns:
         descriptions of the written files, in order.
     Raises:
@@ -135,7 +135,7 @@ def generate(
 
 
 def _missing(targets: dict[Path, Path], out: Path, messages: TextIO) -> dict[Path, Path]:
-    """Leave out what is there, and say how much that is."""
+    """Leave out inputs whose output exists, and print how many there are."""
     left = {source: target for source, target in targets.items() if not target.exists()}
     print(f"{len(targets) - len(left)} of {len(targets)} are in {out} already", file=messages)
     return left
@@ -144,7 +144,7 @@ def _missing(targets: dict[Path, Path], out: Path, messages: TextIO) -> dict[Pat
 def _generate_all(
     vocoder: Vocoder, sources: Sources, targets: dict[Path, Path], where: Destination
 ) -> list[Generated]:
-    """Draw and write what each source asks for, and go on after a bad one of several."""
+    """Draw and write the waveform of each source; continue after a bad one of several sources."""
     written: list[Generated] = []
     failed: dict[Path, str] = {}
 

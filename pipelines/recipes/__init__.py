@@ -58,7 +58,7 @@ def _check_yaml(path: Path) -> None:
 
 
 def _check_groups(path: Path, values: Any, group: type, where: str = "") -> None:
-    """Refuse what the parser accepts until it fails: no value, or one for a group of values."""
+    """Refuse a group of values that is empty or a single value, on which the parser would fail."""
     if not isinstance(values, dict):
         return
     for name, hint in get_type_hints(group).items():

@@ -71,7 +71,7 @@ class Content:
         models: content of `config.json` by model.
         recipes: values of the recipe by run.
         lines: quality, speed and size by system.
-        notice: what is to be borne in mind when systems are compared; empty for nothing.
+        notice: advice on comparing the systems, shown on the page; empty for no advice.
     """
 
     title: str
@@ -91,9 +91,9 @@ def collect(exp: Path, limit: int = 8) -> Content:
 
     Args:
         exp: folder of the results of `run_distill.sh`. If `evaluation/audio` and `samples` both
-            hold a system's waveform for an utterance, the first counts.
+            hold a system's waveform for an utterance, the one in `evaluation/audio` counts.
         limit: largest number of utterances, the first by name. Utterances under one second are
-            shown only if there are no longer ones.
+            shown only if there are none of one second or more.
     Raises:
         ReportError: if the limit is below 1, if there is no model or no audio, or if a file cannot
             be read.
@@ -181,7 +181,12 @@ def _read_audio(path: Path, sample_rate: int) -> npt.NDArray[np.float32]:
 
 
 def in_order(systems: Iterable[str]) -> list[str]:
-    """Sort systems as they are shown; of several runs, "SYSTEM (RUN)", by system and run."""
+    """Sort systems into the order of the page.
+
+    Args:
+        systems: names as in `SYSTEM_ORDER`, or "SYSTEM (RUN)" if there are several runs; these are
+            sorted by system, then by run.
+    """
     names = {name: i for i, name in enumerate(SYSTEM_ORDER)}
     return sorted(systems, key=lambda s: (names.get(s.partition(" (")[0], len(names)), s))
 

@@ -9,7 +9,7 @@ from flows.model_folder import WEIGHTS_FILE
 from pipelines.workspace import load_model
 
 KEYS = ("distillmos", "pesq_wb", "estoi")
-"""The measures of a line, as an evaluation names them."""
+"""Keys of the measures that a line shows, as in `evaluation.json`."""
 
 _ROWS = {
     "griffin-lim": ("griffin-lim, 32 iterations",),
@@ -17,17 +17,18 @@ _ROWS = {
     "teacher": ("teacher, compiled", "teacher, graph", "teacher, cached"),
     "student": ("student", "student, PyTorch"),
 }
-"""Rows of a benchmark that stand for a system: of the first that is there."""
+"""Names of the benchmark's rows that can stand for a system, the preferred name first. The first
+row that the benchmark has is used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemLine:
-    """What one system achieves; None where that is not known.
+    """Quality, speed and size of one system; unknown values are None or absent.
 
     Args:
-        means: by measure of `KEYS`, over the evaluated utterances.
-        real_time: seconds of audio drawn in a second, one utterance at a time.
-        num_parameters: trained numbers.
+        means: mean over the evaluated utterances, by measure of `KEYS`.
+        real_time: seconds of audio drawn in one second, one utterance at a time.
+        num_parameters: number of trained parameters.
     """
 
     means: dict[str, float]
@@ -43,11 +44,11 @@ def system_lines(
     """Gather the lines of a run.
 
     Args:
-        evaluation: `evaluation.json`.
-        benchmark: `benchmark.json`.
-        num_parameters: by model; see `count_parameters`.
+        evaluation: content of `evaluation.json`, if there is one.
+        benchmark: content of `benchmark.json`, if there is one.
+        num_parameters: number of trained parameters by model; see `count_parameters`.
     Returns:
-        by system; no line for one of which nothing is known.
+        lines by system; a system of which nothing is known has no line.
     """
     systems: dict[str, Any] = (evaluation or {}).get("systems", {})
     factors = {row["system"]: row["real_time_factor"] for row in (benchmark or {}).get("rows", [])}

@@ -22,8 +22,8 @@ INDEX_FILE = "index.html"
 def write_page(content: Content, out: Path) -> Path:
     """Write the page and its style, script, audio and pictures.
 
-    Names of files and systems come from the user's folders. The page escapes them, and no file of
-    the page is named by them.
+    Names of utterances and systems come from the user's folders. The page escapes these names, and
+    its own files have numbers for names.
 
     Args:
         content: the content of the page.

@@ -1,4 +1,4 @@
-"""Several runs on one page: what they share once, and what is theirs under their names."""
+"""Several runs on one page: shared systems appear once, others with the name of their run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,9 +12,9 @@ from pipelines.report.content import (
 )
 
 SHARED = ("recording", "griffin-lim", "world")
-"""Systems that do not depend on a run, where runs have the same utterances."""
+"""Systems whose waveforms are equal in all runs, if the runs have equal utterances."""
 UNDER_A_TEACHER = ("nll_nats", "kl_nats")
-"""Measures of a run's own teacher, which say nothing beside another's."""
+"""Measures under a run's own teacher. Values under different teachers cannot be compared."""
 
 T = TypeVar("T")
 
@@ -22,13 +22,14 @@ T = TypeVar("T")
 def side_by_side(runs: Sequence[Content]) -> Content:
     """Put several runs' results together.
 
-    Runs of one corpus share recordings, Griffin-Lim and WORLD, and an utterance is heard from all
-    of them in place. Runs of different corpora are shown one after the other.
+    Runs of one corpus share the recordings, Griffin-Lim and WORLD, and an utterance's player
+    switches between the systems of all runs. Runs of different corpora are shown one after the
+    other.
 
     Args:
-        runs: at least one.
+        runs: contents of the runs, at least one.
     Raises:
-        ReportError: if their sample rates differ.
+        ReportError: if the sample rates of the runs differ.
     """
     if len(runs) == 1:
         return runs[0]
@@ -88,7 +89,7 @@ def side_by_side(runs: Sequence[Content]) -> Content:
 
 
 def _is_one_corpus(runs: Sequence[Content]) -> bool:
-    """Tell whether utterances of one name are the same in all runs."""
+    """Tell whether all runs have one corpus, and so utterances of equal names are equal."""
     checksums = {
         model["metadata"].get("corpus_checksum") for run in runs for model in run.models.values()
     }
@@ -125,7 +126,7 @@ def _evaluation(
 
 
 def _merged(utterances: Sequence[ListenedUtterance]) -> list[ListenedUtterance]:
-    """Join the tracks of utterances of one name; of a system's tracks the first counts."""
+    """Join utterances of equal names; if a system has several tracks, the first counts."""
     tracks: dict[str, dict[str, Track]] = {}
     for utterance in utterances:
         found = tracks.setdefault(utterance.name, {})
@@ -138,7 +139,7 @@ def _merged(utterances: Sequence[ListenedUtterance]) -> list[ListenedUtterance]:
 
 
 def _distinct(titles: Sequence[str]) -> list[str]:
-    """Tell runs of one title apart by a number."""
+    """Add a number to each title, unless all titles differ."""
     if len(set(titles)) == len(titles):
         return list(titles)
     return [f"{title} {i + 1}" for i, title in enumerate(titles)]

@@ -71,7 +71,7 @@ def view(content: Content) -> dict[str, Any]:
 
 
 def _fastest(benchmark: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every kind of vocoder at its best, with the length of its bar in per cent."""
+    """Return the fastest system of each kind of vocoder, with the length of its bar in per cent."""
     best = at_their_best(benchmark["rows"])
     lengths = charts.log_lengths([row["real_time_factor"] for row in best])
     return [{**row, "length": length} for row, length in zip(best, lengths, strict=True)]

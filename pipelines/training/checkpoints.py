@@ -12,7 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from flows.model_folder import first_line
 from storage.atomic import write_file
+from storage.digests import sha256_of
 
 FOLDER = "checkpoints"
 FORMAT_VERSION = 1
@@ -78,8 +80,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if name is None:
         raise CheckpointError(f"{path}: name is not step_STEP-DIGEST.safetensors")
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
         if not digest.startswith(name[2]):
             raise CheckpointError(f"{path}: damaged, its sha256 begins with {digest[:16]}")
         with safe_open(path, "pt") as content:
@@ -88,7 +89,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path}: cannot be read: {_first_line(error)}") from error
+        raise CheckpointError(f"{path}: cannot be read: {first_line(error)}") from error
     found = values.pop("format", None) if isinstance(values, dict) else None
     if found != FORMAT_VERSION or values.pop("step", None) != int(name[1]):
         raise CheckpointError(
@@ -120,7 +121,6 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
         the path of the file, or None if the folder has no checkpoint.
     Raises:
         CheckpointError: if there are checkpoints, but all are damaged.
-        CheckpointError: if there are checkpoints, but none is whole.
     """
     damaged: CheckpointError | None = None
     for path in list_checkpoints(folder):
@@ -150,7 +150,3 @@ def prune_checkpoints(folder: Path, num_kept: int, best_step: int | None) -> Non
     for path in list_checkpoints(folder)[num_kept:]:
         if step_of(path) != best_step:
             path.unlink(missing_ok=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -24,7 +24,6 @@ def settle_threads(task: nn.Module, device: torch.device) -> str | None:
         device: the device of the training.
     Returns:
         a sentence for the user, or None if the number of threads stays unchanged.
-        what was settled, a sentence for the user; None where the threads stay as they are.
     """
     if device.type != "cpu" or THREADS_VARIABLE in os.environ or torch.get_num_threads() == 1:
         return None

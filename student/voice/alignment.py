@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from student.voice.pitch_predictor import between_ends
+from dsp.interpolation import between_ends
 
 SPAN_S = 0.064
 """Length, in seconds, of the window around a frame's end in which its pulses are sought."""

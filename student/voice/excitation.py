@@ -1,4 +1,7 @@
-"""A harmonic excitation as context: a network can hardly invent the phase of a voiced sound."""
+"""A harmonic excitation as context: a sine and a cosine of the pitch, or a voice.
+
+A network can hardly invent the phase of a voiced sound, so the context gives the phase.
+"""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -9,23 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsp.pitch import LARGEST_SHIFT
+from dsp.pulses import pulse_train
 from flows import Fold, FrameContext
 from flows.precision import full_precision
 from student.context import StudentContext, context_of
 from student.voice.alignment import aligned_cycles
 from student.voice.excitation_config import ExcitationConfig
 from student.voice.filters import SourceFilters
+from student.voice.phase import Phase, run_phase
 from student.voice.pitch_predictor import MeasuredVoice, Pitch, PitchPredictor
-from student.voice.source import Envelope, Voice, VoiceState, pulse_train
-
-
-class Phase(NamedTuple):
-    """Pitch and phase of an excitation between two frames."""
-
-    hz: Tensor
-    """Pitch, float64, shape (B, 1); 0 before the first frame."""
-    cycles: Tensor
-    """Phase in cycles, float64, shape (B, 1)."""
+from student.voice.source import Envelope, Voice, VoiceState
 
 
 class ExcitationState(NamedTuple):
@@ -36,29 +32,33 @@ class ExcitationState(NamedTuple):
 
 
 class ExcitedContext(nn.Module):
-    r"""Hidden frames that carry a sine and a cosine of the pitch, at the rate of the folded signal.
+    r"""Compute hidden frames that carry a sine and a cosine of the pitch.
 
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
               \phi_t = \phi_{t-1} + \frac{f_{t-1} + f_t}{2 f_s}
 
-    Pitch f and voicing v (0 or 1) hold at the end of each frame: the conditioning contains them, or
-    a predictor computes them from it. f is linear between ends. The signals u and w are folded, r
-    samples a step, and a layer joins them to the hidden frames. They are functions of the
+    Pitch f and voicing v (0 or 1) hold at the end of each conditioning frame. The conditioning
+    contains both, or a predictor computes both from the conditioning. The pitch is linear between
+    the ends of frames. The signals u and w are folded into steps of r samples, and a layer joins
+    the folded signals to the hidden frames, one hidden frame a step. u and w are functions of the
     conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
     pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the networks also read the folded voice, and a `ContextShift` adds it to the
-    waveform. With a `breath_order`, the voice's network computes a `ContextFilter`, too.
+    With a voice, the networks also read the folded voice, and a `ContextShift` adds the voice to
+    the waveform. With a `breath_order`, the voice's network also computes the parameters of a
+    `ContextFilter`, which shapes the noise.
 
     Args:
-        frames: the context network. Its channels are H hidden ones, then (to predict the pitch)
-            those of the predictor, then (for a voice, which reads all channels) the features.
-        channels: H.
+        frames: the context network. Its output channels are H hidden channels, then the channels
+            of the pitch predictor (if the pitch is predicted), then the features (if there is a
+            voice, which reads all channels).
+        channels: number of hidden channels, H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
         config: kind of excitation and range of the pitch.
-        pitch_row: row that is log2 of the pitch in Hz, above the voicing; None to predict both.
-        breath_order: taps of the filter beside a voice; 0 for none.
+        pitch_row: index of the conditioning row with log2 of the pitch in Hz; the next row is the
+            voicing. None to predict pitch and voicing.
+        breath_order: taps of the noise's filter beside the first; 0 for no such filter.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
         the pitch's running phase. arXiv:1904.12088
@@ -111,23 +111,25 @@ class ExcitedContext(nn.Module):
         self.frames.set_statistics(mean, std)
 
     def set_envelope(self, envelope: Envelope) -> None:
-        """Initialise an untrained voice with the spectral envelope that the features show."""
+        """Initialise an untrained voice, if any, with the envelope that the features show."""
         if self.voice is not None:
             middle = math.sqrt(self.config.fmin_hz * self.config.fmax_hz)
             mean, std = self.frames.mean[:, 0], self.frames.std[:, 0]
             self.voice.set_envelope(envelope, mean, std, middle, self.config.sample_rate)
 
     def set_initial_std(self, std: float) -> None:
-        """Give an untrained voice this standard deviation."""
+        """Set the standard deviation of an untrained voice, if any."""
         if self.voice is not None:
             self.voice.set_initial_std(std)
 
     def set_pitch_shift(self, semitones: float) -> None:
-        """Shift the pitch of the excitation from now on.
+        """Shift the pitch of the excitation in everything that is drawn from now on.
 
-        The mel stays, and with it what its lowest bands say of the old harmonics; what follows the
-        new pitch exactly is the excitation (docs/results/pitch).
+        Only the excitation follows the new pitch exactly. The log-mel is not changed, and its
+        lowest bands still show the harmonics of the old pitch (docs/results/pitch).
 
+        Args:
+            semitones: the shift, upwards if positive; at most `LARGEST_SHIFT` either way.
         Raises:
             ValueError: if `semitones` is out of range.
         """
@@ -145,7 +147,7 @@ class ExcitedContext(nn.Module):
         hidden: Tensor | None = None,
         pitch_shift: Tensor | None = None,
     ) -> StudentContext:
-        """Compute hidden frames of a whole utterance, or of a clip whose phase starts at 0.
+        """Compute hidden frames of a whole utterance or of a clip. The phase starts at 0.
 
         Args:
             features: see `FrameContext.forward`.
@@ -155,7 +157,7 @@ class ExcitedContext(nn.Module):
             hidden: result of `hidden`, if the caller has it.
             pitch_shift: see `excite`.
         Returns:
-            hidden frames of each part; N is L * hop_length / r.
+            hidden frames of each part of the student; N is L * hop_length / r.
         """
         hidden = self.hidden(features, num_frames) if hidden is None else hidden
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front
@@ -165,9 +167,9 @@ class ExcitedContext(nn.Module):
             if measured is not None and self.pitch_row is None:
                 voiced = measured.voiced
                 track = torch.where(voiced, measured.hz.to(track), track)
-            cycles, hz, _ = self._oscillate(track, None)
+            rate = self.config.sample_rate
+            cycles, hz, _ = run_phase(track, None, self.hop_length, rate)
             if measured is not None:
-                rate = self.config.sample_rate
                 cycles = aligned_cycles(cycles, voiced, measured.energy, rate)
         return self._excite(hidden, cycles, hz, voiced, None)[0]
 
@@ -190,15 +192,16 @@ class ExcitedContext(nn.Module):
         Args:
             hidden: output of `frames`, with all H' channels, shape (B, H', n).
             features: the conditioning, shape (B, M, n).
-            state: state after the previous piece.
-            pitch_shift: semitones added to the pitch, shape (B, 1); default: the attribute of this
-                name, 0 unless `Student.set_pitch_shift` has set it.
+            state: state after the previous piece; None for the first piece.
+            pitch_shift: semitones added to the pitch, shape (B, 1); default: the shift of
+                `set_pitch_shift`, at first 0.
         Returns:
-            hidden frames of each part; the state for the next piece.
+            hidden frames of each part of the student; the state for the next piece.
         """
         with torch.no_grad():
             track, voiced = self._track(hidden, features, pitch_shift)
-            cycles, hz, phase = self._oscillate(track, state and state.phase)
+            phase, rate = state and state.phase, self.config.sample_rate
+            cycles, hz, phase = run_phase(track, phase, self.hop_length, rate)
         excited, voice = self._excite(hidden, cycles, hz, voiced, state and state.voice)
         return excited, ExcitationState(phase, voice)
 
@@ -245,6 +248,17 @@ class ExcitedContext(nn.Module):
         voiced: Tensor,
         state: VoiceState | None,
     ) -> tuple[StudentContext, VoiceState | None]:
+        """Join sine and cosine to the hidden frames; compute voice and noise filter if wanted.
+
+        Args:
+            hidden: output of the context network, with all H' channels, shape (B, H', L).
+            cycles: phase in cycles at each sample, float64, shape (B, L, hop_length).
+            hz: pitch at each sample, float64, shape (B, L, hop_length).
+            voiced: whether each frame's end is voiced, shape (B, L).
+            state: state of the voice after the previous piece; None for the first piece.
+        Returns:
+            hidden frames of each part of the student; the voice's state, or None without a voice.
+        """
         with torch.no_grad():
             angle = 2 * torch.pi * cycles
             gate = voiced[..., None]
@@ -263,28 +277,10 @@ class ExcitedContext(nn.Module):
                 pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state
             )
         folded_voice, _ = self.fold_voice(voice)
-        # A step takes the filter that is interpolated at the step's middle.
+        # Each step has the noise filter that is interpolated at the middle of the step.
         each = self.voice.span // self.fold.factor
         middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])
         given = breath.flatten(1, 2).transpose(1, 2) if breath.shape[-1] else None
         network = torch.cat([excited.to(dtype), folded_voice], 1)
         return StudentContext(network, given, folded_voice), state
-
-    def _oscillate(self, hz: Tensor, phase: Phase | None) -> tuple[Tensor, Tensor, Phase]:
-        """Run the phase through L frames; return cycles and Hz of samples, (B, L, hop_length)."""
-        hz = hz.double()
-        if phase is None:
-            phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))
-        hop, rate = self.hop_length, self.config.sample_rate
-        before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
-        before = torch.cat([before, hz[:, :-1]], 1)
-        # The ONNX exporter rounds numbers to 32 bits: hop and rate stay exact, their ratio not.
-        turns = (before + hz) / 2 * hop / rate
-        # Dropping whole cycles keeps the phase as exact after an hour as after a second.
-        ends = (phase.cycles + turns.cumsum(1)).remainder(1.0)
-        starts = torch.cat([phase.cycles, ends[:, :-1]], 1)
-        time = torch.arange(1, hop + 1, dtype=hz.dtype, device=hz.device)
-        slope = (hz - before)[..., None] / hop
-        cycles = starts[..., None] + (before[..., None] + slope / 2 * time) * (time / rate)
-        return cycles, before[..., None] + slope * time, Phase(hz[:, -1:], ends[:, -1:])

@@ -18,11 +18,12 @@ class ExcitationConfig:
         voice_channels: width of the layers that compute the voice's filters.
         filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
         pitch_channels: width of the layers that predict the pitch.
-        breath: gain of the flow's output beside a voice when the student draws. Below 1, it sounds
-            less rough. In training the gain is 1: the flow would compensate for it.
-        sharpness: the fine structure of a voice's log-spectrum is multiplied by 1 + sharpness when
-            the student draws; tilt, broad shape and mean level stay. What training learns is an
-            average, which is too flat. In training the sharpness is 0.
+        breath: gain of the flow's output beside a voice when the student draws. Below 1, the
+            student sounds less rough. In training the gain is 1, because the flow would compensate
+            for another gain.
+        sharpness: when the student draws, the fine structure of a voice's log-spectrum is
+            multiplied by 1 + sharpness. Tilt, broad shape and mean level do not change. Training
+            learns an average of spectra, which is too flat. In training the sharpness is 0.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"

@@ -33,13 +33,14 @@ class MeasuredVoice(NamedTuple):
     voiced: Tensor
     """Whether the end of each conditioning frame is voiced, shape (B, L)."""
     energy: Tensor
-    """A signal with peaks at the pulses, shape (B, L * hop_length); see `data.residual_energy`."""
+    """Signal with peaks at the pulses, shape (B, L * hop_length): `dsp.pulses.residual_energy`."""
 
 
 class PitchPredictor(nn.Module):
     """Classify the pitch into bins on a logarithmic scale, then refine it by neighbouring bins.
 
-    A regression of the pitch gets stuck in the wrong octave. A classifier does not.
+    A network that learns the pitch by regression gets stuck in the wrong octave. A classifier does
+    not.
 
     Args:
         channels: channels of the hidden frames that the predictor reads.
@@ -74,18 +75,3 @@ class PitchPredictor(nn.Module):
 def pitch_bins(fmin_hz: float, fmax_hz: float) -> int:
     """Count the bins from the lowest to the highest pitch, both included."""
     return 1 + math.ceil(BINS_PER_OCTAVE * math.log2(fmax_hz / fmin_hz))
-
-
-def between_ends(ends: Tensor, hop_length: int, before: Tensor | None = None) -> Tensor:
-    """Interpolate linearly between the values at the ends of frames.
-
-    Args:
-        ends: values at the ends of frames, shape (B, L).
-        hop_length: samples per frame.
-        before: value at the start of the first frame, shape (B, 1); default: the value at its end.
-    Returns:
-        values at each sample, shape (B, L, hop_length).
-    """
-    starts = torch.cat([ends[:, :1] if before is None else before, ends[:, :-1]], 1)
-    rise = torch.arange(1, hop_length + 1, dtype=ends.dtype, device=ends.device) / hop_length
-    return torch.lerp(starts[..., None], ends[..., None], rise)

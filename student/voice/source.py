@@ -9,18 +9,20 @@ import torch.nn.functional as F
 from scipy import fft, signal
 from torch import Tensor, nn
 
-from flows import as_matrix, cepstra_of, taps_from_cepstrum
-from student.voice.filters import FilterHead, SourceFilters, cepstra_of_bands, sharpened
-from student.voice.pitch_predictor import between_ends
+from dsp.cepstrum import cepstra_of, cepstra_of_bands, taps_from_cepstrum
+from dsp.interpolation import between_ends
+from flows import as_matrix
+from student.voice.filters import FilterHead, SourceFilters, sharpened
 
 SPREAD = 0.85
-"""Bias of a magnitude band on speech, nats of amplitude: harmonics glide within a window and spread
-over more bins, so that the band reads too high (measured)."""
+"""How much too high a mel band of speech is, in nats of amplitude (measured). The harmonics of
+speech glide within a window and so spread over more bins of the band."""
 BREATH_BELOW, NOISE_BELOW = 1.5, 0.5
-"""Gains of the untrained filters of breath and of noise, nats below the gain of the voice."""
+"""Distances, in nats, of the untrained filters' gains below the voice's gain: for the noise beside
+a voice (breath), and for the noise without a voice."""
 LOUDEST = 2.0
-"""Largest amplitude of a voice (full scale is 1). Frames that match no real sound may ask for any
-amplitude. The networks read the voice, and would turn a huge one into unbounded numbers."""
+"""Largest amplitude of a voice (full scale is 1). Frames of no real sound may ask for any
+amplitude. The networks read the voice, and a huge voice would make their outputs unbounded."""
 
 
 class Envelope(NamedTuple):
@@ -34,9 +36,9 @@ class Envelope(NamedTuple):
     hz: Tensor
     """Middle of each band, ascending, shape (M,)."""
     scale: float
-    """s, nats of amplitude per unit of a frame's values."""
+    """Scale s: nats of amplitude per unit of a frame's values."""
     offset: Tensor
-    """o, nats, shape (M,)."""
+    """Offset o of each band, nats, shape (M,)."""
 
 
 class VoiceState(NamedTuple):
@@ -67,7 +69,8 @@ class Voice(nn.Module):
     hidden layer and in the conditioning around the end of a frame. A frame has S filters, evenly
     spaced; the last one stands at the frame's end. The taps of the pulses are interpolated linearly
     between filters, and fall to zero in unvoiced frames. The log-spectrum of the noise is
-    interpolated linearly between the filter of breath (beside a voice) and that of noise (without).
+    interpolated linearly between two filters: of the noise beside a voice (breath), and of the
+    noise without a voice.
 
     A moving pitch or filter adds thuds below the pitch, which no real voice has. A high-pass at the
     lowest pitch removes the thuds.
@@ -79,7 +82,7 @@ class Voice(nn.Module):
         lowest: lowest pitch over the sample rate.
         order: taps of the pulses' filter beside the first, K.
         width: channels of the hidden layers.
-        filters_per_frame: S, divides hop_length.
+        filters_per_frame: filters in each frame, S; divides hop_length.
         breath_order: taps of the noise's filter beside the first, J; 0 for no such filter.
     References:
         Speech analysis and synthesis by linear prediction (Atal & Hanauer, 1971).
@@ -135,7 +138,7 @@ class Voice(nn.Module):
         return self.hop_length // self.filters_per_frame
 
     def set_initial_std(self, std: float) -> None:
-        """Set the gain of untrained filters: input of unit power gets this standard deviation."""
+        """Set the gain of untrained filters: from input of power 1 to this standard deviation."""
         with torch.no_grad():
             for head in self._filter_heads:
                 head.log_gains.fill_(math.log(std))
@@ -165,14 +168,22 @@ class Voice(nn.Module):
             head.set_linear(of_bands * slope, of_bands @ constant, mean.shape[0])
             head.log_gains.sub_(lower)
 
-    def at_rest(self, like: Tensor) -> VoiceState:
-        """Return the state before the first piece, for the batch size, dtype and device of like."""
+    def initial_state(self, like: Tensor) -> VoiceState:
+        """Return the state before the first piece.
+
+        Args:
+            like: a tensor with the state's batch size, dtype and device.
+        """
         sizes = [(1, self.order + 1), (1, self.order), (1,), (1, self.num_breath), (1,)]
         sizes += [(len(self.highpass_taps) - 1,)]
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
 
     def filters(self, frames: Tensor) -> SourceFilters:
-        """Compute S filters for each of L frames; `frames` is the argument of `forward`."""
+        """Compute S filters for each of L frames.
+
+        Args:
+            frames: hidden frames and conditioning; see `forward`.
+        """
         # For few frames, matrix products of rows are faster than convolutions of width 1.
         rows = frames.transpose(1, 2)
         hidden = F.leaky_relu(F.linear(rows, *as_matrix(self.first)), 0.2)
@@ -186,7 +197,13 @@ class Voice(nn.Module):
         return SourceFilters(*found)
 
     def taps(self, raw: Tensor) -> Tensor:
-        """Turn parameters (B, N, K + 1) into taps (B, N, K + 1), the first tap included."""
+        """Compute the taps of filters from their parameters.
+
+        Args:
+            raw: a log-gain and k c_k of each filter, shape (B, N, K + 1).
+        Returns:
+            taps, nearest sample first, shape (B, N, K + 1).
+        """
         rest = taps_from_cepstrum(cepstra_of(raw), self.points)
         return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
 
@@ -206,7 +223,14 @@ class Voice(nn.Module):
         return before[..., self.order :], after[..., self.order :]
 
     def highpass(self, extended: Tensor) -> Tensor:
-        """High-pass a signal (B, N + T), whose first N samples are past, to (B, T)."""
+        """High-pass a signal.
+
+        Args:
+            extended: N earlier samples, then T samples, shape (B, N + T). The filter has N + 1
+                taps.
+        Returns:
+            the filtered T samples, shape (B, T).
+        """
         past = len(self.highpass_taps) - 1
         samples = extended.shape[-1] - past
         # One transform over all of a long signal is slow: the signal is filtered block by block.
@@ -230,18 +254,19 @@ class Voice(nn.Module):
 
         Args:
             pulses: p, shape (B, 1, L * hop_length).
-            frames: hidden frames and, below each, the normalised conditioning around its end, shape
-                (B, H + num_features, L).
+            frames: hidden frames and, below each hidden frame, the normalised conditioning around
+                the frame's end, shape (B, H + num_features, L).
             voicing: gain at each frame's end, 0 to 1, shape (B, L).
-            state: state after the previous piece.
+            state: state after the previous piece; None for the first piece.
         Returns:
-            v, shape (B, 1, L * hop_length); parameters of the noise's filter from the start of the
-            piece to its end, shape (B, L * S + 1, J + 1); the state for the next piece.
+            the voice v, shape (B, 1, L * hop_length); parameters of the noise's filter from the
+            start of the piece to its end, shape (B, L * S + 1, J + 1); the state for the next
+            piece.
         """
         order, span = self.order, self.span
         filters = self.filters(frames)
         if state is None:
-            state = self.at_rest(pulses)
+            state = self.initial_state(pulses)
         goes_on = state.goes_on > 0
         before = torch.where(goes_on, state.voicing, voicing[:, :1])
         gain = between_ends(voicing, self.filters_per_frame, before).flatten(1)[..., None]
@@ -273,25 +298,3 @@ def highpass_response(cutoff: float) -> Tensor:
     impulse[0] = 1.0
     sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
     return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())
-
-
-def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
-    r"""Add up all harmonics below half the sample rate; the sum has a power of 1.
-
-    .. math:: \sum_{m=1}^{M} \cos m\phi = \frac{\sin((M + \frac12)\phi)}{2 \sin(\phi / 2)} -
-              \frac12
-
-    Args:
-        cycles: running phase phi over 2 pi, float64, any shape.
-        hz: pitch at each sample, shape of `cycles`.
-        sample_rate: Hz.
-    Returns:
-        the pulses p of `Voice`, float64, shape of `cycles`.
-    """
-    count = (sample_rate / (2 * hz)).floor()
-    # Within half a cycle of a pulse, the denominator is near 0 only at the pulse itself.
-    half = torch.pi * (cycles - cycles.round())
-    at_pulse = half.abs() < 1e-6
-    sine = torch.where(at_pulse, 1.0, half.sin())
-    quotient = torch.where(at_pulse, 2 * count + 1, ((2 * count + 1) * half).sin() / sine)
-    return (2 / count).sqrt() * (quotient - 1) / 2

@@ -1,4 +1,4 @@
-"""Filters that follow the context, by real matrix products only, for formats without an FFT."""
+"""Filters of an exported student: Fourier transforms as real matrix products, without an FFT."""
 
 import math
 
@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flows import CausalConvolution, Past, cepstra_of
+from dsp.cepstrum import cepstra_of
+from flows import CausalConvolution, Past
 from flows.streaming_state import with_past
 from student.voice.source import Voice
 
 
 class CepstralTaps(nn.Module):
-    """Compute `flows.taps_from_cepstrum` by matrix products; each frame is a column.
+    """Compute `dsp.cepstrum.taps_from_cepstrum` by matrix products.
 
     Args:
         order: number of taps, K.
@@ -83,10 +84,10 @@ class SpectralVoice(Voice):
 
 
 class SpectralFilter(nn.Module):
-    """Compute `CausalConvolution.forward` with Fourier transforms written as matrices.
+    """Filter a signal as `CausalConvolution.forward` does, with Fourier transforms as matrices.
 
     Export formats have no complex numbers, and no convolutions with one group per frame. So each
-    frame, with the past that its filter reads, is filtered in the frequency domain.
+    frame, joined to the earlier samples that its filter reads, is filtered in the frequency domain.
 
     Args:
         filter: a filter of one channel, with a context.
@@ -114,7 +115,15 @@ class SpectralFilter(nn.Module):
             self.register_buffer(name, matrix[..., None].to(filter.bias))
 
     def forward(self, x: Tensor, frames: Tensor, past: Past | None = None) -> Tensor:
-        """Filter a signal (B, 1, L * span) under hidden frames (B, H, L)."""
+        """Filter a signal by the filters that the frames give, as `CausalConvolution.forward`.
+
+        Args:
+            x: signal, shape (B, 1, L * span).
+            frames: context of the filter, shape (B, H, L).
+            past: streaming state of a signal that comes in pieces.
+        Returns:
+            the filtered signal, shape (B, 1, L * span), without the log-determinant.
+        """
         log_gain, cepstrum = self.filter.cepstra(x, frames)
         real, imaginary = F.conv1d(self.taps(cepstrum[:, 0]), self.of_taps).chunk(2, 1)
         before = with_past(x, self.filter.order, past)[..., :-1]
@@ -130,19 +139,33 @@ class SpectralFilter(nn.Module):
 
 
 def _angles(first: int, length: int, points: int) -> Tensor:
-    """Return 2 pi n w / points for n from `first` and each w, (length, points / 2 + 1)."""
+    """Return the angles 2 pi n w / points of a Fourier transform.
+
+    Returns:
+        angles for `length` times n from `first` and for each frequency w, float64, shape
+        (length, points / 2 + 1).
+    """
     steps = torch.outer(torch.arange(first, first + length), torch.arange(points // 2 + 1))
     return (steps % points).double() * (2 * math.pi / points)  # the remainder of integers is exact
 
 
 def _analysis(first: int, length: int, points: int) -> Tensor:
-    """Return the matrix from a sequence n = first, ... to its spectrum, real above imaginary."""
+    """Return the matrix that computes the spectrum of `length` samples, which begin at n = first.
+
+    Returns:
+        shape (points + 2, length); the rows of the real parts, then those of the imaginary parts.
+    """
     angles = _angles(first, length, points)
     return torch.cat([angles.cos(), -angles.sin()], 1).T.contiguous()
 
 
 def _synthesis(first: int, length: int, points: int) -> Tensor:
-    """Return the matrix from the spectrum of a real sequence to the sequence n = first, ..."""
+    """Return the matrix that computes samples of a real sequence from its spectrum.
+
+    Returns:
+        shape (length, points + 2), for `length` samples from n = first. The columns have the order
+        of the rows of `_analysis`.
+    """
     angles = _angles(first, length, points)
     weight = torch.full((points // 2 + 1,), 2.0 / points, dtype=angles.dtype)
     weight[[0, -1]] = 1.0 / points

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from distill.losses.voice import NOISE_BIAS
 from dsp.envelope import envelope_points, spectral_envelope
-from student.voice.source import pulse_train
+from dsp.pulses import pulse_train
 
 RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
 INSIDE = slice(8, -8)

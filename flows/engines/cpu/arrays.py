@@ -39,7 +39,7 @@ class Network(NamedTuple):
     dilations: np.ndarray  # (N,)
     is_location: np.ndarray  # 1 for a parameter to which the prediction is added, else 0; (P,)
     lags: np.ndarray  # longest lag, number of lags, update interval, samples; 0 without prediction
-    sharpness: np.ndarray  # of the choice of a lag, float32 (3,), see `flows.PitchPrediction`
+    sharpness: np.ndarray  # `flows.PitchPrediction.sharpness` with its gain, float32, (3,)
     parts: int  # number of threads that share the network
     part: int  # number of this thread
     num_logits: int  # logits of a mixture: parameters are logits, then locations, then log-scales
@@ -63,8 +63,8 @@ class Frames(NamedTuple):
 
     gates: np.ndarray  # the projected context plus the gate bias, (B, L, N, (2U)*)
     offsets: np.ndarray  # offsets of the parameters, (B, L, P, C)
-    coefficients: np.ndarray  # of the linear predictor, oldest sample first, (B, L, C, K)
-    lag_biases: np.ndarray  # of the long-term predictor, longest lag first, (B, L, lags + 1)
+    coefficients: np.ndarray  # linear predictor, oldest sample first, (B, L, C, K)
+    lag_biases: np.ndarray  # long-term predictor, longest lag first, (B, L, lags + 1)
     first: int  # number of the chunk's first frame
     length: int  # samples per frame
 
@@ -87,16 +87,16 @@ class Streams(NamedTuple):
 
     previous: np.ndarray  # the last sample, (B, C)
     prediction: np.ndarray  # the prediction of the last sample, (B, C)
-    deviations: np.ndarray  # of the frame's samples from their locations, float64, (B, C)
+    deviations: np.ndarray  # distances of samples from their locations, float64, (B, C)
     recent: np.ndarray  # the last K samples, oldest first, (B, C, K)
     history: np.ndarray  # samples that the long-term predictor reads, oldest first, (B, samples)
-    taps: np.ndarray  # of the long-term predictor, longest lag first, (B, lags)
+    taps: np.ndarray  # taps of the long-term predictor, longest lag first, (B, lags)
     inputs: np.ndarray  # the network's inputs, B rows
     blocks: (
         np.ndarray
     )  # for each layer, the number of samples whose older taps are computed at once
     rings: np.ndarray  # for each layer, the length of its ring, samples
-    past: np.ndarray  # all rings: `rows`, or pairs of them; B rows a sample
+    past: np.ndarray  # all rings, of `rows` or of pairs of `rows`; B rows a sample
     rows: np.ndarray  # layers' inputs, then the last output; with pairs, of two layers at a time
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
     gated: np.ndarray  # a layer's gated units, B rows of R columns or more

@@ -20,7 +20,7 @@ from flows.transforms.mixing import Rotation
 from flows.transforms.transformers import Affine
 
 CHUNK, CHUNK_OF_FRAMES = 128, 32
-"""The longest chunk in time steps: of a signal of one channel, and of a folded signal.
+"""Longest chunk, in time steps: for a signal of one channel, and for a folded signal.
 
 A chunk goes through the layers together. A chunk of 128 steps keeps a layer's inputs and outputs in
 the second-level cache, and reads the weights as seldom as the cache allows. A folded signal has few

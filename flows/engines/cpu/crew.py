@@ -132,15 +132,16 @@ class Crew:
 
 
 class Faster:
-    """Draws with the faster of two worker pools: one thread for each group of streams, or two.
+    """Draw with the faster of two worker pools: with one thread for each group of streams, or two.
 
     Two threads that share a group wait for each other at every layer. They are fast on idle cores,
-    and slow where other programs run. The pool with one thread begins, the pool with two goes on,
-    and the pool with one finishes if two threads prove slower.
+    and slow if other programs use the cores. Drawing begins with the pool of one thread and goes on
+    with the pool of two threads. If two threads are slower, it returns to the pool of one.
 
     Args:
         alone: the pool with one thread for each group.
-        shared: the pool with two; None if the threads are too few, or two are not worth trying.
+        shared: the pool with two threads for each group; None if there are too few threads, or if
+            the network is too small to gain from two.
     """
 
     def __init__(self, alone: Crew, shared: Crew | None) -> None:
@@ -199,7 +200,7 @@ def hire(
     pool: ThreadPoolExecutor,
     in_pairs: bool = False,
 ) -> Faster:
-    """Build the worker pools for some streams: a group of streams for each thread, or each two.
+    """Build the worker pools for some streams: one thread, or two, for each group of streams.
 
     Args:
         wavenet: the network, in float32 on the CPU.

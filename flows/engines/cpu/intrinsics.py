@@ -134,6 +134,22 @@ def fetch_to_write(typing_context: Any, array: Any, at: Any) -> Any:
 
 
 @instruction
+def pointer_to(typing_context: Any, array: Any, at: Any) -> Any:
+    """Return a pointer to an element of a contiguous array.
+
+    Args:
+        array: the array.
+        at: index of the element, counted through all rows.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
+
+
+@instruction
 def give_way(typing_context: Any) -> Any:
     """Let another thread run on this processor, if one is waiting."""
 

@@ -16,9 +16,10 @@ from flows.engines.cpu.intrinsics import (
     as_float,
     as_int,
     compiled_inside,
+    pointer_to,
     whole_vectors,
 )
-from flows.engines.cpu.products import pointer_to, round_vector, row_products, tile_product
+from flows.engines.cpu.products import round_vector, row_products, tile_product
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
@@ -45,7 +46,7 @@ def _multiply_rows(
 ) -> None:  # pragma: no cover
     """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
 
-    `out`, `x` and `weights` are pointers, cheaper to pass than arrays: this is not inlined.
+    `out`, `x` and `weights` are pointers: the function is not inlined, and arrays are slow to pass.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
@@ -99,10 +100,9 @@ def multiply_add_some(
     stop: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Do as `multiply_add`, but with the inputs `first` to `stop` alone.
+    """Multiply as `multiply_add` does, but only the inputs from `first` to `stop`.
 
-    The sum over these inputs begins with the value in `out`. If it is taken `apart`, it begins with
-    zero, and the complete sum is added to `out`.
+    The sum begins with the value in `out`, or with zero and is added when complete (`apart`).
     """
     _, num_panels, all_inputs, columns = weights.shape
     out_width, x_width = out.shape[1], x.shape[1]
@@ -159,12 +159,12 @@ def multiply_add_halves(
     other_weights: np.ndarray,
     which: int,
 ) -> None:  # pragma: no cover
-    """Multiply the row x by two matrices; sum over each half of the inputs by itself.
+    """Multiply the row x by two matrices, with a separate sum over each half of the inputs.
 
-    The product with `weights` goes to row `out_row` of `out`: its first half is added, then its
-    second half, which is taken apart. The product with `other_weights` goes to two rows of `other`:
-    the first half to row `other_row`, the second half to the next row. Results equal
-    `multiply_add_some` to the bit. `are_alike` tells which matrices fit.
+    Both sums of the product with `weights` are added to row `out_row` of `out`: the first sum
+    begins with the row, and the second sum is added when it is complete. The sums of the product
+    with `other_weights` are added to row `other_row` of `other` and to the next row. The results
+    equal `multiply_add_some` to the bit. `are_alike` tells which pairs of matrices fit.
     """
     _, num_panels, depth, columns = weights.shape
     for panel in range(num_panels):
@@ -238,7 +238,7 @@ def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no co
     power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
     n = shifted - _ROUND
     r = x - n * _LN_2_HIGH - n * _LN_2_LOW
-    # Taylor's series: what it leaves out is below 2e-8 of the sum.
+    # Taylor's series; the omitted terms are below 2e-8 of the sum.
     series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
     return power, series * (r * r) + r
 

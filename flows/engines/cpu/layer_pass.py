@@ -90,7 +90,7 @@ def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cove
 def _begin_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Sum over this thread's half of the units: thread 0 into the output, 1 into `apart`."""
+    """Sum over this thread's half of the units: thread 0 into the output, thread 1 into `apart`."""
     if part == 0:
         _add_half(network.out, streams, 0, streams.rows, row, layer, False)
     else:
@@ -102,7 +102,7 @@ def _begin_output(
 def _finish_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Add the sum over the other thread's units: the output equals one thread's to the bit."""
+    """Add the sum over the other thread's units. One thread alone computes equal bits."""
     rows, apart = streams.rows, streams.apart
     if part == 0:
         _add_half(network.out, streams, 1, rows, row, layer, True)
@@ -125,10 +125,14 @@ def pass_layers(
     here: int,
     row: int,
 ) -> int:  # pragma: no cover
-    """Take a sample of every stream through all layers; return the row of the last layer's output.
+    """Pass one sample of every stream through all layers.
 
-    The first layer's input is in row `row` of `streams.rows`; the loop stores it in row `here` of
-    `streams.past`. Rows run over streams, then over time. With skips, the last output is omitted.
+    The first layer's input is in `streams.rows`, from row `row` on, one row for each stream. This
+    function stores each layer's input in the layer's ring; the first layer's input goes to row
+    `here` of `streams.past`. With skips, the output of the last layer is not computed.
+
+    Returns:
+        the first row in `streams.rows` of the last layer's output.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     rows, gates, gated = streams.rows, streams.gates, streams.gated
@@ -192,7 +196,7 @@ def pass_layers(
 def start_skips(
     network: Network, streams: Streams, exchange: Exchange, time: int
 ) -> None:  # pragma: no cover
-    """Begin this thread's sums of a sample's skips: with the biases for the first half, else 0."""
+    """Begin this thread's sums of a sample's skips: the first half with the biases, else with 0."""
     num_streams, skips = streams.previous.shape[0], exchange.skips
     for half in range(2):
         if network.parts == 1 or network.part == half:

@@ -1,4 +1,12 @@
-"""Instructions for small matrix products, in float32 and in pairs of bfloat16 numbers."""
+"""Small matrix products as LLVM instructions, in float32 and in pairs of bfloat16 numbers.
+
+Python code that numba compiles does not keep the sums of a product in registers. The functions of
+this module therefore generate LLVM's instructions themselves. A vector has `LANES` float32 numbers,
+and a panel is a matrix that is a few vectors wide (`flows.engines.cpu.panels`).
+
+Where a matrix holds pairs, each of its integers has 32 bits: two bfloat16 numbers of neighbouring
+rows.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,10 +34,10 @@ class _BFloat16(ir.Type):
 
 
 def is_of_pairs(array: types.Array | types.CPointer) -> bool:
-    """Return whether an array or a pointer is of pairs of bfloat16 numbers, integers of 32 bits.
+    """Tell from the type of an array or a pointer whether it holds pairs of bfloat16 numbers.
 
     Raises:
-        TypingError: if the type holds pairs, and the processor has no instructions for pairs.
+        TypingError: if it holds pairs, and the processor has no instructions for pairs.
     """
     pairs: bool = array.dtype == types.int32
     if pairs and not MULTIPLIES_PAIRS:
@@ -38,10 +46,11 @@ def is_of_pairs(array: types.Array | types.CPointer) -> bool:
 
 
 class _Products:
-    """Builder of the instructions that add products of a row's numbers and a matrix's vectors.
+    """Writer of the instructions that multiply numbers of a row by vectors of a panel.
 
-    With `in_pairs`, the row and the vectors consist of integers. Each integer holds a pair of
-    bfloat16 numbers, which are neighbours along the depth of the product.
+    Args:
+        builder: llvmlite's builder of the function that is being compiled.
+        in_pairs: whether row and panel hold pairs of bfloat16 numbers.
     """
 
     def __init__(self, builder: Any, in_pairs: bool) -> None:
@@ -57,16 +66,16 @@ class _Products:
         self._instruction = cgutils.get_or_insert_function(builder.module, kind, name)
 
     def sums_at(self, data: Any, at: Any, num_vectors: int) -> list[Any]:
-        """Return pointers to consecutive vectors of sums, from element `at` onwards."""
+        """Return pointers to `num_vectors` vectors of sums, from element `at` of `data` on."""
         return [self._pointer(data, at, v, self.vector) for v in range(num_vectors)]
 
     def columns(self, data: Any, at: Any, num_vectors: int) -> list[Any]:
-        """Load consecutive vectors of a matrix, from element `at` onwards."""
+        """Load `num_vectors` vectors of a panel, from element `at` of `data` on."""
         pointers = [self._pointer(data, at, v, self._entry) for v in range(num_vectors)]
         return [self._builder.load(pointer, align=4) for pointer in pointers]
 
     def everywhere(self, data: Any, at: Any) -> Any:
-        """Load one number of the row into all lanes of a vector."""
+        """Load element `at` of a row into all lanes of a vector."""
         builder, undefined = self._builder, ir.Constant(self._entry, ir.Undefined)
         first = builder.insert_element(
             undefined, builder.load(builder.gep(data, [at])), ir.IntType(32)(0)
@@ -76,7 +85,10 @@ class _Products:
         )
 
     def add(self, value: Any, column: Any, total: Any) -> None:
-        """Add a product to a sum in memory, which LLVM's optimiser moves to a register."""
+        """Add value times column to the sum at pointer `total`.
+
+        The sum has a place in memory, which LLVM's optimiser replaces by a register.
+        """
         builder, before = self._builder, self._builder.load(total)
         factors = [value, column]
         if self._in_pairs:
@@ -92,10 +104,13 @@ class _Products:
 
 
 def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
-    """Make the innermost product: `num_rows` rows of x times a panel of `num_vectors` vectors.
+    """Make the function that multiplies a few rows of a matrix by a panel.
 
-    The product is written in LLVM's instructions, because Python code compiled by numba does not
-    keep the sums in registers.
+    Args:
+        num_rows: number of rows of x.
+        num_vectors: number of vectors across the panel.
+    Returns:
+        a function for compiled code, `tile`.
     """
 
     @intrinsic
@@ -112,11 +127,12 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
         depth: Any,
         apart: Any,
     ) -> Any:
-        """Add sum_k x[r, k] w[k, :] to out[r, :].
+        """Add sum_k x[r, k] w[k, :] to out[r, :] for every row r.
 
-        `out`, `x` and `w` are pointers. Elements `out_at`, `x_at` and `w_at` are the first of each,
-        and `out_width` and `x_width` are the lengths of a row. The sum begins with out[r, :]. If it
-        is taken `apart`, it begins with zero, and the complete sum is added to out[r, :].
+        `out` and `x` are pointers. Their first elements are `out_at` and `x_at`, and their rows are
+        `out_width` and `x_width` elements apart. `w` is a pointer to the panel, whose first element
+        is `w_at`. A sum has `depth` terms. Without `apart`, a sum begins with out[r, :]. With
+        `apart`, it begins with zero, and the complete sum is added to out[r, :].
         """
         index = types.intp
         rows = (out, index, index, x, index, index)
@@ -161,13 +177,19 @@ def tile_product(num_rows: int, num_vectors: int) -> Callable[..., Any]:
 
 
 def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Callable[..., Any]:
-    """Make several products of one row with panels in one loop: no sum waits for another sum.
+    """Make the function that multiplies parts of one row by several panels in one loop.
+
+    The sums of different products do not depend on each other, so the processor need not wait for
+    one sum before it continues with another.
 
     Args:
         num_vectors: number of vectors across a panel.
-        plan: three numbers for each sum: the output that the sum is added to, the panel that it
-            multiplies, and the part of the row that it runs over. The first sum of an output begins
-            with the output's value; further sums are taken apart, see `tile_product`.
+        plan: three numbers for each sum: the output that the sum is added to, the panel that is
+            multiplied, and the part of the row that is multiplied, from 0. The row has as many
+            parts as the plan names, all of equal length. The first sum of an output begins with the
+            output's value. Further sums of the output begin with zero and are added at the end.
+    Returns:
+        a function for compiled code, `products`.
     """
     parts = 1 + max(part for _, _, part in plan)
 
@@ -182,9 +204,11 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
         w_ats: Any,
         depth: Any,
     ) -> Any:
-        """Add the plan's products of equal parts of x[:depth], beginning at elements `.._at`.
+        """Add the products of the plan to the outputs.
 
-        `x`, and the members of the tuples `outs` and `w`, are pointers.
+        `x` is a pointer to the row; `outs` and `w` are tuples of pointers to the outputs and the
+        panels. The elements `x_at`, `out_ats` and `w_ats` are the first of each. `depth` is the
+        length of the row, all parts together.
         """
         signature = types.void(outs, out_ats, x, types.intp, w, w_ats, types.intp)
 
@@ -234,19 +258,8 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
 
 
 @instruction
-def pointer_to(typing_context: Any, array: Any, at: Any) -> Any:
-    """Return a pointer to an element of a contiguous array, numbered through all rows."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.gep(data, [arguments[1]])
-
-    return types.CPointer(array.dtype)(array, types.intp), generate
-
-
-@instruction
 def holds_pairs(typing_context: Any, array: Any) -> Any:
-    """Return whether an array holds pairs of bfloat16 numbers; a constant in compiled code."""
+    """Tell whether an array holds pairs of bfloat16 numbers. The result is known when compiling."""
     pairs = is_of_pairs(array)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -257,10 +270,15 @@ def holds_pairs(typing_context: Any, array: Any) -> Any:
 
 @instruction
 def round_vector(typing_context: Any, x: Any, x_at: Any, out: Any, out_at: Any) -> Any:
-    """Round a vector of numbers to pairs of bfloat16, if `out` holds integers; else do nothing.
+    """Round one vector of numbers to pairs of bfloat16, if `out` holds pairs; else do nothing.
 
-    The vector begins at element `x_at` of `x`, and its pairs at element `out_at` of `out`. A number
-    rounds to the nearest bfloat16 number, and NaN to NaN.
+    A number is rounded to the nearest bfloat16 number; NaN stays NaN.
+
+    Args:
+        x: array of float32 numbers.
+        x_at: index of the vector's first number, counted through all rows.
+        out: array of integers that hold pairs, or another array, which stays unchanged.
+        out_at: index of the first pair, counted through all rows.
     """
     to_pairs = is_of_pairs(out)
 

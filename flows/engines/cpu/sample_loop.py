@@ -150,8 +150,9 @@ def _loop(parts: int) -> Callable[..., None]:
 
 
 advance, advance_together = _loop(1), _loop(2)
-"""The loops of a thread alone and of one of two threads that share the network. They are two
-functions because each takes seconds to compile, and most programs need only one."""
+"""The loop of a thread that has the network alone, and the loop of each of two threads that share
+it. They are two functions, because each takes seconds to compile and most programs need only
+one."""
 
 announce(advance, "the loop over samples", 9)
 announce(advance_together, "the loop over samples on two threads", 11)

@@ -14,7 +14,7 @@ from distill import (
     SpectralConfig,
     at_rest,
 )
-from distill.losses.adversarial import discriminator_loss, feature_distance, generator_loss
+from distill.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from distill.losses.discriminators import PeriodDiscriminator, SpectrogramDiscriminator, Verdict
 from tests.models import HOP, make_mel, make_student, make_teacher
 
@@ -109,11 +109,11 @@ def test_config_errors_name_the_field(name: str) -> None:
 
 def test_the_distance_of_features_is_their_mean_difference_and_moves_the_samples_alone() -> None:
     adversary, (sample, recording) = make_adversary(), make_waveforms()
-    assert float(feature_distance(adversary(recording), adversary(recording))) == 0.0
+    assert float(feature_matching_loss(adversary(recording), adversary(recording))) == 0.0
     sample.requires_grad_()
     recording.requires_grad_()
     ours, theirs = adversary(sample), adversary(recording)
-    distance = feature_distance(ours, theirs)
+    distance = feature_matching_loss(ours, theirs)
     distances = [
         float((a - b).abs().mean())
         for mine, its in zip(ours, theirs, strict=True)

@@ -6,18 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.losses.voice import (
-    FFT_SIZE,
-    NOISE_BIAS,
-    STEP,
-    SourceSpectra,
-    filters_distance,
-    periodic_share,
-    source_spectra,
-)
+from distill.losses.voice import NOISE_BIAS, SourceSpectra, filters_distance, source_spectra
 from dsp.envelope import envelope_points, spectral_envelope
+from dsp.pulses import pulse_train
 from student.voice.filters import SourceFilters
-from student.voice.source import pulse_train
 
 RATE, HOP, FRAMES, EACH, LOWEST = 16000, 256, 40, 2, 60.0
 HZ = 170.0
@@ -42,33 +34,6 @@ def noise(deviation: float = 0.1) -> Tensor:
 
 def track(hz: float = HZ) -> Tensor:
     return torch.full((1, FRAMES), hz)
-
-
-def share(waveform: Tensor, hz: Tensor) -> Tensor:
-    """Return the median periodicity over bands and over frames away from the ends."""
-    return periodic_share(waveform, hz, RATE, LOWEST)[:, INSIDE].median()
-
-
-@pytest.mark.parametrize("off", [1.0, 1.01])
-def test_periodicity_is_near_one_for_pulses_and_near_zero_for_noise(off: float) -> None:
-    assert share(pulses(steady()), track(off * HZ)) > 0.9
-    assert share(noise(), track()) < 0.3
-    assert share(pulses(steady()) + noise(), track(off * HZ)) == pytest.approx(0.5, abs=0.1)
-
-
-@pytest.mark.parametrize("periods", [13, 25])
-def test_a_period_that_ends_between_two_samples_is_found(periods: int) -> None:
-    hz = RATE / 100.5
-    tone = 0.1 * torch.sin(2 * math.pi * periods / 100.5 * torch.arange(FRAMES * HOP).double())
-    found = periodic_share(tone[None, None].float(), track(hz), RATE, LOWEST)
-    band = round(periods / 100.5 * FFT_SIZE / STEP) - 1
-    assert found[0, INSIDE, band].min() > 0.99
-
-
-def test_a_glide_is_periodic() -> None:
-    hz = torch.linspace(150.0, 250.0, FRAMES * HOP, dtype=torch.float64)  # in 0.6 s
-    ends = hz[HOP - 1 :: HOP].float()[None]
-    assert share(pulses(hz), ends) > 0.8
 
 
 def spectra(waveform: Tensor, voiced: Tensor = VOICED) -> SourceSpectra:

@@ -5,7 +5,7 @@ import pyworld
 import torch
 
 from dsp.envelope import envelope_points, spectral_envelope
-from student.voice.source import pulse_train
+from dsp.pulses import pulse_train
 
 RATE, HOP, FRAMES, LOWEST = 16000, 128, 60, 60.0
 

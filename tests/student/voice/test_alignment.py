@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from data import residual_energy
 from student.voice.alignment import aligned_cycles
 
 RATE, HOP, FRAMES = 16000, 256, 40
@@ -55,24 +54,3 @@ def test_the_shift_is_constant_where_a_voice_starts_and_ends() -> None:
     around = shift[:, 10:21]  # from the end of frame 9 to that of frame 20
     assert float(around.diff(dim=-1).abs().max()) < 1e-3
     assert float(distance(around, torch.tensor(0.4)).max()) < 0.05
-
-
-def test_residual_energy_peaks_at_the_pulses_of_a_filtered_train() -> None:
-    pulses = pulses_at_whole(running_phase(120.0)).flatten()
-    x = torch.zeros(pulses.shape[0] + 2, dtype=torch.float64)
-    for t, pulse in enumerate(pulses.tolist()):  # a resonance at 700 Hz
-        x[t + 2] = pulse + 1.85 * x[t + 1] - 0.93 * x[t]
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    waveform = (x + 1e-3 * noise)[None, None, 2:]
-    energy = residual_energy(waveform)
-    assert energy.shape == (1, pulses.shape[0])
-    assert float(energy[0][pulses > 0].sum() / energy.sum()) > 0.9
-    # Only a small part of the waveform's own energy lies there.
-    assert float(waveform[0, 0][pulses > 0].square().sum() / waveform.square().sum()) < 0.1
-
-
-@pytest.mark.parametrize("samples", [1, 100, 128, 1000])
-def test_residual_energy_of_any_length_and_of_silence(samples: int) -> None:
-    assert torch.equal(
-        residual_energy(torch.zeros(2, 1, samples)), torch.zeros(2, samples).double()
-    )

@@ -1,17 +1,13 @@
-"""The harmonic excitation: a continuous phase, and a pitch with its own training."""
+"""The harmonic excitation: it follows the pitch, which has its own training."""
 
 import dataclasses
 
 import pytest
 import torch
-from torch import Tensor
 
 from student import ExcitationConfig, ExcitedContext, StudentConfig
-from student.voice.excitation import Phase
 from student.voice.pitch_predictor import BINS_PER_OCTAVE
 from tests.models import EXCITED_STUDENT, HOP, VOICED_STUDENT, make_mel, make_student
-
-RATE = EXCITED_STUDENT.excitation.sample_rate
 
 
 def make_context() -> ExcitedContext:
@@ -31,29 +27,6 @@ def say_pitch(context: ExcitedContext, voicing: float, octaves: float) -> None:
         head.bias[1 + round(octaves * BINS_PER_OCTAVE)] = 50.0
 
 
-def oscillate(hz: Tensor, phase: Phase | None = None) -> tuple[Tensor, Tensor, Phase]:
-    return make_context()._oscillate(hz, phase)
-
-
-def test_steady_pitch_is_a_steady_phase() -> None:
-    cycles, hz, _ = oscillate(torch.full((1, 5), 30.0))
-    time = torch.arange(1, 5 * HOP + 1).double()
-    error = (cycles.flatten() - 30 * time / RATE + 0.5).remainder(1.0) - 0.5
-    assert error.abs().max() < 1e-12
-    assert (hz == 30).all()
-
-
-def test_pitch_goes_linearly_between_frames_and_the_phase_is_its_integral() -> None:
-    cycles, hz, phase = oscillate(torch.tensor([[25.0, 50.0, 35.0]], dtype=torch.float64))
-    steps = torch.diff(cycles.flatten()).remainder(1.0) * RATE
-    # In the second frame, the pitch half a sample before each sample.
-    expected = 25.0 + 25.0 * (torch.arange(HOP) + 0.5) / HOP
-    torch.testing.assert_close(steps[HOP - 1 : 2 * HOP - 1], expected.double())
-    torch.testing.assert_close(hz[0, 1], 25.0 + 25.0 * (torch.arange(HOP) + 1.0).double() / HOP)
-    assert float(phase.hz) == 35.0
-    torch.testing.assert_close(phase.cycles[0, 0], cycles[0, -1, -1].remainder(1.0))
-
-
 @pytest.mark.parametrize("config", [EXCITED_STUDENT, VOICED_STUDENT], ids=["harmonic", "voice"])
 def test_an_unvoiced_excitation_does_not_depend_on_the_pitch(config: StudentConfig) -> None:
     student, mel = make_student(config=config), make_mel()
@@ -64,11 +37,6 @@ def test_an_unvoiced_excitation_does_not_depend_on_the_pitch(config: StudentConf
         found.append(student.frames_of(mel, mel.shape[-1]).network)
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
     assert not torch.allclose(found[1], found[2])
-
-
-def test_an_hour_does_not_blur_the_phase() -> None:
-    _, _, phase = oscillate(torch.full((1, 3600 * RATE // HOP), 37.0))
-    assert float((phase.cycles - 0.5).remainder(1.0) - 0.5) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_sample_follows_the_pitch() -> None:

@@ -9,9 +9,9 @@ from scipy import signal
 from torch import Tensor
 
 from data import MelConfig, log_mel
+from dsp.cepstrum import log_power_spectra
 from student import Envelope
-from student.voice.filters import log_power_spectra
-from student.voice.source import LOUDEST, SPREAD, Voice, pulse_train
+from student.voice.source import LOUDEST, SPREAD, Voice
 from tests.models import HOP
 
 RATE, CHANNELS, FEATURES, ORDER, WIDTH, FRAMES = 400, 3, 2, 5, 4, 4
@@ -56,18 +56,6 @@ def test_highpass_of_any_length(samples: int) -> None:
     x = torch.randn(2, past + samples, dtype=torch.float64)
     expected = F.conv1d(x[:, None], voice.highpass_taps.flip(0)[None, None])[:, 0]
     torch.testing.assert_close(voice.highpass(x), expected)
-
-
-@pytest.mark.parametrize("hz", [37.0, 50.0, 199.0])  # at 50 Hz a harmonic lies at half the rate
-def test_pulses_are_the_sum_of_all_harmonics_at_unit_power(hz: float) -> None:
-    time = torch.arange(4000).double() / RATE
-    count = int(RATE / 2 / hz)
-    harmonics = torch.arange(1, count + 1).double()[:, None]
-    expected = (2 * torch.pi * harmonics * hz * time).cos().sum(0) * (2 / count) ** 0.5
-    found = pulse_train(time * hz, torch.full_like(time, hz), RATE)
-    torch.testing.assert_close(found, expected)
-    if hz != 50.0:
-        assert float(found.square().mean()) == pytest.approx(1.0, rel=0.02)
 
 
 def test_a_steady_voice_is_a_convolution() -> None:
