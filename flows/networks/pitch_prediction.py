@@ -14,8 +14,8 @@ CORRELATION_GAIN, BIAS_GAIN = 10.0, 5.0
 a factor lets the result move faster."""
 
 LEAST_ENERGY = 10.0
-"""Offset added to the product of two windows' energies. A signal near level 1 has a product of
-thousands."""
+"""Offset added to the product of two windows' energies, so that silence has a correlation of 0. At
+level 1, the product is `longest_lag` squared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,10 @@ class PitchCache:
     time: int = 0  # number of frames read
 
     def step(self, previous: Tensor, frame: int) -> Tensor:
-        """Read the previous frame (B, C) and predict the next; return the last error, (B, C)."""
+        """Read the previous frame (B, C) and predict the next; return the last error, (B, C).
+
+        `frame` is not read; a linear predictor's cache needs it.
+        """
         taps = self.next_taps(previous, self.time)
         self.taps = self.taps if taps is None else taps
         self.time += 1
@@ -88,7 +91,7 @@ class PitchCache:
         return self.predictor.choose_taps(self._extended(previous), self.biases[:, update])
 
     def advance(self, previous: Tensor) -> Tensor:
-        """Do as `step`, but with the present taps."""
+        """Read the previous frame and predict the next with the current taps; see `step`."""
         error = previous - self.current
         config, channels = self.predictor.config, previous.shape[1]
         self.recent = self._extended(previous)
@@ -163,7 +166,7 @@ class PitchPrediction(nn.Module):
         return BIAS_GAIN * raw.transpose(1, 2)
 
     def choose_taps(self, before: Tensor, bias: Tensor) -> Tensor:
-        """Weigh the lags by the signal before an update.
+        """Compute a weight for each lag, times the gain, from the signal before an update.
 
         Args:
             before: samples before the update, newest last, shape (..., history).
