@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import TableError, read_table
+from data import HAS_HEADER, TableError, read_table
 from tests.data.test_tables import VALUES, write_csv
 
 
@@ -28,6 +28,13 @@ def test_a_first_line_of_integers_asks_whether_it_is_a_header(tmp_path: Path, na
         read_table(tmp_path / "i.csv")
     with pytest.raises(TableError, match="line 1, column 0 is 'a', expected a finite number"):
         read_table(write_csv(tmp_path / "h.csv", VALUES, "a,b,c"), header=False)
+
+
+def test_the_commands_words_say_whether_there_is_a_header(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", VALUES, "2019,2020,2021")
+    named, plain = (read_table(path, header=HAS_HEADER[word]) for word in ("present", "absent"))
+    assert (len(named.values), len(plain.values)) == (len(VALUES), len(VALUES) + 1)
+    assert HAS_HEADER["auto"] is None
 
 
 @pytest.mark.parametrize("names", [",b,c", "Unnamed: 0,b,c", ""])

@@ -71,11 +71,23 @@ class Covering:
     def tests(self, module: str, mutant: Mutant) -> list[str]:
         """List the tests that run a changed line: the module's own first, then the quickest.
 
-        Lines that run at import count as run by every test that runs a line of the module. If the
-        line runs in a fixture, all tests of that file are listed: they may share the fixture.
+        A line that only runs at import counts as run by every test that runs a line of the module,
+        or, if there is none, by every test. If the line runs in a fixture, all tests of that file
+        are listed: they may share the fixture.
         """
+        found = mutant.lines and self._running(module, *mutant.lines)
+        found = found or self._running(module, 1, 10**9) or set(self.seconds)
+        chosen: list[str] = []
+        total = 0.0
+        for test in sorted(found & self.seconds.keys(), key=lambda t: self._order(module, t)):
+            total += self.seconds[test]
+            if total < SECONDS:
+                chosen.append(test)
+        return chosen
+
+    def _running(self, module: str, first: int, last: int) -> set[str]:
+        """Return the tests that run one of the lines from `first` to `last`."""
         lines = self.lines.get(module, {})
-        first, last = mutant.lines or (1, 10**9)
         tests: set[str] = set()
         for line, contexts in lines.items():
             if first <= line <= last:
@@ -85,13 +97,7 @@ class Covering:
                     elif phase == "setup":
                         file = test.partition("::")[0]
                         tests |= {t for t in self.seconds if t.partition("::")[0] == file}
-        chosen: list[str] = []
-        total = 0.0
-        for test in sorted(tests & self.seconds.keys(), key=lambda t: self._order(module, t)):
-            total += self.seconds[test]
-            if total < SECONDS:
-                chosen.append(test)
-        return chosen
+        return tests
 
     def time(self, tests: list[str]) -> float:
         """Return the seconds that tests took."""

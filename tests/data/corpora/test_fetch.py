@@ -14,6 +14,7 @@ import pytest
 
 from data import CORPORA, CorpusError, fetch, speech_files, synthesise
 from data.corpora.debian import DebianPackage
+from data.corpora.fetch import search_speech
 
 PACKAGE = CORPORA["allison"].package
 assert PACKAGE is not None
@@ -204,6 +205,9 @@ def test_joined_corpora_have_the_corpus_in_every_name(tmp_path: Path, debian: Fa
     assert names[0].startswith("allison/audio/")
     assert names[-1].startswith("synthetic/audio/")
     assert len(names) == 2 + 12
+    (root / "allison" / "audio" / "old.ape").touch()
+    left_out = search_speech("synthetic+allison", root).left_out
+    assert left_out == {"allison/audio/old.ape": ".ape files are not read"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data import read_waveform, split_of, synthesise
+from data.corpora.synthetic import _wander
 
 
 def test_same_seed_gives_the_same_files_however_many(tmp_path: Path) -> None:
@@ -40,3 +41,12 @@ def test_sounds_are_predictable_as_speech_is(tmp_path: Path) -> None:
 
 def test_default_names_fill_every_split() -> None:
     assert {split_of(f"clip_{i:03d}") for i in range(12)} == {"train", "val", "test"}
+
+
+def test_pitch_and_formants_move_without_a_jump() -> None:
+    points, knots = 1000, 5
+    curve = _wander(points, knots, 90.0, 180.0, np.random.default_rng(0))
+    assert curve.min() >= 90
+    assert curve.max() <= 180
+    steepest = (180 - 90) * np.pi / 2 * (knots + 1) / points  # of half a cosine between two knots
+    assert np.abs(np.diff(curve)).max() <= 1.01 * steepest
