@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from data import DataError, Manifest
+from data.prepared.manifest import Skipped
 
 
 def load_edited(manifest: Manifest, folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
@@ -65,3 +67,12 @@ def test_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
 def test_missing_manifest_asks_whether_the_corpus_was_prepared(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file; has the corpus been prepared"):
         Manifest.load(tmp_path)
+
+
+def test_the_report_counts_and_names_what_was_left_out(prepared: Manifest) -> None:
+    assert "\nskipped: 0\nclipped: 0\n" in prepared.report()
+    reasons = {"a.wav": "empty file", "b.wav": "too short"}
+    skipped = tuple(Skipped(name=name, reason=reason) for name, reason in reasons.items())
+    contents = dataclasses.replace(prepared.contents, skipped=skipped)
+    report = dataclasses.replace(prepared, contents=contents).report()
+    assert "\nskipped: 2\n  a.wav: empty file\n  b.wav: too short\nclipped: 0\n" in report
