@@ -101,7 +101,7 @@ class Measurer:
         teacher: Teacher | None,
         missing: list[str],
         device: torch.device,
-        frame_length: int = 1,
+        frame_length: int,
     ) -> None:
         self.mel = mel
         self.frame_length = frame_length
