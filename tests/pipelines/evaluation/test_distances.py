@@ -84,3 +84,15 @@ def test_lines_stand_out_at_the_frame_rate_alone() -> None:
     window = 64 * -(-distances.LINE_WINDOW // 64)
     assert frame_lines(x[..., : window - 1], 64) is None
     assert frame_lines(x[..., :window], 64) is not None
+
+
+def test_the_highest_line_with_neighbours_above_it_counts() -> None:
+    # With frames of 220 samples, lines lie 5 bins apart, and half the sample rate is bin 550.
+    x, time = noise().double(), torch.arange(16000).double()
+    without = frame_lines(x, 220)
+    assert without is not None
+    for bin_, counts in ((545, True), (547, False)):
+        tone = 0.1 * torch.cos(2 * math.pi * bin_ / 1100 * time)
+        found = frame_lines(x + tone, 220)
+        assert found is not None
+        assert (found > without) == counts  # beside another line it counts as a neighbour

@@ -47,6 +47,7 @@ def test_every_system_is_measured_on_prepared_data(
     for key in ("mcd_db", "log_mel_distance", "spectral_convergence", "log_magnitude"):
         assert recording[key]["mean"] == 0
     assert recording["level_ratio"]["mean"] == 1
+    assert not {"pesq_wb", "estoi", "f0_rmse_cents", "voicing_error", "distillmos"} & set(recording)
     assert recording["nll_nats"]["mean"] == result["likelihood"]["nats"]["teacher"]
     assert set(result["systems"]["student"]) - set(recording) == {
         "kl_nats",
