@@ -58,7 +58,7 @@ class SpectralVoice(Voice):
             voice.breath_order,
         )
         self.first, self.second, self.heads = voice.first, voice.second, voice.heads
-        self.highpass_taps = voice.highpass_taps
+        self.highpass_taps, self.sharpness = voice.highpass_taps, voice.sharpness
         self.from_cepstra = CepstralTaps(voice.order, voice.points, voice.second.weight)
 
     def taps(self, raw: Tensor) -> Tensor:

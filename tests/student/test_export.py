@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from flows import CausalConvolution
 from student import StreamingStudent, Student, StudentConfig, WholeStudent
+from student.voice.filters import FINE
 from student.voice.spectral_filter import SpectralFilter
 from tests.models import (
     EXCITED_STUDENT,
@@ -36,6 +37,12 @@ CONFIGS = {
     "voiced_single_samples": dataclasses.replace(VOICED_STUDENT, frame_length=1),
     "voiced_and_filtered": dataclasses.replace(VOICED_STUDENT, filter_order=5),
     "given_pitch": GIVEN,
+    "sharpened": dataclasses.replace(
+        VOICED_STUDENT,
+        excitation=dataclasses.replace(
+            VOICED_STUDENT.excitation, voice_order=2 * FINE, sharpness=0.3, breath=0.5
+        ),
+    ),
 }
 
 
