@@ -57,15 +57,8 @@ def train_teacher(
     place = pick_device(device)
     count = number_of_processes(processes, config, recipe.data.mel, place.type)
     if count > 1:
-        run_in_processes(
-            train_teacher,
-            count,
-            recipe=recipe,
-            dump=dump,
-            initial=initial,
-            exp=exp,
-            device=place.type,
-        )
+        given = {"recipe": recipe, "dump": dump, "initial": initial, "exp": exp}
+        run_in_processes(train_teacher, count, **given, device=place.type)
         return
     manifest = _manifest(recipe, dump)
     torch.manual_seed(recipe.seed)
@@ -75,8 +68,8 @@ def train_teacher(
     initial = initial or _initial(config)
     if initial is not None:
         _load_weights(initial, model)
-    count, pitch = config.validation_utterances, recipe.data.pitch
-    validation = for_validation(manifest, count, place, speakers, pitch)
+    num_validation, pitch = config.validation_utterances, recipe.data.pitch
+    validation = for_validation(manifest, num_validation, place, speakers, pitch)
     task = TeacherTask(model, validation, recipe.data.mel, recipe.seed)
     train(
         task,
@@ -124,16 +117,8 @@ def distill(
     place = pick_device(device)
     count = number_of_processes(processes, config, recipe.data.mel, place.type)
     if count > 1:
-        run_in_processes(
-            distill,
-            count,
-            recipe=recipe,
-            dump=dump,
-            teacher=teacher,
-            initial=initial,
-            exp=exp,
-            device=place.type,
-        )
+        given = {"recipe": recipe, "dump": dump, "initial": initial, "exp": exp}
+        run_in_processes(distill, count, **given, teacher=teacher, device=place.type)
         return
     manifest = _manifest(recipe, dump)
     train(

@@ -7,29 +7,18 @@ import torch
 from torch import Tensor
 
 from dsp.periodicity import BAND, FFT_SIZE, STEP, band_powers, periodic_share, share_of_bins
-from dsp.pulses import pulse_train
-
-RATE, HOP, FRAMES, LOWEST = 16000, 256, 40, 60.0
-HZ = 170.0
-INSIDE = slice(4, -4)
-
-
-def pulses(hz: Tensor) -> Tensor:
-    """Make a pulse train with each sample's pitch, (1, 1, T)."""
-    train = pulse_train((hz / RATE).cumsum(0), hz, RATE)
-    return 0.1 * train[None, None].float()
-
-
-def steady(hz: float = HZ) -> Tensor:
-    return torch.full((FRAMES * HOP,), hz, dtype=torch.float64)
-
-
-def noise() -> Tensor:
-    return 0.1 * torch.randn(1, 1, FRAMES * HOP, generator=torch.Generator().manual_seed(1))
-
-
-def track(hz: float = HZ) -> Tensor:
-    return torch.full((1, FRAMES), hz)
+from tests.dsp.steady_voice import (
+    FRAMES,
+    HOP,
+    HZ,
+    INSIDE,
+    LOWEST,
+    RATE,
+    noise,
+    pulses,
+    steady,
+    track,
+)
 
 
 def share(waveform: Tensor, hz: Tensor) -> Tensor:

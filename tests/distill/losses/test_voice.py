@@ -8,32 +8,11 @@ from torch import Tensor
 
 from distill.losses.voice import NOISE_BIAS, SourceSpectra, filters_distance, source_spectra
 from dsp.envelope import envelope_points, spectral_envelope
-from dsp.pulses import pulse_train
 from student.voice.filters import SourceFilters
+from tests.dsp.steady_voice import FRAMES, HOP, INSIDE, LOWEST, RATE, noise, pulses, steady, track
 
-RATE, HOP, FRAMES, EACH, LOWEST = 16000, 256, 40, 2, 60.0
-HZ = 170.0
+EACH = 2
 VOICED = torch.ones(1, FRAMES, dtype=torch.bool)
-INSIDE = slice(4, -4)
-
-
-def pulses(hz: Tensor) -> Tensor:
-    """Make a pulse train with each sample's pitch, (1, 1, T)."""
-    train = pulse_train((hz / RATE).cumsum(0), hz, RATE)
-    return 0.1 * train[None, None].float()
-
-
-def steady(hz: float = HZ) -> Tensor:
-    return torch.full((FRAMES * HOP,), hz, dtype=torch.float64)
-
-
-def noise(deviation: float = 0.1) -> Tensor:
-    drawn = torch.randn(1, 1, FRAMES * HOP, generator=torch.Generator().manual_seed(1))
-    return deviation * drawn
-
-
-def track(hz: float = HZ) -> Tensor:
-    return torch.full((1, FRAMES), hz)
 
 
 def spectra(waveform: Tensor, voiced: Tensor = VOICED) -> SourceSpectra:
