@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from pipelines.standard_streams import open_standard_streams
 from pipelines.training.errors import LostProcessError, TrainingError
-from pipelines.training.parallel.processes import is_lost_process
+from pipelines.training.parallel.processes import is_lost_process, leave_at_exit
 from pipelines.training.signals import (
     Stopped,
     StopRequest,
@@ -173,7 +173,7 @@ def _conclude(
     for worker in failed:
         name = f"process {workers.index(worker) + 1} of {len(workers)}"
         code = worker.process.exitcode or 0
-        if code < 0:
+        if code < 0 and worker.report is None:
             raise LostProcessError(
                 f"{name} was ended by {signal.Signals(-code).name}, perhaps because memory ran "
                 "out; the same command resumes from the last checkpoint"
@@ -236,6 +236,7 @@ def _meet(place: _Place) -> None:
     torch.distributed.init_process_group(
         "gloo", store=store, rank=place.rank, world_size=place.num_processes
     )
+    leave_at_exit()
 
 
 def _listen(line: connection.Connection) -> None:

@@ -5,6 +5,7 @@ starts the processes and sets each process's environment variables. Fabric joins
 DistributedDataParallel: gloo between CPUs, NCCL between GPUs.
 """
 
+import atexit
 import inspect
 import os
 from typing import Any
@@ -72,7 +73,23 @@ def join_processes(device: str, precision: Precision) -> Fabric:
     )
     if os.environ.get("LT_CLI_USED", "0") == "0":  # else `fabric run` has launched the processes
         fabric.launch()
+    leave_at_exit()
     return fabric
+
+
+def leave_at_exit() -> None:
+    """Let this process leave the others before Python ends.
+
+    A thread of gloo that still holds a tensor when Python has ended aborts the process: it can no
+    longer get the lock that it needs to release the tensor.
+    """
+    atexit.unregister(_leave)
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # waits for gloo's threads
 
 
 def is_lost_process(error: RuntimeError) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -38,6 +39,26 @@ def note(folder: Path) -> None:
     }
     (folder / f"{rank()}.json").write_text(json.dumps(known))
     print(f"worker {rank()} prints")
+
+
+def hold_the_lock() -> None:
+    """Keep Python's lock while a thread of gloo waits for it to release a tensor."""
+    sys.setswitchinterval(1000)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        pass
+
+
+def end_before_gloo(folder: Path) -> None:
+    """Let one worker end while a thread of gloo still waits there for the other worker."""
+    if rank() == 0:
+        while not (folder / "waiting").exists():
+            time.sleep(0.01)
+        time.sleep(1)
+    torch.distributed.all_reduce(torch.ones(1), async_op=bool(rank()))
+    if rank() == 1:
+        atexit.register(hold_the_lock)
+        (folder / "waiting").touch()
 
 
 def note_number(folder: Path) -> None:
@@ -94,6 +115,14 @@ def test_workers_are_joined_and_only_the_first_prints(
         "worker 0 prints",
     ]
     assert world_size() == 1  # here nothing has changed
+
+
+@pytest.mark.slow
+def test_a_worker_ends_in_peace_while_gloo_is_at_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_in_processes(end_before_gloo, 2, folder=tmp_path)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
