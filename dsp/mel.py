@@ -182,14 +182,25 @@ def log_mel(waveform: Tensor, config: MelConfig) -> Tensor:
     num_samples = waveform.shape[-1]
     if num_samples < config.hop_length:
         raise ValueError(f"waveform has {num_samples} samples, expected >= {config.hop_length}")
-    filterbank, window = _constants(config, waveform.device, waveform.dtype)
     padding = (config.n_fft - config.hop_length) // 2
     mode = "reflect" if num_samples > padding else "constant"
-    # Mixed precision would round the filterbank product to 8 bits.
-    with torch.autocast(waveform.device.type, enabled=False):
-        padded = torch.nn.functional.pad(waveform, (padding, padding), mode=mode).squeeze(1)
-        spectrum = torch.stft(
-            padded,
+    padded = torch.nn.functional.pad(waveform, (padding, padding), mode=mode)
+    return log_mel_of_spectrum(spectrum_of(padded, config), config)
+
+
+def spectrum_of(padded: Tensor, config: MelConfig) -> Tensor:
+    """Compute the short-time spectra from which log-mel frames are made.
+
+    Args:
+        padded: samples with (n_fft − hop)/2 more at each end, shape (B, 1, L · hop + n_fft − hop).
+        config: the convention.
+    Returns:
+        complex spectra, shape (B, n_fft // 2 + 1, L).
+    """
+    _, window = _constants(config, padded.device, padded.dtype)
+    with torch.autocast(padded.device.type, enabled=False):
+        return torch.stft(
+            padded.squeeze(1),
             config.n_fft,
             config.hop_length,
             config.win_length,
@@ -197,6 +208,13 @@ def log_mel(waveform: Tensor, config: MelConfig) -> Tensor:
             center=False,
             return_complex=True,
         )
+
+
+def log_mel_of_spectrum(spectrum: Tensor, config: MelConfig) -> Tensor:
+    """Compute the log-mel frames of spectra from `spectrum_of`, shape (B, num_mels, L)."""
+    filterbank, _ = _constants(config, spectrum.device, spectrum.real.dtype)
+    # Mixed precision would round the filterbank product to 8 bits.
+    with torch.autocast(spectrum.device.type, enabled=False):
         energy = spectrum.real.square() + spectrum.imag.square() + _MAGNITUDE_EPS
         mel = (filterbank @ energy.pow(config.power / 2)).clamp_min(config.log_floor)
         return mel.log() if config.log_base == "e" else mel.log10()

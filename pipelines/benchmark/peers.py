@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data import MelConfig
 from dsp.griffin_lim import griffin_lim
+from dsp.mel_equaliser import equaliser_for
 from pipelines.benchmark.flops import student_flops
 from pipelines.benchmark.samplers import System
 from pipelines.commands.export import PACKAGES, metadata, trace, write_onnx
@@ -34,9 +35,9 @@ def peer_systems(student: Student, frames: Tensor, mel: MelConfig) -> list[Syste
         frames: log-mel, shape (1, num_mels, L).
         mel: convention of the log-mel.
     Returns:
-        the exported student (onnxruntime), Griffin-Lim, WORLD (analysis and synthesis of a
-        recording of the log-mel's length) and Vocos (random weights of the published size, for the
-        log-mel's duration).
+        the exported student (onnxruntime), the equaliser of drawn waveforms, Griffin-Lim, WORLD
+        (analysis and synthesis of a recording of the log-mel's length) and Vocos (random weights of
+        the published size, for the log-mel's duration).
     """
     samples, threads = frames.shape[-1] * mel.hop_length, torch.get_num_threads()
     array = frames[0, : mel.num_mels].cpu().numpy()  # without pitch rows
@@ -44,6 +45,10 @@ def peer_systems(student: Student, frames: Tensor, mel: MelConfig) -> list[Syste
     is_plain = student.config.excitation.kind == "none"
     if installed(*PACKAGES) and is_plain and frames.device.type == "cpu":
         draws["student, exported to ONNX"] = onnx_draw(student, frames, mel)
+    equaliser = equaliser_for(mel)
+    if equaliser is not None:
+        drawn = 0.1 * torch.randn(1, 1, samples, device=frames.device)
+        draws["equaliser alone"] = lambda: equaliser(drawn, frames)
     draws["griffin-lim, 32 iterations"] = lambda: griffin_lim(array, mel)
     if installed("pyworld"):
         recording = 0.1 * np.random.default_rng(0).standard_normal(samples)

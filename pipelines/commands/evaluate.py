@@ -41,6 +41,7 @@ def evaluate(
     out: Path | None = None,
     device: str = "auto",
     speaker: str | None = None,
+    equalise: bool = True,
     processes: int | Literal["auto"] = 1,
 ) -> None:
     """Compare recordings, Griffin-Lim, WORLD, teacher and students on held-out utterances.
@@ -62,6 +63,8 @@ def evaluate(
             system.
         device: "auto", "cpu" or "cuda".
         speaker: the speaker in --input, for models that know speakers.
+        equalise: filter what the models draw so that its log-mel comes closer to the input's, as
+            `generate` does.
         processes: number of utterances that are measured together, on one thread each; "auto" for
             one process on each processor, if there are enough utterances. Each process loads the
             models.
@@ -85,6 +88,7 @@ def evaluate(
         every=every,
         max_seconds=max_seconds,
         speaker=speaker,
+        equalise=equalise,
         device=str(pick_device(device)),
         missing=tuple(missing_packages()),
     )
@@ -106,6 +110,7 @@ def evaluate(
     missing = list(comparison.missing)
     result |= {
         "max_seconds": max_seconds,
+        "equalised": equalise,
         "models": {name: str(folder) for name, folder in models.folders.items()},
         "left_out": {"packages": missing, "files": recordings.skipped},
     }

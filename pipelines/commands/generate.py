@@ -26,6 +26,7 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
+    equalise: bool = True,
     mel_convention: MelConventionChoice | None = None,
     mel_layout: MelLayout = "bands_first",
     mel_key: str | None = None,
@@ -55,6 +56,7 @@ def generate(
         speaker: the speaker, for a model that knows speakers.
         pitch_shift: semitones added to the pitch, for a model that is given or predicts a pitch.
         skip_existing: leave out inputs whose file exists in OUT, to continue a stopped run.
+        equalise: filter each waveform so that its log-mel comes closer to the input's.
         mel_convention: convention of the log-mels: "hifigan", "tacotron2" (NVIDIA's), "log10",
             "db" (librosa, of magnitudes), "db_power" (librosa, of powers), "espnet", or "model"
             for the model's own; default: the model's own, and an error if the values cannot be.
@@ -81,6 +83,7 @@ def generate(
             speaker=speaker,
             pitch_shift=pitch_shift,
             skip_existing=skip_existing,
+            equalise=equalise,
             mels=MelFormat(
                 convention=mel_convention,
                 layout=mel_layout,

@@ -52,6 +52,7 @@ class Comparison:
     every: int
     max_seconds: float | None
     speaker: str | None
+    equalise: bool
     device: str
     missing: tuple[str, ...]
 
@@ -92,7 +93,7 @@ class Comparison:
             recordings = replace(recordings, utterances=shorter)
         wanted = list(self.systems) or default_systems(models)
         missing = list(self.missing)
-        systems = make_systems(wanted, models, recordings.mel, missing)
+        systems = make_systems(wanted, models, recordings.mel, missing, self.equalise)
         measurer = Measurer(recordings.mel, models.teacher, missing, place, models.frame_length)
         return Built(models, recordings, systems, measurer)
 

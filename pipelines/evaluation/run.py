@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from data import MelConfig, write_waveform
+from dsp.mel_equaliser import equaliser_for
 from pipelines.evaluation.bootstrap import CONFIDENCE, bootstrap_mean
 from pipelines.evaluation.evaluated_models import Models
 from pipelines.evaluation.measure import MEASURES, Measurer, Value
@@ -34,7 +35,11 @@ def default_systems(models: Models) -> list[SystemName]:
 
 
 def make_systems(
-    names: Sequence[SystemName], models: Models, mel: MelConfig, missing: Sequence[str]
+    names: Sequence[SystemName],
+    models: Models,
+    mel: MelConfig,
+    missing: Sequence[str],
+    equalise: bool = False,
 ) -> dict[str, System]:
     """Build the systems, in a fixed order.
 
@@ -43,11 +48,13 @@ def make_systems(
         models: teacher and students.
         mel: convention of the utterances.
         missing: packages that are not installed; "world" is left out without pyworld.
+        equalise: filter what the models draw, see `dsp.mel_equaliser`.
     Returns:
         systems by name.
     Raises:
         ValueError: if "teacher" is named without a teacher, or if no system is left.
     """
+    equaliser = equaliser_for(mel) if equalise else None
     systems: dict[str, System] = {}
     if "recording" in names:
         systems["recording"] = Recording()
@@ -58,10 +65,10 @@ def make_systems(
     if "teacher" in names:
         if models.teacher is None:
             raise ValueError("systems has 'teacher', but no --teacher is given")
-        systems["teacher"] = TeacherSystem(models.teacher)
+        systems["teacher"] = TeacherSystem(models.teacher, equaliser)
     if "student" in names:
         for name, student in models.students.items():
-            systems[name] = StudentSystem(student, models.teacher)
+            systems[name] = StudentSystem(student, models.teacher, equaliser)
     if not systems:
         raise ValueError(
             f"systems is {', '.join(names)}: nothing is left that is installed or has its model"

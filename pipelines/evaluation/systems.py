@@ -10,6 +10,7 @@ from tqdm import tqdm
 from data import MelConfig, from_int16, to_int16
 from distill import divergence
 from dsp.griffin_lim import griffin_lim
+from dsp.mel_equaliser import MelEqualiser
 from pipelines.evaluation.packages import world_resynthesis
 from pipelines.heldout import Utterance, shuffled_frames
 from student import Student
@@ -91,10 +92,12 @@ class TeacherSystem:
 
     Args:
         teacher: the model.
+        equaliser: filters the sample; None to leave it as it is.
     """
 
-    def __init__(self, teacher: Teacher) -> None:
+    def __init__(self, teacher: Teacher, equaliser: MelEqualiser | None = None) -> None:
         self.teacher = teacher
+        self.equaliser = equaliser
 
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
         """Sample the teacher from the log-mel."""
@@ -104,7 +107,7 @@ class TeacherSystem:
             for piece in self.teacher.stream([utterance.log_mel], generator=generator):
                 pieces.append(piece)
                 bar.update(piece.shape[-1])
-        sample = torch.cat(pieces, -1)
+        sample = _equalised(torch.cat(pieces, -1), utterance.log_mel, self.equaliser)
         return Drawn(waveform=sixteen_bit(sample), peak=_peak(sample))
 
 
@@ -113,12 +116,17 @@ class StudentSystem:
 
     Args:
         student: the model.
-        teacher: the student's teacher, for the KL; None for no KL.
+        teacher: the student's teacher, for the KL; None for no KL. The KL is that of the sample
+            before the equaliser.
+        equaliser: filters the sample; None to leave it as it is.
     """
 
-    def __init__(self, student: Student, teacher: Teacher | None) -> None:
+    def __init__(
+        self, student: Student, teacher: Teacher | None, equaliser: MelEqualiser | None = None
+    ) -> None:
         self.student = student
         self.teacher = teacher
+        self.equaliser = equaliser
 
     @torch.no_grad()
     def draw(self, utterance: Utterance, seed: int) -> Drawn:
@@ -130,15 +138,19 @@ class StudentSystem:
         if self.teacher is not None:
             nats, _ = divergence(sample, self.teacher, utterance.log_mel, num_draws=NUM_DRAWS)
             kl = float(nats.double().mean())
-        shuffled = self.student.sample(
-            shuffled_frames(utterance.log_mel, seed), generator=generator
-        )
+        waveform = _equalised(sample.waveform, utterance.log_mel, self.equaliser)
+        frames = shuffled_frames(utterance.log_mel, seed)
+        shuffled = self.student.sample(frames, generator=generator)
         return Drawn(
-            waveform=sixteen_bit(sample.waveform),
-            peak=_peak(sample.waveform),
+            waveform=sixteen_bit(waveform),
+            peak=_peak(waveform),
             kl_nats=kl,
-            from_shuffled=sixteen_bit(shuffled),
+            from_shuffled=sixteen_bit(_equalised(shuffled, frames, self.equaliser)),
         )
+
+
+def _equalised(waveform: Tensor, log_mel: Tensor, equaliser: MelEqualiser | None) -> Tensor:
+    return waveform if equaliser is None else equaliser(waveform, log_mel)
 
 
 def _peak(waveform: Tensor) -> float:

@@ -22,6 +22,7 @@ from data import (
     write_blocks,
     write_pcm,
 )
+from dsp.mel_equaliser import MelEqualiser
 from dsp.pitch import LARGEST_SHIFT
 from flows import Engine
 from pipelines.generation.input_errors import InputError
@@ -51,6 +52,8 @@ class Generated:
 class Vocoder:
     """A model and its options; the arguments are those of `generate`.
 
+    Args:
+        equaliser: filters what the model draws; None to leave it as it is.
     Raises:
         ValueError: if an option is impossible, or does not fit the model.
     """
@@ -69,6 +72,7 @@ class Vocoder:
     engine: Engine
     precision: PrecisionName
     stream: bool
+    equaliser: MelEqualiser | None
     messages: TextIO
 
     def __post_init__(self) -> None:
@@ -151,7 +155,8 @@ class Vocoder:
     def _pieces(self, features: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         length = STREAMED_FRAMES if self.stream else features.shape[-1]
         chunks = features.split(length, -1)
-        return self.network.stream(chunks, self.temperature, generator, self.engine)
+        drawn = self.network.stream(chunks, self.temperature, generator, self.engine)
+        return drawn if self.equaliser is None else self.equaliser.stream(drawn, [features])
 
 
 def _write_raw(target: Path, pieces: Iterator[Tensor]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from data import MelFormat
+from dsp.mel_equaliser import equaliser_for
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
@@ -49,6 +50,7 @@ def generate(
     speaker: str | None = None,
     pitch_shift: float = 0.0,
     skip_existing: bool = False,
+    equalise: bool = True,
     mels: MelFormat = MODEL_FORMAT,
 ) -> list[Generated]:
     """Generate a waveform for every input.
@@ -79,6 +81,9 @@ def generate(
         speaker: the speaker, for a model that knows speakers.
         pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
         skip_existing: leave out inputs whose file in `out` exists.
+        equalise: filter each drawn waveform so that its log-mel comes closer to the input's, see
+            `dsp.mel_equaliser`. With a pitch shift, only bands too wide to show single harmonics
+            are filtered.
         mels: convention and layout of the log-mels. Values that cannot be of the convention are an
             error. If the convention centres frames half a hop before the model's frames, the
             waveform is cut by half a hop at both ends, so that it is aligned with the recording.
@@ -108,9 +113,13 @@ def generate(
                 read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
             refuse_overwriting(read, targets.values())
         network = load_model(model, pick_device(device))
+        mel = mel_of(network, model)
+        equaliser = None
+        if equalise:
+            equaliser = equaliser_for(mel, 0.0) if pitch_shift else equaliser_for(mel)
         vocoder = Vocoder(
             network=network,
-            mel=mel_of(network, model),
+            mel=mel,
             pitch=pitch_of(network, model),
             mels=mels,
             statistics=statistics_of(network),
@@ -123,6 +132,7 @@ def generate(
             engine=engine,
             precision=precision,
             stream=target.is_stream,
+            equaliser=equaliser,
             messages=messages,
         )
         for line in left_out_lines(sources.left_out):

@@ -64,7 +64,8 @@ def test_every_system_is_measured_on_prepared_data(
 
 
 def test_means_agree_with_the_pooled_measures(dump: Path, trained: Path, tmp_path: Path) -> None:
-    evaluate(trained / "teacher", trained / "student", dump, seed=3, out=tmp_path, device="cpu")
+    models = (trained / "teacher", trained / "student")
+    evaluate(*models, dump, seed=3, out=tmp_path, device="cpu", equalise=False)
     result = json.loads((tmp_path / "evaluation.json").read_text())
     utterances = held_out(Manifest.load(dump), "test", None, "cpu")
     teacher = Teacher.from_pretrained(trained / "teacher")
@@ -79,6 +80,21 @@ def test_means_agree_with_the_pooled_measures(dump: Path, trained: Path, tmp_pat
     for key in ("log_mel_distance", "following_ratio"):
         # Not equal, because here the sample is rounded to 16 bits, and the recording has no dither.
         assert found[key]["mean"] == pytest.approx(following[key], rel=0.02)
+
+
+def test_models_are_heard_through_the_equaliser(dump: Path, trained: Path, tmp_path: Path) -> None:
+    found = {}
+    for equalise in (True, False):
+        out = tmp_path / str(equalise)
+        models = (trained / "teacher", trained / "student")
+        evaluate(*models, dump, out=out, device="cpu", equalise=equalise)
+        found[equalise] = json.loads((out / "evaluation.json").read_text())["systems"]
+    for name in ("teacher", "student"):
+        after, before = found[True][name], found[False][name]
+        closer = after["log_mel_distance"]["mean"] / before["log_mel_distance"]["mean"]
+        assert closer < 0.7
+    assert found[True]["student"]["kl_nats"] == found[False]["student"]["kl_nats"]
+    assert found[True]["recording"] == found[False]["recording"]
 
 
 def test_every_nth_utterance_is_taken_before_the_limit(dump: Path) -> None:

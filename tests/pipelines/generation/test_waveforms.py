@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from data import read_waveform, synthesise
+from data import MelConfig, log_mel, read_waveform, synthesise
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from pipelines.cli import main
 from pipelines.generation.input_errors import InputError
@@ -44,8 +44,6 @@ def test_the_seed_decides_each_file_alone(trained: Path, speech: Path, tmp_path:
 
 
 def test_a_saved_mel_gives_the_audios_waveform(trained: Path, speech: Path, tmp_path: Path) -> None:
-    from data import MelConfig, log_mel
-
     source = sorted(speech.glob("*.wav"))[0]
     waveform = read_waveform(source, 16000)
     padded = torch.from_numpy(np.pad(waveform, (0, -len(waveform) % 256)))[None, None]
@@ -56,6 +54,23 @@ def test_a_saved_mel_gives_the_audios_waveform(trained: Path, speech: Path, tmp_
     (from_mel,) = generate(trained / "student", mel, tmp_path / "mel", device="cpu")
     assert from_mel.seconds == padded.shape[-1] / 16000
     assert soundfile.read(from_mel.path)[0].std() > 0
+
+
+def test_the_equaliser_brings_the_log_mel_closer(
+    trained: Path, speech: Path, tmp_path: Path
+) -> None:
+    source = sorted(speech.glob("*.wav"))[0]
+    recording = torch.from_numpy(read_waveform(source, 16000))[None, None]
+    frames = recording.shape[-1] // 256
+    wanted = log_mel(recording, MelConfig())
+    distances = {}
+    for equalise in (True, False):
+        out = tmp_path / str(equalise)
+        (item,) = generate(trained / "student", source, out, device="cpu", equalise=equalise)
+        drawn = torch.from_numpy(read_waveform(item.path, 16000))[None, None]
+        found = log_mel(drawn, MelConfig())[..., :frames]
+        distances[equalise] = float((found - wanted).abs().mean())
+    assert distances[True] < 0.7 * distances[False]
 
 
 def test_flac_holds_the_same_samples(trained: Path, speech: Path, tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""The equaliser of drawn waveforms."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dsp.mel import MelConfig, log_mel, mel_filterbank
+from dsp.mel_equaliser import CORNER_HZ, LARGEST_DIFFERENCE, MelEqualiser, equaliser_for
+
+SMALL = MelConfig(n_fft=256, hop_length=64, win_length=256, num_mels=20)
+CONVENTIONS = {
+    "16 kHz": MelConfig(),
+    "small": SMALL,
+    "hop that does not divide the transform": dataclasses.replace(SMALL, hop_length=60),
+    "short window": dataclasses.replace(SMALL, win_length=160),
+    "powers, log10": dataclasses.replace(SMALL, power=2.0, log_base="10"),
+    "part of the spectrum": dataclasses.replace(SMALL, fmin_hz=200.0, fmax_hz=6000.0),
+    "one band": dataclasses.replace(SMALL, num_mels=1),
+}
+EACH = pytest.mark.parametrize("config", CONVENTIONS.values(), ids=CONVENTIONS.keys())
+
+
+def noise(config: MelConfig, num_frames: int, seed: int, batch: int = 2) -> Tensor:
+    """Make noise whose level changes by a factor of 10 from band to band and from time to time."""
+    generator = torch.Generator().manual_seed(seed)
+    length = num_frames * config.hop_length
+    white = torch.randn(batch, 1, length, generator=generator, dtype=torch.float64)
+    slow = torch.rand(batch, 1, max(2, length // 2000), generator=generator, dtype=torch.float64)
+    level = torch.nn.functional.interpolate(slow, length, mode="linear")
+    return 0.1 * 10**-level * (white - 0.9 * white.roll(1, -1))
+
+
+def distance(waveform: Tensor, frames: Tensor, config: MelConfig) -> Tensor:
+    """Return each band's mean absolute log-mel difference, shape (num_mels,)."""
+    return (log_mel(waveform, config) - frames).abs().mean((0, 2))
+
+
+@EACH
+def test_a_waveform_that_has_its_log_mel_is_left_as_it_is(config: MelConfig) -> None:
+    waveform = noise(config, 30, 0)
+    found = MelEqualiser(config)(waveform, log_mel(waveform, config))
+    torch.testing.assert_close(found, waveform, rtol=0, atol=1e-12)
+
+
+@EACH
+def test_the_log_mel_comes_closer(config: MelConfig) -> None:
+    waveform, wanted = noise(config, 60, 0), log_mel(noise(config, 60, 1), config)
+    found = MelEqualiser(config, low=1.0)(waveform, wanted)
+    before, after = distance(waveform, wanted, config), distance(found, wanted, config)
+    assert float(after.mean()) < 0.5 * float(before.mean())
+
+
+def test_low_bands_are_corrected_by_their_own_strength() -> None:
+    config = MelConfig()
+    waveform, wanted = noise(config, 60, 0), log_mel(noise(config, 60, 1), config)
+    before = distance(waveform, wanted, config)
+    after = distance(MelEqualiser(config, low=0.0)(waveform, wanted), wanted, config)
+    low = config.band_hz < 0.9 * CORNER_HZ
+    high = config.band_hz > 1.1 * CORNER_HZ
+    torch.testing.assert_close(after[low], before[low], rtol=0.1, atol=0)
+    assert float(after[high].max()) < 0.6 * float(before[high].min())
+
+
+def test_equals_a_computation_frame_by_frame() -> None:
+    waveform, wanted = noise(SMALL, 9, 0, batch=1), log_mel(noise(SMALL, 9, 1, batch=1), SMALL)
+    padded = np.pad(waveform[0, 0].numpy(), 96, mode="reflect")
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
+    basis, middles = mel_filterbank(SMALL).numpy(), SMALL.band_hz.numpy()
+    strength = np.where(middles < CORNER_HZ, 0.5, 1.0)
+    total, squares = np.zeros_like(padded), np.zeros_like(padded)
+    for frame in range(9):
+        place = slice(64 * frame, 64 * frame + 256)
+        spectrum = np.fft.rfft(padded[place] * window)
+        mel = np.log(np.maximum(basis @ np.sqrt(np.abs(spectrum) ** 2 + 1e-9), 1e-5))
+        nats = np.clip(wanted[0, :, frame].numpy() - mel, -1.5, 1.5) * strength
+        gain = np.exp(np.interp(np.linspace(0, 8000, 129), middles, nats))
+        total[place] += window * np.fft.irfft(spectrum * gain)
+        squares[place] += window**2
+    expected = (total / np.maximum(squares, 1e-8))[96:-96]
+    found = MelEqualiser(SMALL, low=0.5, passes=1)(waveform, wanted)[0, 0]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-12)
+
+
+@EACH
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 17])
+def test_pieces_make_the_whole(config: MelConfig, num_frames: int) -> None:
+    waveform = noise(config, num_frames, 0)
+    wanted = log_mel(noise(config, num_frames, 1), config)
+    equaliser = MelEqualiser(config)
+    whole = equaliser(waveform, wanted)
+    assert whole.shape == waveform.shape
+    for length in (7, config.hop_length, 5 * config.hop_length + 1):
+        pieces = equaliser.stream(waveform.split(length, -1), wanted.split(2, -1))
+        torch.testing.assert_close(torch.cat(list(pieces), -1), whole, rtol=0, atol=1e-12)
+
+
+def test_a_stream_reads_no_more_than_it_needs() -> None:
+    frames = log_mel(noise(SMALL, 40, 1), SMALL)
+    read: list[int] = []
+
+    def coming() -> Iterator[Tensor]:
+        for i in range(40):
+            read.append(i)
+            yield frames[..., i : i + 1]
+
+    equaliser = MelEqualiser(SMALL)
+    done = 0
+    for piece in equaliser.stream(noise(SMALL, 40, 0).split(64, -1), coming()):
+        done += piece.shape[-1]
+        assert 64 * len(read) - done <= equaliser.passes * SMALL.n_fft
+    assert done == 40 * 64
+
+
+def test_a_batch_is_filtered_as_each_waveform_alone() -> None:
+    waveform, wanted = noise(SMALL, 20, 0), log_mel(noise(SMALL, 20, 1), SMALL)
+    equaliser = MelEqualiser(SMALL)
+    alone = [equaliser(waveform[i : i + 1], wanted[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(equaliser(waveform, wanted), torch.cat(alone), rtol=0, atol=1e-14)
+
+
+def test_further_rows_are_ignored() -> None:
+    waveform, wanted = noise(SMALL, 20, 0), log_mel(noise(SMALL, 20, 1), SMALL)
+    equaliser = MelEqualiser(SMALL)
+    told = torch.cat([wanted, torch.full((2, 3, 20), 7.0)], 1)
+    assert torch.equal(equaliser(waveform, told), equaliser(waveform, wanted))
+
+
+@pytest.mark.parametrize("asked", [-30.0, 30.0])
+def test_no_pass_changes_the_level_by_more_than_the_bound(asked: float) -> None:
+    waveform = noise(SMALL, 20, 0)
+    equaliser = MelEqualiser(SMALL, low=1.0, passes=1)
+    found = equaliser(waveform, torch.full((2, 20, 20), asked))
+    factor = np.exp(np.sign(asked) * LARGEST_DIFFERENCE)
+    torch.testing.assert_close(found, factor * waveform, rtol=0, atol=1e-12)
+
+
+def test_digital_silence_stays_silent() -> None:
+    silence = torch.zeros(1, 1, 640)
+    wanted = log_mel(noise(SMALL, 10, 1, batch=1), SMALL)
+    assert torch.equal(MelEqualiser(SMALL)(silence, wanted), silence)
+
+
+def test_a_log_mel_that_is_too_short_is_refused() -> None:
+    waveform = noise(SMALL, 20, 0)
+    wanted = log_mel(waveform, SMALL)[..., :19]
+    with pytest.raises(ValueError, match=r"^the log-mel has fewer frames than the waveform$"):
+        MelEqualiser(SMALL)(waveform, wanted)
+
+
+def test_windows_that_hardly_overlap_are_refused() -> None:
+    config = dataclasses.replace(SMALL, win_length=127)
+    assert equaliser_for(config) is None
+    with pytest.raises(ValueError, match="win_length is 127, expected at least 128, two hops"):
+        MelEqualiser(config)
