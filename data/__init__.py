@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         lead_samples,
         to_model,
     )
+    from dsp.mel_equaliser import MelEqualiser
     from dsp.mel_plausibility import ConventionError, MelStatistics, check_convention, check_limits
     from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
     from dsp.pulses import residual_energy
@@ -74,6 +75,7 @@ __all__ = [
     "MelConfig",
     "MelConventionChoice",
     "MelConventionName",
+    "MelEqualiser",
     "MelFileError",
     "MelFormat",
     "MelLayout",
