@@ -12,7 +12,7 @@ from distill.losses.adversarial import Adversary
 from distill.losses.crepe import CrepeFeatures
 from distill.losses.divergence import divergence
 from distill.losses.forward_kl import forward_kl
-from distill.losses.kl import contrastive_kl
+from distill.losses.kl import another_context, contrastive_kl
 from distill.losses.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.losses.pitch import measured_voice, pitch_loss
 from distill.losses.spectral import multi_resolution_stft, power_distance, stft_power_loss
@@ -166,7 +166,7 @@ class Distillation(nn.Module):
             right, regulariser = self._divergence(sample, log_mel, generator)
             terms = {"kl": right.mean(), "log_scale_regulariser": regulariser.mean()}
             if config.contrastive_weight:
-                wrong, _ = self._divergence(sample, _another_context(log_mel), generator)
+                wrong, _ = self._divergence(sample, another_context(log_mel), generator)
                 bounds = (config.contrastive_gamma, config.contrastive_limit)
                 terms["contrastive"] = contrastive_kl(right, wrong, *bounds).mean()
         return terms
@@ -291,10 +291,3 @@ class Distillation(nn.Module):
     def _gradients_if(self, weight: float) -> torch.set_grad_enabled:
         """Record gradients only for a term with a weight above 0."""
         return torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0)
-
-
-def _another_context(log_mel: Tensor) -> Tensor:
-    """Give each clip its neighbour's frames; rotate the frames of a single clip by half a clip."""
-    if log_mel.shape[0] > 1:
-        return log_mel.roll(1, 0)
-    return log_mel.roll(log_mel.shape[-1] // 2, -1)

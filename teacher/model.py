@@ -28,7 +28,7 @@ from flows.precision import full_precision
 from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
-from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+from teacher.distributions import distribution_of, transformer_of
 from teacher.drawing import draw
 from teacher.frames import compose, part_of
 from teacher.prediction import Prediction
@@ -74,14 +74,8 @@ class Teacher(Pretrained):
             else None
         )
         self.voicing = Voicing(config.context_channels) if config.voiced_temperature < 1 else None
-        self.distribution: SampleDistribution = (
-            Gaussian(config.log_scale_floor)
-            if config.distribution == "gaussian"
-            else LogisticMixture(config.num_components, config.log_scale_floor)
-        )
-        transformer = self.distribution.transformer
-        if config.distribution == "gaussian" and config.frame_length > 1:
-            transformer = Triangular(config.frame_length, config.log_scale_floor)
+        self.distribution = distribution_of(config)
+        transformer = transformer_of(config, self.distribution)
         wavenet = WaveNet(
             config.wavenet,
             transformer.num_params,

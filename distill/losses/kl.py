@@ -59,3 +59,17 @@ def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> 
         gamma 0.3. arXiv:1711.10433
     """
     return right - gamma * wrong.clamp(max=limit)
+
+
+def another_context(log_mel: Tensor) -> Tensor:
+    """Give each clip of a batch the conditioning of another clip, for `contrastive_kl`.
+
+    Args:
+        log_mel: conditioning frames, shape (B, num_mels, L).
+    Returns:
+        frames, shape (B, num_mels, L): each clip has its neighbour's frames. A clip that is alone
+        in its batch has its own frames, rotated by half its length.
+    """
+    if log_mel.shape[0] > 1:
+        return log_mel.roll(1, 0)
+    return log_mel.roll(log_mel.shape[-1] // 2, -1)

@@ -3,13 +3,12 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import fft, signal
 from torch import Tensor, nn
 
 from dsp.cepstrum import cepstra_of, cepstra_of_bands, taps_from_cepstrum
+from dsp.highpass import highpass, highpass_response
 from dsp.interpolation import between_ends
 from flows import as_matrix
 from student.voice.filters import FilterHead, SourceFilters, sharpened
@@ -223,7 +222,7 @@ class Voice(nn.Module):
         return before[..., self.order :], after[..., self.order :]
 
     def highpass(self, extended: Tensor) -> Tensor:
-        """High-pass a signal.
+        """High-pass a signal; see `dsp.highpass.highpass`.
 
         Args:
             extended: N earlier samples, then T samples, shape (B, N + T). The filter has N + 1
@@ -231,17 +230,7 @@ class Voice(nn.Module):
         Returns:
             the filtered T samples, shape (B, T).
         """
-        past = len(self.highpass_taps) - 1
-        samples = extended.shape[-1] - past
-        # One transform over all of a long signal is slow: the signal is filtered block by block.
-        whole, block = (fft.next_fast_len(n, real=True) for n in (extended.shape[-1], 3 * past))
-        points = min(whole, block)
-        extended = F.pad(extended, (0, -samples % (points - past)))
-        blocks = torch.fft.rfft(extended.unfold(-1, points, points - past))
-        spectrum = torch.fft.rfft(self.highpass_taps, n=points)
-        # Only the past wraps around; it is cut off.
-        filtered: Tensor = torch.fft.irfft(blocks * spectrum, n=points)[..., past:]
-        return filtered.flatten(1)[:, :samples]
+        return highpass(extended, self.highpass_taps)
 
     def forward(
         self,
@@ -286,15 +275,3 @@ class Voice(nn.Module):
         past = unfiltered[:, voice.shape[1] :].clone()
         state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:], ones, past)
         return voice[:, None], breath, state
-
-
-def highpass_response(cutoff: float) -> Tensor:
-    """Return three periods of the impulse response of a Butterworth high-pass of order 4.
-
-    Args:
-        cutoff: frequency at which the gain is -3 dB, over the sample rate.
-    """
-    impulse = np.zeros(math.ceil(3 / cutoff))
-    impulse[0] = 1.0
-    sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
-    return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())
