@@ -26,7 +26,7 @@ from teacher import Teacher
 
 OF_SAMPLE = ("power", "stft_power", "mel", "perceptual", "contrastive", "forward_kl", "adversarial")
 WEIGHTED = {"excitation": ("pitch", "voice"), "sample": OF_SAMPLE}
-"""Terms of the loss that have a weight NAME_weight; the excitation's terms need no sample."""
+"""Names of the terms that have a weight `NAME_weight`. Terms of the excitation need no sample."""
 
 
 class Distillation(nn.Module):
@@ -92,9 +92,9 @@ class Distillation(nn.Module):
             scalars by name: `loss`, and its unweighted terms.
         """
         measured = self._measured_voice(recording)
-        # In training the excitation has the recording's pitch and phase. Harmonics of a pitch that
-        # is one percent off fall between the recording's, and a spectral distance would prefer
-        # noise to such harmonics.
+        # In training the excitation has the recording's pitch and phase. If the pitch were one
+        # percent off, its harmonics would lie between the recording's harmonics, and a spectral
+        # distance would prefer noise to such harmonics.
         hidden = self._hidden(log_mel, recording)
         sample = self.student(noise, log_mel, measured if self.training else None, hidden)
         terms = self._sample_terms(sample, log_mel, recording, generator)
@@ -120,11 +120,11 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample as `forward` does, without pitch, voice and adversarial terms."""
+        """Score a given sample; see `forward`. Pitch, voice and adversarial terms are left out."""
         return self._with_loss(self._sample_terms(sample, log_mel, recording, generator), recording)
 
     def _with_loss(self, terms: dict[str, Tensor], like: Tensor) -> dict[str, Tensor]:
-        """Add `loss`, the sum of the terms by their weights, to the terms that were computed."""
+        """Add `loss`, the weighted sum of the given terms, to the terms."""
         config = self.config
         parts: dict[str, list[Tensor]] = {"excitation": [], "sample": []}
         if "kl" in terms:
@@ -175,8 +175,8 @@ class Distillation(nn.Module):
         self, sample: StudentSample, log_mel: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """Return the KL and the regulariser of each sample that counts."""
-        # The teacher does not see the audio before a clip, so the clip's first receptive field does
-        # not count. At least half of a short clip counts.
+        # The teacher does not see the audio before a clip. So the first receptive field of the clip
+        # does not count, or only the first half of a short clip.
         start = min(self.teacher.receptive_field, sample.waveform.shape[-1] // 2)
         config = self.config
         return divergence(
@@ -272,14 +272,15 @@ class Distillation(nn.Module):
         lowest = context.config.fmin_hz
         with full_precision(hidden), self._gradients_if(self.config.voice_weight):
             filters = context.filters(hidden)
-            # Half a window of the envelope does not count at either end; one place always counts.
+            # At each end of a clip, half a window of the envelope does not count. At least one
+            # place counts.
             reach = envelope_points(rate, lowest) // 2
             edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
             spectra = source_spectra(recording, hz, voiced, each, rate, lowest)
             return filters_distance(filters, spectra, edge, rate)
 
     def _feature_network(self) -> FeatureNetwork:
-        """Make the network of the perceptual term, or the teacher's if the term has weight 0."""
+        """Make the network of the perceptual term; for a term of weight 0, it is the teacher's."""
         perceptual = self.config.perceptual
         if perceptual.network == "teacher" or not self.config.perceptual_weight:
             return TeacherFeatures(self.teacher)

@@ -25,8 +25,8 @@ from student.context import StudentContext
 from student.steps import Draw, NetworkStep, RotationStep, Step, draw
 
 FRAMES_AT_ONCE = 64
-"""Largest number of conditioning frames computed together on a CPU. The number bounds the memory,
-and the working set of PyTorch stays in the cache."""
+"""Largest number of conditioning frames computed together on a CPU. It bounds the memory, and keeps
+the data that PyTorch works on in the cache."""
 
 FRAMES_ON_GPU = 512
 """Largest number of conditioning frames computed together on a GPU. Every layer is a kernel launch,
@@ -46,8 +46,10 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
         like: a tensor with the student's dtype and device.
         engine: the requested engine.
     Returns:
-        engine and reason, as `flows.choose_engine` returns them, but without "fused" for networks
-        that are too wide.
+        engine and reason, as `flows.choose_engine` returns them. "fused" is not chosen for networks
+        wider than `WIDEST`.
+    Raises:
+        EngineError: if the requested engine does not apply.
     """
     chosen, said = choose_engine(like, engine)
     if chosen == "fused" and config.residual_channels > WIDEST:
@@ -111,7 +113,7 @@ def _by_matrix(step: RotationStep) -> Draw:
 
 
 def _dtype_of_layers(like: Tensor) -> torch.dtype:
-    """Return the dtype of a network's layers: autocast's if autocast is on, else the tensor's."""
+    """Return the dtype in which layers compute: autocast's dtype if it is on, else the tensor's."""
     device = like.device.type
     mixed = torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if mixed else like.dtype

@@ -23,7 +23,7 @@ LOG_LOGISTIC_STD = math.log(StandardLogistic.std)
 INITIAL_LOG_SCALES = (-2.5, 0.3)
 """Smallest and largest log-scale in an untrained mixture, nats, relative to the signal's std.
 
-Speech is mostly quiet, and soon predicted closely: it needs narrow components.
+Speech is mostly quiet, and the network soon predicts it closely, so it needs narrow components.
 """
 
 INITIAL_SPREAD = 0.02

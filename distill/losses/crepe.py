@@ -10,7 +10,7 @@ from torchaudio.functional import resample
 SAMPLE_RATE = 16_000  # of CREPE, Hz
 WINDOW = 1024  # samples of a window
 HOP = 256  # samples between windows
-SILENT_STD = 1e-3  # std (-60 dBFS) below which a window is not scaled to a std of 1
+SILENT_STD = 1e-3  # -60 dBFS; a window with a smaller std is divided by this value instead
 
 
 class CrepeFeatures(nn.Module):
@@ -64,7 +64,8 @@ class CrepeFeatures(nn.Module):
             )
         windows = x.unfold(1, WINDOW, HOP)
         windows = windows - windows.mean(-1, keepdim=True)
-        # The gradient of the std is unbounded where all samples are equal; the variance's is not.
+        # Where all samples are equal, the gradient of the variance is finite, unlike that of the
+        # std.
         power = windows.square().mean(-1, keepdim=True)
         windows = windows * torch.rsqrt(power.clamp(min=SILENT_STD**2))
         batch, count, _ = windows.shape

@@ -43,9 +43,9 @@ def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> 
 
     .. math:: \mathrm{KL}(q(c_1) \,\|\, p(c_1)) - \gamma\, \mathrm{KL}(q(c_1) \,\|\, p(c_2))
 
-    The second divergence has no upper bound. Speech under the context of silence costs thousands of
-    nats per sample, and the gradient of such a sample would drown all other gradients. So the
-    second divergence is cut off at `limit`, beyond which a sample gains nothing.
+    The second divergence has no upper bound: for speech under the context of silence, it is
+    thousands of nats per sample. The gradient of such a sample would drown all other gradients. So
+    the second divergence is cut off at `limit`; above the limit, a sample has no gradient.
 
     Args:
         right: first divergence, under the sample's own context, in nats, any shape.
