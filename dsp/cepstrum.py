@@ -76,7 +76,8 @@ def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
         band_hz: centres of the M bands, ascending, Hz, shape (M,).
         sample_rate: Hz.
     Returns:
-        matrix, shape (K + 1, M), from log-magnitudes in nats to a log-gain and k c_k.
+        matrix, shape (K + 1, M). It maps the log-magnitudes of the bands, in nats, to the
+        parameters that `cepstra_of` takes.
     """
     bands, points = band_hz.shape[0], 8 * order
     hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2

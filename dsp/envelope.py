@@ -62,15 +62,15 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
 
 
 def envelope_points(sample_rate: int, lowest_hz: float) -> int:
-    """Return the smallest power of 2 that is at least the window's samples at the lowest pitch."""
+    """Return the number of points of the transform: a power of 2, at least the longest window."""
     return 1 << math.ceil(math.log2(PERIODS * sample_rate / lowest_hz))
 
 
 def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     """Average power around each bin over 2/3 of the pitch; `pitch` is in bins, shape (B, L, 1)."""
     bins = torch.arange(power.shape[-1], device=power.device).to(power).expand(power.shape)
-    # Below the pitch, the spectrum has only one half of the power around the first harmonic. Add
-    # the mirror image.
+    # Between 0 Hz and the pitch lies one half of the first harmonic's peak, and there is no peak at
+    # 0 Hz. The mirror image of that half takes its place.
     mirrored = linear_at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
     reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch; `pitch` may be on a GPU

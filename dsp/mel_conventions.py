@@ -110,7 +110,8 @@ def to_model(
     .. math:: M_q \approx A \, \frac{\Gamma(1 + q/2)}{\Gamma(1 + p/2)^{q/p}}
               \left(\frac{M_p}{A}\right)^{q/p}, \qquad A = \sum_k F_{bk}
 
-    Here p is the given power and q the wanted one. On recordings of six speakers, a log-mel of
+    Here p is the given power and q the wanted power, M is a mel value, and F is the filterbank. On
+    recordings of six speakers, a log-mel of
     powers that is converted to magnitudes is on average 0.07 nats from the log-mel that is computed
     from magnitudes.
 

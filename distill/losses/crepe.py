@@ -51,7 +51,8 @@ class CrepeFeatures(nn.Module):
             waveform: shape (B, 1, T), at least one window long.
             log_mel: not used.
         Returns:
-            (B, C, windows * positions) for each layer.
+            features of each layer, shape (B, C, windows * positions): a layer has C channels, and
+            several positions in each window.
         Raises:
             ValueError: if the waveform is shorter than a window.
         """

@@ -30,7 +30,8 @@ def log_scale_regulariser(log_scale_q: Tensor, log_scale_p: Tensor) -> Tensor:
 
     .. math:: (\log\sigma_p - \log\sigma_q)^2
 
-    The regulariser keeps the gradient of the reverse KL finite if the two scales are far apart.
+    If two scales are far apart, the gradient of the reverse KL alone is very large or very small.
+    The regulariser brings the scales together.
 
     References:
         ClariNet (Ping et al., 2019), eq. 7. arXiv:1807.07281

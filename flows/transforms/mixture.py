@@ -59,7 +59,11 @@ class MixtureCdf(Transformer):
         self.base = base
 
     def split(self, params: Tensor) -> Mixture:
-        """Read parameters (B, 3 K, ...) as the mixture of each scalar."""
+        """Read parameters (B, 3 K, ...) as the mixture of each scalar.
+
+        Raises:
+            ValueError: if the parameters have another shape.
+        """
         if params.shape[1] != self.num_params:
             raise ValueError(
                 f"params has shape {tuple(params.shape)}, expected (B, {self.num_params}, ...)"

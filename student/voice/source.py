@@ -134,7 +134,10 @@ class Voice(nn.Module):
 
     @property
     def points(self) -> int:
-        """Points of the Fourier transform from cepstrum to taps: longer than a voice's response."""
+        """Number of points of the Fourier transform that computes taps from a cepstrum.
+
+        With 4 K points, the response of a voice has died away at the end of the transform.
+        """
         return 4 * self.order
 
     @property
@@ -184,10 +187,12 @@ class Voice(nn.Module):
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
 
     def filters(self, frames: Tensor) -> SourceFilters:
-        """Compute S filters for each of L frames.
+        """Compute the filters of the voice and of the noise from L frames.
 
         Args:
             frames: hidden frames and conditioning; see `forward`.
+        Returns:
+            L * S filters of each kind.
         """
         # For few frames, matrix products of rows are faster than convolutions of width 1.
         rows = frames.transpose(1, 2)

@@ -46,7 +46,7 @@ def padded_width(weights: np.ndarray) -> int:
 
 
 def padded_to_vectors(width: int) -> int:
-    """Round a width up to whole vectors."""
+    """Round a number of columns up to a multiple of `LANES`, the numbers in a vector."""
     return width + -width % LANES
 
 
