@@ -77,9 +77,7 @@ class FamilyConfig:
         num_components: logistics per scalar, for maf_mixture and gaussianization; 0 for the other
             families.
         context_features: size E of a context (B, E); 0 for none.
-        log_scale_limit: largest |log-scale| of a feature through all layers of a realnvp or a maf,
-            nats; 0 for models made before this limit existed: they have a limit of 3 in each
-            coupling of a realnvp, and a floor of -7 in each layer of a maf.
+        log_scale_limit: see `realnvp` and `maf_stack`; 0 for models made before this limit existed.
     Raises:
         ValueError: if the family is unknown, if a size is too small, or if a size is given for a
             part that the family does not have.

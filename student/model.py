@@ -17,21 +17,11 @@ from flows import (
     Pretrained,
     unbound_log_scale,
 )
-from flows.density import check_temperature
-from flows.engines.threads import each_on_one_thread
-from flows.precision import each_in_full_precision
 from storage.configuration import from_dict
 from student.config import BASES, StudentConfig
 from student.context import StudentContext
 from student.parts import make_context, make_parts, make_steps, read_context, stream_context
-from student.rendering import (
-    FRAMES_AT_ONCE,
-    Renderer,
-    draw_frames,
-    frames_at_once,
-    in_pieces,
-    student_engine,
-)
+from student.rendering import FRAMES_AT_ONCE, render, student_engine
 from student.sample import StudentSample
 from student.steps import StudentTransform, draw_with_distribution, unwrapped
 from student.voice.excitation import ExcitedContext
@@ -213,7 +203,7 @@ class Student(Pretrained):
             length = log_mel.shape[-1]
             chunks = (self.frames_of(mel, length) for mel in [log_mel])
             few = length <= FRAMES_AT_ONCE
-            return torch.cat(list(self._draw(chunks, temperature, generator, engine, few)), -1)
+            return torch.cat(list(render(self, chunks, temperature, generator, engine, few)), -1)
 
     @torch.no_grad()
     def stream(
@@ -242,31 +232,7 @@ class Student(Pretrained):
             ValueError: if a shape does not fit, or there are no frames at all.
         """
         chunks = stream_context(self.context, log_mels)
-        yield from self._draw(chunks, temperature, generator, engine, True)
-
-    def _draw(
-        self,
-        chunks: Iterable[StudentContext],
-        temperature: float,
-        generator: torch.Generator | None,
-        engine: Engine,
-        few: bool,
-    ) -> Iterator[Tensor]:
-        """Draw a waveform from chunks of hidden frames; `few` tells whether chunks are short."""
-        check_temperature(temperature)
-        engine = self.choose_engine(engine)[0]
-        if few and engine == "compiled":
-            chunks = each_on_one_thread(chunks)
-        hop, renderer = self.config.hop_length, None
-        weight = next(self.parameters())
-        chunks = each_in_full_precision(chunks, weight)
-        per_hop = hop // self.config.samples_per_hidden_frame
-        for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
-            if renderer is None:
-                renderer = Renderer(self.steps, self.chain_weights, context.network, engine)
-            num_frames = context.shape[-1] // per_hop
-            noise = draw_frames(self.flow.base, context.network, num_frames, hop, generator)
-            yield renderer(noise * temperature, context)
+        yield from render(self, chunks, temperature, generator, engine, True)
 
     def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return the exact log-density of whole waveforms in nats, shape (B,); see `encode`."""

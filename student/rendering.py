@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,13 +17,17 @@ from flows import (
     StandardNormal,
     choose_engine,
 )
+from flows.density import check_temperature
 from flows.engines.choose import multiplies_in_pairs, without
-from flows.engines.threads import pytorch_threads
+from flows.engines.threads import each_on_one_thread, pytorch_threads
 from flows.engines.triton import WIDEST, FusedStack
-from flows.precision import autocast_as_now, full_precision
+from flows.precision import autocast_as_now, each_in_full_precision, full_precision
 from student.config import StudentConfig
 from student.context import StudentContext
 from student.steps import Draw, NetworkStep, RotationStep, Step, draw
+
+if TYPE_CHECKING:
+    from student.model import Student
 
 FRAMES_AT_ONCE = 64
 """Largest number of conditioning frames computed together on a CPU. It bounds the memory, and keeps
@@ -56,6 +61,42 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
         needed = f"fused sampling is for at most {WIDEST} residual channels"
         return without(engine, f"{needed}, this student has {config.residual_channels}")
     return chosen, said
+
+
+def render(
+    student: "Student",
+    chunks: Iterable[StudentContext],
+    temperature: float,
+    generator: torch.Generator | None,
+    engine: Engine,
+    few: bool,
+) -> Iterator[Tensor]:
+    """Draw waveforms piece by piece from chunks of hidden frames.
+
+    Args:
+        student: the model.
+        chunks: consecutive hidden frames.
+        temperature: factor on the noise.
+        generator: source of randomness.
+        engine: see `Student.sample`.
+        few: whether a chunk has few frames.
+    Yields:
+        consecutive pieces of the waveforms, shape (B, 1, n * hop_length) each.
+    """
+    check_temperature(temperature)
+    engine = student.choose_engine(engine)[0]
+    if few and engine == "compiled":
+        chunks = each_on_one_thread(chunks)
+    hop, renderer = student.config.hop_length, None
+    weight = next(student.parameters())
+    chunks = each_in_full_precision(chunks, weight)
+    per_hop = hop // student.config.samples_per_hidden_frame
+    for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
+        if renderer is None:
+            renderer = Renderer(student.steps, student.chain_weights, context.network, engine)
+        num_frames = context.shape[-1] // per_hop
+        noise = draw_frames(student.flow.base, context.network, num_frames, hop, generator)
+        yield renderer(noise * temperature, context)
 
 
 class Renderer:

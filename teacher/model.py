@@ -255,14 +255,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Compute the parameters of each sample's distribution.
-
-        Args:
-            residual: the folded residual, shape (B, r, T / r).
-            frames: output of the context network, shape (B, H, T / hop_length).
-        Returns:
-            parameters, shape (B, P, 1, T).
-        """
+        """Return each sample's parameters (B, P, 1, T), from the folded residual (B, r, T / r)."""
         params: Tensor = self.wavenet(residual, frames)
         if isinstance(self.transformer, Triangular):
             params = self.transformer.given_frame(residual, params)
