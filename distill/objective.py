@@ -1,7 +1,5 @@
 """The objective of a student: divergence from the teacher plus distance from the recording."""
 
-import functools
-import operator
 from collections.abc import Callable
 
 import torch
@@ -17,16 +15,13 @@ from distill.losses.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.losses.pitch import measured_voice, pitch_loss
 from distill.losses.spectral import multi_resolution_stft, power_distance, stft_power_loss
 from distill.losses.voice import filters_distance, source_spectra
+from distill.weighted_sum import with_loss
 from dsp.envelope import envelope_points
 from dsp.mel import MelConfig
 from dsp.mel import log_mel as log_mel_of
 from flows.precision import full_precision
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
-
-OF_SAMPLE = ("power", "stft_power", "mel", "perceptual", "contrastive", "forward_kl", "adversarial")
-WEIGHTED = {"excitation": ("pitch", "voice"), "sample": OF_SAMPLE}
-"""Names of the terms that have a weight `NAME_weight`. Terms of the excitation need no sample."""
 
 
 class Distillation(nn.Module):
@@ -104,14 +99,15 @@ class Distillation(nn.Module):
             )
         if measured is not None and hidden is not None:
             terms |= self._excitation_terms(measured, hidden, recording)
-        return self._with_loss(terms, recording)
+        return with_loss(terms, self.config, recording)
 
     def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
         """Compute the pitch and voice terms alone, without a sample; see `forward`."""
         measured, hidden = self._measured_voice(recording), self._hidden(log_mel, recording)
         assert measured is not None
         assert hidden is not None
-        return self._with_loss(self._excitation_terms(measured, hidden, recording), recording)
+        terms = self._excitation_terms(measured, hidden, recording)
+        return with_loss(terms, self.config, recording)
 
     def score(
         self,
@@ -121,23 +117,8 @@ class Distillation(nn.Module):
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """Score a given sample; see `forward`. Pitch, voice and adversarial terms are left out."""
-        return self._with_loss(self._sample_terms(sample, log_mel, recording, generator), recording)
-
-    def _with_loss(self, terms: dict[str, Tensor], like: Tensor) -> dict[str, Tensor]:
-        """Add `loss`, the weighted sum of the given terms, to the terms."""
-        config = self.config
-        parts: dict[str, list[Tensor]] = {"excitation": [], "sample": []}
-        if "kl" in terms:
-            kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
-            spectral = terms["spectral_convergence"] + terms["log_magnitude"]
-            parts["sample"] = [config.kl_weight * kl, config.spectral_weight * spectral]
-        for part, names in WEIGHTED.items():
-            found = [name for name in names if name in terms]
-            parts[part] += [getattr(config, f"{name}_weight") * terms[name] for name in found]
-        if "discriminator" in terms:
-            parts["sample"].append(terms["discriminator"])
-        sums = [functools.reduce(operator.add, part) for part in parts.values() if part]
-        return {"loss": functools.reduce(operator.add, sums or [like.new_zeros(())]), **terms}
+        terms = self._sample_terms(sample, log_mel, recording, generator)
+        return with_loss(terms, self.config, recording)
 
     def _sample_terms(
         self,
