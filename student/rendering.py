@@ -18,7 +18,7 @@ from flows import (
     choose_engine,
 )
 from flows.density import check_temperature
-from flows.engines.choose import multiplies_in_pairs, without
+from flows.engines.choose import fallback, multiplies_in_pairs
 from flows.engines.threads import each_on_one_thread, pytorch_threads
 from flows.engines.triton import WIDEST, FusedStack
 from flows.precision import autocast_as_now, each_in_full_precision, full_precision
@@ -59,7 +59,7 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
     chosen, said = choose_engine(like, engine)
     if chosen == "fused" and config.residual_channels > WIDEST:
         needed = f"fused sampling is for at most {WIDEST} residual channels"
-        return without(engine, f"{needed}, this student has {config.residual_channels}")
+        return fallback(engine, f"{needed}, this student has {config.residual_channels}")
     return chosen, said
 
 

@@ -45,7 +45,7 @@ def choose_engine(
     obstacle = _obstacle(chosen, like, sequential)
     if obstacle is None:
         return chosen, _in_words(chosen, like)
-    return without(engine, obstacle)
+    return fallback(engine, obstacle)
 
 
 def multiplies_in_pairs() -> bool:
@@ -59,7 +59,7 @@ def multiplies_in_pairs() -> bool:
     return rounds and MULTIPLIES_PAIRS
 
 
-def without(engine: Engine, obstacle: str) -> tuple[Engine, str]:
+def fallback(engine: Engine, obstacle: str) -> tuple[Engine, str]:
     """Return PyTorch as the fallback for an engine that does not apply.
 
     Args:
