@@ -24,7 +24,7 @@ class PitchPredictionConfig:
 
     Args:
         longest_lag: longest pitch period. The window that is compared with the signal one lag
-            earlier has the same length. 0 for no long-term predictor.
+            earlier is as long. 0 for no long-term predictor.
         shortest_lag: shortest pitch period.
         update: number of samples after which lags are chosen again.
     """

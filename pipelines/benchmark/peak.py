@@ -14,7 +14,7 @@ from flows.engines.threads import pytorch_threads
 from pipelines.benchmark.call_costs import seconds_of
 
 SIZE, TRIES = 1024, 10
-"""Rows of PyTorch's matrices, and number of tries, of which the fastest counts."""
+"""Rows of PyTorch's matrices, and number of tries; the fastest try counts."""
 
 ROWS, DEPTH, COLUMNS, TIMES = 32, 64, 64, 10_000
 """Size of the compiled product, which stays in a core's first-level cache, and its repetitions."""

@@ -119,7 +119,8 @@ def parse_objectives(text: str, base: DistillationConfig) -> dict[str, Distillat
 
     Args:
         text: objectives, such as "kl,kl+spectral".
-        base: weights of the terms; a named term without a weight gets that of `DEFAULT_WEIGHTS`.
+        base: weights of the terms; a named term without a weight gets its weight in
+            `DEFAULT_WEIGHTS`.
     Returns:
         a configuration for each objective, by name and in order; terms that an objective does not
         name have weight 0.

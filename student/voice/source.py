@@ -218,7 +218,7 @@ class Voice(nn.Module):
         return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
-        """Filter each block of pulses twice: by the filter at its start, and by that at its end.
+        """Filter each block of pulses twice: by the filters at its start and at its end.
 
         Args:
             blocks: pulses of N blocks, each with the K samples before it, shape
