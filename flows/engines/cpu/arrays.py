@@ -34,7 +34,7 @@ class Network(NamedTuple):
     out_bias: np.ndarray  # (N, Q*)
     skip: np.ndarray  # each layer's skip: N matrices, R to V
     skip_bias: np.ndarray  # sum of all layers' skip biases, V*
-    row_scale: np.ndarray  # factors of the layer's input, and of the skips, in the output, Q*
+    row_scale: np.ndarray  # factors of a layer's input, and of earlier skips, in its output, Q*
     hidden: np.ndarray  # W to W
     hidden_bias: np.ndarray  # W*
     head: np.ndarray  # W to P * C: P parameters for each of C channels
@@ -98,8 +98,8 @@ class Streams(NamedTuple):
     inputs: np.ndarray  # the network's inputs, B rows
     blocks: np.ndarray  # for each layer, samples whose older taps are computed at once
     rings: np.ndarray  # for each layer, the length of its ring, samples
-    past: np.ndarray  # the rings of all layers, rounded; B rows a sample; `rows` if not rounded
-    rows: np.ndarray  # inputs of all layers, then the last output; two layers' rows if rounded
+    past: np.ndarray  # the rings of all layers, rounded, B rows a sample; `rows` if not rounded
+    rows: np.ndarray  # if rounded, rows of two layers; otherwise all rings, then the last output
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
     gated: np.ndarray  # a layer's gated units, B rows of R columns or more
     units: np.ndarray  # `gated`, rounded; the same array as `gated` if not rounded
@@ -117,8 +117,8 @@ class Exchange(NamedTuple):
     other thread still reads the sums of the sample before.
     """
 
-    units: np.ndarray  # gated units of each thread and layer, B rows: as `Streams.sent`, a half
-    skips: np.ndarray  # for even, odd times: for each half of the units, B rows of sums, V*
+    units: np.ndarray  # for each thread and layer, B rows: the thread's half of `Streams.sent`
+    skips: np.ndarray  # for even and odd times and each half of the units, B rows of sums, V*
     counters: np.ndarray  # each thread's number of finished samples, `COUNTER_STRIDE` apart
 
 
