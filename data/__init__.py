@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         split_rows,
     )
     from data.toys import TOYS
+    from dsp.filters.mel_equaliser import MelEqualiser
     from dsp.mel import FeatureMismatch, MelConfig, log_mel
     from dsp.mel_conventions import (
         CONVENTIONS,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         lead_samples,
         to_model,
     )
-    from dsp.mel_equaliser import MelEqualiser
     from dsp.mel_plausibility import ConventionError, MelStatistics, check_convention, check_limits
     from dsp.pitch import NO_PITCH, PitchConfig, check_pitch_rows, pitch_rows, with_pitch, yin
     from dsp.pulses import residual_energy

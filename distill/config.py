@@ -16,16 +16,16 @@ from teacher import TeacherConfig
 class DistillationConfig:
     """Weights of the objective's terms, and how each term is computed.
 
-    A term of weight 0 has no gradient. Costly terms of weight 0 (perceptual, contrastive, forward
-    KL) are not computed at all.
+    A term of weight 0 has no gradient. If the weight of a costly term (perceptual, contrastive,
+    forward KL) is 0, the term is not computed at all.
 
     Args:
         kl_weight: weight of KL(student || teacher), nats per sample.
-        kl_estimator: "closed_form" (between Gaussians only), "monte_carlo", or "auto" for the
-            closed form if it exists, else Monte Carlo.
+        kl_estimator: "closed_form" (between Gaussians only), "monte_carlo", or "auto": the closed
+            form if it exists, otherwise Monte Carlo.
         num_draws: Monte-Carlo draws of each sample, S.
         regulariser_weight: ClariNet's lambda, the weight of the squared difference of log standard
-            deviations; `kl_weight` multiplies this term, too.
+            deviations. The regulariser is a part of the KL term, so `kl_weight` multiplies it, too.
         spectral_weight: weight of the multi-resolution STFT distance.
         power_weight: weight of the distance of time-averaged power spectra.
         stft_power_weight: weight of Parallel WaveNet's power loss.
@@ -35,12 +35,12 @@ class DistillationConfig:
             another clip's context.
         contrastive_gamma: Parallel WaveNet's gamma.
         contrastive_limit: upper bound of the KL under another clip's context, nats per sample.
-        forward_kl_weight: weight of log p - log q of the recording. The term is for study, because
-            it is computed sequentially.
+        forward_kl_weight: weight of log p - log q of the recording. The term is computed
+            sequentially, which is slow; it is for study.
         pitch_weight: weight of the distance of the predicted pitch from the measured pitch, for a
             student that predicts the pitch of an excitation.
-        voice_weight: weight of the distance of the voice's and noise's filters from the recording's
-            spectra, for a student with a voice.
+        voice_weight: weight of the distance of the filters of voice and noise from the spectra of
+            the recording, for a student with a voice.
         excitation_steps: number of training steps at the start that compute only the pitch term and
             the voice term. Both terms need no sample, so these steps are several times as fast.
         adversarial_weight: weight of the student's adversarial loss.

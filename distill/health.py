@@ -33,8 +33,8 @@ def check_health(
     Returns:
         values by name, and a warning for each value that is out of bounds. The values are:
 
-        * `std_ratio`: standard deviation of the samples over that of the recordings. A student
-          with a low ratio whispers.
+        * `std_ratio`: standard deviation of the samples, divided by the standard deviation of the
+          recordings. A student with a low ratio whispers.
         * `floor_share`: share of the samples whose log-scale is at the floor; see
           `flows.transforms.transformers.share_at_floor`.
         * `silence_dbfs`: level of the sample in frames where the recording is silent; absent if the
@@ -42,8 +42,9 @@ def check_health(
         * `context_gap`: (wrong - right) / |right|, where right is the loss under the clip's own
           context and wrong is the loss under another clip's context. The gap is near 0 if the
           student ignores its context.
-        * `flow_K_log_scale_mean`, `flow_K_log_scale_std`: mean and standard deviation of each
-          flow's log-scale in nats, noise side first, then of a filter's log-gain.
+        * `flow_K_log_scale_mean`, `flow_K_log_scale_std`: mean and standard deviation of the
+          log-scale of flow K in nats. Flow 0 is nearest to the noise. If there is a filter, its
+          log-gain counts as the last flow.
     """
     sample = objective.student(noise, log_mel)
     hop, floor = objective.student.config.hop_length, objective.student.config.log_scale_floor

@@ -18,18 +18,18 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
     The recipes tiny, nsh, ljspeech, clarinet and parallel_wavenet use it. The other recipes turn
     `distillation.initialise_context` off.
 
-    Both networks read the same frames, so the teacher's features are useful to the student. The
-    copy computes the teacher's function up to one gain, with weights as large as those of an
-    untrained network. A trained teacher's weights and hidden frames may be many times smaller, and
-    a learning rate that suits an untrained network would ruin them. Training then changes the copy
-    with the rest of the student.
+    Both networks read the log-mel, so the features that the teacher has learned are useful to the
+    student. The copy computes the teacher's function times one gain, and its weights are as large
+    as the weights of an untrained network. The weights and hidden frames of a trained teacher may
+    be many times smaller. A learning rate that suits an untrained network would ruin them. Training
+    changes the copy together with the rest of the student.
 
     Args:
         student: untrained, with weight norm or with folded weight norm; changed in place.
         teacher: trained; its weight norm may be folded.
     Returns:
         whether the copy was made. The student stays unchanged if a model is unconditional, or if
-        the networks differ in shape, for instance because the student's also predicts a pitch.
+        the networks differ in shape, for instance because the student predicts a pitch.
     """
     if teacher.context.blind or student.frame_context.blind:
         return False

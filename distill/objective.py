@@ -1,7 +1,5 @@
 """The objective of a student: divergence from the teacher plus distance from the recording."""
 
-import functools
-import operator
 from collections.abc import Callable
 
 import torch
@@ -12,21 +10,18 @@ from distill.losses.adversarial import Adversary
 from distill.losses.crepe import CrepeFeatures
 from distill.losses.divergence import divergence
 from distill.losses.forward_kl import forward_kl
-from distill.losses.kl import contrastive_kl
+from distill.losses.kl import another_context, contrastive_kl
 from distill.losses.perceptual import DISTANCES, FeatureNetwork, TeacherFeatures
 from distill.losses.pitch import measured_voice, pitch_loss
 from distill.losses.spectral import multi_resolution_stft, power_distance, stft_power_loss
 from distill.losses.voice import filters_distance, source_spectra
+from distill.weighted_sum import with_loss
 from dsp.envelope import envelope_points
 from dsp.mel import MelConfig
 from dsp.mel import log_mel as log_mel_of
 from flows.precision import full_precision
 from student import ExcitedContext, MeasuredVoice, Student, StudentSample
 from teacher import Teacher
-
-OF_SAMPLE = ("power", "stft_power", "mel", "perceptual", "contrastive", "forward_kl", "adversarial")
-WEIGHTED = {"excitation": ("pitch", "voice"), "sample": OF_SAMPLE}
-"""Terms of the loss that have a weight NAME_weight; the excitation's terms need no sample."""
 
 
 class Distillation(nn.Module):
@@ -92,9 +87,9 @@ class Distillation(nn.Module):
             scalars by name: `loss`, and its unweighted terms.
         """
         measured = self._measured_voice(recording)
-        # In training the excitation has the recording's pitch and phase. Harmonics of a pitch that
-        # is one percent off fall between the recording's, and a spectral distance would prefer
-        # noise to such harmonics.
+        # In training the excitation has the recording's pitch and phase. If the pitch were one
+        # percent off, its harmonics would lie between the recording's harmonics, and a spectral
+        # distance would prefer noise to such harmonics.
         hidden = self._hidden(log_mel, recording)
         sample = self.student(noise, log_mel, measured if self.training else None, hidden)
         terms = self._sample_terms(sample, log_mel, recording, generator)
@@ -104,14 +99,15 @@ class Distillation(nn.Module):
             )
         if measured is not None and hidden is not None:
             terms |= self._excitation_terms(measured, hidden, recording)
-        return self._with_loss(terms, recording)
+        return with_loss(terms, self.config, recording)
 
     def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
         """Compute the pitch and voice terms alone, without a sample; see `forward`."""
         measured, hidden = self._measured_voice(recording), self._hidden(log_mel, recording)
         assert measured is not None
         assert hidden is not None
-        return self._with_loss(self._excitation_terms(measured, hidden, recording), recording)
+        terms = self._excitation_terms(measured, hidden, recording)
+        return with_loss(terms, self.config, recording)
 
     def score(
         self,
@@ -120,24 +116,9 @@ class Distillation(nn.Module):
         recording: Tensor,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """Score a drawn sample as `forward` does, without pitch, voice and adversarial terms."""
-        return self._with_loss(self._sample_terms(sample, log_mel, recording, generator), recording)
-
-    def _with_loss(self, terms: dict[str, Tensor], like: Tensor) -> dict[str, Tensor]:
-        """Add `loss`, the sum of the terms by their weights, to the terms that were computed."""
-        config = self.config
-        parts: dict[str, list[Tensor]] = {"excitation": [], "sample": []}
-        if "kl" in terms:
-            kl = terms["kl"] + config.regulariser_weight * terms["log_scale_regulariser"]
-            spectral = terms["spectral_convergence"] + terms["log_magnitude"]
-            parts["sample"] = [config.kl_weight * kl, config.spectral_weight * spectral]
-        for part, names in WEIGHTED.items():
-            found = [name for name in names if name in terms]
-            parts[part] += [getattr(config, f"{name}_weight") * terms[name] for name in found]
-        if "discriminator" in terms:
-            parts["sample"].append(terms["discriminator"])
-        sums = [functools.reduce(operator.add, part) for part in parts.values() if part]
-        return {"loss": functools.reduce(operator.add, sums or [like.new_zeros(())]), **terms}
+        """Score a given sample; see `forward`. Pitch, voice and adversarial terms are left out."""
+        terms = self._sample_terms(sample, log_mel, recording, generator)
+        return with_loss(terms, self.config, recording)
 
     def _sample_terms(
         self,
@@ -166,7 +147,7 @@ class Distillation(nn.Module):
             right, regulariser = self._divergence(sample, log_mel, generator)
             terms = {"kl": right.mean(), "log_scale_regulariser": regulariser.mean()}
             if config.contrastive_weight:
-                wrong, _ = self._divergence(sample, _another_context(log_mel), generator)
+                wrong, _ = self._divergence(sample, another_context(log_mel), generator)
                 bounds = (config.contrastive_gamma, config.contrastive_limit)
                 terms["contrastive"] = contrastive_kl(right, wrong, *bounds).mean()
         return terms
@@ -175,8 +156,8 @@ class Distillation(nn.Module):
         self, sample: StudentSample, log_mel: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """Return the KL and the regulariser of each sample that counts."""
-        # The teacher does not see the audio before a clip, so the clip's first receptive field does
-        # not count. At least half of a short clip counts.
+        # The teacher does not see the audio before a clip. So the first receptive field of the clip
+        # does not count, or only the first half of a short clip.
         start = min(self.teacher.receptive_field, sample.waveform.shape[-1] // 2)
         config = self.config
         return divergence(
@@ -272,14 +253,15 @@ class Distillation(nn.Module):
         lowest = context.config.fmin_hz
         with full_precision(hidden), self._gradients_if(self.config.voice_weight):
             filters = context.filters(hidden)
-            # Half a window of the envelope does not count at either end; one place always counts.
+            # At each end of a clip, half a window of the envelope does not count. At least one
+            # place counts.
             reach = envelope_points(rate, lowest) // 2
             edge = min(each * reach // context.hop_length, (hz.shape[-1] * each - 1) // 2)
             spectra = source_spectra(recording, hz, voiced, each, rate, lowest)
             return filters_distance(filters, spectra, edge, rate)
 
     def _feature_network(self) -> FeatureNetwork:
-        """Make the network of the perceptual term, or the teacher's if the term has weight 0."""
+        """Make the network of the perceptual term; for a term of weight 0, it is the teacher's."""
         perceptual = self.config.perceptual
         if perceptual.network == "teacher" or not self.config.perceptual_weight:
             return TeacherFeatures(self.teacher)
@@ -291,10 +273,3 @@ class Distillation(nn.Module):
     def _gradients_if(self, weight: float) -> torch.set_grad_enabled:
         """Record gradients only for a term with a weight above 0."""
         return torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0)
-
-
-def _another_context(log_mel: Tensor) -> Tensor:
-    """Give each clip its neighbour's frames; rotate the frames of a single clip by half a clip."""
-    if log_mel.shape[0] > 1:
-        return log_mel.roll(1, 0)
-    return log_mel.roll(log_mel.shape[-1] // 2, -1)

@@ -13,14 +13,14 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
 
     The exponential has no zeros outside the unit circle, so the untruncated filter has minimum
     phase and a stable inverse. The taps after h_K are cut off. The first K taps and the first K
-    cepstral coefficients determine each other, so that every filter can be expressed.
+    cepstral coefficients determine each other, so any K taps can be expressed.
 
     Args:
         cepstrum: c_1 .. c_K, shape (..., K).
         points: number of points of the Fourier transform; default: 8 K.
     Returns:
-        h_1 .. h_K, shape (..., K), exact up to aliasing: the response after `points` samples is
-        added to the first taps.
+        h_1 .. h_K, shape (..., K). They contain an aliasing error: the part of the response that
+        comes after `points` samples is added to the first taps.
     References:
         Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
         sequences.
@@ -32,7 +32,7 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
     order = cepstrum.shape[-1]
     points = points or 8 * order
     spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
-    # PyTorch's exponential of complex numbers takes seven times as long as this.
+    # PyTorch's exponential of complex numbers takes seven times as long as `polar`.
     exponential = torch.polar(spectrum.real.exp(), spectrum.imag)
     response: Tensor = torch.fft.irfft(exponential, n=points)
     return response[..., 1 : order + 1]
@@ -46,8 +46,8 @@ def cepstra_of(raw: Tensor) -> Tensor:
     Returns:
         c_1 .. c_K, shape (..., K).
     """
-    # The cepstrum c_k of a smooth spectrum falls like 1/k, so all parameters k c_k are similarly
-    # large.
+    # The cepstrum c_k of a smooth spectrum falls like 1/k. So the parameters k c_k are of similar
+    # size.
     return raw[..., 1:] / torch.arange(1, raw.shape[-1], dtype=raw.dtype, device=raw.device)
 
 
@@ -76,7 +76,8 @@ def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
         band_hz: centres of the M bands, ascending, Hz, shape (M,).
         sample_rate: Hz.
     Returns:
-        matrix, shape (K + 1, M), from log-magnitudes in nats to a log-gain and k c_k.
+        matrix, shape (K + 1, M). It maps the log-magnitudes of the bands, in nats, to the
+        parameters that `cepstra_of` takes.
     """
     bands, points = band_hz.shape[0], 8 * order
     hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2

@@ -14,8 +14,8 @@ LEAST_POWER = 1e-10
 """Smallest power of a frequency bin, for signals in [-1, 1]. The dither of a 16-bit file has about
 this power."""
 SMOOTHING = 0.15
-"""CheapTrick's constant q1 without its sign. It weights a correction that undoes part of the
-smoothing over 2/3 of the pitch."""
+"""Weight of a correction that undoes a part of the smoothing: CheapTrick's constant q1, without its
+sign."""
 
 
 @torch.no_grad()
@@ -23,15 +23,15 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
     r"""Estimate the power spectrum of the filter that a voice or a noise has passed through.
 
     A voice is a train of pulses at the pitch, which a filter has shaped. The analysis window is
-    three periods long. Its power does not depend on where the pulses lie in the window. Two
-    averages remove the harmonics: the power is averaged over two thirds of the pitch, and then the
-    log-power over the whole pitch.
+    three periods long, so that the measured power does not depend on the places of the pulses in
+    the window. Two averages over frequency remove the harmonics: the power is averaged over two
+    thirds of the pitch, then the log-power is averaged over the whole pitch.
 
     Args:
         waveform: shape (B, 1, L * n), preceded and followed by zeros.
         hz: pitch in Hz at the end of every n samples, shape (B, L); at most a quarter of the sample
-            rate. Noise has no pitch; there the number, too, sets the length of the window and the
-            width of the averages.
+            rate. For noise, which has no pitch, give any frequency: it sets the length of the
+            window and the width of the averages.
         sample_rate: Hz.
         lowest_hz: lowest pitch in `hz`, in Hz.
     Returns:
@@ -62,17 +62,18 @@ def spectral_envelope(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz:
 
 
 def envelope_points(sample_rate: int, lowest_hz: float) -> int:
-    """Return the smallest power of 2 that is at least the window's samples at the lowest pitch."""
+    """Return the number of points of the transform: a power of 2, at least the longest window."""
     return 1 << math.ceil(math.log2(PERIODS * sample_rate / lowest_hz))
 
 
 def _smooth(power: Tensor, pitch: Tensor) -> Tensor:
     """Average power around each bin over 2/3 of the pitch; `pitch` is in bins, shape (B, L, 1)."""
     bins = torch.arange(power.shape[-1], device=power.device).to(power).expand(power.shape)
-    # Below the pitch the spectrum holds one half of the first harmonic: add its mirror image.
+    # Between 0 Hz and the pitch lies one half of the first harmonic's peak, and there is no peak at
+    # 0 Hz. The mirror image of that half takes its place.
     mirrored = linear_at(power, (pitch - bins).clamp(min=0))
     power = torch.where(bins < pitch, power + mirrored, power)
-    reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch; not read from a GPU
+    reach = (power.shape[-1] - 1) // 6 + 1  # for the highest pitch; `pitch` may be on a GPU
     low, high = power[..., 1 : reach + 1].flip(-1), power[..., -reach - 1 : -1].flip(-1)
     integral = F.pad(torch.cat([low, power, high], -1).cumsum(-1), (1, 0))
     middle = bins + reach + 0.5

@@ -32,8 +32,8 @@ def griffin_lim(
         fmax=config.fmax_hz,
         norm=None if config.filterbank_norm == "none" else config.filterbank_norm,
     )
-    # The convention centres frame l on the middle of its hop, by padding. librosa's uncentred
-    # transform has equal frames, and its output contains the padding, which is removed below.
+    # In the convention, padding centres frame l on the middle of its hop. librosa's transform
+    # without centring has these frames. Its output contains the padding, which is removed below.
     padding = (config.n_fft - config.hop_length) // 2
     waveform = librosa.griffinlim(
         magnitude,

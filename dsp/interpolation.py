@@ -1,4 +1,4 @@
-"""Values between samples: interpolated linearly, between frame ends, or by a windowed sinc."""
+"""Interpolation between samples: linearly, by a windowed sinc, or between the ends of frames."""
 
 import torch
 from torch import Tensor

@@ -23,9 +23,10 @@ class FeatureMismatch(ValueError):  # noqa: N818 - says what it is
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """The log-mel convention; at 22050 Hz the defaults equal HiFi-GAN's.
+    """The log-mel convention: how log-mel frames are computed from a waveform.
 
-    Other programs' conventions, NVIDIA's Tacotron 2 among them, are in `dsp.mel_conventions`.
+    With a sample rate of 22050 Hz, the defaults are HiFi-GAN's convention. `dsp.mel_conventions`
+    has the conventions of other programs.
 
     Args:
         sample_rate: sample rate of the waveform, Hz.
@@ -103,7 +104,7 @@ class MelConfig:
 
     @property
     def _edges_hz(self) -> Tensor:
-        """Band edges in Hz, shape (num_mels + 2,): band b spans edges b to b + 2, centre b + 1."""
+        """Edges in Hz, shape (num_mels + 2,): band b reaches from edge b to b + 2, middle b + 1."""
         edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
         return torch.from_numpy(edges)
 
@@ -114,7 +115,7 @@ class MelConfig:
 
     @property
     def harmonic_scale(self) -> float:
-        """Change of a harmonic's log-amplitude, in nats, for a change of the log-mel by one."""
+        """Nats by which a harmonic's log-amplitude grows if the log-mel grows by 1."""
         return (1.0 if self.log_base == "e" else math.log(10)) / self.power
 
     @property
@@ -124,9 +125,9 @@ class MelConfig:
         .. math:: M_b \approx \sum_m w_b(m f_0) \frac{a N}{2}, \qquad \sum_m w_b(m f_0) \approx
                   \frac1{f_0}
 
-        The formula is for magnitudes of a transform of N points and bands w_b of area 1. Hence the
-        harmonics of pitch f_0 have log-amplitude log a = log f_0 + log M_b + offset, where log M_b
-        is `harmonic_scale` times the log-mel.
+        The formula is for magnitudes of a transform of N points, and for bands w_b of area 1. a is
+        the amplitude of the harmonics of the pitch f_0. It follows that log a = log f_0 + log M_b +
+        offset, where log M_b is `harmonic_scale` times the log-mel.
 
         Returns:
             offset of each band in nats, shape (num_mels,).
@@ -225,7 +226,8 @@ def _constants(
     config: MelConfig, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Filterbank (num_mels, n_fft//2 + 1) and window (win_length,)."""
-    # The constants are cached: made under inference_mode, they could not take part in a gradient.
+    # The constants are cached. If they were made under inference_mode, no later call with gradients
+    # could use them.
     with torch.inference_mode(False):
         window = torch.hann_window(config.win_length, dtype=torch.float64)
         return mel_filterbank(config).to(device, dtype), window.to(device, dtype)

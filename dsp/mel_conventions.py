@@ -26,9 +26,9 @@ class MelConvention:
 
     .. math:: v = k \ln \max(F \, |STFT|^{power}, floor)
 
-    A convention holds only the choices in which programs differ. The Fourier transform, the mel
-    bands and the sample rate are not among them, and must equal the model's. All conventions have
-    Slaney's filterbank with bands of equal area.
+    v is the value of a frame. A convention holds only the choices in which programs differ: k,
+    power, floor, and the times of the frames. The Fourier transform, the mel bands and the sample
+    rate must equal the model's. All conventions have Slaney's filterbank with bands of equal area.
 
     Args:
         per_nat: the factor k: 1 for the natural logarithm, 20 log10(e) for decibels of a magnitude.
@@ -110,7 +110,8 @@ def to_model(
     .. math:: M_q \approx A \, \frac{\Gamma(1 + q/2)}{\Gamma(1 + p/2)^{q/p}}
               \left(\frac{M_p}{A}\right)^{q/p}, \qquad A = \sum_k F_{bk}
 
-    Here p is the given power and q the wanted one. On recordings of six speakers, a log-mel of
+    Here p is the given power and q the wanted power, M is a mel value, and F is the filterbank. On
+    recordings of six speakers, a log-mel of
     powers that is converted to magnitudes is on average 0.07 nats from the log-mel that is computed
     from magnitudes.
 
@@ -158,7 +159,7 @@ def to_nats(
 
 
 def per_nat_of(name: MelConventionName | None, config: MelConfig) -> float:
-    """Return how much a log-mel value grows if the magnitude grows by one nat.
+    """Return the amount by which a log-mel value grows if the magnitude grows by one nat.
 
     Args:
         name: convention of the value; None for the model's own.
@@ -170,10 +171,10 @@ def per_nat_of(name: MelConventionName | None, config: MelConfig) -> float:
 
 
 def lead_samples(name: MelConventionName | None, config: MelConfig) -> int:
-    """Return the lead of a convention: by how many samples its frames come before the model's.
+    """Return the number of samples by which the frames of a convention precede the model's frames.
 
-    The model takes each frame for one of its own. So a waveform drawn from the frames begins `lead`
-    samples before the recording begins, and ends `hop_length - lead` samples after it ends.
+    The model draws a waveform as if the frames were in its own convention. So the waveform begins
+    `lead` samples before the recording begins, and ends `hop_length - lead` samples after it ends.
 
     Args:
         name: convention of the frames; None for the model's own.

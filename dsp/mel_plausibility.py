@@ -1,4 +1,4 @@
-"""Whether log-mel values can be in a convention, and which convention they look like."""
+"""Checks whether log-mel values can be in a convention, and a guess of their convention."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dsp.mel import MelConfig, mel_filterbank
 from dsp.mel_conventions import CONVENTIONS, MelConventionName, per_nat_of, to_model, to_nats
 
 SLACK_NATS = 2.0
-"""Distance, in nats of magnitude, by which a network's prediction may lie outside the values that
-waveforms can have."""
+"""Nats of magnitude by which values may lie outside the range that waveforms can have, because a
+network may have predicted them."""
 LOUD_NATS = 5.0
-"""Distance, in nats of magnitude, of the largest plausible mean from the highest possible value. A
-mean above this limit is too loud for speech. White noise reaches the limit at -15 dBFS. None of 240
-recordings of six speakers reached it, even amplified by 10 dB until they clipped."""
+"""Smallest distance of the mean of speech from the highest possible value, in nats of magnitude. A
+higher mean is too loud for speech. White noise reaches the limit at -15 dBFS. None of 240
+recordings of six speakers reached the limit, even when they were amplified by 10 dB and clipped."""
 LOUDER = 0.7
-"""Smallest mean of values that may have another logarithm, if their spread is small, too. The unit
-is a standard deviation of the training corpus, counted from its mean. If common logarithms of the
-240 recordings were taken for natural ones, the mean was at least 0.97."""
+"""Mean above which values may have another logarithm than stated, if their spread is small, too.
+The unit is a standard deviation of the training corpus, and 0 is the corpus's mean. When we took
+common logarithms of the 240 recordings for natural logarithms, the mean was at least 0.97."""
 SPREADS = (0.56, 1.75)
 """Smallest and largest usual spread of speech within a band, in standard deviations of the training
-corpus. If common logarithms of the 240 recordings were taken for natural ones, the spread was at
-most 0.53."""
+corpus. When we took common logarithms of the 240 recordings for natural logarithms, the spread was
+at most 0.53."""
 USUAL = 2.0
 """Largest usual distance of the mean of speech from the training corpus's mean, in standard
 deviations of the training corpus."""
@@ -97,8 +97,8 @@ def check_convention(
         values: frames, shape (num_mels, L).
         name: the stated convention; None for the model's own.
         config: the model's convention.
-        statistics: statistics of the model's training corpus; None if they are not known, and only
-            the first kind of values is refused.
+        statistics: statistics of the model's training corpus; None if they are not known. Without
+            them, only the first kind of values is refused.
     Raises:
         ConventionError: names the conventions in which the values look like speech, if there are
             any.
@@ -136,8 +136,8 @@ class _Explanation:
     Args:
         is_possible: whether a waveform can have the values.
         mean: mean of the values after conversion to the model's convention. The unit is a standard
-            deviation of the training corpus, counted from its mean.
-        spread: standard deviation, in that unit, of the converted values within a band.
+            deviation of the training corpus, and 0 is the corpus's mean.
+        spread: standard deviation of the converted values within a band, in this unit.
     """
 
     is_possible: bool

@@ -13,14 +13,14 @@ BAND, STEP = 21, 10
 """Width of a band and distance from one band to the next, in bins. At 16 kHz a band is 0.33 kHz
 wide. Such a band holds a harmonic of most pitches."""
 LAGS = (0.98, 0.9867, 0.9933, 1.0, 1.0067, 1.0133, 1.02)
-"""Lags at which a signal is compared with itself, in periods. The best lag of each band and frame
-counts. At a single lag, a pitch that glides or is half a percent off would hardly change the first
-harmonic, but the twentieth harmonic would no longer match at all."""
+"""Lags at which a signal is compared with itself, in periods. For each band and frame, the best lag
+counts. A single lag would not suffice: if the pitch glides, or is half a percent off, the first
+harmonic still matches, but the twentieth harmonic does not."""
 CHANCE = 0.1
-"""Share of a noise's power that is assumed to look periodic by chance at the best lag. Noise alone
-reaches a periodicity of 0.3 (at 250 Hz) to 0.4 (at 80 Hz). Noise mixed with an equally loud voice
-hardly looks periodic, because the lag of the voice stands out. With a larger constant, noise takes
-the voice's place in every band that holds both."""
+"""Share of the power of noise that is assumed to look periodic by chance at the best lag. Noise
+alone reaches a periodic share of 0.3 (for a pitch of 250 Hz) to 0.4 (80 Hz). Noise mixed with an
+equally loud voice hardly looks periodic, because the lag of the voice is then the best lag. A
+larger constant would turn voice into noise in every band that contains both."""
 LEAST_SHARE = 0.01
 """Smallest periodic share of a band's power."""
 
@@ -46,8 +46,8 @@ def periodic_share(waveform: Tensor, hz: Tensor, sample_rate: int, lowest_hz: fl
 
     .. math:: P\big(\tfrac12 (x_t + x_{t \pm \tau})\big) = H + \tfrac12 N, \qquad P(x) = H + N
 
-    P is the power of a signal in a band. H is the power of the periodic part of x, and N the power
-    of its aperiodic part.
+    P is the power of a signal in a band, and tau is the period. H is the power of the periodic part
+    of x, and N is the power of the aperiodic part.
 
     Args:
         waveform: x, shape (B, 1, L * hop_length), preceded and followed by zeros.

@@ -16,15 +16,15 @@ from dsp.mel import FeatureMismatch, MelConfig
 WINDOW = 512
 """Length in samples of the window that is compared with the signal one period later."""
 PERIODIC = 0.15
-"""YIN's absolute threshold, an aperiodicity: the shortest period below the threshold is chosen."""
+"""YIN's absolute threshold: the shortest period with a lower aperiodicity is chosen."""
 VOICED = 0.6
-"""The aperiodicity above which a frame counts as unvoiced. Noise rarely falls below this
-aperiodicity; the first and last periods of a voice do."""
+"""The aperiodicity above which a frame counts as unvoiced. Noise rarely has a lower aperiodicity.
+Even the first and last periods of a voice do."""
 AUDIBLE_DBFS = -55.0
 """The level in dBFS below which a frame counts as unvoiced."""
 LOWEST_HZ = 10.0
-"""The lowest pitch in Hz that a configuration may ask for. Voices are higher. Memory grows with the
-longest period, so a configuration from someone else's file must not ask for a lower pitch."""
+"""The lowest pitch in Hz that a configuration may name. Voices are higher. Memory grows with the
+longest period, and a configuration may come from someone else's file."""
 LARGEST_SHIFT = 24
 """The largest shift of a pitch, up or down, in semitones."""
 FRAMES_AT_ONCE = 256
@@ -192,7 +192,9 @@ def yin(
     """
     reach = _reach(sample_rate, fmin_hz)
     shortest, longest = int(sample_rate / fmax_hz), reach - WINDOW
-    middle = (WINDOW + longest // 2) // 2  # of the samples compared for half the longest period
+    # The pitch is measured around the frame's end: the middle of the samples that are compared if
+    # the period is half the longest period.
+    middle = (WINDOW + longest // 2) // 2
     padded = F.pad(waveform[:, 0].double(), (middle - hop_length, reach))
     frames = padded.unfold(-1, reach, hop_length)[:, : waveform.shape[-1] // hop_length]
     first = frames[..., :WINDOW]

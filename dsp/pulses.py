@@ -11,8 +11,8 @@ MARGIN = 192
 ORDER = 16
 """Number of past samples that a predictor reads."""
 NOISE = 1e-5
-"""Standard deviation of the white noise that every window is assumed to hold, so that a predictor
-exists even for silence."""
+"""Standard deviation of white noise that is assumed in every window, so that a predictor exists
+even for silence."""
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
               \frac12
 
     Args:
-        cycles: running phase phi over 2 pi, float64, any shape.
+        cycles: running phase phi, divided by 2 pi, float64, any shape.
         hz: pitch at each sample, shape of `cycles`.
         sample_rate: Hz.
     Returns:

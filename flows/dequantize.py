@@ -9,8 +9,8 @@ class Dequantize(nn.Module):
 
     .. math:: u = (k + \epsilon) / K, \qquad \epsilon \sim U[0, 1)
 
-    The message that refuses integers points a user of the library here. The command `density` adds
-    the same noise to single columns of a table (`pipelines.density.rows`).
+    The message that refuses integers points a user of the library to this class. The command
+    `density` adds such noise to single columns of a table (`pipelines.density.rows`).
 
     The class is not a `Transform`, because a discrete variable has no density. The probability of
     an integer vector is the integral of the continuous density over its cell. So the flow's mean

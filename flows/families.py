@@ -34,7 +34,7 @@ from storage.configuration import nearest_name
 
 @dataclass(frozen=True)
 class FamilyDefaults:
-    """A family's default sizes; a size of zero, or an empty one, means that the part is missing.
+    """A family's default sizes; a size of 0 or () means that the family does not have the part.
 
     Args:
         num_layers: number of layers.
@@ -77,10 +77,10 @@ class FamilyConfig:
         num_components: logistics per scalar, for maf_mixture and gaussianization; 0 for the other
             families.
         context_features: size E of a context (B, E); 0 for none.
-        log_scale_limit: bound of `realnvp` and `maf_stack`; 0 for models made before the bound
-            existed: a limit of 3 for each coupling, and a floor of -7 for each layer of a MAF.
+        log_scale_limit: see `realnvp` and `maf_stack`; 0 for models made before this limit existed.
     Raises:
-        ValueError: if the family is unknown, or lacks a given part, or a size is too small.
+        ValueError: if the family is unknown, if a size is too small, or if a size is given for a
+            part that the family does not have.
     """
 
     family: str

@@ -136,10 +136,10 @@ def sample_mixture(
 def fit_mixture(x: Tensor, num_components: int, log_scale_floor: float = LOG_SCALE_FLOOR) -> Tensor:
     r"""Fit a mixture to each column by a few steps of EM, to start maximum likelihood from.
 
-    The components start at quantiles of equal steps of probability. The logistic's log-density has
-    a quadratic lower bound that touches the log-density at a given :math:`u = (x - \mu) / s`. A
-    step of EM maximises the bound. It takes weighted means, where r are the responsibilities, and
-    never lowers the likelihood:
+    The components start at evenly spaced quantiles. The log-density of a logistic has a quadratic
+    lower bound, which touches the log-density at a given :math:`u = (x - \mu) / s`. A step of EM
+    maximises this bound, and never lowers the likelihood. It computes weighted means, where r are
+    the responsibilities of the components:
 
     .. math:: w = r\,\frac{\tanh(u / 2)}{2 u}, \qquad \mu = \frac{\sum w x}{\sum w}, \qquad
               s^2 = \frac{2 \sum w (x - \mu)^2}{\sum r}, \qquad \pi = \frac{1}{N} \sum r
@@ -168,7 +168,7 @@ def _spread(x: Tensor, num_components: int, log_scale_floor: float) -> Tensor:
     """Place components of equal weight at quantiles of x (N, D); return parameters (3 K, D)."""
     levels = torch.arange(num_components + 1, dtype=x.dtype, device=x.device) / num_components
     locations = torch.quantile(x, 0.5 * (levels[1:] + levels[:-1]), 0)
-    # The outermost neighbours are at a tenth of a component's probability, not at the extremes.
+    # The outermost distances end a tenth of a component's probability before the extreme values.
     margin = 0.1 / num_components
     distances = torch.quantile(x, levels.clamp(margin, 1 - margin), 0).diff(dim=0)
     raw = unbound_log_scales(torch.log(0.4 * distances), log_scale_floor)
@@ -179,7 +179,7 @@ def _em_step(x: Tensor, params: Tensor, log_scale_floor: float) -> Tensor:
     """Return parameters (3 K, D) after one step of EM on rows x (N, 1, D)."""
     log_weights, locations, log_scales = split_mixture(params[None], log_scale_floor)
     u = (x - locations) * torch.exp(-log_scales)
-    # A component without any responsibility would have neither mean nor scale: keep a minimum.
+    # A component with no responsibility at all would have neither mean nor scale: keep a minimum.
     r = torch.softmax(log_weights + 2 * F.logsigmoid(u) - u - log_scales, 1).clamp(min=1e-9)
     w = r * torch.where(u.abs() < 1e-3, 0.25, torch.tanh(0.5 * u) / (2 * u))
     total = r.sum(0)

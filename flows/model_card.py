@@ -73,9 +73,9 @@ def write_card(path: Path, model: type, described: dict[str, Any], num_parameter
 
     Args:
         path: file of the card.
-        model: see `model_card`.
-        described: see `model_card`.
-        num_parameters: see `model_card`.
+        model: the model's class.
+        described: the content of `config.json`.
+        num_parameters: number of trained parameters.
     """
     if path.exists() and not _is_ours(path):
         return

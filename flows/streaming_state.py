@@ -18,8 +18,8 @@ class Past:
             with past:
                 params.append(wavenet(chunk, frames, past))
 
-    The joined results equal one pass over the whole signal to float rounding. All kept inputs
-    together are as long as the receptive field.
+    The joined results equal one pass over the whole signal, up to float rounding. The lengths of
+    all kept inputs add up to the receptive field.
 
     Args:
         kept: the `kept` inputs of another state, to continue from; empty before the first chunk.

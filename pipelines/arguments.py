@@ -29,7 +29,8 @@ def prepare_words(
         words for the parser; and the paths given to options that take several paths, by option. The
         parser gets an empty list for such an option, because it would read the names as YAML.
     Raises:
-        ValueError: if a path is empty, a recipe is unknown, or no plain space follows an option.
+        ValueError: if a path is empty, if a recipe is unknown, or if the space after an option is
+            not a plain one.
     """
     for word in words:
         if re.match(r"--\w+\N{NO-BREAK SPACE}", word):

@@ -39,7 +39,7 @@ COMMANDS = {
     "summarise": "summarise",
     "report": "report",
     "density": "density",
-    "interpolate-rows": "interpolate_rows",
+    "interpolate-rows": "interpolate",
 }
 """Module of each command in `pipelines.commands`. The command's function has the command's name,
 with underscores for hyphens."""

@@ -130,7 +130,7 @@ class StudentConfig:
 
     @property
     def samples_per_hidden_frame(self) -> int:
-        """Samples per hidden frame: `frame_length` with an excitation, otherwise `hop_length`."""
+        """Samples per hidden frame: `hop_length`, or `frame_length` if there is an excitation."""
         return self.hop_length if self.excitation.kind == "none" else self.frame_length
 
     @property

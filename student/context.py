@@ -10,21 +10,21 @@ from torch import Tensor
 class StudentContext(NamedTuple):
     """The hidden frames of a student, one tensor for each part that reads them.
 
-    All tensors but the breath have N hidden frames, along the last axis; see
-    `StudentConfig.samples_per_hidden_frame`.
+    The last axis of each tensor, except the breath, has N hidden frames. A hidden frame serves
+    `StudentConfig.samples_per_hidden_frame` samples.
     """
 
     network: Tensor
     """Context of the networks, shape (B, H, N)."""
     filter: Tensor | None
-    """Context of the filter after the flows, shape (B, J, N): the networks' context, or the
-    filter's parameters if there is a voice. None for a student with a voice and without a
-    filter."""
+    """Context of the filter after the flows, shape (B, J, N). With a voice, the context is the
+    filter's parameters; without a voice, it is the networks' context. None for a student that has a
+    voice and no filter."""
     voice: Tensor | None
     """The voice, folded into frames of r samples, shape (B, r, N); None without a voice."""
     breath: Tensor | None = None
-    """Gain of the flow's output beside the voice, shape (B, 1). It replaces the student's own gain;
-    None keeps the student's gain."""
+    """Gain of the flow's output in frames with a voice, shape (B, 1); None for the student's own
+    gain."""
 
     @property
     def shape(self) -> torch.Size:
@@ -32,7 +32,7 @@ class StudentContext(NamedTuple):
         return self.network.shape
 
     def split(self, longest: int) -> "Iterator[StudentContext]":
-        """Cut the hidden frames into pieces of at most `longest` frames."""
+        """Cut the hidden frames into pieces of at most `longest` hidden frames."""
         network = self.network.split(longest, -1)
         pieces = zip(
             network, _split(self.filter, network), _split(self.voice, network), strict=True
@@ -56,7 +56,7 @@ def context_of(frames: Tensor) -> StudentContext:
 
 
 def _split(part: Tensor | None, like: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    """Cut a part into pieces as long as the pieces `like`; a missing part gives a None for each."""
+    """Cut a part into pieces as long as the pieces `like`; a missing part gives None for each."""
     return [None] * len(like) if part is None else part.split([x.shape[-1] for x in like], -1)
 
 

@@ -21,7 +21,7 @@ from student.voice.spectral_filter import SpectralFilter, SpectralVoice
 
 
 class WholeStudent(nn.Module):
-    """Compute the waveform of `Student.forward` for whole utterances.
+    """Compute the waveforms of whole utterances, as `Student.forward` does.
 
     Args:
         student: changed in place and not usable afterwards: its weight norm is folded.
@@ -66,8 +66,8 @@ class WholeStudent(nn.Module):
             log_mel: shape (B, num_mels, L).
             pitch_shift: semitones added to the pitch of an excitation, shape (B, 1); see
                 `Student.set_pitch_shift`.
-            breath: gain of the flow's output beside a voice, in place of the student's own, above
-                0, shape (B, 1); see `Student.set_breath`.
+            breath: gain of the flow's output in frames with a voice, above 0, shape (B, 1); it
+                replaces the student's own gain, see `Student.set_breath`.
         Returns:
             waveform, shape (B, 1, L * hop_length).
         """
@@ -140,7 +140,8 @@ class StreamingStudent(nn.Module):
             log_mel: the n frames and `context_margin` neighbours on each side, shape
                 (B, num_mels, n + 2 * context_margin); at the ends of an utterance the caller
                 repeats the outermost frame.
-            state: shape (B, state_size); zeros at the start of an utterance.
+            state: the state after the previous chunk, shape (B, state_size); zeros at the start of
+                an utterance.
             pitch_shift: see `WholeStudent.forward`. It may change from chunk to chunk; the pitch
                 then glides within the first frame.
             breath: see `WholeStudent.forward`; it may change from chunk to chunk.
@@ -160,7 +161,8 @@ class StreamingStudent(nn.Module):
 def _packed(state: ExcitationState, like: Tensor) -> list[Tensor]:
     """Return the tensors of an excitation's state, in the dtype of `like`."""
     rough = state.phase.cycles.to(like)
-    # The rounding error of a 32-bit phase would add up over chunks, so the state carries it.
+    # The rounding error of a 32-bit phase would add up over chunks. So the state carries the error,
+    # too.
     fine = (state.phase.cycles - rough).to(like)
     return [state.phase.hz.to(like), rough, fine, *(state.voice or ())]
 
@@ -177,7 +179,7 @@ def _without_context(layer: nn.Module) -> Draw:
 
 
 def _under_context(filter: SpectralFilter, step: FilterStep) -> Draw:
-    """Return a filter as a step that reads what another step reads."""
+    """Return a filter as a step that reads the part of the context that `step` reads."""
     return lambda x, context, past: filter(x, step.read(context), past)
 
 

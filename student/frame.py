@@ -16,10 +16,9 @@ def sample_by_sample(
     .. math:: x_n = b_n + A_n z_n, \quad A_n = D_K Q_{K-1} D_{K-1} \cdots Q_1 D_1, \quad
               D_k = \operatorname{diag}(e^{s_k}), \qquad A_n = L_n V_n
 
-    L is lower triangular and V is orthogonal; they come from the QR decomposition of A's transpose.
-    The noise :math:`\epsilon_n = V_n z_n` is white, because V is orthogonal. Sample i of the frame
-    depends on :math:`\epsilon_{n,1} \dots \epsilon_{n,i}`, and the samples up to i determine these
-    noise values:
+    L is lower triangular and V is orthogonal; the QR decomposition of A's transpose gives both. The
+    noise :math:`\epsilon_n = V_n z_n` is white, because V is orthogonal. Samples 1 to i of the
+    frame and the noise values :math:`\epsilon_{n,1} \dots \epsilon_{n,i}` determine each other:
 
     .. math:: x_{n,i} \mid x_{<(n,i)} \sim \mathcal N\Big(b_{n,i} + \sum_{j<i} L_{ij}\epsilon_j,\;
               L_{ii}^2\Big), \qquad \sum_i \log|L_{ii}| = \sum_{k,i} s_{k,i}

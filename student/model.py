@@ -17,21 +17,11 @@ from flows import (
     Pretrained,
     unbound_log_scale,
 )
-from flows.density import check_temperature
-from flows.engines.threads import each_on_one_thread
-from flows.precision import each_in_full_precision
 from storage.configuration import from_dict
 from student.config import BASES, StudentConfig
 from student.context import StudentContext
 from student.parts import make_context, make_parts, make_steps, read_context, stream_context
-from student.rendering import (
-    FRAMES_AT_ONCE,
-    Renderer,
-    draw_frames,
-    frames_at_once,
-    in_pieces,
-    student_engine,
-)
+from student.rendering import FRAMES_AT_ONCE, render, student_engine
 from student.sample import StudentSample
 from student.steps import StudentTransform, draw_with_distribution, unwrapped
 from student.voice.excitation import ExcitedContext
@@ -103,7 +93,8 @@ class Student(Pretrained):
             mel_std: standard deviation of each mel band, shape (num_mels,).
             waveform_std: standard deviation of the corpus's samples; the last flow's log-scale is
                 set so that the untrained student's samples have this deviation.
-            envelope: how the bands show the spectrum of a voice; None for a flat spectrum.
+            envelope: relation between the bands and the spectrum of a voice; None to start with a
+                flat spectrum.
         """
         self.context.set_statistics(mel_mean, mel_std)
         self.set_initial_std(waveform_std)
@@ -111,10 +102,14 @@ class Student(Pretrained):
             self.context.set_envelope(envelope)
 
     def set_initial_std(self, std: float) -> None:
-        """Give an untrained student's samples, and its voice, this standard deviation.
+        """Set the standard deviation of an untrained student's samples, and of its voice.
 
-        The last flow's log-scale bias sets the deviation of the samples. If the voice's network
-        computes a filter for the noise, that filter sets it, and the flow's own scale is 1.
+        Without a voice, the log-scale bias of the last flow sets the deviation of the samples. If
+        the voice's network computes a filter for the flow's output, the gain of this filter sets
+        the deviation, and the scale of the last flow is 1.
+
+        Args:
+            std: standard deviation, above 0.
         """
         log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
@@ -123,11 +118,11 @@ class Student(Pretrained):
             self.context.set_initial_std(std)
 
     def set_breath(self, breath: float) -> None:
-        """Change the gain of the flow's output beside the voice; see `ExcitationConfig`."""
+        """Set the gain of the flow's output in frames with a voice; see `ExcitationConfig`."""
         self._set_excitation(dataclasses.replace(self.config.excitation, breath=breath))
 
     def set_sharpness(self, sharpness: float) -> None:
-        """Change how much the voice's spectrum is deepened; see `ExcitationConfig`."""
+        """Set how much the spectrum of the voice is deepened; see `ExcitationConfig`."""
         self._set_excitation(dataclasses.replace(self.config.excitation, sharpness=sharpness))
 
     def train(self, mode: bool = True) -> Self:
@@ -138,8 +133,10 @@ class Student(Pretrained):
         return self
 
     def set_pitch_shift(self, semitones: float) -> None:
-        """Shift the pitch from now on, by semitones; the shift is not saved with the model.
+        """Shift the pitch of everything that is drawn from now on. A saved model has no shift.
 
+        Args:
+            semitones: the shift, upwards if positive; see `ExcitedContext.set_pitch_shift`.
         Raises:
             ValueError: if `semitones` is out of range, or the student has no excitation.
         """
@@ -206,7 +203,7 @@ class Student(Pretrained):
             length = log_mel.shape[-1]
             chunks = (self.frames_of(mel, length) for mel in [log_mel])
             few = length <= FRAMES_AT_ONCE
-            return torch.cat(list(self._draw(chunks, temperature, generator, engine, few)), -1)
+            return torch.cat(list(render(self, chunks, temperature, generator, engine, few)), -1)
 
     @torch.no_grad()
     def stream(
@@ -218,10 +215,11 @@ class Student(Pretrained):
     ) -> Iterator[Tensor]:
         """Draw a waveform while its conditioning comes in, in constant memory.
 
-        A sample comes out once all its conditioning frames have come in. The latency is the frame
-        itself, `context_margin` frames of look-ahead, and the time of computing. A seed gives one
-        waveform, to float rounding, for any division into pieces. The rounding of a predicted pitch
-        adds up in the phase: after a minute, two divisions differ at some 75 dB below the waveform.
+        A sample comes out as soon as all frames that it depends on have come in. The latency is one
+        frame, plus `context_margin` frames of look-ahead, plus the time of computing. With equal
+        seeds, any division into pieces gives the same waveform up to float rounding. The rounding
+        errors of a predicted pitch add up in the phase: after a minute, the waveforms of two
+        divisions differ by about 75 dB below their level.
 
         Args:
             log_mels: consecutive frames, shape (B, num_mels, n) each, any n.
@@ -234,31 +232,7 @@ class Student(Pretrained):
             ValueError: if a shape does not fit, or there are no frames at all.
         """
         chunks = stream_context(self.context, log_mels)
-        yield from self._draw(chunks, temperature, generator, engine, True)
-
-    def _draw(
-        self,
-        chunks: Iterable[StudentContext],
-        temperature: float,
-        generator: torch.Generator | None,
-        engine: Engine,
-        few: bool,
-    ) -> Iterator[Tensor]:
-        """Draw a waveform from chunks of hidden frames; `few` says that a chunk has few frames."""
-        check_temperature(temperature)
-        engine = self.choose_engine(engine)[0]
-        if few and engine == "compiled":
-            chunks = each_on_one_thread(chunks)
-        hop, renderer = self.config.hop_length, None
-        weight = next(self.parameters())
-        chunks = each_in_full_precision(chunks, weight)
-        per_hop = hop // self.config.samples_per_hidden_frame
-        for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
-            if renderer is None:
-                renderer = Renderer(self.steps, self.chain_weights, context.network, engine)
-            num_frames = context.shape[-1] // per_hop
-            noise = draw_frames(self.flow.base, context.network, num_frames, hop, generator)
-            yield renderer(noise * temperature, context)
+        yield from render(self, chunks, temperature, generator, engine, True)
 
     def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return the exact log-density of whole waveforms in nats, shape (B,); see `encode`."""

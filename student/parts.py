@@ -83,7 +83,7 @@ def read_context(
     hidden: Tensor | None = None,
     pitch_shift: Tensor | None = None,
 ) -> StudentContext:
-    """Compute the hidden frames of each part; see `ExcitedContext.forward` for the arguments."""
+    """Compute the hidden frames for each part of a student; see `ExcitedContext.forward`."""
     if isinstance(context, ExcitedContext):
         found: StudentContext = context(features, num_frames, measured, hidden, pitch_shift)
         return found
@@ -93,7 +93,7 @@ def read_context(
 def stream_context(
     context: FrameContext | ExcitedContext, pieces: Iterable[Tensor]
 ) -> Iterator[StudentContext]:
-    """Compute the hidden frames of each part piece by piece; see `FrameContext.stream`."""
+    """Compute the hidden frames for each part, piece by piece; see `FrameContext.stream`."""
     if isinstance(context, ExcitedContext):
         return context.stream(pieces)
     return map(context_of, context.stream(pieces))

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,17 +17,21 @@ from flows import (
     StandardNormal,
     choose_engine,
 )
-from flows.engines.choose import multiplies_in_pairs, without
-from flows.engines.threads import pytorch_threads
+from flows.density import check_temperature
+from flows.engines.choose import fallback, multiplies_in_pairs
+from flows.engines.threads import each_on_one_thread, pytorch_threads
 from flows.engines.triton import WIDEST, FusedStack
-from flows.precision import autocast_as_now, full_precision
+from flows.precision import autocast_as_now, each_in_full_precision, full_precision
 from student.config import StudentConfig
 from student.context import StudentContext
 from student.steps import Draw, NetworkStep, RotationStep, Step, draw
 
+if TYPE_CHECKING:
+    from student.model import Student
+
 FRAMES_AT_ONCE = 64
-"""Largest number of conditioning frames computed together on a CPU. The number bounds the memory,
-and the working set of PyTorch stays in the cache."""
+"""Largest number of conditioning frames computed together on a CPU. It bounds the memory, and keeps
+the data that PyTorch works on in the cache."""
 
 FRAMES_ON_GPU = 512
 """Largest number of conditioning frames computed together on a GPU. Every layer is a kernel launch,
@@ -46,14 +51,52 @@ def student_engine(config: StudentConfig, like: Tensor, engine: Engine) -> tuple
         like: a tensor with the student's dtype and device.
         engine: the requested engine.
     Returns:
-        engine and reason, as `flows.choose_engine` returns them, but without "fused" for networks
-        that are too wide.
+        engine and reason, as `flows.choose_engine` returns them. "fused" is not chosen for networks
+        wider than `WIDEST`.
+    Raises:
+        EngineError: if the requested engine does not apply.
     """
     chosen, said = choose_engine(like, engine)
     if chosen == "fused" and config.residual_channels > WIDEST:
         needed = f"fused sampling is for at most {WIDEST} residual channels"
-        return without(engine, f"{needed}, this student has {config.residual_channels}")
+        return fallback(engine, f"{needed}, this student has {config.residual_channels}")
     return chosen, said
+
+
+def render(
+    student: "Student",
+    chunks: Iterable[StudentContext],
+    temperature: float,
+    generator: torch.Generator | None,
+    engine: Engine,
+    few: bool,
+) -> Iterator[Tensor]:
+    """Draw waveforms piece by piece from chunks of hidden frames.
+
+    Args:
+        student: the model.
+        chunks: consecutive hidden frames.
+        temperature: factor on the noise.
+        generator: source of randomness.
+        engine: see `Student.sample`.
+        few: whether a chunk has few frames.
+    Yields:
+        consecutive pieces of the waveforms, shape (B, 1, n * hop_length) each.
+    """
+    check_temperature(temperature)
+    engine = student.choose_engine(engine)[0]
+    if few and engine == "compiled":
+        chunks = each_on_one_thread(chunks)
+    hop, renderer = student.config.hop_length, None
+    weight = next(student.parameters())
+    chunks = each_in_full_precision(chunks, weight)
+    per_hop = hop // student.config.samples_per_hidden_frame
+    for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
+        if renderer is None:
+            renderer = Renderer(student.steps, student.chain_weights, context.network, engine)
+        num_frames = context.shape[-1] // per_hop
+        noise = draw_frames(student.flow.base, context.network, num_frames, hop, generator)
+        yield renderer(noise * temperature, context)
 
 
 class Renderer:
@@ -111,7 +154,7 @@ def _by_matrix(step: RotationStep) -> Draw:
 
 
 def _dtype_of_layers(like: Tensor) -> torch.dtype:
-    """Return the dtype of a network's layers: autocast's if autocast is on, else the tensor's."""
+    """Return the dtype in which layers compute: autocast's dtype if it is on, else the tensor's."""
     device = like.device.type
     mixed = torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if mixed else like.dtype

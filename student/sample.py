@@ -22,4 +22,4 @@ class StudentSample(NamedTuple):
     base: StandardNormal | StandardLogistic
     """Distribution of the noise: x_t given z_<t is this distribution, shifted and scaled."""
     voice: Tensor | None = None
-    """Voiced signal that the context adds to x, shape (B, 1, T); None without a voice."""
+    """The voice that x contains, shape (B, 1, T); None for a student without a voice."""

@@ -1,8 +1,9 @@
-"""The steps from noise to waveform, each in one place for every way of sampling.
+"""The steps from noise to waveform, from which every way of sampling is built.
 
-`student.parts.make_steps` puts the steps of a student in order. A step has three forms: a flow, a
-map that draws its output, and a map that also follows the distribution of the samples. A faster
-engine, or an export, replaces single steps and keeps their order.
+`student.parts.make_steps` puts the steps of a student in order. Each step has three forms: a flow
+(`transform`), a map from its input to its output (`__call__`), and a map that also updates the
+distribution of the samples (`track`). A faster engine, or an export, replaces single steps and
+keeps their order.
 """
 
 import re
@@ -40,8 +41,8 @@ streaming state of a signal that comes in pieces (otherwise None)."""
 class Tracked:
     """A signal on its way from noise to waveform, with the distribution of its samples.
 
-    The signal is the noise, until the first step folds it into frames (B, r, N); the last steps
-    work on the waveform (B, 1, T).
+    The signal has the shape (B, r, N) from `FoldStep` to `UnfoldStep`, and (B, 1, T) before and
+    after.
     """
 
     x: Tensor
@@ -49,10 +50,10 @@ class Tracked:
     noise: Tensor
     """The noise that the signal was made from, in frames."""
     loc: Tensor
-    """Before `UnfoldStep`, the signal that would result if the noise of its own frame were zero.
-    After `UnfoldStep`, the location of each sample given all earlier samples."""
+    """Before `UnfoldStep`: the value that each frame of the signal would have if the frame's own
+    noise were zero. After `UnfoldStep`: the location of each sample given all earlier samples."""
     log_scales: list[Tensor] = field(default_factory=list)
-    """Log-scale of each network and of the filter, nats."""
+    """Log-scale of each network, then the log-gain of the filter, nats."""
     log_scale: Tensor | None = None
     """Log-scale of each sample given all earlier samples, nats; None before `UnfoldStep`."""
     voice: Tensor | None = None
@@ -70,7 +71,7 @@ class Step:
     """One step from noise to waveform."""
 
     transform: Transform | None = None
-    """The step as a flow, from data to noise; None for a step that changes nothing."""
+    """The step as a flow from data to noise; None if the step changes nothing."""
 
     def read(self, context: StudentContext) -> Tensor | None:
         """Return the part of the context that the step reads."""
@@ -129,8 +130,8 @@ class NetworkStep(AffineStep):
     Args:
         network: the causal network.
         transformer: splits the network's output into shift and log-scale.
-        stack: computes the network's layers faster, if there is one.
-        autocast: the precision of the network.
+        stack: a faster implementation of the network's layers; None for PyTorch's.
+        autocast: context manager that sets the precision of the network; None for the present one.
     """
 
     def __init__(

@@ -26,11 +26,12 @@ class TeacherConfig:
         context_channels: width of the context network.
         context_margin: mel frames seen before and after each frame.
         wavenet: size of the causal network.
-        log_scale_floor: lower bound of the log standard deviation in nats; in a mixture, of every
-            component.
+        log_scale_floor: lower bound, in nats, of the log standard deviation of a Gaussian, or of
+            each component of a mixture.
         distribution: distribution of each sample given the earlier samples: "gaussian", or
-            "mixture" for a mixture of logistics. Where frame_length is above 1, a whole frame is
-            Gaussian with a full covariance, or its samples are independent mixtures.
+            "mixture" for a mixture of logistics. If frame_length is above 1, "gaussian" means that
+            a whole frame is Gaussian with a full covariance, and "mixture" that the samples of a
+            frame are independent mixtures.
         num_components: logistics in the mixture.
         discretised: whether to train a mixture by the probability of 16-bit steps instead of the
             density.
@@ -40,12 +41,15 @@ class TeacherConfig:
             papers. The predictor's coefficients and gain come from the context, and the network
             models the prediction errors.
         past_noise: largest level of the noise that training adds to the past, divided by the
-            waveform's level. Predictor and network read the noisy past, and the network is told the
-            level. A network that learns from a perfect past diverges when it reads its own samples.
-        assumed_noise: noise level that the network is told when the model is used, from 0 to
-            past_noise. A lower level gives cleaner samples, a higher level more stable ones.
-        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn. Below 1,
-            the model learns to find voiced frames by the conditioning. The density is unchanged.
+            waveform's level. Predictor and network read the noisy past, and the level of the noise
+            is an input of the network. A network that has learned from a perfect past diverges when
+            it reads its own samples.
+        assumed_noise: noise level that is the network's input when the model is used, from 0 to
+            past_noise. A lower level gives cleaner samples, a higher level gives more stable
+            samples.
+        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn. If it is
+            below 1, the model also learns to find voiced frames by the conditioning. The density
+            does not depend on it.
     """
 
     num_mels: int = 80

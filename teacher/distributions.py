@@ -12,16 +12,18 @@ from flows import (
     StandardLogistic,
     StandardNormal,
     Transformer,
+    Triangular,
     mixture_log_prob,
     mixture_log_std,
 )
+from teacher.config import TeacherConfig
 
 LOG_LOGISTIC_STD = math.log(StandardLogistic.std)
 
 INITIAL_LOG_SCALES = (-2.5, 0.3)
 """Smallest and largest log-scale in an untrained mixture, nats, relative to the signal's std.
 
-Speech is mostly quiet, and soon predicted closely: it needs narrow components.
+Speech is mostly quiet, and the network soon predicts it closely, so it needs narrow components.
 """
 
 INITIAL_SPREAD = 0.02
@@ -141,3 +143,21 @@ class LogisticMixture:
         locations = torch.linspace(-spread, spread, count)
         log_scales = math.log(std) + torch.linspace(*INITIAL_LOG_SCALES, count)
         return torch.cat([torch.zeros(count), locations, log_scales])
+
+
+def distribution_of(config: TeacherConfig) -> SampleDistribution:
+    """Build the distribution that a configuration names."""
+    if config.distribution == "gaussian":
+        return Gaussian(config.log_scale_floor)
+    return LogisticMixture(config.num_components, config.log_scale_floor)
+
+
+def transformer_of(config: TeacherConfig, distribution: SampleDistribution) -> Transformer:
+    """Build the bijection from a frame of samples to noise.
+
+    The bijection is the distribution's own, sample by sample. Only a Gaussian frame of several
+    samples has another bijection, which gives the frame a full covariance.
+    """
+    if config.distribution == "gaussian" and config.frame_length > 1:
+        return Triangular(config.frame_length, config.log_scale_floor)
+    return distribution.transformer

@@ -59,12 +59,11 @@ def synthesise(
     """Turn frames of prediction errors into waveforms, piece by piece.
 
     Args:
-        pieces: consecutive pieces of n frames, shape (B, r, n) each. Every piece covers whole
-            conditioning frames.
+        pieces: consecutive pieces of n frames of prediction errors, shape (B, r, n) each. A piece
+            covers whole conditioning frames.
         frames: output of the context network for all pieces, shape (B, H, L).
         fold: the fold that made frames of samples; None if r is 1.
-        error_filter: the linear predictor that made the errors; None if the pieces contain the
-            samples themselves.
+        error_filter: the linear predictor of the errors; None if the pieces contain samples.
         hop_length: samples per conditioning frame.
     Yields:
         waveforms, shape (B, 1, n r) each.

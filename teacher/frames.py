@@ -1,8 +1,8 @@
 r"""Linear prediction and folding between a teacher's waveform and its network, both ways.
 
-A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once for every r
-samples. A linear predictor (`flows.PredictionErrorFilter`) turns the waveform x into prediction
-errors e. The errors are folded into frames, and the network predicts a frame from earlier frames:
+A frame teacher (`frame_length` r above 1, `filter_order` K) runs its network once every r samples.
+A linear predictor (`flows.PredictionErrorFilter`) turns the waveform x into prediction errors e.
+The errors are folded into frames, and the network predicts a frame from earlier frames:
 
 .. math:: e_t = e^{g}\Big(x_t - \sum_{k=1}^{K} a_k\, x_{t-k}\Big), \qquad
           p(x \mid c) = \prod_n \mathcal{N}(e_n;\, \mu_n, \Sigma_n)\, e^{r g}, \qquad
@@ -38,6 +38,6 @@ def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
 
 
 def part_of(transform: Transform, kind: type[PartT]) -> PartT | None:
-    """Return the first part of a (composed) transform that is of class `kind`, or None."""
+    """Return the first part of a transform, composed or not, that has class `kind`, or None."""
     parts = transform.transforms if isinstance(transform, Compose) else [transform]
     return next((part for part in parts if isinstance(part, kind)), None)

@@ -28,7 +28,7 @@ from flows.precision import full_precision
 from flows.transforms.prediction_error import LARGEST_LOG_GAIN
 from storage.configuration import from_dict
 from teacher.config import TeacherConfig
-from teacher.distributions import Gaussian, LogisticMixture, SampleDistribution
+from teacher.distributions import distribution_of, transformer_of
 from teacher.drawing import draw
 from teacher.frames import compose, part_of
 from teacher.prediction import Prediction
@@ -47,7 +47,8 @@ class Teacher(Pretrained):
     The teacher is a MAF: the likelihood of a whole waveform takes one parallel pass, and a waveform
     is drawn step by step.
 
-    A frame teacher (`frame_length` above 1) runs its network once for r samples: `teacher.frames`.
+    A frame teacher (`frame_length` r above 1) runs its network once every r samples; see
+    `teacher.frames`.
 
     References:
         Parallel WaveNet (van den Oord et al., 2018), sec. 2. arXiv:1711.10433
@@ -67,21 +68,15 @@ class Teacher(Pretrained):
             blind=config.conditioning == "none",
             rows=rows_in_words(config.num_mels, config.pitch, config.num_speakers),
         )
-        # The direction in which the noise level shifts the context.
+        # The direction in which the level of the noise on the past shifts the hidden frames.
         self.noise_level = (
             torch.nn.Parameter(torch.zeros(config.context_channels, 1))
             if config.past_noise
             else None
         )
         self.voicing = Voicing(config.context_channels) if config.voiced_temperature < 1 else None
-        self.distribution: SampleDistribution = (
-            Gaussian(config.log_scale_floor)
-            if config.distribution == "gaussian"
-            else LogisticMixture(config.num_components, config.log_scale_floor)
-        )
-        transformer = self.distribution.transformer
-        if config.distribution == "gaussian" and config.frame_length > 1:
-            transformer = Triangular(config.frame_length, config.log_scale_floor)
+        self.distribution = distribution_of(config)
+        transformer = transformer_of(config, self.distribution)
         wavenet = WaveNet(
             config.wavenet,
             transformer.num_params,
@@ -217,11 +212,11 @@ class Teacher(Pretrained):
         generator: torch.Generator | None = None,
         engine: Engine = "auto",
     ) -> Iterator[Tensor]:
-        """Draw the waveforms of `sample` piece by piece; see `sample` for the other arguments.
+        """Draw waveforms piece by piece; `sample` describes the other arguments.
 
         Args:
             log_mels: consecutive frames, shape (B, num_mels, n) each, any n. Unlike a student, a
-                teacher reads all of them before it draws the first sample.
+                teacher reads all frames before it draws the first sample.
         Yields:
             consecutive pieces of the waveforms, shape (B, 1, n) each; not clipped.
         Raises:
@@ -260,7 +255,7 @@ class Teacher(Pretrained):
         return signal if self.fold is None else self.fold(signal)[0]
 
     def residual_params(self, residual: Tensor, frames: Tensor) -> Tensor:
-        """Return each sample's parameters (B, P, 1, T), from a residual in frames (B, r, T / r)."""
+        """Return each sample's parameters (B, P, 1, T), from the folded residual (B, r, T / r)."""
         params: Tensor = self.wavenet(residual, frames)
         if isinstance(self.transformer, Triangular):
             params = self.transformer.given_frame(residual, params)
@@ -287,8 +282,8 @@ class Teacher(Pretrained):
         Args:
             log_mel: shape (B, num_mels, L), or with margins.
             num_frames: L.
-            noise_level: level of the noise on the past over `TeacherConfig.past_noise`, shape (B,);
-                None for `TeacherConfig.assumed_noise`.
+            noise_level: level of the noise on the past, divided by `TeacherConfig.past_noise`,
+                shape (B,); None for the level `TeacherConfig.assumed_noise`.
         """
         with full_precision(log_mel):  # the frames determine the predictor's coefficients
             frames: Tensor = self.context(log_mel, num_frames)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from dsp.recursive_filter import recursive_filter
+from dsp.filters.recursive import recursive_filter
 from flows import StandardNormal, discretised_log_prob
 from teacher.distributions import LogisticMixture
 from teacher.model import Teacher
@@ -25,27 +25,31 @@ def training_log_probs(
     past_noise: Tensor | None = None,
     noise_level: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    r"""Return the log-density of clean samples given a noisy past, and that of the predictor alone.
+    r"""Return the log-densities of clean samples under the teacher and under its predictor alone.
 
-    The linear predictor alone also defines a density p_0, under which the errors e are white noise
-    of level 1. The network could compensate for any gain g. Maximising p_0, too, keeps the level of
-    the errors at 1; the network and the noise on its past rely on this level.
+    The past of the samples is noisy: noise is added to the waveform that the linear predictor and
+    the network read, and not to the samples that they predict. So both learn to recover from small
+    errors in the past.
+
+    The linear predictor alone defines a density p_0, under which its errors e are white noise of
+    level 1:
 
     .. math:: \log p_0(x \mid c) = \sum_t g + \log \mathcal{N}(e_t;\, 0, 1)
 
-    The noise is added to the waveform that the predictor and the network read, not to the
-    samples that they predict. So both learn to recover from small errors in the past.
+    The network could compensate for any gain g of the predictor. If training also maximises p_0,
+    the errors keep the level 1, on which the network and the noise rely.
 
     Args:
         teacher: the model to train.
         waveform: see `Teacher.log_prob`.
         log_mel: see `Teacher.log_prob`.
         past_noise: noise, shape (B, 1, T), or None for a clean past. See `noise_like`.
-        noise_level: level of `past_noise` over `TeacherConfig.past_noise`, shape (B,); by default,
-            the level is `TeacherConfig.assumed_noise`.
+        noise_level: level of `past_noise`, divided by `TeacherConfig.past_noise`, shape (B,); None
+            for the level `TeacherConfig.assumed_noise`.
     Returns:
-        log-density (for a `discretised` teacher: log-probability) in nats, shape (B,);
-        log-density under the predictor alone in nats, shape (B,), or None without a predictor.
+        log-density under the teacher (log-probability, if the teacher is `discretised`) in nats,
+        shape (B,); log-density under the predictor alone in nats, shape (B,), or None if there is
+        no predictor.
     References:
         LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
         clean signal less the prediction from the noisy one. arXiv:1810.11846
@@ -74,10 +78,11 @@ def sixteen_bit_log_prob(teacher: Teacher, waveform: Tensor, log_mel: Tensor) ->
 
     Args:
         teacher: a teacher whose distribution is a mixture.
-        waveform: see `Teacher.log_prob`. The rounding removes dither of up to half a step.
+        waveform: see `Teacher.log_prob`. The rounding removes dither of at most half a step.
         log_mel: see `Teacher.log_prob`.
     Returns:
-        log-probability in nats, shape (B,). Divided by -T log 2, it is bits per sample.
+        log-probability in nats, shape (B,). The number of bits per sample is its negative, divided
+        by T log 2.
     Raises:
         ValueError: if the teacher's distribution is not a mixture, or the shapes do not fit each
             other.

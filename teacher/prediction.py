@@ -42,7 +42,7 @@ class Prediction:
         return Prediction(self.distribution, *(part.float() for part in parts))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-density of any values in place of the samples, given the fixed past.
+        """Return the log-density of values that replace single samples; the past stays as it is.
 
         Args:
             x: values, shape (B, 1, T), or (B, 1, T, S) for S values of each sample.

@@ -52,8 +52,8 @@ def decode_audio(file: IO[bytes], by_name: str | None) -> list[tuple[FloatArray,
         file: file open for reading, without a buffer, because libsndfile reads from its descriptor.
         by_name: the kind that the file's suffix stands for, a key of `IN_WORDS`, or None.
     Returns:
-        the samples, shape (T,), averaged over channels, and their rate in Hz, one pair for each of
-        the files that were joined into this one (usually one pair).
+        a list with one pair: the samples, shape (T,), averaged over channels, and their rate in Hz.
+        If several audio files were joined into this file, the list has a pair for each of them.
     Raises:
         DecodingError: if the file is not audio, is damaged, holds no samples, or is far too long.
     """

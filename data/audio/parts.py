@@ -142,7 +142,7 @@ def _mp3_parts(content: bytes) -> list[tuple[int, int | None]]:
     for info, following in zip_longest(infos, infos[1:]):
         if info.start() > first:
             starts.append(info.start())
-        # Frames after the counted ones, up to the next frame that counts, are another stream.
+        # The frames that `info` does not count belong to another stream, up to the next such frame.
         ends[starts[-1]] = end = info.start() + _num_bytes(info)
         rest = _next_stream(content, end, following.start() if following else len(content))
         if rest is not None:

@@ -88,7 +88,7 @@ def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> 
         samples, shape (T,), nominally in [-1, 1].
     Raises:
         AudioError: if the file is missing, empty, not audio, too short or far too long; or if its
-            samples are none, not finite, all silent, or far beyond 1.
+            samples are not finite, all silent, or far beyond 1.
     """
     path = Path(path)
     if not path.is_file():

@@ -34,7 +34,7 @@ def synthesise(
         num_utterances: number of files.
         seconds: duration of each file.
         sample_rate: Hz.
-        seed: determines each file, whatever `num_utterances` is.
+        seed: seed of the sounds. The content of a file does not depend on `num_utterances`.
     Returns:
         the paths of the files.
     """

@@ -200,11 +200,11 @@ class Manifest:
         return num_frames / self.mel.frames_per_second / 60
 
     def waveform_path(self, name: str) -> Path:
-        """File of an utterance's samples: int16, shape (T,)."""
+        """Return the file of an utterance's samples: int16, shape (T,)."""
         return waveform_path(self.dump_dir, name)
 
     def mel_path(self, name: str) -> Path:
-        """File of an utterance's log-mel: float32, shape (num_mels + pitch.num_rows, L)."""
+        """Return the file of an utterance's log-mel: float32, (num_mels + pitch.num_rows, L)."""
         return mel_path(self.dump_dir, name)
 
     def report(self) -> str:
@@ -251,12 +251,12 @@ def refuse_foreign(dump_dir: Path) -> None:
 
 
 def waveform_path(dump_dir: Path, name: str) -> Path:
-    """File of an utterance's samples in a dump folder."""
+    """Return the file of an utterance's samples in a dump folder."""
     return dump_dir / "waveforms" / f"{name}.npy"
 
 
 def mel_path(dump_dir: Path, name: str) -> Path:
-    """File of an utterance's log-mel in a dump folder."""
+    """Return the file of an utterance's log-mel in a dump folder."""
     return dump_dir / "mels" / f"{name}.npy"
 
 

@@ -110,8 +110,8 @@ class Adversary(nn.Module):
 def at_rest(module: nn.Module) -> Tensor:
     """Return a loss of 0 that depends on every trained parameter of a module.
 
-    If a step does not use a module, the module's parameters have no gradients, which several
-    processes that average gradients do not accept. With this loss added, the gradients are 0.
+    Processes that average their gradients need a gradient for every parameter. The parameters of a
+    module that a step does not use have none. If this loss is added, their gradients are 0.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.stack([0.0 * parameter.sum() for parameter in trained]).sum()
@@ -127,13 +127,14 @@ def generator_loss(scores: Sequence[Tensor]) -> Tensor:
 
 
 def discriminator_loss(recordings: Sequence[Tensor], samples: Sequence[Tensor]) -> Tensor:
-    """Return the discriminators' loss: how far recordings' scores are from 1, and samples' from 0.
+    """Return the discriminators' loss: recordings should have the score 1, and samples 0.
 
     Args:
         recordings: scores of the recordings by each discriminator, any shapes.
         samples: scores of the samples by each discriminator, any shapes.
     Returns:
-        sum of the two mean squared distances.
+        mean squared distance of the recordings' scores from 1, plus mean square of the samples'
+        scores.
     """
     zeros = torch.stack([score.square().mean() for score in samples]).mean()
     return generator_loss(recordings) + zeros

@@ -10,7 +10,7 @@ from torchaudio.functional import resample
 SAMPLE_RATE = 16_000  # of CREPE, Hz
 WINDOW = 1024  # samples of a window
 HOP = 256  # samples between windows
-SILENT_STD = 1e-3  # std (-60 dBFS) below which a window is not scaled to a std of 1
+SILENT_STD = 1e-3  # -60 dBFS; a window with a smaller std is divided by this value instead
 
 
 class CrepeFeatures(nn.Module):
@@ -51,7 +51,8 @@ class CrepeFeatures(nn.Module):
             waveform: shape (B, 1, T), at least one window long.
             log_mel: not used.
         Returns:
-            (B, C, windows * positions) for each layer.
+            features of each layer, shape (B, C, windows * positions): a layer has C channels, and
+            several positions in each window.
         Raises:
             ValueError: if the waveform is shorter than a window.
         """
@@ -64,7 +65,8 @@ class CrepeFeatures(nn.Module):
             )
         windows = x.unfold(1, WINDOW, HOP)
         windows = windows - windows.mean(-1, keepdim=True)
-        # The gradient of the std is unbounded where all samples are equal; the variance's is not.
+        # Where all samples are equal, the gradient of the variance is finite, unlike that of the
+        # std.
         power = windows.square().mean(-1, keepdim=True)
         windows = windows * torch.rsqrt(power.clamp(min=SILENT_STD**2))
         batch, count, _ = windows.shape

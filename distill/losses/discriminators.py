@@ -29,7 +29,8 @@ class SpectrogramDiscriminator(nn.Module):
 
     Args:
         channels: width of the layers.
-        resolution: points of the transform, samples from frame to frame, samples of the window.
+        resolution: points of the Fourier transform, samples from frame to frame, and samples of the
+            window.
     References:
         UnivNet (Jang et al., 2021), sec. 2.2: the multi-resolution spectrogram discriminator, which
         reads magnitudes. This discriminator reads log-magnitudes. arXiv:2106.07889
@@ -56,8 +57,8 @@ class SpectrogramDiscriminator(nn.Module):
 class PeriodDiscriminator(nn.Module):
     """Score a waveform that is folded into rows of p samples.
 
-    The kernels are one column wide. So a score compares only samples that are a multiple of p
-    samples apart.
+    The kernels are one column wide. So a score depends only on samples whose distances are
+    multiples of p samples.
 
     Args:
         channels: width of the first layer; the widest layers have 32 times as many channels.

@@ -31,12 +31,12 @@ def divergence(
 ) -> tuple[Tensor, Tensor]:
     """Compare the student's and the teacher's distribution of each sample given earlier samples.
 
-    The teacher runs one pass over the student's sample. The divergence is computed in fp32,
-    whatever precision the networks have, because the scales are small and get squared.
+    The teacher runs one pass over the student's sample. The divergence is computed in float32,
+    whatever precision the networks have, because it contains squares of small scales.
 
     Args:
-        sample: drawn by the student, T samples.
-        teacher: scores the sample; gradients flow through the teacher's input.
+        sample: T samples drawn by the student, and their distributions.
+        teacher: predicts the distribution of each sample; gradients flow through its input.
         log_mel: conditioning of the teacher.
         estimator: "closed_form", "monte_carlo", or "auto" for the closed form if it exists, else
             Monte Carlo.
@@ -45,7 +45,7 @@ def divergence(
             seed.
         start: number of samples at the beginning that are left out.
     Returns:
-        KL(student || teacher) in nats and squared difference of log standard deviations, shape
+        KL(student || teacher) in nats, and squared difference of the log standard deviations, shape
         (B, 1, T - start) each.
     Raises:
         ValueError: if `estimator` is "closed_form" and student or teacher is not Gaussian.

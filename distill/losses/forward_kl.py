@@ -13,13 +13,14 @@ def forward_kl(student: Student, teacher: Teacher, waveform: Tensor, log_mel: Te
     .. math:: \frac1T \left[\log p(x \mid c) - \log q(x \mid c)\right], \qquad
               x \sim p \;\Rightarrow\; \mathrm{E}[\cdot] = \frac1T\,\mathrm{KL}(p \,\|\, q)
 
-    On samples of the teacher, the difference estimates KL(p || q). On recordings, the difference is
-    negative if the student is the better model of the recordings. In both cases the student's
-    gradient is that of maximum likelihood. The forward KL makes a student cover everything that the
-    teacher finds likely; the reverse KL lets the student choose a part.
+    On samples of the teacher, the mean difference estimates KL(p || q). On recordings, the
+    difference is negative if the student is the better model of the recordings. In both cases the
+    gradient of the student is the gradient of maximum likelihood. The forward KL makes a student
+    cover everything that the teacher finds likely; the reverse KL lets the student choose a part.
 
-    The student's density is its slow direction: T sequential steps through every flow, and T more
-    steps for the gradient. Clips of a few hundred samples are feasible, whole utterances are not.
+    Computing the student's density is slow: it takes T sequential steps through every flow, and T
+    more steps for the gradient. Clips of a few hundred samples are feasible, whole utterances are
+    not.
 
     Args:
         student: computes the waveform's noise step by step.

@@ -30,7 +30,8 @@ def log_scale_regulariser(log_scale_q: Tensor, log_scale_p: Tensor) -> Tensor:
 
     .. math:: (\log\sigma_p - \log\sigma_q)^2
 
-    The regulariser keeps the gradient of the reverse KL finite if the two scales are far apart.
+    If two scales are far apart, the gradient of the reverse KL alone is very large or very small.
+    The regulariser brings the scales together.
 
     References:
         ClariNet (Ping et al., 2019), eq. 7. arXiv:1807.07281
@@ -43,9 +44,9 @@ def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> 
 
     .. math:: \mathrm{KL}(q(c_1) \,\|\, p(c_1)) - \gamma\, \mathrm{KL}(q(c_1) \,\|\, p(c_2))
 
-    The second divergence has no upper bound. Speech under the context of silence costs thousands of
-    nats per sample, and the gradient of such a sample would drown all other gradients. So the
-    second divergence is cut off at `limit`, beyond which a sample gains nothing.
+    The second divergence has no upper bound: for speech under the context of silence, it is
+    thousands of nats per sample. The gradient of such a sample would drown all other gradients. So
+    the second divergence is cut off at `limit`; above the limit, a sample has no gradient.
 
     Args:
         right: first divergence, under the sample's own context, in nats, any shape.
@@ -59,3 +60,17 @@ def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> 
         gamma 0.3. arXiv:1711.10433
     """
     return right - gamma * wrong.clamp(max=limit)
+
+
+def another_context(log_mel: Tensor) -> Tensor:
+    """Give each clip of a batch the conditioning of another clip, for `contrastive_kl`.
+
+    Args:
+        log_mel: conditioning frames, shape (B, num_mels, L).
+    Returns:
+        frames, shape (B, num_mels, L): each clip has its neighbour's frames. A clip that is alone
+        in its batch has its own frames, rotated by half its length.
+    """
+    if log_mel.shape[0] > 1:
+        return log_mel.roll(1, 0)
+    return log_mel.roll(log_mel.shape[-1] // 2, -1)

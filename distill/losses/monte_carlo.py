@@ -21,8 +21,9 @@ def monte_carlo_kl(
               H(q, p) \approx -\frac1S \sum_i \log p(\mu_q + \sigma_q\, \epsilon_i), \qquad
               H(q) = \log\sigma_q + H(\epsilon)
 
-    The entropy is exact. The error of the cross-entropy falls as 1/sqrt(S). All draws of a step
-    share the step's p, so one pass of the teacher over the student's sample serves all draws.
+    The entropy is exact. The error of the cross-entropy falls as 1/sqrt(S). At each step, p depends
+    on the student's sample and not on the draws. So one pass of the teacher over the sample serves
+    all draws.
 
     Args:
         loc_q: location of q (the student), shape (B, ...).

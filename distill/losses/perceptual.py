@@ -21,7 +21,8 @@ class PerceptualConfig:
         network: "teacher" (the layers of the teacher, with the clip's context) or "crepe" (a pitch
             tracker of package torchcrepe, extra `perceptual`).
         distance: "style" compares the correlations of features, averaged over time. "feature"
-            compares the features themselves at each time, which demands the recording's phases.
+            compares the features at each time, so that a sample must also have the recording's
+            phases.
         crepe_capacity: size of CREPE, "tiny" or "full".
     """
 
@@ -58,9 +59,10 @@ class FeatureNetwork(Protocol):
 
 
 class TeacherFeatures:
-    """The residual path after each layer of a teacher.
+    """The values of a teacher's residual path after each layer, as features.
 
-    The teacher was trained on the corpus, so its features show what matters for the next sample.
+    The teacher was trained on the corpus to predict the next sample, so its features show what
+    matters for the next sample.
 
     Args:
         teacher: frozen.

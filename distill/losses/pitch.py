@@ -1,4 +1,4 @@
-"""The voice measured in a recording, and the distance of a predicted pitch from its pitch."""
+"""Measurement of a recording's pitch and pulses, and the loss of a predicted pitch."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def pitch_loss(
     config: ExcitationConfig,
     total: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Score a predicted pitch and voicing.
+    """Return the loss of a predicted pitch and voicing.
 
     Args:
         pitch: predicted pitch and voicing.
@@ -44,8 +44,8 @@ def pitch_loss(
         total: see `multi_resolution_stft`. The processes that share a batch have different numbers
             of voiced frames.
     Returns:
-        cross-entropy of the voicing plus, over voiced frames, the mean divergence of the predicted
-        bins from a Gaussian at the measured pitch; nats, scalar.
+        loss in nats, scalar: the cross-entropy of the voicing, plus the divergence of the predicted
+        bins from a Gaussian at the measured pitch, averaged over voiced frames.
     """
     voicing = F.binary_cross_entropy_with_logits(pitch.voicing, voiced.to(pitch.voicing))
     position = BINS_PER_OCTAVE * (hz / config.fmin_hz).log2()[:, None]

@@ -80,7 +80,7 @@ def multi_resolution_stft(
 def octave_powers(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:
     """Return the power in each octave of the spectrum, averaged over time.
 
-    The arguments are those of `stft_magnitude`.
+    `stft_magnitude` describes the arguments.
 
     Returns:
         powers, shape (B, floor(log2(fft_size)) - 2). The bands are bins 1-3 (below speech), 4-7,
@@ -88,7 +88,8 @@ def octave_powers(waveform: Tensor, fft_size: int, hop_length: int, win_length: 
         wider than an octave if fft_size is not a power of two.
     """
     spectrum = stft_power(waveform, fft_size, hop_length, win_length).mean(-1)
-    # The last band takes the few bins left over: alone, one bin would weigh as much as an octave.
+    # The last band also takes the few remaining bins. In a band of their own, they would weigh as
+    # much as an octave.
     edges = [1, *(2**i for i in range(2, fft_size.bit_length() - 2)), fft_size // 2 + 1]
     return torch.stack(
         [spectrum[:, low:high].sum(-1) for low, high in itertools.pairwise(edges)], -1
@@ -101,8 +102,9 @@ def power_distance(sample: Tensor, recording: Tensor, config: SpectralConfig) ->
     .. math:: \frac1K \sum_k \left|\log P_k(x) - \log P_k(\hat x)\right|, \qquad
               P_k(x) = \sum_{f \in \text{octave } k} \overline{|S_f(x)|^2}
 
-    A distance of single bins has a bias: it is smallest if a noisy sample is too quiet (the
-    shrinkage of least squares). A mean power has no such bias, so this distance keeps the level.
+    A distance of single bins has a bias: for a noisy sample, it is smallest if the sample is too
+    quiet (the shrinkage of least squares). A distance of mean powers has no such bias, so it keeps
+    the level.
 
     Args:
         sample: generated waveform, shape (B, 1, T).

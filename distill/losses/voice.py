@@ -24,11 +24,11 @@ class SourceSpectra(NamedTuple):
     """Log-power spectra of a recording at N places, nats, shape (B, N, bins) each."""
 
     voice: Tensor
-    """Spectrum of the periodic part; counts at voiced places."""
+    """Spectrum of the periodic part; the target of the voice's filter at voiced places."""
     breath: Tensor
-    """Spectrum of the aperiodic part; counts at voiced places."""
+    """Spectrum of the aperiodic part; the target of the noise's filter at voiced places."""
     noise: Tensor
-    """Spectrum of the whole recording; counts at unvoiced places."""
+    """Spectrum of the whole recording; the target of the noise's filter at unvoiced places."""
     voiced: Tensor
     """Whether each place is voiced, shape (B, N)."""
 
@@ -47,16 +47,17 @@ def source_spectra(
     .. math:: H = E\,(1 - a^2), \qquad N = E\,a^2
 
     E is the spectral envelope, and a is the share of a band's power that does not repeat one period
-    later. A voice with a moving pitch does not repeat exactly, so a is above 0 without any noise.
-    Squaring a leaves little noise in bands that are mostly periodic. We filtered pulses and noise
-    by the spectra of eight utterances: DistillMOS is 3.48 with the square of a, 3.25 with a itself,
-    3.46 with WORLD's aperiodicity, and 3.78 for the recordings.
+    later. A voice with a moving pitch does not repeat exactly, so a is above 0 even without noise.
+    The square of a is small in bands that are mostly periodic. We filtered pulses and noise by the
+    spectra of eight utterances: DistillMOS is 3.48 with the square of a, 3.25 with a itself, 3.46
+    with WORLD's aperiodicity, and 3.78 for the recordings.
 
     Args:
         recording: x, shape (B, 1, T).
         hz: pitch at each frame's end, shape (B, L).
         voiced: whether each frame's end is voiced, shape (B, L).
-        filters_per_frame: places in each frame, S; the last place is the frame's end. N = L * S.
+        filters_per_frame: places in each frame, S, evenly spaced; the last place is the frame's
+            end. N = L * S.
         sample_rate: Hz.
         lowest_hz: lowest possible pitch.
     Returns:
@@ -87,13 +88,13 @@ def filters_distance(
     Args:
         filters: filters at N places, shape (B, N, K + 1).
         spectra: target spectra at these N places.
-        edge: number of places at either end of a clip that do not count, because the audio beyond
-            the clip is unknown.
+        edge: number of places at each end of a clip that do not count, because the audio beyond the
+            clip is unknown.
         sample_rate: Hz.
     Returns:
         mean distance over the places, nats of power, scalar. Frequencies are weighted as on the mel
-        scale. A voiced place has half the distance of the voice plus half the distance of the
-        breath; an unvoiced place has the distance of the noise.
+        scale. The distance at a voiced place is the mean of the distances of voice and breath. The
+        distance at an unvoiced place is the distance of the noise.
     """
     bins = spectra.voice.shape[-1]
     inside = slice(edge, spectra.voiced.shape[1] - edge)

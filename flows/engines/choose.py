@@ -45,20 +45,21 @@ def choose_engine(
     obstacle = _obstacle(chosen, like, sequential)
     if obstacle is None:
         return chosen, _in_words(chosen, like)
-    return without(engine, obstacle)
+    return fallback(engine, obstacle)
 
 
 def multiplies_in_pairs() -> bool:
     """Return whether compiled code multiplies layers in bfloat16.
 
-    It does so within autocast to bfloat16, if the processor has the instruction: products of pairs
-    of bfloat16 numbers, added to sums in float32. Other processors multiply in float32.
+    It does so within autocast to bfloat16, if the processor has an instruction that multiplies
+    pairs of bfloat16 numbers and adds the products to sums in float32. Without the instruction,
+    compiled code multiplies in float32.
     """
     rounds = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return rounds and MULTIPLIES_PAIRS
 
 
-def without(engine: Engine, obstacle: str) -> tuple[Engine, str]:
+def fallback(engine: Engine, obstacle: str) -> tuple[Engine, str]:
     """Return PyTorch as the fallback for an engine that does not apply.
 
     Args:

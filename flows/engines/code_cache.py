@@ -1,7 +1,7 @@
 """numba's cache of the code of `flows.engines.cpu`, valid for one state of all its source files.
 
-numba compiles a function again when the function's own file has changed. By itself it does not
-notice a change in another file whose functions the function calls.
+By itself, numba compiles a function again only when the function's own file has changed. It does
+not notice that another file has changed whose functions the function calls.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class PackageLocator(caching.UserProvidedCacheLocator):
         return found
 
     def get_source_stamp(self) -> str:
-        """Return what numba compares with the stamp of the cached code."""
+        """Return the digest of the present source files, which numba compares with the cache's."""
         return sources_digest()
 
 

@@ -31,7 +31,7 @@ def graph_chunks(
     choice: Tensor | None,
     chunk: int,
 ) -> Iterator[Tensor]:
-    """Draw the signals of `cached_chunks` on CUDA, by replaying one step."""
+    """Draw signals on CUDA by replaying one step; see `cached_chunks`."""
     step = StaticStep(wavenet, transformer, noise, context, choice, chunk)
     yield from step.chunks(capture(step), noise, choice)
 
@@ -147,7 +147,13 @@ class StaticStep:
             state.prediction.coefficients.copy_(coefficients[:, :, frame : frame + 1])
 
     def choose_taps(self, time: int) -> None:
-        """Choose a long-term predictor's taps if an update is due; the graph has no such choice."""
+        """Choose the taps of a long-term predictor, if an update is due.
+
+        A graph cannot decide whether an update is due, so this method runs outside the graph.
+
+        Args:
+            time: number of samples drawn so far.
+        """
         prediction = self._state.prediction
         if isinstance(prediction, PitchCache):
             taps = prediction.next_taps(self._previous, time)
@@ -167,7 +173,7 @@ class StaticStep:
         self._place.add_(1)
 
     def _params(self) -> Tensor:
-        """Run the network's step; copy tensors that the step replaces back to their old address."""
+        """Run the network's step; copy each tensor that the step replaced to its old address."""
         state, prediction = self._state, self._state.prediction
         state.time = 0  # the state has one frame of one sample: the current frame
         if prediction is None:
@@ -206,10 +212,12 @@ class RingPositions:
 
 
 class Ring:
-    """A ring buffer as `LayerCache.past`: a new input overwrites the oldest, and no input moves.
+    """The past inputs of a layer as a ring buffer; it takes the place of `LayerCache.past`.
+
+    A new input overwrites the oldest input, and no input moves in memory.
 
     Args:
-        rows: the inputs so far, shape (length, B, R).
+        rows: memory of the inputs, at first zeros, shape (length, B, R).
         at: position of each age that the layer reads, shape (1,) each; age 0 is the oldest.
     """
 
@@ -238,7 +246,7 @@ class _FixedTaps(PitchCache):
 
 
 def _in_place(whole: WaveNetState, rings: list[Ring]) -> WaveNetState:
-    """Return a copy of the state for a signal of one frame, with `rings` as the layers' caches."""
+    """Copy the state for a signal of a single frame; the layers read their past from `rings`."""
     prediction = whole.prediction
     if isinstance(prediction, PredictionCache):
         prediction = dataclasses.replace(

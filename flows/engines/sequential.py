@@ -28,8 +28,8 @@ from flows.transforms.transformers import Affine
 from flows.transforms.triangular import Triangular
 
 DRAWN = (Affine, MixtureCdf, Triangular)
-"""Classes of transformers whose inverse the engines compute. A subclass may be another map, so the
-class itself must match."""
+"""Classes of transformers whose inverse the engines compute. The class itself must match, because a
+subclass may compute another map."""
 
 
 def draw_chunks(
@@ -51,10 +51,10 @@ def draw_chunks(
         flow: a WaveNet with an `Affine`, `Triangular` or `MixtureCdf` transformer.
         noise: standard normal, or logistic for a mixture, shape (B, C, T).
         context: frames, shape (B, H, L) with T a multiple of L.
-        choice: uniform in [0, 1), for a mixture only, shape (B, C, T).
-        engine: see `choose_engine`. Engines agree to float rounding; rounding errors grow, because
-            the network reads its own samples.
-        chunk: approximate samples in a piece; the compiled loop rounds to whole frames.
+        choice: uniform in [0, 1), shape (B, C, T); for a mixture only.
+        engine: see `choose_engine`. The engines differ by float rounding. The difference grows
+            from sample to sample, because the network reads its own samples.
+        chunk: approximate number of samples in a piece; the compiled loop rounds to whole frames.
     Yields:
         x, shape (B, C, n) each, in the order of time.
     Raises:

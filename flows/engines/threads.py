@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def num_threads() -> int:
-    """Return the number of threads of compiled code: PyTorch's number, at most the processors."""
+    """Return the number of threads of compiled code: PyTorch's, or the processors' if smaller."""
     return min(torch.get_num_threads(), num_processors())
 
 

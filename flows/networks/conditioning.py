@@ -22,9 +22,9 @@ class FrameContext(nn.Module):
         margin: number of frames read before each frame, and after it (the look-ahead).
         blind: whether to ignore the features, for unconditional models.
         rows: description of the rows, for the message about a wrong number of rows.
-        with_features: whether to append normalised features to the hidden channels. The features
-            come from `margin` frames that end with the hidden frame's own, and from the `margin`
-            frames after it; without a margin, from its own frame alone.
+        with_features: whether to append normalised features to the hidden channels: the features
+            of all frames that the hidden frame reads, except the earliest. With a margin of 0, they
+            are the features of the hidden frame's own conditioning frame.
     """
 
     mean: Tensor
@@ -117,7 +117,7 @@ class FrameContext(nn.Module):
 
     def stream_beside(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the hidden frames of `stream`, each with its conditioning frames (B, M, m)."""
-        waiting: Tensor | None = None  # frames that coming hidden frames read
+        waiting: Tensor | None = None  # frames that later hidden frames read
         for piece in self._pieces(pieces):
             if waiting is None:
                 waiting = piece[..., :1].repeat(1, 1, self.margin)

@@ -96,8 +96,8 @@ class ResidualLayer(nn.Module):
     def _window(self, h: Tensor, past: Past | None, time: int) -> Tensor:
         """Extend a signal at both ends by the samples that the convolution reads there.
 
-        In front, these are the past of a signal in chunks; all other samples are zeros. `time` is
-        the signal's dimension of time.
+        The samples in front are the past, if the signal comes in chunks. All other samples are
+        zeros. `time` is the signal's dimension of time.
         """
         if past is not None:
             assert not self.look_ahead

@@ -42,7 +42,7 @@ class PredictionCache:
         """Read the previous sample (B, C) and predict the next; return the last error, (B, C)."""
         error = previous - self.current
         self.recent = torch.cat([self.recent[..., 1:], previous[..., None]], -1)
-        frame = min(frame, self.coefficients.shape[2] - 1)  # without context one filter serves all
+        frame = min(frame, self.coefficients.shape[2] - 1)  # a single filter serves all frames
         self.current = (self.recent * self.coefficients[:, :, frame]).sum(-1)
         return error
 
@@ -50,8 +50,8 @@ class PredictionCache:
 class LinearPrediction(nn.Module):
     """Predict each sample from the `order` samples before it, with coefficients from the context.
 
-    A WaveNet can learn to predict linearly, but only slowly: saturating gates fit an exact linear
-    filter badly. With the filter given, the network models the error of the prediction.
+    A WaveNet can learn to predict linearly, but only slowly, because saturating gates approximate a
+    linear filter badly. If a linear filter predicts, the network models the prediction's error.
 
     Args:
         order: number of past samples that the predictor reads, K.

@@ -51,9 +51,9 @@ def hidden_degrees(width: int, num_features: int) -> Tensor:
 class Made(Conditioner):
     """Masked network in which the parameters of feature d read only the features before d.
 
-    In a network narrower than D a layer has fewer degrees than there are features, and some
-    features cannot read their direct predecessor. A width of D or more avoids this, and a stack of
-    networks with different orders of the features compensates for it.
+    A layer narrower than D has fewer degrees than there are features, so some features cannot read
+    their direct predecessor. A width of D or more avoids this loss. A stack of networks with
+    different orders of the features compensates for it.
 
     Args:
         num_features: D.

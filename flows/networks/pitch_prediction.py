@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from flows.streaming_state import Past, with_past
 
 CORRELATION_GAIN, BIAS_GAIN = 10.0, 5.0
-"""Factors on the learned parameters. Adam moves a parameter by about the learning rate a step, and
-a factor lets the result move faster."""
+"""Factors on the learned parameters. Adam moves a parameter by about the learning rate in a step; a
+factor above 1 moves the result further."""
 
 LEAST_ENERGY = 10.0
-"""Offset added to the product of two windows' energies, so that silence has a correlation of 0. At
-level 1, the product is `longest_lag` squared."""
+"""Number added to the product of the energies of two windows, so that silence has a correlation of
+0. For a signal with an RMS of 1, the product is `longest_lag` squared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class PitchPredictionConfig:
     """The lags of a long-term predictor, in samples.
 
     Args:
-        longest_lag: longest pitch period, and length of the window that is compared with the
-            signal one lag earlier. 0 for no long-term predictor.
+        longest_lag: longest pitch period. The window that is compared with the signal one lag
+            earlier is as long. 0 for no long-term predictor.
         shortest_lag: shortest pitch period.
         update: number of samples after which lags are chosen again.
     """
@@ -46,30 +46,38 @@ class PitchPredictionConfig:
 
     @property
     def num_lags(self) -> int:
-        """Number of lags that a choice weighs."""
+        """Number of lags from the shortest to the longest."""
         return self.longest_lag - self.shortest_lag + 1
 
     @property
     def history(self) -> int:
-        """Number of samples before an update that a choice of lags reads."""
+        """Number of samples before an update from which the update chooses lags."""
         return 2 * self.longest_lag
 
 
 @dataclass
 class PitchCache:
-    """The state of a long-term predictor between steps; a step predicts a frame of C samples."""
+    """The state of a long-term predictor between steps.
+
+    A frame is C consecutive samples. A step reads the previous frame and predicts the next frame by
+    the current taps. Every `update` samples, the step first chooses new taps.
+    """
 
     predictor: "PitchPrediction"
-    biases: Tensor  # biases of the lags and the gain for each update, (B, updates, lags + 1)
-    recent: Tensor  # the last samples, (B, history)
+    biases: Tensor  # for each update: biases of the lags, then the gain's, (B, updates, lags + 1)
+    recent: Tensor  # the last samples, newest last, (B, history)
     current: Tensor  # prediction of the next frame, (B, C)
-    taps: Tensor  # taps of the current update, (B, num_lags)
-    time: int = 0  # number of frames read
+    taps: Tensor  # current taps, shortest lag first, (B, num_lags)
+    time: int = 0  # number of steps so far
 
     def step(self, previous: Tensor, frame: int) -> Tensor:
-        """Read the previous frame (B, C) and predict the next; return the last error, (B, C).
+        """Read the previous frame and predict the next one.
 
-        `frame` is not read; a linear predictor's cache needs it.
+        Args:
+            previous: the previous frame, shape (B, C).
+            frame: ignored; `PredictionCache.step` has this argument, too.
+        Returns:
+            the error of the prediction of the previous frame, shape (B, C).
         """
         taps = self.next_taps(previous, self.time)
         self.taps = self.taps if taps is None else taps
@@ -77,11 +85,11 @@ class PitchCache:
         return self.advance(previous)
 
     def next_taps(self, previous: Tensor, time: int) -> Tensor | None:
-        """Choose the taps of the next frame, if an update is due; call this before `advance`.
+        """Choose new taps for the next frame, if an update is due; call this before `advance`.
 
         Args:
-            previous: the previous frame, shape (B, C).
-            time: number of frames read before the previous frame.
+            previous: the previous frame, shape (B, C), which `recent` does not hold yet.
+            time: number of steps before this step.
         Returns:
             taps, shape (B, num_lags), or None if no update is due.
         """
@@ -91,7 +99,7 @@ class PitchCache:
         return self.predictor.choose_taps(self._extended(previous), self.biases[:, update])
 
     def advance(self, previous: Tensor) -> Tensor:
-        """Read the previous frame and predict the next with the current taps; see `step`."""
+        """Read the previous frame and predict the next one with the current taps; see `step`."""
         error = previous - self.current
         config, channels = self.predictor.config, previous.shape[1]
         self.recent = self._extended(previous)

@@ -286,5 +286,5 @@ def _pointwise(layer: nn.Conv1d, h: Tensor) -> Tensor:
 
 
 def _delayed(x: Tensor, past: Past | None) -> Tensor:
-    """Delay a signal (B, C, T) by one sample; the first sample is the past's last one, or zero."""
+    """Delay a signal (B, C, T) by one sample; it then begins with the past's last sample, or 0."""
     return with_past(x, 1, past)[..., :-1]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsp.cepstrum import cepstra_of, taps_from_cepstrum
-from dsp.recursive_filter import recursive_filter
+from dsp.filters.recursive import recursive_filter
 from flows.networks.conditioning import check_frames
 from flows.precision import full_precision
 from flows.streaming_state import Past, with_past
@@ -111,8 +111,8 @@ class CausalConvolution(Transform):
         log_gain, taps = self.filters(x, context)
         frames = taps.shape[2]
         span = x.shape[2] // frames
-        # One grouped convolution filters all frames. A group is a frame with the past that the
-        # frame's filter reads.
+        # One grouped convolution filters all frames. Each group is one frame, preceded by the past
+        # that the frame's filter reads.
         reach = span + self.order - 1
         blocks = with_past(x, self.order, past)[..., :-1].unfold(-1, reach, span)
         with full_precision(x):
@@ -131,14 +131,14 @@ class CausalConvolution(Transform):
         return x * log_scale.exp() + shift, sum_over_event(log_scale)
 
     def synthesis(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute what the all-pole filter of the inverse reads.
+        """Compute the input and the coefficients of the inverse, an all-pole filter.
 
         Args:
             z: noise, shape (B, C, T).
             context: frames, shape (B, H, L), or None without a context.
         Returns:
-            the noise over its gain, shape (B C, T); coefficients, shape (B C, L, K); log-gains,
-            shape (B, C, L).
+            the noise divided by the gain, shape (B C, T); coefficients, shape (B C, L, K);
+            log-gains, shape (B, C, L).
         """
         log_gain, taps = self.filters(z, context)
         driven = z.unflatten(2, (taps.shape[2], -1)) * (-log_gain).exp()[..., None]

@@ -1,8 +1,8 @@
 """Coupling flows: part a of the features passes unchanged and determines the map of part b.
 
 Both directions are one parallel pass. Neither direction inverts the network, so the network may be
-any function. The Jacobian is triangular up to the order of the features, so its log-determinant is
-a sum, O(D).
+any function. If the features of part a come first, the Jacobian is triangular. So its
+log-determinant is a sum, O(D).
 """
 
 import torch

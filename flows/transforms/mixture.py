@@ -59,7 +59,11 @@ class MixtureCdf(Transformer):
         self.base = base
 
     def split(self, params: Tensor) -> Mixture:
-        """Read parameters (B, 3 K, ...) as the mixture of each scalar."""
+        """Read parameters (B, 3 K, ...) as the mixture of each scalar.
+
+        Raises:
+            ValueError: if the parameters have another shape.
+        """
         if params.shape[1] != self.num_params:
             raise ValueError(
                 f"params has shape {tuple(params.shape)}, expected (B, {self.num_params}, ...)"
@@ -126,9 +130,9 @@ def _logit_cdf(x: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
 def _mixture_quantile(logit: Tensor, mixture: Mixture) -> Tensor:
     """Solve logit F(x) = logit by Newton's method; bisect if a step leaves the bracket or stalls.
 
-    The logit of a single logistic's CDF is a straight line, and so are the tails of a mixture's.
-    Newton's method is exact on straight lines. F lies between its components' CDFs, so the root
-    lies between the components' quantiles, which have a closed form.
+    The logit of one logistic's CDF is a straight line. The logit of a mixture's CDF has straight
+    tails. Newton's method is exact on straight lines. F lies between the CDFs of its components, so
+    the root lies between the quantiles of the components, which have a closed form.
     """
     quantiles = mixture.locations + mixture.log_scales.exp() * logit[:, None]
     low, high = quantiles.amin(1), quantiles.amax(1)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsp.recursive_filter import continue_filter
+from dsp.filters.recursive import continue_filter
 from flows.networks.linear_prediction import predictor_from_reflection
 from flows.precision import full_precision
 from flows.transforms.convolution import CausalConvolution
@@ -27,9 +27,9 @@ floating point. Speech needs gains of up to 40 dB.
 LARGEST_RADIUS = 0.99
 """Largest radius of a pole of the inverse filter: at 16 kHz, a bandwidth of at least 50 Hz.
 
-The response of a pole nearer to 1 lasts longer than the receptive field of the network. Maximum
-likelihood would put such a pole at 0 Hz, where recordings have no energy, and the samples would
-drift away from 0.
+The response of a pole with a larger radius lasts longer than the receptive field of the network.
+Maximum likelihood would put such a pole at 0 Hz, where recordings have no energy, and the samples
+would drift away from 0.
 """
 
 PARAMETER_GAIN = 5.0  # see LinearPrediction.gain

@@ -11,7 +11,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def seconds_of(draw: Callable[[], object], device: torch.device) -> float:
-    """Time a call by the wall clock, between moments when the device has nothing left to do."""
+    """Measure the wall-clock time of a call; the device is idle before the call and after it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
@@ -22,10 +22,10 @@ def seconds_of(draw: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_megabytes(call: Callable[[], object], device: torch.device) -> float | None:
-    """Measure how much a call raises the peak above the memory in use before it, in 10^6 bytes.
+    """Measure the largest memory that a call uses, less the memory in use before it, in 10^6 bytes.
 
     On a CPU, this is the process's resident memory as Linux counts it; freed memory is returned to
-    the system first. None if the system does not tell.
+    the system first. The result is None if the system does not count it.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

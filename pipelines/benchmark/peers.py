@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from data import MelConfig
+from dsp.filters.mel_equaliser import equaliser_for
 from dsp.griffin_lim import griffin_lim
-from dsp.mel_equaliser import equaliser_for
 from pipelines.benchmark.flops import student_flops
 from pipelines.benchmark.samplers import System
 from pipelines.commands.export import PACKAGES, metadata, trace, write_onnx

@@ -115,7 +115,12 @@ def _fast_engines(teacher: Teacher) -> list[Engine]:
 
 
 def student_systems(student: Student, frames: Tensor) -> list[System]:
-    """List the ways to sample a student from log-mel frames (1, num_mels, L)."""
+    """List the ways to sample a student: by PyTorch, by the fastest engine, and frame by frame.
+
+    Args:
+        student: the model.
+        frames: log-mel, shape (1, num_mels, L).
+    """
     num_samples = frames.shape[-1] * student.config.hop_length
     threads, flops = torch.get_num_threads(), student_flops(student.config)
     ways: dict[str, tuple[Callable[[], object], int]] = {

@@ -119,7 +119,8 @@ def parse_objectives(text: str, base: DistillationConfig) -> dict[str, Distillat
 
     Args:
         text: objectives, such as "kl,kl+spectral".
-        base: weights of the terms; a named term without a weight gets that of `DEFAULT_WEIGHTS`.
+        base: weights of the terms; a named term without a weight gets its weight in
+            `DEFAULT_WEIGHTS`.
     Returns:
         a configuration for each objective, by name and in order; terms that an objective does not
         name have weight 0.
@@ -151,7 +152,14 @@ def parse_objectives(text: str, base: DistillationConfig) -> dict[str, Distillat
 def judging_config(
     base: DistillationConfig, objectives: list[DistillationConfig]
 ) -> DistillationConfig:
-    """Weigh all terms that are quick to measure, and forward KL if an objective has it."""
+    """Return the weights of the objective by which all students are validated.
+
+    Every term has a weight above 0, except the slow forward KL if no objective contains it.
+
+    Args:
+        base: weights of the recipe.
+        objectives: the objectives that are compared.
+    """
     weights: dict[str, Any] = {f"{term}_weight": _weight(term, base) for term in DEFAULT_WEIGHTS}
     if not any(config.forward_kl_weight for config in objectives):
         weights["forward_kl_weight"] = 0.0

@@ -56,7 +56,7 @@ def evaluate(
         systems: any of recording, griffin-lim, world, teacher, student, several as [A,B];
             default: all.
         limit: largest number of utterances, the first by name.
-        every: use every N-th utterance of the split by name, to have some of each joined corpus.
+        every: use every N-th utterance by name, to have some of each joined corpus.
         max_seconds: largest length of an utterance; longer ones are cut.
         seed: seed of noise, phases and bootstrap.
         out: folder that gets evaluation.json, evaluation.md, evaluation.png and the audio of every

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from data import MelConfig, write_waveform
-from dsp.mel_equaliser import equaliser_for
+from dsp.filters.mel_equaliser import equaliser_for
 from pipelines.evaluation.bootstrap import CONFIDENCE, bootstrap_mean
 from pipelines.evaluation.evaluated_models import Models
 from pipelines.evaluation.measure import MEASURES, Measurer, Value
@@ -48,7 +48,7 @@ def make_systems(
         models: teacher and students.
         mel: convention of the utterances.
         missing: packages that are not installed; "world" is left out without pyworld.
-        equalise: filter what the models draw, see `dsp.mel_equaliser`.
+        equalise: filter what the models draw, see `dsp.filters.mel_equaliser`.
     Returns:
         systems by name.
     Raises:

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from data import MelConfig, from_int16, to_int16
 from distill import divergence
+from dsp.filters.mel_equaliser import MelEqualiser
 from dsp.griffin_lim import griffin_lim
-from dsp.mel_equaliser import MelEqualiser
 from pipelines.evaluation.packages import world_resynthesis
 from pipelines.heldout import Utterance, shuffled_frames
 from student import Student

@@ -22,7 +22,7 @@ from data import (
     write_blocks,
     write_pcm,
 )
-from dsp.mel_equaliser import MelEqualiser
+from dsp.filters.mel_equaliser import MelEqualiser
 from dsp.pitch import LARGEST_SHIFT
 from flows import Engine
 from pipelines.generation.input_errors import InputError

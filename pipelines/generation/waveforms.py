@@ -9,7 +9,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from data import MelFormat
-from dsp.mel_equaliser import equaliser_for
+from dsp.filters.mel_equaliser import equaliser_for
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
@@ -81,9 +81,9 @@ def generate(
         speaker: the speaker, for a model that knows speakers.
         pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
         skip_existing: leave out inputs whose file in `out` exists.
-        equalise: filter each drawn waveform so that its log-mel comes closer to the input's, see
-            `dsp.mel_equaliser`. With a pitch shift, only bands too wide to show single harmonics
-            are filtered.
+        equalise: filter each drawn waveform so that its log-mel comes closer to the input's; see
+            `dsp.filters.mel_equaliser`. With a pitch shift, only bands too wide to show single
+            harmonics are filtered.
         mels: convention and layout of the log-mels. Values that cannot be of the convention are an
             error. If the convention centres frames half a hop before the model's frames, the
             waveform is cut by half a hop at both ends, so that it is aligned with the recording.

@@ -48,7 +48,7 @@ def system_lines(
         benchmark: content of `benchmark.json`, if there is one.
         num_parameters: number of trained parameters by model; see `count_parameters`.
     Returns:
-        lines by system; a system of which nothing is known has no line.
+        lines by system; an unknown system has no line.
     """
     systems: dict[str, Any] = (evaluation or {}).get("systems", {})
     factors = {row["system"]: row["real_time_factor"] for row in (benchmark or {}).get("rows", [])}

@@ -36,7 +36,7 @@ FREE_RUNNING_UTTERANCES = 3
 """Largest number of held-out utterances that a validation samples from a teacher."""
 
 MONTE_CARLO = 1
-"""A further word of the seed of Monte-Carlo draws, so that they differ from the sample's noise."""
+"""A further number in the seed of Monte-Carlo draws, so that they differ from the noise."""
 
 
 class TeacherTask(Task):

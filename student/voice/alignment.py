@@ -16,19 +16,20 @@ def aligned_cycles(cycles: Tensor, voiced: Tensor, energy: Tensor, sample_rate: 
 
     .. math:: \phi'_t = \phi_t + \frac1{2\pi} \arg \sum_j w_{j-t}\, e_j \exp(-2\pi i\,\phi_j)
 
-    The phase of a voice does not follow from the conditioning. A sample with another phase sounds
-    as good, but a spectrogram with windows little longer than a period penalises the sample.
+    The conditioning does not determine the phase of a voice. A sample with another phase than the
+    recording's sounds as good. But a spectral loss would penalise the sample if its windows are
+    little longer than a period.
 
     Args:
         cycles: running phase in cycles, float64, shape (B, L, hop_length).
-        voiced: whether each frame's end is voiced, shape (B, L). An unvoiced end takes the shift of
-            a voiced neighbour, the next end before the previous one, so that the shift stays
-            constant where a voice sets in or fades.
+        voiced: whether each frame's end is voiced, shape (B, L). The end of an unvoiced frame takes
+            the shift of the next end if that is voiced, otherwise the shift of the previous end if
+            that is voiced. So the shift stays constant where a voice sets in or fades.
         energy: a signal with peaks at the recording's pulses, shape (B, L * hop_length).
         sample_rate: Hz.
     Returns:
         shifted phase in cycles, shape (B, L, hop_length). The shift is interpolated linearly
-        between frame ends, the shorter way around the circle.
+        between the ends of frames, along the shorter way around the circle.
     """
     frames, hop = cycles.shape[1:]
     half = round(SPAN_S * sample_rate / 2)

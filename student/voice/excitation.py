@@ -1,6 +1,6 @@
 """A harmonic excitation as context: a sine and a cosine of the pitch, or a voice.
 
-A network can hardly invent the phase of a voiced sound, so the context gives the phase.
+A network can hardly invent the phase of a voiced sound, so the context contains the phase.
 """
 
 import math
@@ -37,28 +37,29 @@ class ExcitedContext(nn.Module):
     .. math:: u_t = v \cos 2\pi\phi_t, \quad w_t = v \sin 2\pi\phi_t, \qquad
               \phi_t = \phi_{t-1} + \frac{f_{t-1} + f_t}{2 f_s}
 
-    Pitch f and voicing v (0 or 1) hold at the end of each conditioning frame. The conditioning
-    contains both, or a predictor computes both from the conditioning. The pitch is linear between
-    the ends of frames. The signals u and w are folded into steps of r samples, and a layer joins
-    the folded signals to the hidden frames, one hidden frame a step. u and w are functions of the
+    The pitch f and the voicing v (0 or 1) are given at the end of each conditioning frame. The
+    conditioning contains both, or a predictor computes both from the conditioning. Between the ends
+    of frames, the pitch is interpolated linearly. The signals u and w are folded into steps of r
+    samples, and a layer joins each step to a hidden frame. u and w are functions of the
     conditioning, so the density stays exact. The waveform's gradient does not reach a predicted
     pitch; the term `pitch` of `Distillation` trains the predictor.
 
-    With a voice, the networks also read the folded voice, and a `ContextShift` adds the voice to
-    the waveform. With a `breath_order`, the voice's network also computes the parameters of a
-    `ContextFilter`, which shapes the noise.
+    A student with a voice adds the voice to the waveform by a `ContextShift`, and its networks read
+    the folded voice. If `breath_order` is above 0, the voice's network also computes the parameters
+    of a `ContextFilter`, through which the flow's output passes.
 
     Args:
-        frames: the context network. Its output channels are H hidden channels, then the channels
-            of the pitch predictor (if the pitch is predicted), then the features (if there is a
-            voice, which reads all channels).
+        frames: the context network. Its output has H hidden channels, then the channels of the
+            pitch predictor if the pitch is predicted, then the features if there is a voice. The
+            voice reads all these channels.
         channels: number of hidden channels, H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
         config: kind of excitation and range of the pitch.
         pitch_row: index of the conditioning row with log2 of the pitch in Hz; the next row is the
             voicing. None to predict pitch and voicing.
-        breath_order: taps of the noise's filter beside the first; 0 for no such filter.
+        breath_order: number of taps of the filter of the flow's output, without the first tap; 0
+            for no filter.
     References:
         Neural source-filter waveform models (Wang et al., 2019), sec. II.A: a sine excitation with
         the pitch's running phase. arXiv:1904.12088
@@ -111,22 +112,22 @@ class ExcitedContext(nn.Module):
         self.frames.set_statistics(mean, std)
 
     def set_envelope(self, envelope: Envelope) -> None:
-        """Initialise an untrained voice, if any, with the envelope that the features show."""
+        """Initialise the filters of an untrained voice, if any; see `Voice.set_envelope`."""
         if self.voice is not None:
             middle = math.sqrt(self.config.fmin_hz * self.config.fmax_hz)
             mean, std = self.frames.mean[:, 0], self.frames.std[:, 0]
             self.voice.set_envelope(envelope, mean, std, middle, self.config.sample_rate)
 
     def set_initial_std(self, std: float) -> None:
-        """Set the standard deviation of an untrained voice, if any."""
+        """Set the standard deviation of an untrained voice, if there is a voice."""
         if self.voice is not None:
             self.voice.set_initial_std(std)
 
     def set_pitch_shift(self, semitones: float) -> None:
         """Shift the pitch of the excitation in everything that is drawn from now on.
 
-        Only the excitation follows the new pitch exactly. The log-mel is not changed, and its
-        lowest bands still show the harmonics of the old pitch (docs/results/pitch).
+        The excitation follows the new pitch exactly. The log-mel does not change, and its lowest
+        bands still show the harmonics of the old pitch (docs/results/pitch).
 
         Args:
             semitones: the shift, upwards if positive; at most `LARGEST_SHIFT` either way.
@@ -152,8 +153,9 @@ class ExcitedContext(nn.Module):
         Args:
             features: see `FrameContext.forward`.
             num_frames: conditioning frames wanted, L.
-            measured: the recording's voice, in training. Its pitch replaces a predicted pitch, and
-                the pulses are shifted to the recording's pulses.
+            measured: voice of the recording, in training; None to use a predicted or given pitch.
+                The measured pitch replaces a predicted pitch, and the pulses are shifted to the
+                times of the recording's pulses.
             hidden: result of `hidden`, if the caller has it.
             pitch_shift: see `excite`.
         Returns:
@@ -207,7 +209,7 @@ class ExcitedContext(nn.Module):
 
     def hidden(self, features: Tensor, num_frames: int) -> Tensor:
         """Run the context network over L conditioning frames; return all its channels."""
-        with full_precision(features):  # pitch and filters are computed from them
+        with full_precision(features):  # pitch and filters are computed from the hidden frames
             found: Tensor = self.frames(features, num_frames)
         return found
 
@@ -237,7 +239,7 @@ class ExcitedContext(nn.Module):
             hz = hz * torch.exp2(pitch_shift.double() / 12)
         elif self.pitch_shift:
             hz = hz * 2.0 ** (self.pitch_shift / 12)
-        # A given or shifted pitch has the upper limit that a predicted pitch may have.
+        # A given or shifted pitch gets the largest upper limit that `ExcitationConfig` allows.
         return hz.clamp(max=self.config.sample_rate / 4), voiced
 
     def _excite(
@@ -248,7 +250,7 @@ class ExcitedContext(nn.Module):
         voiced: Tensor,
         state: VoiceState | None,
     ) -> tuple[StudentContext, VoiceState | None]:
-        """Join sine and cosine to the hidden frames; compute voice and noise filter if wanted.
+        """Join sine and cosine to the hidden frames; compute the voice and its filters, if any.
 
         Args:
             hidden: output of the context network, with all H' channels, shape (B, H', L).
@@ -277,7 +279,7 @@ class ExcitedContext(nn.Module):
                 pulses.to(dtype), wide.to(dtype), voiced.to(dtype), state
             )
         folded_voice, _ = self.fold_voice(voice)
-        # Each step has the noise filter that is interpolated at the middle of the step.
+        # The filter of the flow's output is interpolated at the middle of each step.
         each = self.voice.span // self.fold.factor
         middle = (torch.arange(each, dtype=dtype, device=breath.device) + 0.5) / each
         breath = torch.lerp(breath[:, :-1, None], breath[:, 1:, None], middle[:, None])

@@ -14,16 +14,17 @@ class ExcitationConfig:
         sample_rate: sample rate of the waveforms, Hz.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
-        voice_order: taps of the pulses' filter beside the first.
+        voice_order: number of taps of the pulses' filter, without the first tap.
         voice_channels: width of the layers that compute the voice's filters.
-        filters_per_frame: filters of the voice, and of the noise beside it, per conditioning frame.
+        filters_per_frame: filters per conditioning frame, for the pulses and for the noise.
         pitch_channels: width of the layers that predict the pitch.
-        breath: gain of the flow's output beside a voice when the student draws. Below 1, the
-            student sounds less rough. In training the gain is 1, because the flow would compensate
-            for another gain.
+        breath: gain of the flow's output, the aperiodic noise, in frames with a voice when the
+            student draws. With a gain below 1 the student sounds less rough. In training the gain
+            is 1, because the flow would learn to compensate for any other gain.
         sharpness: when the student draws, the fine structure of a voice's log-spectrum is
-            multiplied by 1 + sharpness. Tilt, broad shape and mean level do not change. Training
-            learns an average of spectra, which is too flat. In training the sharpness is 0.
+            multiplied by 1 + sharpness. Tilt, broad shape and mean level do not change. The factor
+            compensates for training, which learns an average of spectra that is too flat. In
+            training the sharpness is 0.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"

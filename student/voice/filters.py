@@ -12,8 +12,8 @@ FINE = 10
 """Index of the first cepstral coefficient of fine structure. Lower coefficients are the tilt and
 the broad shape of a spectrum."""
 LOUDER = 0.75
-"""How much louder a voice becomes, in nats of amplitude per unit of sharpness (measured), before
-`sharpened` lowers its gain again."""
+"""Nats of amplitude by which a unit of sharpness makes a voice louder (measured). `sharpened`
+lowers the gain of the filters by this amount."""
 
 
 class SourceFilters(NamedTuple):
@@ -22,9 +22,9 @@ class SourceFilters(NamedTuple):
     voice: Tensor
     """Filters of the pulses, shape (B, N, K + 1)."""
     breath: Tensor
-    """Filters of the noise beside a voice, shape (B, N, J + 1)."""
+    """Filters of the noise where there is a voice, shape (B, N, J + 1)."""
     noise: Tensor
-    """Filters of the noise without a voice, shape (B, N, J + 1)."""
+    """Filters of the noise where there is no voice, shape (B, N, J + 1)."""
 
 
 class FilterHead(nn.Conv1d):
@@ -33,7 +33,7 @@ class FilterHead(nn.Conv1d):
     Args:
         width: hidden channels; they are the first input channels.
         num_features: channels of the features.
-        order: taps of each filter beside the first, K.
+        order: number of taps of each filter, without the first tap, K.
         filters_per_frame: filters in each frame, S.
     """
 
@@ -62,10 +62,10 @@ class FilterHead(nn.Conv1d):
         return found.unflatten(2, (self.filters_per_frame, -1)).flatten(1, 2)
 
     def set_linear(self, slope: Tensor, constant: Tensor, per_frame: int) -> None:
-        """Set weights and bias so that parameters = slope @ features + constant.
+        """Set weights and bias so that each filter's parameters are slope @ features + constant.
 
-        The features at the place of a filter are interpolated linearly between the two nearest
-        frames.
+        The features are those at the place of the filter, interpolated linearly between the two
+        nearest frames.
 
         Args:
             slope: weights of the first M features of a frame, shape (K + 1, M).
@@ -76,7 +76,7 @@ class FilterHead(nn.Conv1d):
         weight = self.weight[:, self.width :, 0].view(steps, self.order + 1, -1, per_frame)
         frames = weight.shape[2]
         for step in range(steps):
-            # The conditioning of a frame is centred on the frame's middle.
+            # The conditioning of a frame is measured at the middle of the frame.
             place = (frames - 1) // 2 + (step + 1) / steps - 0.5
             for frame in range(frames):
                 share = max(0.0, 1 - abs(min(max(place, 0), frames - 1) - frame))

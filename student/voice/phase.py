@@ -35,7 +35,8 @@ def run_phase(
         phase = Phase(torch.zeros_like(hz[:, :1]), torch.zeros_like(hz[:, :1]))
     before = torch.where(phase.hz > 0, phase.hz, hz[:, :1])
     before = torch.cat([before, hz[:, :-1]], 1)
-    # The ONNX exporter rounds numbers to 32 bits: hop and rate stay exact, their ratio not.
+    # The ONNX exporter rounds constants to 32 bits. Hop and rate stay exact, but their ratio would
+    # not.
     turns = (before + hz) / 2 * hop_length / sample_rate
     # Dropping whole cycles keeps the phase as exact after an hour as after a second.
     ends = (phase.cycles + turns.cumsum(1)).remainder(1.0)

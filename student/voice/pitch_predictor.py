@@ -39,8 +39,8 @@ class MeasuredVoice(NamedTuple):
 class PitchPredictor(nn.Module):
     """Classify the pitch into bins on a logarithmic scale, then refine it by neighbouring bins.
 
-    A network that learns the pitch by regression gets stuck in the wrong octave. A classifier does
-    not.
+    A network that predicts the pitch by regression gets stuck in the wrong octave; a classifier
+    does not.
 
     Args:
         channels: channels of the hidden frames that the predictor reads.

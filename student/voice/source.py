@@ -3,34 +3,35 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import fft, signal
 from torch import Tensor, nn
 
 from dsp.cepstrum import cepstra_of, cepstra_of_bands, taps_from_cepstrum
+from dsp.filters.highpass import highpass, highpass_response
 from dsp.interpolation import between_ends
 from flows import as_matrix
 from student.voice.filters import FilterHead, SourceFilters, sharpened
 
 SPREAD = 0.85
-"""How much too high a mel band of speech is, in nats of amplitude (measured). The harmonics of
-speech glide within a window and so spread over more bins of the band."""
+"""Nats of amplitude by which `Envelope` overestimates the harmonics of speech (measured). Harmonics
+glide within a window, and so spread over more bins of a mel band than steady harmonics."""
 BREATH_BELOW, NOISE_BELOW = 1.5, 0.5
-"""Distances, in nats, of the untrained filters' gains below the voice's gain: for the noise beside
-a voice (breath), and for the noise without a voice."""
+"""Nats by which the gains of the two untrained filters of noise lie below the gain of the voice's
+filter: for noise where there is a voice (breath), and for noise where there is none."""
 LOUDEST = 2.0
-"""Largest amplitude of a voice (full scale is 1). Frames of no real sound may ask for any
-amplitude. The networks read the voice, and a huge voice would make their outputs unbounded."""
+"""Largest amplitude of a voice (full scale is 1). Without the limit, conditioning frames that no
+real sound has could give any amplitude. The networks read the voice, and their outputs would have
+no bound either."""
 
 
 class Envelope(NamedTuple):
-    r"""How conditioning frames show the spectrum of a voice.
+    r"""The relation between conditioning frames and the amplitudes of a voice's harmonics.
 
     .. math:: \log a_m \approx \log f_0 + s\,c_b + o_b
 
-    Harmonic m lies in band b and has the amplitude a_m. The frame's value in band b is c_b.
+    a_m is the amplitude of harmonic m, which lies in band b. f_0 is the pitch in Hz, and c_b is the
+    value of the frame in band b.
     """
 
     hz: Tensor
@@ -52,25 +53,28 @@ class VoiceState(NamedTuple):
     """Gain at the end of the last frame, shape (B, 1)."""
     breath: Tensor
     """Parameters of the noise's filter at the end of the last frame, shape (B, 1, J + 1); shape
-    (B, 1, 0) without such a filter."""
+    (B, 1, 0) if there is no such filter."""
     goes_on: Tensor
-    """1 after the first piece, 0 before it, shape (B, 1)."""
+    """0 before the first piece, 1 after it, shape (B, 1)."""
     unfiltered: Tensor
     """The last N samples before the high-pass, shape (B, N)."""
 
 
 class Voice(nn.Module):
-    r"""Filter a pulse train, and compute filters for the noise, both from the hidden frames.
+    r"""Compute a voice, which is a filtered pulse train, and filters for the noise.
+
+    The hidden frames determine all filters.
 
     .. math:: v_t = \sum_{k=0}^{K} h_{t,k}\, p_{t-k}, \qquad p_t = \sqrt{\tfrac{2}{M}}
               \sum_{m=1}^{M} \cos m\phi_t, \qquad M = \lfloor f_s / 2 f_t \rfloor
 
     The filters have minimum phase, as a vocal tract nearly has. Their log-spectra are linear in a
     hidden layer and in the conditioning around the end of a frame. A frame has S filters, evenly
-    spaced; the last one stands at the frame's end. The taps of the pulses are interpolated linearly
-    between filters, and fall to zero in unvoiced frames. The log-spectrum of the noise is
-    interpolated linearly between two filters: of the noise beside a voice (breath), and of the
-    noise without a voice.
+    spaced; the last filter stands at the end of the frame. From filter to filter, the taps h are
+    interpolated linearly. In unvoiced frames, they fall to zero.
+
+    There are two filters for the noise: one where there is a voice (breath), and one where there is
+    none. The voicing interpolates linearly between their log-spectra.
 
     A moving pitch or filter adds thuds below the pitch, which no real voice has. A high-pass at the
     lowest pitch removes the thuds.
@@ -79,11 +83,12 @@ class Voice(nn.Module):
         channels: channels of the hidden frames, H.
         num_features: channels of the conditioning around the end of a frame.
         hop_length: samples per frame.
-        lowest: lowest pitch over the sample rate.
-        order: taps of the pulses' filter beside the first, K.
+        lowest: lowest pitch, divided by the sample rate.
+        order: number of taps of the pulses' filter, without the first tap, K.
         width: channels of the hidden layers.
         filters_per_frame: filters in each frame, S; divides hop_length.
-        breath_order: taps of the noise's filter beside the first, J; 0 for no such filter.
+        breath_order: number of taps of a noise's filter, without the first tap, J; 0 for no filters
+            of noise.
     References:
         Speech analysis and synthesis by linear prediction (Atal & Hanauer, 1971).
         DDSP (Engel et al., 2020), sec. 3: a filter at frame rate, differentiable. arXiv:2001.04643
@@ -129,7 +134,10 @@ class Voice(nn.Module):
 
     @property
     def points(self) -> int:
-        """Points of the transform from cepstrum to taps: enough for a voice to decay."""
+        """Number of points of the Fourier transform that computes taps from a cepstrum.
+
+        With 4 K points, the response of a voice has died away at the end of the transform.
+        """
         return 4 * self.order
 
     @property
@@ -138,7 +146,7 @@ class Voice(nn.Module):
         return self.hop_length // self.filters_per_frame
 
     def set_initial_std(self, std: float) -> None:
-        """Set the gain of untrained filters: from input of power 1 to this standard deviation."""
+        """Set the gain of untrained filters, so that input of power 1 gets this deviation."""
         with torch.no_grad():
             for head in self._filter_heads:
                 head.log_gains.fill_(math.log(std))
@@ -147,12 +155,12 @@ class Voice(nn.Module):
     def set_envelope(
         self, envelope: Envelope, mean: Tensor, std: Tensor, pitch_hz: float, sample_rate: int
     ) -> None:
-        r"""Initialise the filters: each frame's filters have the envelope that the frame shows.
+        r"""Initialise the filters with the spectral envelope that the conditioning frames have.
 
         .. math:: c_k = \frac2\pi \int_0^\pi \log|H(\omega)| \cos k\omega\, d\omega
 
         Args:
-            envelope: how the first rows of the conditioning show the spectrum.
+            envelope: relation between the first rows of the conditioning and the spectrum.
             mean: mean of every row, shape (M,).
             std: standard deviation of every row, shape (M,).
             pitch_hz: a typical pitch.
@@ -179,10 +187,12 @@ class Voice(nn.Module):
         return VoiceState(*(like.new_zeros(like.shape[0], *size) for size in sizes))
 
     def filters(self, frames: Tensor) -> SourceFilters:
-        """Compute S filters for each of L frames.
+        """Compute the filters of the voice and of the noise from L frames.
 
         Args:
             frames: hidden frames and conditioning; see `forward`.
+        Returns:
+            L * S filters of each kind.
         """
         # For few frames, matrix products of rows are faster than convolutions of width 1.
         rows = frames.transpose(1, 2)
@@ -208,10 +218,11 @@ class Voice(nn.Module):
         return F.pad(rest, (1, 0), value=1.0) * raw[..., :1].exp()
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
-        """Filter each block of pulses twice: by the filter at its start and by that at its end.
+        """Filter each block of pulses twice: by the filters at its start and at its end.
 
         Args:
-            blocks: each block's pulses after the K samples before it, shape (B, N, K + span).
+            blocks: pulses of N blocks, each with the K samples before it, shape
+                (B, N, K + span).
             taps: N + 1 filters, shape (B, N + 1, K + 1).
         Returns:
             both filtered signals, shape (B, N, span) each.
@@ -223,7 +234,7 @@ class Voice(nn.Module):
         return before[..., self.order :], after[..., self.order :]
 
     def highpass(self, extended: Tensor) -> Tensor:
-        """High-pass a signal.
+        """High-pass a signal; see `dsp.filters.highpass.highpass`.
 
         Args:
             extended: N earlier samples, then T samples, shape (B, N + T). The filter has N + 1
@@ -231,17 +242,7 @@ class Voice(nn.Module):
         Returns:
             the filtered T samples, shape (B, T).
         """
-        past = len(self.highpass_taps) - 1
-        samples = extended.shape[-1] - past
-        # One transform over all of a long signal is slow: the signal is filtered block by block.
-        whole, block = (fft.next_fast_len(n, real=True) for n in (extended.shape[-1], 3 * past))
-        points = min(whole, block)
-        extended = F.pad(extended, (0, -samples % (points - past)))
-        blocks = torch.fft.rfft(extended.unfold(-1, points, points - past))
-        spectrum = torch.fft.rfft(self.highpass_taps, n=points)
-        # Only the past wraps around; it is cut off.
-        filtered: Tensor = torch.fft.irfft(blocks * spectrum, n=points)[..., past:]
-        return filtered.flatten(1)[:, :samples]
+        return highpass(extended, self.highpass_taps)
 
     def forward(
         self,
@@ -286,15 +287,3 @@ class Voice(nn.Module):
         past = unfiltered[:, voice.shape[1] :].clone()
         state = VoiceState(taps[:, -1:], end, voicing[:, -1:], breath[:, -1:], ones, past)
         return voice[:, None], breath, state
-
-
-def highpass_response(cutoff: float) -> Tensor:
-    """Return three periods of the impulse response of a Butterworth high-pass of order 4.
-
-    Args:
-        cutoff: frequency at which the gain is -3 dB, over the sample rate.
-    """
-    impulse = np.zeros(math.ceil(3 / cutoff))
-    impulse[0] = 1.0
-    sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
-    return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())

@@ -68,8 +68,9 @@ class SpectralVoice(Voice):
 
     def convolve(self, blocks: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
         """Filter blocks of pulses without an FFT; see `Voice.convolve`."""
-        # Row t reads the block from its sample t on. Exported, `unfold` is a slow gather of single
-        # samples; rows of a repeated block, each longer by one sample than the block, shift alike.
+        # Window t holds the block from its sample t on. An exported `unfold` would gather single
+        # samples, which is slow. So the block is repeated, and the repetitions are cut into rows
+        # that are one sample longer than the block: row t then begins at the block's sample t.
         points, span = blocks.shape[-1], blocks.shape[-1] - self.order
         repeated = blocks[:, :, None].expand(-1, -1, span + 1, -1).flatten(2)
         rows = repeated[..., : span * (points + 1)].unflatten(2, (span, points + 1))
@@ -142,8 +143,8 @@ def _angles(first: int, length: int, points: int) -> Tensor:
     """Return the angles 2 pi n w / points of a Fourier transform.
 
     Returns:
-        angles for `length` times n from `first` and for each frequency w, float64, shape
-        (length, points / 2 + 1).
+        angles, float64, shape (length, points / 2 + 1): rows are the times n from `first` on, and
+        columns are the frequencies w.
     """
     steps = torch.outer(torch.arange(first, first + length), torch.arange(points // 2 + 1))
     return (steps % points).double() * (2 * math.pi / points)  # the remainder of integers is exact
@@ -153,7 +154,7 @@ def _analysis(first: int, length: int, points: int) -> Tensor:
     """Return the matrix that computes the spectrum of `length` samples, which begin at n = first.
 
     Returns:
-        shape (points + 2, length); the rows of the real parts, then those of the imaginary parts.
+        shape (points + 2, length): rows of the real parts, then rows of the imaginary parts.
     """
     angles = _angles(first, length, points)
     return torch.cat([angles.cos(), -angles.sin()], 1).T.contiguous()

@@ -6,32 +6,35 @@ import numpy as np
 
 
 class Network(NamedTuple):
-    """The weights of a WaveNet that one thread needs, laid out for compiled code.
+    """The weights of a WaveNet, laid out for one thread of compiled code.
 
-    The WaveNet has N layers, R residual channels and S skip channels. Its hidden layer and its head
-    read W channels: W = S, or W = R without skips. "R to Q" is a matrix of R inputs and Q outputs.
+    The comments below name these sizes:
 
-    Matrices are in panels, shape (number of matrices, panels, depth, columns). A star marks a width
-    rounded up to whole panels. The layers' matrices can hold pairs of bfloat16 numbers: their depth
-    is then halved.
+    * N layers, R residual channels, S skip channels, C channels of the signal, P parameters for
+      each channel.
+    * W channels are read by the hidden layer and by the head: W = S, or W = R without skips.
+    * U gated units of each layer are computed by this thread: U = R, or U = R / 2 if two threads
+      share the network.
+    * Q numbers pass from a layer to the next. In a loop over samples, they are the next layer's
+      input: Q = R. In a parallel pass, the sum of the skips so far follows the input: Q = R + S.
+    * V columns of the `skip` matrices: V = S in a loop over samples, which sums the skips in an
+      array of their own. V = 0 in a parallel pass, where the `out` matrices compute the skips, too.
 
-    In a parallel pass a layer's row holds the layer's input and, beside it, the sum of the skips of
-    the layers so far: Q = R + S, and V = 0, as the skips need no matrix of their own. In a loop
-    over samples a row holds the input alone, Q = R, and the skips are summed apart, V = S.
-
-    U is the number of gated units that the thread computes in a layer: U = R for a thread alone,
-    U = R / 2 where two threads share the network.
+    "R to Q" is a matrix with R inputs and Q outputs. Matrices are stored in panels
+    (`flows.engines.cpu.panels`), shape (matrices, panels, inputs, columns of a panel). Q* is Q
+    rounded up to whole panels. The matrices of the layers may hold pairs of bfloat16 numbers; then
+    the third dimension has half the size.
     """
 
-    first: np.ndarray  # matrix of the network's inputs, to R
+    first: np.ndarray  # the input layer: from the network's inputs to R
     first_bias: np.ndarray  # Q*
-    current: np.ndarray  # each layer's tap on its current input: N matrices, R to 2U
+    current: np.ndarray  # each layer's newest tap, on the current input: N matrices, R to 2U
     older: np.ndarray  # each layer's older taps, newest first: N * (kernel - 1) matrices, R to 2U
     out: np.ndarray  # each layer's output: N matrices, R to Q
     out_bias: np.ndarray  # (N, Q*)
     skip: np.ndarray  # each layer's skip: N matrices, R to V
     skip_bias: np.ndarray  # sum of all layers' skip biases, V*
-    row_scale: np.ndarray  # factors of a row that goes on to the next layer, Q*
+    row_scale: np.ndarray  # factors of a layer's input, and of earlier skips, in its output, Q*
     hidden: np.ndarray  # W to W
     hidden_bias: np.ndarray  # W*
     head: np.ndarray  # W to P * C: P parameters for each of C channels
@@ -39,15 +42,16 @@ class Network(NamedTuple):
     dilations: np.ndarray  # (N,)
     is_location: np.ndarray  # 1 for a parameter to which the prediction is added, else 0; (P,)
     lags: np.ndarray  # longest lag, number of lags, update interval, samples; 0 without prediction
-    sharpness: np.ndarray  # `flows.PitchPrediction.sharpness` with its gain, float32, (3,)
+    sharpness: np.ndarray  # `CORRELATION_GAIN` times `PitchPrediction.sharpness`, float32, (3,)
+    least_energy: float  # `LEAST_ENERGY` of the long-term predictor
     parts: int  # number of threads that share the network
     part: int  # number of this thread
-    num_logits: int  # logits of a mixture: parameters are logits, then locations, then log-scales
+    num_logits: int  # logits of a mixture, which precede locations and log-scales; 0 for a Gaussian
     residual_channels: int
     skip_channels: int
-    skip_gain: float
-    error_gain: float
-    log_scale_floor: float
+    skip_gain: float  # factor of the hidden layer's input
+    error_gain: float  # factor of the last prediction error, an input of the network
+    log_scale_floor: float  # nats
 
 
 class ContextWeights(NamedTuple):
@@ -81,8 +85,8 @@ class Frames(NamedTuple):
 class Streams(NamedTuple):
     """The state of B streams between samples, and the loop's working memory.
 
-    A layer's ring is a ring buffer of the layer's past inputs. An array that holds "pairs" holds
-    the named array rounded to pairs of bfloat16 numbers.
+    A layer's ring is a ring buffer of the layer's past inputs. "Rounded" means that an array holds
+    pairs of bfloat16 numbers, if the matrices of the layers do.
     """
 
     previous: np.ndarray  # the last sample, (B, C)
@@ -92,18 +96,16 @@ class Streams(NamedTuple):
     history: np.ndarray  # samples that the long-term predictor reads, oldest first, (B, samples)
     taps: np.ndarray  # taps of the long-term predictor, longest lag first, (B, lags)
     inputs: np.ndarray  # the network's inputs, B rows
-    blocks: (
-        np.ndarray
-    )  # for each layer, the number of samples whose older taps are computed at once
+    blocks: np.ndarray  # for each layer, samples whose older taps are computed at once
     rings: np.ndarray  # for each layer, the length of its ring, samples
-    past: np.ndarray  # all rings, of `rows` or of pairs of `rows`; B rows a sample
-    rows: np.ndarray  # layers' inputs, then the last output; with pairs, of two layers at a time
+    past: np.ndarray  # the rings of all layers, rounded, B rows a sample; `rows` if not rounded
+    rows: np.ndarray  # if rounded, rows of two layers; otherwise all rings, then the last output
     gates: np.ndarray  # each layer's gates for the current block; B rows a sample
     gated: np.ndarray  # a layer's gated units, B rows of R columns or more
-    units: np.ndarray  # `gated`, or pairs of it
-    sent: np.ndarray  # `units` as integers of 64 bits: two units, or two pairs, in each
-    apart: np.ndarray  # the sum over one half of the units for a layer's output, B rows
-    summed: np.ndarray  # inputs of the hidden layer, then of the head, B rows
+    units: np.ndarray  # `gated`, rounded; the same array as `gated` if not rounded
+    sent: np.ndarray  # the memory of `units` as integers of 64 bits: two units, or two pairs, each
+    apart: np.ndarray  # a layer's output: the sum over one half of the units, B rows
+    summed: np.ndarray  # input of the hidden layer, later input of the head, B rows
     hidden: np.ndarray  # output of the hidden layer, B rows
     params: np.ndarray  # output of the head, B rows
 
@@ -111,12 +113,12 @@ class Streams(NamedTuple):
 class Exchange(NamedTuple):
     """The memory in which two threads that share a network pass results to each other.
 
-    For each thread and each layer, `units` has B rows of gated units: U / 2 integers of 64 bits, or
-    U / 4 where an integer holds two pairs.
+    Even and odd times have separate sums of skips, so that a thread may begin a sample while the
+    other thread still reads the sums of the sample before.
     """
 
-    units: np.ndarray
-    skips: np.ndarray  # sums of skips, B rows of V* for even or odd times and each half of units
+    units: np.ndarray  # for each thread and layer, B rows: the thread's half of `Streams.sent`
+    skips: np.ndarray  # for even and odd times and each half of the units, B rows of sums, V*
     counters: np.ndarray  # each thread's number of finished samples, `COUNTER_STRIDE` apart
 
 

@@ -27,8 +27,8 @@ the second-level cache, and reads the weights as seldom as the cache allows. A f
 time steps: with longer chunks the threads would wait for each other."""
 
 FEW_CHUNKS = 8
-"""Number of chunks below which a signal is cut into half chunks, because the threads would wait for
-whole chunks."""
+"""A signal of fewer chunks than this is cut into chunks of half the length. Otherwise most threads
+would wait for the first chunk at the beginning, and for the last chunk at the end."""
 
 
 class Step(NamedTuple):

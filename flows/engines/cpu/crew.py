@@ -118,13 +118,14 @@ class Crew:
         draw = advance if len(self._networks) == 1 else advance_together
         runs = []
         for group, exchange, states in self._groups:
-            # The units get the opposite mark of the first sample: they are not yet its units.
+            # Give the memory the mark that the first sample does not have. So no thread takes old
+            # units for the units of the first sample.
             exchange.units[:] = MARKED * (1 - (start + first) % 2)
             try:
                 for network, streams, own in zip(self._networks, states, frames, strict=True):
                     what = (network, streams, exchange, own.of(group), samples.of(group))
                     runs.append(self._pool.submit(draw, *what, start, first, stop))
-            except RuntimeError:  # the pool starts no more threads: nobody may wait for this one
+            except RuntimeError:  # the pool starts no thread: release a thread that waits for it
                 exchange.counters[:] = np.iinfo(np.int64).max
                 raise
         for run in runs:
@@ -147,8 +148,8 @@ class Faster:
     def __init__(self, alone: Crew, shared: Crew | None) -> None:
         self._alone, self._shared = alone, shared
         self._crew, self._turns = alone, 0
-        self._pace = math.inf  # best time of one thread, seconds a sample
-        self._seconds, self._samples = 0.0, 0  # time and samples of two threads so far
+        self._pace = math.inf  # least time of the pool of one thread, seconds a sample
+        self._seconds, self._samples = 0.0, 0  # time and samples of the pool of two, so far
 
     def draw(self, chunk: Chunk, context: Tensor | None, start: int, span: int) -> None:
         """Draw the samples of a chunk.

@@ -31,7 +31,7 @@ bit of the exponent of the float32 number, or of the pair's second number. A gat
 in magnitude, so its bit 30 is zero, and the bit is free for the mark. NaN is the exception: its bit
 30 is set. With the bit cleared, NaN reads as a number above 1, which `_with_nan` recognises."""
 
-_PATIENCE = 2000  # looks at the other thread's units, some microseconds, before giving way
+_PATIENCE = 2000  # number of looks at the other thread's units before giving way: microseconds
 _NEVER = np.iinfo(np.int64).max  # counter of a thread that could not be started
 _LINE = 8  # integers of 64 bits in a cache line
 _NAN_UNMARKED = 0x3FC00000  # smallest quiet NaN in one half of an integer, with bit 30 cleared
@@ -94,7 +94,7 @@ def wait_for_units(
                 give_way()
                 if observe(exchange.counters, other * COUNTER_STRIDE) == _NEVER:
                     break
-    if network.skip_channels == 0:  # with skips, a thread's sums of skips carry its NaN
+    if network.skip_channels == 0:  # with skips, NaN reaches the other thread in the sums of skips
         for b in range(num_streams):
             for k in range(other * count, (other + 1) * count):
                 streams.sent[b, k] = _with_nan(streams.sent[b, k])

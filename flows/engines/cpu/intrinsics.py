@@ -15,6 +15,8 @@ MULTIPLIES_PAIRS = WIDE_VECTORS and bool(_FEATURES.get("avx512bf16", False))
 """Whether the processor multiplies pairs of bfloat16 numbers, one pair in each lane of 32 bits."""
 
 LANES = 16 if WIDE_VECTORS else 8
+"""Number of float32 numbers in a vector register."""
+
 VECTORS = 4 if WIDE_VECTORS else 2
 """Number of vectors across a wide panel: four rows of sums then fill the registers."""
 
@@ -67,8 +69,8 @@ def instruction(generator: Callable[..., Any]) -> Callable[..., Any]:
 def borrow(typing_context: Any, fields: Any) -> Any:
     """Return a named tuple whose arrays are read without counting references.
 
-    The caller must hold the arrays meanwhile. Counting a reference is a locked instruction, which
-    waits until all earlier writes are done.
+    The caller must keep references to the arrays until the tuple is no longer used. Counting a
+    reference is a locked instruction, which waits until all earlier writes are done.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Compiled arithmetic of a WaveNet, in float32: small matrix products and gates.
+"""Compiled products of a few rows by a small matrix, and copies of rows.
 
-The order of every sum is fixed: a row's result depends neither on the rows computed with it nor on
-the number of threads. Functions of arrays are inlined into callers: passing arrays takes time.
+The order of every sum is fixed: the result for a row depends neither on the rows that are computed
+together with it nor on the number of threads. Functions that take arrays are inlined into their
+callers, because passing arrays takes time.
 """
 
 from typing import Any
@@ -13,11 +14,8 @@ from flows.engines.cpu.intrinsics import (
     CONTRACT,
     LANES,
     VECTORS,
-    as_float,
-    as_int,
     compiled_inside,
     pointer_to,
-    whole_vectors,
 )
 from flows.engines.cpu.products import round_vector, row_products, tile_product
 
@@ -44,9 +42,10 @@ def _multiply_rows(
     depth: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Multiply rows of x by `depth` inputs of a matrix in panels of `all_inputs` inputs.
+    """Multiply rows of x by a part of a matrix: by `depth` of its `all_inputs` inputs.
 
-    `out`, `x` and `weights` are pointers: the function is not inlined, and arrays are slow to pass.
+    `weights` points to the first input of the part, in the first panel of the matrix. `out` and `x`
+    are pointers, too: the function is not inlined, and arrays are slow to pass.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
@@ -102,7 +101,8 @@ def multiply_add_some(
 ) -> None:  # pragma: no cover
     """Multiply as `multiply_add` does, but only the inputs from `first` to `stop`.
 
-    The sum begins with the value in `out`, or with zero and is added when complete (`apart`).
+    Without `apart`, a sum begins with the value in `out`. With `apart`, a sum begins with zero, and
+    the complete sum is added to the value in `out`.
     """
     _, num_panels, all_inputs, columns = weights.shape
     out_width, x_width = out.shape[1], x.shape[1]
@@ -132,9 +132,11 @@ def multiply_add(
     weights: np.ndarray,
     which: int,
 ) -> None:  # pragma: no cover
-    """Multiply rows of x, from `x_row`, by matrix `which`; add them to `out` from `out_row`.
+    """Multiply rows of x, from row `x_row` on, by a matrix; add the products to rows of `out`.
 
-    Weights have shape (matrices, panels, depth, columns); panels are wide, half as wide or narrow.
+    The products are added from row `out_row` on. The matrix is number `which` of `weights`, which
+    has shape (matrices, panels, depth, columns). A panel is `VECTORS`, half of `VECTORS`, or one
+    vector wide.
     """
     depth = weights.shape[2]
     multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False)
@@ -161,10 +163,11 @@ def multiply_add_halves(
 ) -> None:  # pragma: no cover
     """Multiply the row x by two matrices, with a separate sum over each half of the inputs.
 
-    Both sums of the product with `weights` are added to row `out_row` of `out`: the first sum
-    begins with the row, and the second sum is added when it is complete. The sums of the product
-    with `other_weights` are added to row `other_row` of `other` and to the next row. The results
-    equal `multiply_add_some` to the bit. `are_alike` tells which pairs of matrices fit.
+    The product with `weights` goes to row `out_row` of `out`: the sum over the first half begins
+    with the value in the row, and the complete sum over the second half is added. The product with
+    `other_weights` goes to two rows of `other`: the sum over the first half is added to row
+    `other_row`, and the sum over the second half to the next row. The results equal those of
+    `multiply_add_some` to the bit. `are_alike` tells which pairs of matrices fit.
     """
     _, num_panels, depth, columns = weights.shape
     for panel in range(num_panels):
@@ -203,98 +206,10 @@ def round_rows(
 ) -> None:  # pragma: no cover
     """Round consecutive rows to pairs of bfloat16 numbers, if `out` holds pairs; else do nothing.
 
-    Columns `first` to `stop` are rounded in whole vectors: the rows of both arrays must be long
-    enough for whole vectors.
+    Columns `first` to `stop` are rounded, in whole vectors. The last vector may reach beyond
+    `stop`, so the rows of both arrays must be long enough for it.
     """
     for r in range(num_rows):
         for j in range(first, stop, LANES):
             at = (out_row + r) * out.shape[1] + j // 2
             round_vector(rows, (row + r) * rows.shape[1] + j, out, at)
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
-def rectify_rows(
-    rows: np.ndarray, row: int, column: int, gain: np.float32, out: np.ndarray
-) -> None:  # pragma: no cover
-    """Write max(gain * value, 0) of consecutive rows, from a column onwards; NaN stays NaN."""
-    zero = np.float32(0.0)
-    for b in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            value = gain * rows[row + b, column + j]
-            out[b, j] = zero if value < zero else value
-
-
-_LOG2_E, _ROUND = np.float32(1.4426950408889634), np.float32(1.5 * 2**23)
-# The first has so few bits that its product with n is exact.
-_LN_2_HIGH, _LN_2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-_ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-_C2, _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / n) for n in (2, 6, 24, 120, 720, 5040))
-
-
-@compiled_inside(forceinline=True)
-def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
-    """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
-    shifted = x * _LOG2_E + _ROUND  # the sum rounds to the integer n, in its low bits
-    power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
-    n = shifted - _ROUND
-    r = x - n * _LN_2_HIGH - n * _LN_2_LOW
-    # Taylor's series; the omitted terms are below 2e-8 of the sum.
-    series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
-    return power, series * (r * r) + r
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
-def gated_units(
-    gates: np.ndarray, row: int, width: int, out: np.ndarray
-) -> None:  # pragma: no cover
-    r"""Write tanh(f) sigmoid(g) for a row that holds `width` values f, then `width` values g.
-
-    .. math:: \tanh(f)\,\sigma(g) = \pm\frac{-u}{(u + 2)(1 + e^{-g})}, \qquad u = e^{-2|f|} - 1
-
-    The results are exact to a few units in the last place, because the formula has no cancellation.
-    The loop runs in vector registers, because it has no branch.
-    """
-    whole_vectors()
-    lowest, highest = np.float32(-40.0), np.float32(87.0)  # tanh is 1 and sigmoid 0 in float32
-    for j in range(width):
-        f = gates[row, j]
-        y = -_TWO * abs(f)
-        power, series = _exp_parts(lowest if y < lowest else y)
-        u = power * series + (power - _ONE)
-        g = -gates[row, width + j]
-        g = highest if g > highest else g
-        power, series = _exp_parts(-highest if g < -highest else g)
-        value = -u / ((u + _TWO) * (_ONE + (power * series + power)))
-        out[j] = -value if f < _ZERO else value
-
-
-@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
-def shift_and_scale(
-    params: np.ndarray, row: int, floor: np.float32, x: np.ndarray, x_row: int
-) -> None:  # pragma: no cover
-    r"""Scale and shift a row of x; its parameters hold C locations mu, then C raw log-scales s.
-
-    .. math:: x \leftarrow x\,(e^s + e^{floor}) + \mu, \qquad
-              \log(e^s + e^{floor}) = floor + \operatorname{softplus}(s - floor)
-
-    Args:
-        params: output of the network's head, shape (rows, at least 2 C).
-        row: row of `params` to read.
-        floor: the smallest scale; `flows.bound_log_scale` takes its logarithm.
-        x: samples, changed in place, shape (rows, C).
-        x_row: row of `x` to change.
-    """
-    width, highest = x.shape[1], np.float32(87.0)
-    for c in range(width):
-        raw = params[row, width + c]
-        raw = highest if raw > highest else raw
-        power, series = _exp_parts(-highest if raw < -highest else raw)
-        scale = power * series + power + floor
-        x[x_row, c] = x[x_row, c] * scale + params[row, c]
-
-
-@numba.njit(cache=True, error_model="numpy", forceinline=True)
-def bounded_log_scale(raw: np.float32, floor: float) -> float:  # pragma: no cover
-    """Bound a log-scale as `flows.bound_log_scale` does; a test compares the two functions."""
-    above = np.float64(raw) - floor
-    return floor + (above if above > 20.0 else np.log1p(np.exp(above)))

@@ -1,22 +1,23 @@
 """One sample of every stream through all layers of a network, in compiled code.
 
-A layer's older taps read inputs at least `dilation` samples old. The older taps of the next few
-samples, a block, are therefore computed at once, and their weights are read once a block.
+A layer's older taps read inputs that are at least `dilation` samples old. So the older taps of the
+next few samples, a block, can be computed at once, and their weights are read once a block.
 
-Two threads can share a network. Each thread computes half of a layer's gated units and their part
-of the skips. Each thread computes the whole output of the layer, and waits once a layer for the
-other thread's units; meanwhile it sums over its own units.
+Two threads can share a network. In each layer, a thread computes half of the gated units and the
+skips of this half. Both threads compute the whole output of the layer. A thread first sums over its
+own units, then waits for the other thread's units.
 
 The order of every sum is fixed: a stream's samples depend neither on the other streams nor on the
 number of threads. A sum over the gated units is split into a sum over each half of the units.
 
-Where the layers' matrices hold pairs of bfloat16 numbers, a layer's input and its gated units are
-rounded to pairs, too, and the rings hold pairs. All sums are in float32.
+If the matrices of the layers hold pairs of bfloat16 numbers, the input and the gated units of a
+layer are rounded to pairs, too, and the rings hold pairs. All sums are in float32.
 """
 
 import numba
 import numpy as np
 
+from flows.engines.cpu.activations import gated_units, rectify_rows
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Streams
 from flows.engines.cpu.exchange import (
     claim_units,
@@ -28,11 +29,9 @@ from flows.engines.cpu.exchange import (
 from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside
 from flows.engines.cpu.kernels import (
     are_alike,
-    gated_units,
     multiply_add,
     multiply_add_halves,
     multiply_add_some,
-    rectify_rows,
     round_rows,
 )
 from flows.engines.cpu.products import holds_pairs
@@ -49,7 +48,7 @@ def _start_block(
     ring: int,
     gate: int,
 ) -> None:  # pragma: no cover
-    """Begin a layer's gates for a block of samples: the context and the older taps."""
+    """Begin a layer's gates for a block of samples: add the older taps to the context."""
     num_streams, block, gates = streams.previous.shape[0], streams.blocks[layer], streams.gates
     taps = network.older.shape[0] // network.dilations.size
     for r in range(block):
@@ -127,12 +126,22 @@ def pass_layers(
 ) -> int:  # pragma: no cover
     """Pass one sample of every stream through all layers.
 
-    The first layer's input is in `streams.rows`, from row `row` on, one row for each stream. This
-    function stores each layer's input in the layer's ring; the first layer's input goes to row
-    `here` of `streams.past`. With skips, the output of the last layer is not computed.
+    Each layer reads its input from `streams.rows` and stores it in its ring in `streams.past`. The
+    layer adds its skips to `exchange.skips`, and writes its output, the next layer's input, to
+    `streams.rows`. With skips, nobody reads the output of the last layer, and it is not computed.
 
+    Args:
+        network: this thread's weights.
+        streams: this thread's state of B streams, updated in place.
+        exchange: sums of skips, and memory in which two threads pass results to each other.
+        frames: the context's contributions to the chunk.
+        parts: number of threads that share the network, 1 or 2.
+        time: time of the sample, in samples.
+        frame: index in `frames` of the sample's frame.
+        here: row of `streams.past` that gets the first layer's input of the first stream.
+        row: row of `streams.rows` that holds the first layer's input of the first stream.
     Returns:
-        the first row in `streams.rows` of the last layer's output.
+        the row of `streams.rows` that holds the last layer's output of the first stream.
     """
     num_streams, num_layers = streams.previous.shape[0], network.dilations.size
     rows, gates, gated = streams.rows, streams.gates, streams.gated
@@ -196,7 +205,7 @@ def pass_layers(
 def start_skips(
     network: Network, streams: Streams, exchange: Exchange, time: int
 ) -> None:  # pragma: no cover
-    """Begin this thread's sums of a sample's skips: the first half with the biases, else with 0."""
+    """Set this thread's sums of a sample's skips to their start: biases (first half), else 0."""
     num_streams, skips = streams.previous.shape[0], exchange.skips
     for half in range(2):
         if network.parts == 1 or network.part == half:

@@ -17,7 +17,7 @@ from flows.engines.cpu.panels import (
 )
 from flows.networks.gated import SQRT_HALF, skip_gain
 from flows.networks.linear_prediction import LinearPrediction
-from flows.networks.pitch_prediction import CORRELATION_GAIN, PitchPrediction
+from flows.networks.pitch_prediction import CORRELATION_GAIN, LEAST_ENERGY, PitchPrediction
 from flows.networks.wavenet import FRAME_GAIN, WaveNet
 from flows.networks.wavenet_config import WaveNetConfig
 from flows.precision import full_precision
@@ -109,6 +109,7 @@ def _lay_out(
             is_location=wavenet.is_location[:, 0].numpy(),
             lags=lags,
             sharpness=sharpness,
+            least_energy=LEAST_ENERGY,
             parts=parts,
             part=part,
             num_logits=int(wavenet.is_location[:, 0].argmax()),
@@ -193,8 +194,8 @@ def start_streams(
     samples = (num_streams, num_channels)
     taps = network.older.shape[0] // network.dilations.size
     blocks = np.minimum(network.dilations, longest_block)
-    # A block's oldest inputs are read after the block's first row is written: rings need room for
-    # one block more.
+    # The oldest inputs that a block reads are still read after the block has begun to overwrite the
+    # ring, so a ring has room for one more block.
     rings = taps * network.dilations + blocks
     in_pairs = are_pairs(network.current)
 
@@ -233,7 +234,8 @@ def start_streams(
 def start_exchange(network: Network, num_streams: int) -> Exchange:
     """Return the memory that two threads exchange results in, before the first sample."""
     shared = num_streams * network.dilations.size if network.parts == 2 else 0
-    width = network.out.shape[2] // 4  # half of the units or pairs for a thread, two an integer
+    # A thread sends one half of the units, and an integer holds two units (or two pairs).
+    width = network.out.shape[2] // 4
     return Exchange(
         units=torch.zeros(2 * shared, width, dtype=torch.int64).numpy(),
         skips=torch.zeros(4 * num_streams, network.skip_bias.size).numpy(),
@@ -242,5 +244,5 @@ def start_exchange(network: Network, num_streams: int) -> Exchange:
 
 
 def _for_threads(gates: Tensor, parts: int) -> Tensor:
-    """Split gates (..., 2R), the tanh's R and then the sigmoid's R, to (parts, ..., 2U)."""
+    """Split gates (..., 2R), R for the tanh, then R for the sigmoid, into (parts, ..., 2U)."""
     return gates.unflatten(-1, (2, parts, -1)).movedim(-2, 0).flatten(-2)

@@ -1,4 +1,4 @@
-"""The compiled step of `flows.PitchPrediction`: it weighs lags by the past, then predicts."""
+"""The compiled step of `flows.PitchPrediction`: choose taps from the past, then predict."""
 
 import numba
 import numpy as np
@@ -6,14 +6,16 @@ import numpy as np
 from flows.engines.cpu.arrays import Frames, Network, Streams
 from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside, whole_vectors
 
-LEAST_ENERGY = 10.0  # LEAST_ENERGY of flows.networks.pitch_prediction
-
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy")
 def _choose_taps(
-    history: np.ndarray, biases: np.ndarray, sharpness: np.ndarray, taps: np.ndarray
+    history: np.ndarray,
+    biases: np.ndarray,
+    sharpness: np.ndarray,
+    least_energy: float,
+    taps: np.ndarray,
 ) -> None:  # pragma: no cover
-    """Write one stream's taps, a weight for each lag, from its past; the longest lag is first."""
+    """Compute one stream's taps as `PitchPrediction.choose_taps` does; the longest lag is first."""
     whole_vectors()
     longest, num_lags = history.size // 2, taps.size
     for k in range(num_lags):
@@ -28,7 +30,7 @@ def _choose_taps(
         earlier += np.float64(history[j]) ** 2
     highest = -np.inf
     for k in range(num_lags):
-        similarity = taps[k] / np.sqrt(max(earlier, 0.0) * energy + LEAST_ENERGY)
+        similarity = taps[k] / np.sqrt(max(earlier, 0.0) * energy + least_energy)
         taps[k] = similarity
         highest = max(highest, sharpness[0] * similarity + biases[k])
         earlier += np.float64(history[longest + k]) ** 2 - np.float64(history[k]) ** 2
@@ -48,7 +50,7 @@ def _choose_taps(
 
 @numba.njit(cache=True, fastmath=CONTRACT | {"reassoc"}, error_model="numpy")
 def _filtered(taps: np.ndarray, history: np.ndarray, first: int) -> np.float32:  # pragma: no cover
-    """Sum a stream's taps times its past, in an order that the compiler fixes."""
+    """Sum the products of taps and past samples. The compiler chooses the order of the sum."""
     whole_vectors()
     total = np.float32(0.0)
     for k in range(taps.size):
@@ -76,7 +78,8 @@ def predict_pitch(
             streams.inputs[b, c] = value
             streams.inputs[b, 2 * channels + c] = error_gain * (value - streams.prediction[b, c])
         if time * channels % update == 0:
-            _choose_taps(history, frames.lag_biases[b, frame], network.sharpness, taps)
+            biases, least_energy = frames.lag_biases[b, frame], network.least_energy
+            _choose_taps(history, biases, network.sharpness, least_energy, taps)
         for c in range(channels):
             predicted = _filtered(taps, history, longest + c)
             streams.prediction[b, c] = streams.inputs[b, channels + c] = predicted

@@ -13,18 +13,17 @@ def in_panels(matrices: Tensor, in_pairs: bool = False) -> np.ndarray:
 
     Args:
         matrices: shape (N, depth, width), in float32.
-        in_pairs: whether to round to bfloat16 and join the numbers of two rows in an integer of 32
-            bits.
+        in_pairs: whether to round to bfloat16, and to join the numbers of two rows in an integer of
+            32 bits.
     Returns:
-        panels, shape (N, panels, depth, columns), with half the depth in pairs; padded with zeros
-        to whole pairs and panels.
+        panels, shape (N, panels, depth, columns), padded with zeros to whole panels; with
+        `in_pairs`, the third dimension is the number of pairs of rows.
     """
     columns = _columns(matrices.shape[2])
     if in_pairs:
         rounded = F.pad(matrices.transpose(1, 2), (0, matrices.shape[1] % 2)).bfloat16()
-        rounded = rounded.clone(
-            memory_format=torch.contiguous_format
-        )  # right strides even if empty
+        # An empty tensor, too, needs the strides of a contiguous one for the view.
+        rounded = rounded.clone(memory_format=torch.contiguous_format)
         matrices = rounded.view(torch.int32).transpose(1, 2)
     padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))
     return padded.transpose(1, 2).contiguous().numpy()
@@ -47,11 +46,11 @@ def padded_width(weights: np.ndarray) -> int:
 
 
 def padded_to_vectors(width: int) -> int:
-    """Round a width up to whole vectors."""
+    """Round a number of columns up to a multiple of `LANES`, the numbers in a vector."""
     return width + -width % LANES
 
 
 def _columns(width: int) -> int:
-    """Choose a panel's number of columns: the most that leave less than a vector unused."""
+    """Choose the widest panel with which padding to whole panels adds less than a vector."""
     wide = VECTORS * LANES
     return next(columns for columns in (wide, wide // 2, LANES) if -width % columns < LANES)

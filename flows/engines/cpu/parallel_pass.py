@@ -4,9 +4,9 @@ Each row is one time step, so a tap of a dilated convolution is a matrix product
 Each layer keeps its past inputs in a ring buffer. A chunk is so small that a layer's inputs and
 outputs stay in the cache.
 
-Where the layers' matrices hold pairs of bfloat16 numbers, the layers' inputs and gated units are
-rounded to pairs, too, and the rings hold pairs. Sums, and the rows that pass from layer to layer,
-are in float32.
+If the matrices of the layers hold pairs of bfloat16 numbers, the inputs and the gated units of the
+layers are rounded to pairs, too, and the rings hold pairs. Sums, and the rows that pass from layer
+to layer, are in float32.
 """
 
 from typing import NamedTuple
@@ -15,24 +15,20 @@ import numba
 import numpy as np
 
 from flows.engines.compiling import announce
+from flows.engines.cpu.activations import gated_units, rectify_rows, shift_and_scale
 from flows.engines.cpu.arrays import ContextWeights, Network
 from flows.engines.cpu.intrinsics import CONTRACT, borrow
-from flows.engines.cpu.kernels import (
-    fill_rows,
-    gated_units,
-    multiply_add,
-    rectify_rows,
-    round_rows,
-    shift_and_scale,
-)
+from flows.engines.cpu.kernels import fill_rows, multiply_add, round_rows
 from flows.engines.cpu.panels import are_pairs, padded_to_vectors, padded_width
 
 
 class Segment(NamedTuple):
     """Consecutive layers of a network, and their streaming state for B streams between chunks.
 
-    In float32, `rings` is `rows`. In pairs, `rings` holds pairs, and `rows` has room for a chunk of
-    two layers: the layer that is read and the layer that is written.
+    `rings` keeps the past inputs of the layers, and `rows` holds what passes from layer to layer.
+    With matrices in float32, both names stand for one array. With matrices of pairs, `rings` holds
+    pairs, and `rows` has room for two chunks: one layer's, which is read, and the next layer's,
+    which is written.
     """
 
     first: int  # number of the first layer
@@ -43,11 +39,11 @@ class Segment(NamedTuple):
     rings: np.ndarray  # past inputs, (B, ring rows, ..)
     row_starts: np.ndarray  # each layer's first row in `rows`
     row_lengths: np.ndarray  # each layer's number of rows in `rows`
-    rows: np.ndarray  # a layer's input beside the sum of skips so far, (B, rows, (R + S)*)
+    rows: np.ndarray  # a layer's input, then the sum of the skips so far, (B, rows, (R + S)*)
     framed: np.ndarray  # working memory: the context's gates, one row a frame, (chunk, (2R)*)
     gates: np.ndarray  # working memory: a layer's gates, one row a sample, (chunk, (2R)*)
     gated: np.ndarray  # working memory: a layer's gated units, (chunk, R or more)
-    units: np.ndarray  # `gated`, or pairs of it
+    units: np.ndarray  # `gated` itself, or `gated` rounded to pairs
 
 
 def start_segment(
@@ -111,7 +107,7 @@ def _enter(
     fill_rows(h, here, num_samples, network.first_bias)
     multiply_add(h, here, segment.previous, b, 1, network.first, 0)
     multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0)
-    # One by one, because a slice takes a second to compile, with the message of its error.
+    # Copied one by one: compiling a slice takes a second, because its error has a message.
     for c in range(x.shape[1]):
         segment.previous[b, c] = x[start + num_samples - 1, c]
 

@@ -4,8 +4,8 @@ Python code that numba compiles does not keep the sums of a product in registers
 this module therefore generate LLVM's instructions themselves. A vector has `LANES` float32 numbers,
 and a panel is a matrix that is a few vectors wide (`flows.engines.cpu.panels`).
 
-Where a matrix holds pairs, each of its integers has 32 bits: two bfloat16 numbers of neighbouring
-rows.
+A matrix of pairs is an array of integers of 32 bits. Each integer holds two bfloat16 numbers of
+neighbouring rows.
 """
 
 from collections.abc import Callable
@@ -184,10 +184,10 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
 
     Args:
         num_vectors: number of vectors across a panel.
-        plan: three numbers for each sum: the output that the sum is added to, the panel that is
-            multiplied, and the part of the row that is multiplied, from 0. The row has as many
-            parts as the plan names, all of equal length. The first sum of an output begins with the
-            output's value. Further sums of the output begin with zero and are added at the end.
+        plan: three indices for each sum: of the output that the sum is added to, of the panel, and
+            of the part of the row that is multiplied by the panel. The row is divided into as many
+            equal parts as the plan names. The first sum of an output begins with the output's
+            value; further sums begin with zero and are added when they are complete.
     Returns:
         a function for compiled code, `products`.
     """
@@ -206,9 +206,9 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
     ) -> Any:
         """Add the products of the plan to the outputs.
 
-        `x` is a pointer to the row; `outs` and `w` are tuples of pointers to the outputs and the
-        panels. The elements `x_at`, `out_ats` and `w_ats` are the first of each. `depth` is the
-        length of the row, all parts together.
+        `x` is a pointer to the row; `outs` and `w` are tuples of pointers to the outputs and to
+        the panels. Row, outputs and panels begin at the elements `x_at`, `out_ats` and `w_ats`.
+        `depth` is the length of the whole row.
         """
         signature = types.void(outs, out_ats, x, types.intp, w, w_ats, types.intp)
 

@@ -10,14 +10,10 @@ import numba
 import numpy as np
 
 from flows.engines.compiling import announce
+from flows.engines.cpu.activations import bounded_log_scale, rectify_rows
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Samples, Streams
 from flows.engines.cpu.intrinsics import CONTRACT, borrow, compiled_inside, whole_vectors
-from flows.engines.cpu.kernels import (
-    bounded_log_scale,
-    fill_rows,
-    multiply_add,
-    rectify_rows,
-)
+from flows.engines.cpu.kernels import fill_rows, multiply_add
 from flows.engines.cpu.layer_pass import pass_layers, start_skips, sum_up
 from flows.engines.cpu.long_term import predict_pitch
 from flows.engines.cpu.products import holds_pairs
@@ -93,11 +89,11 @@ def _draw(
 
 
 def _loop(parts: int) -> Callable[..., None]:
-    """Return the compiled loop of one of `parts` threads.
+    """Return the compiled loop that each of `parts` threads runs.
 
-    It draws samples of a chunk, one after the other. Its arguments are:
+    The loop draws samples of a chunk, one after the other. Its arguments are:
 
-        network: this thread's weights; a thread that shares the network must run meanwhile.
+        network: this thread's weights. If two threads share the network, both must run at once.
         streams: this thread's state of B streams, updated in place.
         exchange: memory in which the two threads pass results to each other.
         frames: the context's contributions to the chunk.

@@ -1,8 +1,9 @@
 """One gated residual layer as a Triton kernel: it computes a `ResidualLayer` in one pass.
 
-A program computes all channels of a block of samples. The convolution's output therefore goes to
-the gate, and the gated units go to the 1x1 convolution, without passing through memory. Channels
-are rows, and samples are columns; rows are padded with zero weights to a power of two.
+A program computes all channels of a block of samples. So the output of the convolution reaches the
+gate, and the gated units reach the 1x1 convolution, without a detour through memory. Channels are
+rows, and samples are columns. The number of rows is rounded up to a power of two; the weights of
+the added rows are zero.
 """
 
 import triton
@@ -20,13 +21,19 @@ def read_rows(
     width: tl.constexpr,
     has_past: tl.constexpr,
 ) -> tl.tensor:
-    """Load h at rows and times: from the past at negative times, and zero outside both.
+    """Load a signal, and the samples before it, at some channels and times.
 
     Args:
-        h: pointer to the signal, rows of `num_samples`.
-        past: pointer to the samples before the signal, rows of `history`.
-        row: channels to load, a vector; channels from `width` on read as zero.
+        h: pointer to the signal, (width, num_samples), from time 0 on.
+        past: pointer to the samples before the signal, (width, history).
+        row: channels to load, a vector.
         time: times to load, a vector.
+        num_samples: samples of the signal.
+        history: samples before the signal.
+        width: number of channels.
+        has_past: whether to read the past; without a past, negative times give zero.
+    Returns:
+        values, shape (channels, times). Channels and times that do not exist give zero.
     """
     known = (row < width)[:, None]
     within = (time >= 0) & (time < num_samples)
@@ -70,28 +77,38 @@ def gated_layer(
     precision: tl.constexpr,
     widen: tl.constexpr,
 ) -> None:
-    """Compute a block of samples of one signal; programs run over blocks, then over the batch.
+    """Compute a block of samples of one signal; program (i, b) computes block i of signal b.
 
     Args:
         h: the layer's input, (B, width, num_samples).
-        past: the input's past, (B, width, history), read if `has_past`; otherwise it is zero.
-        context: gate context, (B, 2 width, L), read if `has_context`; a frame serves `frame_length`
-            samples.
+        past: the input's past, (B, width, history), read if `has_past`; otherwise the past is zero.
+        context: gate context, (B, 2 width, L), read if `has_context`.
         gate_weight: (taps, 2 rows, rows), rows of the filter, then rows of the gate.
         gate_bias: (2 rows,), in float32.
         out_weight: (rows + skip_rows, rows), rows of the residual, then rows of the skip.
         out_bias: (rows + skip_rows,), in float32.
         residual: output, the next layer's input, (B, width, num_samples).
-        total: output, the skip, (B, skips, num_samples); with `add_to_total`, the skip is added.
+        total: output, the skip, (B, skips, num_samples); with `add_to_total`, the skip is added to
+            the values that are there.
+        num_samples: samples of each signal.
+        history: samples from the first tap to the last, (taps - 1) * dilation.
         look_ahead: number of samples that the last tap reads ahead.
+        dilation: samples from one tap to the next.
+        frame_length: samples that a frame of the context serves.
+        context_batch_stride: elements of `context` from one signal to the next.
+        context_row_stride: elements of `context` from one channel to the next.
+        width: residual channels.
+        skips: skip channels, 0 without skips.
+        taps: taps of the convolution.
         rows: `width` rounded up to a power of two.
         skip_rows: `skips` rounded up to a power of two, or 0.
         depth: number of rows multiplied at once, a divisor of `rows` and `skip_rows`.
-        block: number of samples of a program.
+        block: number of samples that a program computes.
+        residual_gain: factor of the residual output.
         precision: precision of products of float32 numbers, as Triton calls it.
-        widen: whether to convert all numbers to float32 before multiplying. Products of bfloat16
-            numbers stay exactly equal. Triton's interpreter (3.7) needs this: it multiplies
-            bfloat16 numbers as if their bits were integers.
+        widen: whether to convert all numbers to float32 before multiplying, which does not change
+            products of bfloat16 numbers. The interpreter of Triton 3.7 needs the conversion: it
+            multiplies bfloat16 numbers as if their bits were integers.
     """
     batch = tl.program_id(1).to(tl.int64)
     time = tl.program_id(0) * block + tl.arange(0, block)
@@ -117,7 +134,7 @@ def gated_layer(
         used = (row < width)[:, None] & (time < num_samples)[None]
         filter += tl.load(first, mask=used, other=0.0).to(tl.float32)
         gate += tl.load(second, mask=used, other=0.0).to(tl.float32)
-    # tanh(f) = 2 sigmoid(2 f) - 1, with an absolute error of the rounding near 1.
+    # tanh(f) = 2 sigmoid(2 f) - 1. The error is about the rounding error of a number near 1.
     gated = ((2.0 * tl.sigmoid(2.0 * filter) - 1.0) * tl.sigmoid(gate)).to(h.dtype.element_ty)
     gated = gated.to(number)
     for start in range(0, rows, depth):

@@ -39,7 +39,7 @@ def persistent_chunks(
     choice: Tensor | None,
     chunk: int,
 ) -> Iterator[Tensor]:
-    """Draw the signals of `cached_chunks` with one kernel for each piece; C must be 1."""
+    """Draw signals of one channel with one kernel for each piece; see `cached_chunks`."""
     loop = PersistentLoop(wavenet, transformer, noise, context)
     for start in range(0, noise.shape[-1], chunk):
         now = slice(start, start + chunk)
@@ -72,7 +72,7 @@ class PersistentLoop:
         is_mixture = isinstance(transformer, MixtureCdf)
         components = wavenet.num_params // 3 if is_mixture else 1
         columns, order = padded(components, LEAST_COLUMNS), config.prediction_order
-        # Each ring has one row more than a step reads: see the kernel.
+        # A step reads one row less than a ring has; the kernel says why.
         lengths = [older * dilation + 1 for dilation in config.dilations]
         starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
         dilations = torch.tensor(config.dilations, dtype=torch.int32)

@@ -1,9 +1,9 @@
 """The loop over samples of a WaveNet as one Triton kernel, which repeats `WaveNet.step`.
 
-A program draws one stream. The program keeps a layer's input and the sum of the skips in registers.
-Each layer's past inputs are in a ring buffer in memory. A layer's weights are loaded first, because
-they do not depend on its input: they arrive while the older taps are computed. Vectors are padded
-with zero weights to powers of two.
+A program draws one stream. It keeps the input of a layer, and the sum of the skips, in registers.
+The past inputs of each layer are in a ring buffer in memory. The weights of a layer do not depend
+on the layer's input. So they are requested first, and arrive while the older taps are computed. The
+length of a vector is rounded up to a power of two; the weights of the added elements are zero.
 """
 
 import triton
@@ -75,35 +75,54 @@ def draw_samples(
     has_offsets: tl.constexpr,
     residual_gain: tl.constexpr,
 ) -> None:
-    """Draw `count` samples of the program's stream; B streams run in parallel, in float32.
+    """Draw `count` samples of one stream in float32; each of the B programs draws one stream.
 
     Args:
-        x: output, the samples, behind the `order` samples before them: (B, order + count).
-        noise: (B, count).
-        choice: (B, count), read if `has_choice`.
-        carried: the last sample and its prediction, (B, 2); updated.
-        rings: past inputs of all layers, (B, ring_rows, rows); updated.
+        x: output, (B, order + count): the last `order` samples before the piece, which the caller
+            has written, then the drawn samples.
+        noise: noise of each sample, (B, count).
+        choice: uniform in [0, 1), chooses the component of a mixture, (B, count); read if
+            `has_choice`.
+        carried: the last sample before the piece and its prediction, (B, 2); updated.
+        rings: the layers' ring buffers, one after the other, (B, ring_rows, rows); updated.
         ring_starts: first row of each layer's ring, then the end of the last ring.
-        dilations: dilation of each layer.
+        dilations: dilation of each layer, in samples.
         gates: projected context plus gate bias, (frames, num_layers, B, 2, rows).
-        offsets: offsets of the parameters, (frames, B, 3, padded_components), if `has_offsets`.
-        coefficients: coefficients of the linear predictor, oldest sample first, padded with zeros
-            in front, (num_filters, B, padded_order).
-        first: weights of the sample, the prediction and the error, then the bias, (4, rows).
-        gate_weight: (num_layers, 1 + older, 2, rows, rows), newest tap first; filter, then gate.
-        out_weight: (num_layers, rows + skip_rows, rows), rows of residual, then rows of skip.
+        offsets: offsets of the parameters, (frames, B, 3, padded_components); read if
+            `has_offsets`.
+        coefficients: coefficients of the linear predictor, (num_filters, B, padded_order): zeros,
+            then the coefficients, oldest sample first.
+        first: the input layer, (4, rows): weights of the sample, of its prediction and of the last
+            error, then the bias.
+        gate_weight: (num_layers, 1 + older, 2, rows, rows): the newest tap first; for each tap the
+            matrix of the filter, then the matrix of the gate.
+        out_weight: (num_layers, rows + skip_rows, rows): rows of the residual, then of the skip.
         out_bias: (num_layers, rows + skip_rows).
-        hidden: (head_rows, head_rows), with `hidden_bias` (head_rows,).
-        head: weights of logits, locations and log-scales, (3, padded_components, head_rows), with
-            `head_bias`.
-        start: time of the first sample.
+        hidden: matrix of the hidden layer, (head_rows, head_rows).
+        hidden_bias: (head_rows,).
+        head: matrices of logits, locations and log-scales, (3, padded_components, head_rows).
+        head_bias: (3, padded_components).
+        start: time of the first sample of the piece.
+        count: number of samples to draw.
         span: samples per frame.
-        num_filters: number of frames of `coefficients`, 1 if one filter serves all frames.
+        num_layers: number of gated layers.
+        ring_rows: number of rows of all rings together.
+        num_filters: number of frames of `coefficients`; 1 if one filter serves all frames.
+        error_gain: factor of the last error, an input of the network.
         total_gain: factor of the hidden layer's input.
         least_scale: lower bound of every scale.
-        skip_rows: padded number of skip channels, 0 without skips.
-        head_rows: padded number of channels that the hidden layer reads.
-        components: number of components of the mixture.
+        rows: number of residual channels, rounded up to a power of two, as are all sizes below but
+            `older`, `order` and `components`.
+        skip_rows: number of skip channels; 0 without skips.
+        head_rows: number of channels that the hidden layer reads.
+        older: number of taps of a layer besides the newest.
+        order: order of the linear predictor; 0 without a predictor.
+        padded_order: `order`, rounded up.
+        components: number of components of the mixture; 1 for a Gaussian.
+        padded_components: `components`, rounded up.
+        has_choice: whether the distribution is a mixture.
+        has_offsets: whether the context gives offsets of the parameters.
+        residual_gain: factor of a layer's residual output.
     """
     stream, streams = tl.program_id(0).to(tl.int64), tl.num_programs(0)
     row, component = tl.arange(0, rows), tl.arange(0, padded_components)
@@ -143,12 +162,13 @@ def draw_samples(
                 tap_weight = newest + (1 + tap) * 2 * rows * rows
                 filter += product(matrix(tap_weight, rows, rows), past)
                 gate += product(matrix(tap_weight + rows * rows, rows, rows), past)
-            # A ring has one row more than a step reads, so that no thread overwrites a row that
-            # another thread still reads.
+            # A ring has one more row than a step reads. So no thread of the program overwrites a
+            # row that another thread still reads.
             tl.store(rings + (ring + time % (ring_end - ring)) * rows + row, h)
             filter += product(filter_weight, h)
             gate += product(sigmoid_weight, h)
-            # tanh(f) = 2 sigmoid(2 f) - 1, with an absolute error of the rounding near 1.
+            # tanh(f) = 2 sigmoid(2 f) - 1. The error is about the rounding error of a number near
+            # 1.
             gated = (2.0 * tl.sigmoid(2.0 * filter) - 1.0) * tl.sigmoid(gate)
             h = (h + product(residual_weight, gated) + tl.load(bias + row)) * residual_gain
             if skip_rows:

@@ -42,7 +42,7 @@ POLL_SECONDS = 0.2
 """Longest time until a signal is passed on to the workers."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that workers get from the command alone, not from a terminal or a job's manager, too."""
+"""Signals that only the command may send to workers, and no terminal or manager of jobs."""
 
 LOOPBACK = ("lo", "lo0")
 """Names of the interface that connects processes of one machine, on Linux and on macOS."""
@@ -127,7 +127,7 @@ def _start(command: Callable[..., None], arguments: dict[str, Any], place: _Plac
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Hold signals to stop back, and for ever in a process that is started meanwhile.
+    """Hold back signals to stop in the block, and for ever in a process that the block starts.
 
     Otherwise a worker that gets Ctrl-C from the terminal could take the command's message for a
     second signal, if the machine is busy, or could show a traceback while it is loading modules.
@@ -160,7 +160,7 @@ def _wait(workers: Sequence[_Worker], stop: StopRequest) -> list[_Worker]:
 def _conclude(
     workers: Sequence[_Worker], killed: Sequence[_Worker], received: signal.Signals | None
 ) -> None:
-    """Return if the workers are done; otherwise raise what says best why they are not."""
+    """Return if the workers are done; otherwise raise the error that best explains the reason."""
     said = {worker.report.kind: worker.report for worker in workers[::-1] if worker.report}
     failed = [worker for worker in workers if worker.process.exitcode and worker not in killed]
     if "mistake" in said:

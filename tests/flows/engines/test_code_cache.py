@@ -4,7 +4,14 @@ from pathlib import Path
 
 from dsp import recursive_filter
 from flows.engines.code_cache import PackageLocator, sources_digest
-from flows.engines.cpu import kernels, layer_pass, long_term, parallel_pass, peak, sample_loop
+from flows.engines.cpu import (
+    activations,
+    kernels,
+    layer_pass,
+    long_term,
+    parallel_pass,
+    sample_loop,
+)
 
 
 def test_the_digest_follows_every_file(tmp_path: Path) -> None:
@@ -20,7 +27,7 @@ def test_the_digest_follows_every_file(tmp_path: Path) -> None:
 
 
 def test_functions_of_this_package_have_its_digest_as_their_stamp() -> None:
-    for module in (kernels, layer_pass, long_term, parallel_pass, peak, sample_loop):
+    for module in (activations, kernels, layer_pass, long_term, parallel_pass, sample_loop):
         compiled = [f for f in vars(module).values() if hasattr(f, "enable_caching")]
         assert compiled
         for function in compiled:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dsp.recursive_filter import recursive_filter
+from dsp.filters.recursive import recursive_filter
 from flows import CausalConvolution, Flow, StandardNormal
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from dsp.filters.mel_equaliser import CORNER_HZ, LARGEST_DIFFERENCE, MelEqualiser, equaliser_for
 from dsp.mel import MelConfig, log_mel, mel_filterbank
-from dsp.mel_equaliser import CORNER_HZ, LARGEST_DIFFERENCE, MelEqualiser, equaliser_for
 
 SMALL = MelConfig(n_fft=256, hop_length=64, win_length=256, num_mels=20)
 CONVENTIONS = {

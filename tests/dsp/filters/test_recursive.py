@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dsp.recursive_filter import recursive_filter
+from dsp.filters.recursive import recursive_filter
 
 
 def naive_filter(signal: Tensor, coefficients: Tensor) -> Tensor:

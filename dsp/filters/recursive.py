@@ -39,8 +39,8 @@ def _filter_rows_backward(
 ) -> None:  # pragma: no cover
     """Compute the gradients of `_filter_rows` by a recursion backwards in time.
 
-    `grad_signal` and `grad_coefficients` are written; the gradient of each output is added to the
-    gradients of the earlier outputs that it read.
+    The function writes `grad_signal` and `grad_coefficients`. It adds the gradient of each output
+    to the gradients of the earlier outputs from which the output was computed.
     """
     rows, samples = grad.shape
     frames, order = coefficients.shape[1:]
@@ -96,8 +96,8 @@ def continue_filter(signal: Tensor, coefficients: Tensor, before: Tensor) -> Ten
     Args:
         signal: the piece, shape (N, T).
         coefficients: the piece's coefficients, shape (N, L, K), see `recursive_filter`.
-        before: the output before this piece, shape (N, n), newest sample last; still earlier
-            output is taken as 0.
+        before: the output before this piece, shape (N, n), newest sample last. Output before these
+            n samples is taken as 0.
     Returns:
         y, shape (N, T). The joined pieces equal one call over the whole signal.
     """

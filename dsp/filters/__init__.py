@@ -1,0 +1,1 @@
+"""Filters of signals: recursive, high-pass, and the equaliser of drawn waveforms."""
