@@ -55,7 +55,7 @@ class MelEqualiser:
     """
 
     def __init__(
-        self, config: MelConfig, low: float = LOW, high: float = 1.0, passes: int = 2
+        self, config: MelConfig, low: float = LOW, high: float = 1.0, passes: int = 3
     ) -> None:
         if not self.is_possible(config):
             raise ValueError(
