@@ -55,13 +55,16 @@ def benchmark(
         device: "auto", "cpu" or "cuda".
         seed: seed of the conditioning and the noise.
     Returns:
-        JSON values. They describe the machine, with its best rate of matrix products,
-        `peak_gflops`, by precision and number of threads, and the sizes. There is one row for each
-        system: `seconds` of a call; `samples_per_second` and `real_time_factor` (audio seconds per
-        second) of all streams together; `times_teacher_cached` (ratio of samples per second);
-        `mflop_per_sample`, `gflops` and `share_of_peak`; and `peak_megabytes`, which a call adds to
-        the memory in use. The student's `first_chunk_seconds` is the time from its first frames to
-        audio. `lengths` gives the rows of `scaling`.
+        JSON values:
+
+        * a description of the machine and of the sizes, and `peak_gflops`, the machine's best rate
+          of matrix products by precision and number of threads;
+        * one row for each system: `seconds` of a call; `samples_per_second` and `real_time_factor`
+          (audio seconds per second) of all streams together; `times_teacher_cached` (ratio of
+          samples per second); `mflop_per_sample`, `gflops` and `share_of_peak`; and
+          `peak_megabytes`, which a call adds to the memory in use;
+        * `first_chunk_seconds`: the time from a student's first frames to its first audio;
+        * `scaling`: a row for each of `lengths` and `batches`.
     """
     if not all(length > 0 for length in (seconds, *lengths)) or not all(n >= 1 for n in batches):
         raise BenchmarkError(
