@@ -61,11 +61,12 @@ say "installing packages${extras:+ with extras $extras}"
   --constraint constraints.txt --editable ".${extras:+[$extras]}" 2>&1 |
   { grep -v "^WARNING: Location .* is ignored" || true; }
 
-# torchaudio's wheel is built for CUDA; beside a CPU build of torch its compiled extension cannot be
-# loaded. Without the files it runs, less rnnt_loss and forced_align, which we do not use.
-if ! .venv/bin/python -c 'import torchaudio' 2>/dev/null; then
+# Two extras bring torchaudio. Its wheel is built for CUDA; beside a CPU build of torch its compiled
+# extension cannot be loaded. Without the files it runs, less rnnt_loss and forced_align, which we do
+# not use.
+folder=$(.venv/bin/python -c 'import importlib.util as u; print(*(s.submodule_search_locations[0] for s in [u.find_spec("torchaudio")] if s))')
+if [ -n "$folder" ] && ! .venv/bin/python -c 'import torchaudio' 2>/dev/null; then
   if .venv/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then
-    folder=$(.venv/bin/python -c 'import importlib.util as u; print(*u.find_spec("torchaudio").submodule_search_locations)')
     say "torch is a CPU build: removing torchaudio's CUDA extension from .venv"
     rm -f "$folder"/lib/*.so
   fi
