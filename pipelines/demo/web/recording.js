@@ -1,6 +1,7 @@
 // Recordings from a file or a microphone: mono, at the student's sample rate.
 
 export const LONGEST_SECONDS = 60;
+const LONGEST_START_MS = 10_000;
 
 // Decode any audio file that the browser knows. The browser resamples it.
 export async function decode(file, sampleRate) {
@@ -64,7 +65,7 @@ export class Microphone {
       onPiece((this.#pieces.length * data.length) / this.context.sampleRate, peak);
     };
     source.connect(capture);
-    await this.context.resume();
+    await Promise.race([this.context.resume(), tooLate()]);
   }
 
   // Stop recording, and return what was heard.
@@ -86,7 +87,14 @@ export class Microphone {
   }
 }
 
+// Where there is no sound output, Firefox never starts an audio context, and says nothing.
+async function tooLate() {
+  await new Promise((resolve) => setTimeout(resolve, LONGEST_START_MS));
+  throw new Error(PROBLEMS.silent);
+}
+
 const PROBLEMS = {
+  silent: "the browser's audio does not start; it may want a loudspeaker or headphones; choose a file",
   unsafe: "a browser allows the microphone to pages by https and on this machine alone; choose a file",
   NotAllowedError: "the microphone was not allowed; allow it in the browser's settings, or choose a file",
   NotFoundError: "there is no microphone; choose a file",

@@ -186,6 +186,16 @@ def test_the_microphone_is_heard(demo_page: Page) -> None:
         assert colours > 500
 
 
+def test_a_microphone_without_a_sound_output_is_said(demo_page: Page) -> None:
+    page = demo_page
+    # Firefox does so where there is no sound output.
+    page.evaluate("() => { AudioContext.prototype.resume = () => new Promise(() => {}); }")
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("audio does not start", timeout=WAIT_MS)
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
+    expect(status(page)).to_be_empty()
+
+
 def test_the_keyboard_does_it_all(demo_page: Page) -> None:
     page = demo_page
     page.get_by_role("button", name="Record", exact=True).focus()
