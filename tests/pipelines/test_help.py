@@ -122,7 +122,7 @@ def test_a_device_that_is_of_no_use_is_named(
 
 
 def test_export_has_no_device(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("export --model m --format pt2 --out o --device mps".split()) == 2
+    assert main(["export", "--model", "m", "--format", "pt2", "--out", "o", "--device", "mps"]) == 2
     assert capsys.readouterr().err == "parallel-wavenet: unknown option '--device'\n"
 
 

@@ -15,7 +15,6 @@ from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import read_frames
 from pipelines.generation.waveforms import generate
 
-
 WAITING = """
 import os, sys
 from pipelines.cli import main
