@@ -8,7 +8,7 @@ import types
 from argparse import Action
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
@@ -109,6 +109,6 @@ class PlainHelp(DefaultHelpFormatter):
 class PrintingParser(ArgumentParser):
     """A parser that reports help that cannot be printed; argparse would ignore a full disk."""
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:
         """Print the help, by default to standard output."""
         print(self.format_help(), end="", file=file or sys.stdout, flush=True)
