@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Distil a student: the whole pipeline, the teacher included when there is none yet.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # started as: sh run_distill.sh
 set -euo pipefail
 
 recipe=allison # a name in pipelines/recipes, or a YAML file

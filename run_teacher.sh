@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Train a teacher: set-up, corpus, features, training, held-out likelihood and free running.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # started as: sh run_teacher.sh
 set -euo pipefail
 
 recipe=allison # a name in pipelines/recipes, or a YAML file

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Make or refresh the project's own virtual environment, .venv; nothing is installed globally.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # started as: sh setup.sh
 set -euo pipefail
 
 extras="" # comma-separated extras of setup.cfg: dev, eval, export, hub, study

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 import pipelines.headless  # noqa: F401  # before anything imports Matplotlib
 from pipelines.arguments import prepare_words
 from pipelines.generation.input_errors import InputsFailedError
-from pipelines.help import PlainHelp, mistake_in_words
+from pipelines.help import PlainHelp, PrintingParser, mistake_in_words
 from pipelines.plain_yaml import use_plain_yaml
 from pipelines.ranks import rank
 from pipelines.standard_streams import drop_unwritable_output, open_standard_streams, tell
@@ -76,7 +76,7 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
             other commands are not imported: the parser knows only their names and summaries.
     """
     use_plain_yaml()
-    parser = ArgumentParser(
+    parser = PrintingParser(
         prog="parallel-wavenet",
         description="Train a WaveNet teacher and distil a parallel student from it.",
         exit_on_error=False,
@@ -86,7 +86,7 @@ def build_parser(chosen: str | None = None) -> ArgumentParser:
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name in COMMANDS:
         summary = summary_of(name)
-        command = ArgumentParser(
+        command = PrintingParser(
             description=summary, exit_on_error=False, formatter_class=PlainHelp
         )
         if name == chosen:

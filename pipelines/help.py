@@ -3,13 +3,14 @@
 import dataclasses
 import inspect
 import re
+import sys
 import types
 from argparse import Action
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from jsonargparse import DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 _NAMES: dict[Any, str] = {
     Path: "path",
@@ -103,3 +104,11 @@ class PlainHelp(DefaultHelpFormatter):
 
     def _expand_help(self, action: Action) -> str:
         return super()._expand_help(action).replace(", default: null)", ")")
+
+
+class PrintingParser(ArgumentParser):
+    """A parser that reports help that cannot be printed; argparse would ignore a full disk."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help, by default to standard output."""
+        print(self.format_help(), end="", file=file or sys.stdout, flush=True)

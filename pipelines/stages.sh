@@ -18,12 +18,12 @@ need() {
 
 # Set the variable named by an option.
 set_option() {
-  local name=${1#--}
+  local name=${1#--} home=~ # $HOME, or the account's home if HOME is not set
   [[ "$name" =~ ^[a-z_]+$ ]] && declare -p "$name" >/dev/null 2>&1 &&
     [[ " recipe stage stop_stage exp dump corpus corpora device processes " == *" $name "* ]] ||
     fail "unknown option $1; see --help"
   need "$@"
-  printf -v "$name" '%s' "${2/#\~\//$HOME/}" # shells expand no ~ in --exp=~/x
+  printf -v "$name" '%s' "${2/#\~\//$home/}" # shells expand no ~ in --exp=~/x
 }
 
 # Set the variables named by --option VALUE and --option=VALUE; collect --recipe.KEY in `overrides`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def destination(out: Path, format: FileFormat | None, stream: bool) -> Destinati
             raise InputError(f"out is {out}, but format is {format}: expected .{format}")
         is_stream = ending == _RAW
         return Destination(out=out, is_file=True, is_stream=is_stream, suffix=out.suffix)
-    if out.exists() and not out.is_dir():
+    if os.path.lexists(out) and not out.is_dir():  # a link to nothing, too
         raise InputError(
             f"out is {out}, which is no folder: expected a folder, a name that ends in .wav, .flac "
             "or .raw, or - for standard output"

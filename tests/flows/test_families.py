@@ -99,6 +99,21 @@ def test_log_scales_of_all_layers_together_keep_within_the_limit(
 
 
 @pytest.mark.parametrize("family", ["realnvp", "maf"])
+@pytest.mark.parametrize("num_layers", [1, 2, 5, 6])
+def test_the_largest_log_scales_of_all_layers_add_up_to_the_limit(
+    family: str, num_layers: int
+) -> None:
+    flow = build_family(family_config(family, 6, num_layers=num_layers, hidden=(8,)))
+    total = torch.zeros(6)
+    for layer in flow.transforms:
+        if hasattr(layer, "transformer"):
+            highest = layer.transformer.split(torch.full((1, 2, 6), 500.0))[1][0]
+            changed = getattr(layer, "changed", torch.arange(6))  # a coupling changes a part
+            total[changed] += highest[changed]
+    assert float(total.max()) == pytest.approx({"realnvp": 3.0, "maf": 7.0}[family])
+
+
+@pytest.mark.parametrize("family", ["realnvp", "maf"])
 def test_models_from_before_the_limit_do_not_change(family: str) -> None:
     values = {"family": family, "num_features": 4, "num_layers": 2, "hidden": [8]}
     layers = build_family(from_dict(FamilyConfig, values)).transforms

@@ -12,6 +12,7 @@ import scipy.stats
 import torch
 
 from data import DataError, FeatureMismatch, Manifest, MelConfig
+from data.audio.outputs import is_output
 from dsp.griffin_lim import griffin_lim
 from flows import fold_weight_norm
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
@@ -245,6 +246,7 @@ def test_the_longest_of_short_recordings_are_taken_as_excerpts(
     excerpts(dump, tmp_path / "out", limit=1)
     assert "no test utterance of at least 60.0 s, the longest has 1." in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*.wav"))) == 1
+    assert is_output(tmp_path / "out")  # or a search above would count them as recordings
     with pytest.raises(DataError, match=r"no test utterance of at least 30 s, the longest has"):
         excerpts(dump, tmp_path / "out", min_seconds=30)
     for limit in (0, -1):

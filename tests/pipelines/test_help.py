@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from data import synthesise
 from pipelines.cli import COMMANDS, main
 
 PYTHON = ("<class", "Literal", "Path |", "| None", "Optional", "Union", "tuple[", "list[", "null")
@@ -86,6 +87,43 @@ def test_types_name_their_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(type: number)" in shown
     assert "(type: true or false, default: False)" in shown
     assert "(type: auto, 32-true, bf16-mixed or 16-mixed, default: 32-true)" in shown
+
+
+DEVICE_COMMANDS = [
+    "generate --model {exp}/student --input {out}/v --out {out}/o",
+    "interpolate --model {exp}/student --first {out}/v/clip_000.wav --second {out}/v/clip_001.wav "
+    "--out {out}/o",
+    "evaluate --student {exp}/student --dump {dump} --out {out}/o",
+    "train-teacher --recipe tiny --dump {dump} --exp {out}/o",
+    "distill --recipe tiny --dump {dump} --teacher {exp}/teacher --exp {out}/o",
+    "ablate --recipe tiny --dump {dump} --teacher {exp}/teacher --out {out}/o",
+    "benchmark --teacher {exp}/teacher --student {exp}/student --out {out}/o.json",
+]
+
+
+@pytest.mark.parametrize("device", ["mps", "meta", "cuda:99"])
+@pytest.mark.parametrize("words", DEVICE_COMMANDS)
+def test_a_device_that_is_of_no_use_is_named(
+    words: str,
+    device: str,
+    dump: Path,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    synthesise(tmp_path / "v", num_utterances=2, seconds=0.1)
+    line = words.format(exp=trained, dump=dump, out=tmp_path)
+    assert main([*line.split(), "--device", device]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"parallel-wavenet: device '{device}' cannot be used here: ")
+    assert error.count("\n") == 1
+    assert len(error) < 200
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+
+
+def test_export_has_no_device(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--model", "m", "--format", "pt2", "--out", "o", "--device", "mps"]) == 2
+    assert capsys.readouterr().err == "parallel-wavenet: unknown option '--device'\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])

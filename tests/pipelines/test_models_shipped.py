@@ -245,10 +245,10 @@ def test_a_long_stream_is_the_whole(student: Student) -> None:
 
 
 @pytest.mark.slow
-def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) -> None:
+def test_a_clip_from_the_middle_of_speech_starts_and_ends_at_its_level(student: Student) -> None:
     # Before a clip's start, networks and filters read zeros, which never precede speech.
     mel = mel_of(student, SHIPPED)
-    features, hop, frames = log_mel(speech(mel.sample_rate), mel).float(), mel.hop_length, 8
+    features, hop, frames = log_mel(speech(mel.sample_rate), mel).float(), mel.hop_length, 16
     model = student.float()
 
     def powers(part: Tensor, seed: int) -> Tensor:
@@ -259,17 +259,14 @@ def test_a_clip_from_the_middle_of_speech_starts_at_its_level(student: Student) 
     loud = [n for n in range(20, len(whole) - 30, 4) if whole[n : n + frames].min() > 1e-4]
     assert len(loud) >= 10
     found = torch.stack(
-        [
-            powers(features[..., n : n + 2 * frames], n + 200 * k)[:frames]
-            for n in loud
-            for k in (0, 1)
-        ]
+        [powers(features[..., n : n + frames], n + 200 * k) for n in loud for k in (0, 1)]
     )
     expected = torch.stack([whole[n : n + frames] for n in loud]).mean(0)
     decibels = 10 * (found.mean(0) / expected).log10().abs()
     student.double()
-    assert float(decibels[0]) < 3
-    assert float(decibels[1:].max()) < 1
+    assert float(decibels[0]) < 2
+    assert float(decibels[-1]) < 2
+    assert float(decibels[1:-1].max()) < 1
 
 
 @pytest.mark.slow

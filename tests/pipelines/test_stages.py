@@ -120,3 +120,16 @@ def test_a_link_to_a_script_finds_the_program(program: Path) -> None:
 def test_an_empty_value_is_refused(program: Path) -> None:
     code, lines = run(program, "run_distill.sh", "--corpus", "", cwd=program)
     assert (code, lines) == (2, ["run_distill.sh: --corpus is empty"])
+
+
+def test_a_script_started_by_sh_goes_on_in_bash(program: Path) -> None:
+    done = subprocess.run(
+        ["sh", program / "run_teacher.sh", "--exp=e f"],
+        cwd=program,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--exp e f" in done.stdout

@@ -1,4 +1,4 @@
-"""Closed streams, and an interpreter without docstrings."""
+"""Closed streams, a full disk behind standard output, and an interpreter without docstrings."""
 
 import os
 import subprocess
@@ -54,3 +54,29 @@ def test_help_works_without_docstrings(tmp_path: Path) -> None:
     done = run("generate --help", PYTHONOPTIMIZE="2")
     assert done.returncode == 0
     assert "usage: parallel-wavenet" in done.stdout
+
+
+PROGRAMS_HELP = ["--help", "generate --help"]
+COMMANDS = [
+    "generate --model {0}/student --input {1}/v --out {1}/o --device cpu",
+    "evaluate --student {0}/student --input {1}/v --systems recording student --device cpu",
+    "benchmark --teacher {0}/teacher --student {0}/student --seconds 0.02 --naive_samples 2 "
+    "--rounds 1 --device cpu",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("words", [*PROGRAMS_HELP, *COMMANDS])
+def test_a_full_disk_behind_standard_output_is_told_in_one_line(
+    trained: Path, tmp_path: Path, words: str
+) -> None:
+    from data import synthesise
+
+    synthesise(tmp_path / "v", num_utterances=1, seconds=0.3)
+    done = run(f"{words.format(trained, tmp_path)} > /dev/full")
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    *before, last = done.stderr.splitlines()
+    assert last == "parallel-wavenet: [Errno 28] No space left on device"
+    assert not [line for line in before if "Errno" in line]

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from data import read_waveform, synthesise, write_waveform
+from data.audio.outputs import is_output
 from pipelines.cli import main
 from pipelines.generation.interpolation import interpolate
 
@@ -28,6 +29,7 @@ def test_the_path_starts_and_ends_at_the_recordings(
     assert main([*words, "--num_steps=3", "--max_seconds=0.07", "--device=cpu"]) == 0
     files = sorted(tmp_path.glob("*.wav"))
     assert [file.name for file in files] == ["00.wav", "01.wav", "02.wav"]
+    assert is_output(tmp_path)
     for file, recording in zip((files[0], files[2]), recordings, strict=True):
         samples, rate = soundfile.read(file)
         assert rate == 16000

@@ -130,6 +130,7 @@ def test_one_input_goes_to_the_file_named(trained: Path, place: Path) -> None:
         ("--input v/*.ogg --out o", "v/*.ogg: no file has a name of this pattern"),
         ("--input v/clip_000.wav --out v/notes.txt", "out is v/notes.txt, which is no folder"),
         ("--input v/clip_000.wav --out /dev/null", "out is /dev/null, which is no folder"),
+        ("--input v/clip_000.wav --out gone", "out is gone, which is no folder"),
         ("--input v/clip_000.wav --out v/clip_000.wav", "would be written over"),
         ("--input v/*.wav --out v", "would be written over"),
     ],
@@ -137,6 +138,7 @@ def test_one_input_goes_to_the_file_named(trained: Path, place: Path) -> None:
 def test_a_mistake_is_told_before_anything_is_drawn(
     trained: Path, place: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
 ) -> None:
+    (place / "gone").symlink_to("nowhere")
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert run(trained, *words.split()) == 2
     error = capsys.readouterr().err

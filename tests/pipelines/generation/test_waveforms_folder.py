@@ -1,6 +1,8 @@
-"""A folder of inputs: bad inputs, finished outputs, unusual names and options."""
+"""A folder of inputs: bad inputs, finished outputs, unusual names and options, two runs at once."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,23 @@ from pipelines.cli import main
 from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import read_frames
 from pipelines.generation.waveforms import generate
+
+WAITING = """
+import os, sys
+from pipelines.cli import main
+sync, written = os.fsync, []
+
+def wait_once(file):
+    if not written:
+        written.append(file)
+        print("writing", flush=True)
+        sys.stdin.readline()
+    sync(file)
+
+os.fsync = wait_once
+sys.exit(main())
+"""
+"""The program, which waits for a line of standard input before it finishes its first file."""
 
 
 @pytest.fixture
@@ -108,6 +127,36 @@ def test_impossible_lengths_are_refused(
     assert main(["interpolate", *words, "--max_seconds", max_seconds]) == 2
     assert "expected a finite number > 0" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_slow_run_keeps_its_work_beside_others(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    above, inner = tmp_path / "out", tmp_path / "out" / "inner"
+    synthesise(tmp_path / "speech", num_utterances=3, seconds=0.6)
+    words = ["--model", str(trained / "student"), "--input", str(tmp_path / "speech")]
+    words = ["generate", *words, "--device", "cpu", "--out"]
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING, *words, str(inner)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as slow:
+        assert slow.stdout is not None
+        assert "writing\n" in slow.stdout
+        assert len(list(inner.glob(".*.tmp"))) == 1
+        assert main([*words, str(above)]) == 0
+        prepared = ["--corpus", str(tmp_path / "speech"), "--dump", str(above)]
+        assert main(["prepare", "--recipe", "tiny", *prepared]) == 0
+        assert main([*words, str(inner)]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert f"{inner}: in use by another run (process {slow.pid} on " in error
+        slow.communicate("go on\n")
+    assert slow.returncode == 0
+    assert wavs(inner) == ["clip_000.wav", "clip_001.wav", "clip_002.wav"]
+    for name in wavs(inner):  # a sample depends on the seed and the name alone
+        assert (inner / name).read_bytes() == (above / name).read_bytes()
 
 
 def wavs(folder: Path) -> list[str]:

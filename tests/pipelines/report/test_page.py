@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from data import write_waveform
+from data.audio.outputs import is_output
 from pipelines.cli import main
 from pipelines.report import ReportError, charts, collect, write_page
 
@@ -102,6 +103,7 @@ def test_a_page_has_every_section_and_needs_no_network(
 def test_audio_reaches_the_player_unchanged(trained: Path, tmp_path: Path) -> None:
     exp = make_run(tmp_path / "mine", trained, ["a"], ["student", "recording", "other", "world"])
     write_page(collect(exp), tmp_path / "page")
+    assert is_output(tmp_path / "page")
     page = Page((tmp_path / "page" / "index.html").read_text())
     radios = [a for tag, a in page.elements if tag == "input" and a.get("type") == "radio"]
     assert len(radios) == 4
