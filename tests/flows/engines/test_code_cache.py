@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dsp import recursive_filter
+from dsp.filters import recursive
 from flows.engines.code_cache import PackageLocator, sources_digest
 from flows.engines.cpu import (
     activations,
@@ -37,7 +37,7 @@ def test_functions_of_this_package_have_its_digest_as_their_stamp() -> None:
 
 
 def test_functions_of_other_packages_are_cached_as_ever() -> None:
-    compiled = [f for f in vars(recursive_filter).values() if hasattr(f, "enable_caching")]
+    compiled = [f for f in vars(recursive).values() if hasattr(f, "enable_caching")]
     assert compiled
     for function in compiled:
         assert not isinstance(function._cache._impl.locator, PackageLocator)
