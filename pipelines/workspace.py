@@ -21,6 +21,7 @@ from data import (
     dither,
     speakers_of,
 )
+from dsp.filters.mel_equaliser import LOW, MelEqualiser
 from flows.model_folder import CONFIG_FILE, ArtefactError, model_folder
 from flows.pretrained import Pretrained, read_description
 from pipelines.heldout import Utterance
@@ -97,6 +98,21 @@ def mel_of(model: Pretrained, folder: Path) -> MelConfig:
         return from_dict(MelConfig, model.metadata.get("mel"), "metadata.mel")
     except ValueError as error:
         raise ArtefactError(f"{folder / CONFIG_FILE}: {error}") from error
+
+
+def equaliser_of(model: Teacher | Student, mel: MelConfig, low: float = LOW) -> MelEqualiser | None:
+    """Make the equaliser of what a model draws.
+
+    Args:
+        model: the model.
+        mel: its mel convention.
+        low: strength of the correction of low bands.
+    Returns:
+        the equaliser; None for an unconditional model, or if the convention's windows allow none.
+    """
+    if model.config.conditioning == "none" or not MelEqualiser.is_possible(mel):
+        return None
+    return MelEqualiser(mel, low)
 
 
 def pitch_of(model: Teacher | Student, folder: Path) -> PitchConfig:

@@ -228,8 +228,3 @@ def _interpolation(config: MelConfig, low: float, high: float) -> Tensor:
     share = ((bins - middles[right - 1]) / (middles[right] - middles[right - 1])).clamp(0, 1)
     one_hot = [F.one_hot(index, config.num_mels).double() for index in (right - 1, right)]
     return ((1 - share)[:, None] * one_hot[0] + share[:, None] * one_hot[1]) * strength
-
-
-def equaliser_for(config: MelConfig, low: float = LOW) -> MelEqualiser | None:
-    """Return the equaliser of a convention; None if the convention's windows do not allow one."""
-    return MelEqualiser(config, low) if MelEqualiser.is_possible(config) else None

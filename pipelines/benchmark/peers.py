@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from data import MelConfig
-from dsp.filters.mel_equaliser import equaliser_for
 from dsp.griffin_lim import griffin_lim
 from pipelines.benchmark.flops import student_flops
 from pipelines.benchmark.samplers import System
 from pipelines.commands.export import PACKAGES, metadata, trace, write_onnx
 from pipelines.evaluation.packages import world_resynthesis
+from pipelines.workspace import equaliser_of
 from student import Student, WholeStudent
 
 VOCOS_RATE, VOCOS_HOP = 24000, 256
@@ -45,7 +45,7 @@ def peer_systems(student: Student, frames: Tensor, mel: MelConfig) -> list[Syste
     is_plain = student.config.excitation.kind == "none"
     if installed(*PACKAGES) and is_plain and frames.device.type == "cpu":
         draws["student, exported to ONNX"] = onnx_draw(student, frames, mel)
-    equaliser = equaliser_for(mel)
+    equaliser = equaliser_of(student, mel)
     if equaliser is not None:
         drawn = 0.1 * torch.randn(1, 1, samples, device=frames.device)
         draws["equaliser alone"] = lambda: equaliser(drawn, frames)

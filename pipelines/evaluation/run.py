@@ -10,7 +10,6 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from data import MelConfig, write_waveform
-from dsp.filters.mel_equaliser import equaliser_for
 from pipelines.evaluation.bootstrap import CONFIDENCE, bootstrap_mean
 from pipelines.evaluation.evaluated_models import Models
 from pipelines.evaluation.measure import MEASURES, Measurer, Value
@@ -24,6 +23,7 @@ from pipelines.evaluation.systems import (
     World,
 )
 from pipelines.heldout import baseline_nll, bits_per_sample
+from pipelines.workspace import equaliser_of
 
 SystemName = Literal["recording", "griffin-lim", "world", "teacher", "student"]
 
@@ -54,7 +54,6 @@ def make_systems(
     Raises:
         ValueError: if "teacher" is named without a teacher, or if no system is left.
     """
-    equaliser = equaliser_for(mel) if equalise else None
     systems: dict[str, System] = {}
     if "recording" in names:
         systems["recording"] = Recording()
@@ -65,9 +64,11 @@ def make_systems(
     if "teacher" in names:
         if models.teacher is None:
             raise ValueError("systems has 'teacher', but no --teacher is given")
+        equaliser = equaliser_of(models.teacher, mel) if equalise else None
         systems["teacher"] = TeacherSystem(models.teacher, equaliser)
     if "student" in names:
         for name, student in models.students.items():
+            equaliser = equaliser_of(student, mel) if equalise else None
             systems[name] = StudentSystem(student, models.teacher, equaliser)
     if not systems:
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from data import MelFormat
-from dsp.filters.mel_equaliser import equaliser_for
+from dsp.filters.mel_equaliser import LOW
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
@@ -20,6 +20,7 @@ from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
 from pipelines.precision import PrecisionName, networks_in
 from pipelines.standard_streams import is_open
 from pipelines.workspace import (
+    equaliser_of,
     load_model,
     mel_of,
     pick_device,
@@ -114,9 +115,8 @@ def generate(
             refuse_overwriting(read, targets.values())
         network = load_model(model, pick_device(device))
         mel = mel_of(network, model)
-        equaliser = None
-        if equalise:
-            equaliser = equaliser_for(mel, 0.0) if pitch_shift else equaliser_for(mel)
+        low = 0.0 if pitch_shift else LOW
+        equaliser = equaliser_of(network, mel, low) if equalise else None
         vocoder = Vocoder(
             network=network,
             mel=mel,

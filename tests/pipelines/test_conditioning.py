@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data import DataError, PrepareConfig, synthesise
+from data import DataError, MelConfig, PrepareConfig, synthesise
 from flows import ArtefactError
 from pipelines import Recipe
 from pipelines.commands import train as commands
@@ -14,7 +14,7 @@ from pipelines.commands.evaluate import evaluate
 from pipelines.commands.prepare import prepare
 from pipelines.generation.interpolation import interpolate
 from pipelines.generation.waveforms import generate
-from pipelines.workspace import load_model
+from pipelines.workspace import equaliser_of, load_model
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 from tests.models import make_mel
@@ -131,6 +131,7 @@ def test_an_unconditional_model_ignores_its_frames(dump: Path, tmp_path: Path) -
             for mel in (frames, others)
         )
         assert torch.equal(first, second)
+        assert equaliser_of(model, MelConfig()) is None
 
 
 @pytest.mark.parametrize("config", [TeacherConfig, StudentConfig])

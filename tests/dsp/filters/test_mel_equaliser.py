@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dsp.filters.mel_equaliser import CORNER_HZ, LARGEST_DIFFERENCE, MelEqualiser, equaliser_for
+from dsp.filters.mel_equaliser import CORNER_HZ, LARGEST_DIFFERENCE, MelEqualiser
 from dsp.mel import MelConfig, log_mel, mel_filterbank
 
 SMALL = MelConfig(n_fft=256, hop_length=64, win_length=256, num_mels=20)
@@ -153,6 +153,6 @@ def test_a_log_mel_that_is_too_short_is_refused() -> None:
 
 def test_windows_that_hardly_overlap_are_refused() -> None:
     config = dataclasses.replace(SMALL, win_length=127)
-    assert equaliser_for(config) is None
+    assert not MelEqualiser.is_possible(config)
     with pytest.raises(ValueError, match="win_length is 127, expected at least 128, two hops"):
         MelEqualiser(config)
