@@ -262,11 +262,13 @@ def test_a_clip_from_the_middle_of_speech_starts_and_ends_at_its_level(student: 
         [powers(features[..., n : n + frames], n + 200 * k) for n in loud for k in (0, 1)]
     )
     expected = torch.stack([whole[n : n + frames] for n in loud]).mean(0)
-    decibels = 10 * (found.mean(0) / expected).log10().abs()
+    ratio = found.mean(0) / expected
     student.double()
-    assert float(decibels[0]) < 2
-    assert float(decibels[-1]) < 2
-    assert float(decibels[1:-1].max()) < 1
+    # No pulse falls before a clip: some milliseconds of its first frame's sound are missing.
+    milliseconds = 1000 * hop / mel.sample_rate * (1 - ratio).abs()
+    assert float(milliseconds[0]) < 6.5  # of 16 milliseconds: -2.3 dB
+    assert float(milliseconds[-1]) < 6.5
+    assert float(10 * ratio[1:-1].log10().abs().max()) < 1
 
 
 @pytest.mark.slow
