@@ -33,7 +33,11 @@ def slide(page: Page, name: str, value: float) -> None:
 
 def draw_example(page: Page, tmp_path: Path) -> np.ndarray:
     """Draw the example, save the result, and return its samples."""
+    link = page.locator("#save")
+    earlier = link.get_attribute("href") or ""
     page.get_by_role("button", name="Try an example").click()
+    # On a busy machine the earlier result may still stand there as drawn.
+    expect(link).not_to_have_attribute("href", earlier, timeout=WAIT_MS)
     wait_until_drawn(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="Save as WAV").click()
