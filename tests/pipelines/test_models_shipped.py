@@ -103,7 +103,12 @@ def test_a_teacher_that_runs_free_neither_runs_away_nor_fades(
 def test_encoding_a_sample_recovers_its_noise(student: Student) -> None:
     mel, z = clip(student, 2)[1], noise(student, 1, 2)
     waveform = student(z, mel).waveform
-    torch.testing.assert_close(student.encode(waveform, mel), z, rtol=0, atol=1e-7)
+    found = student.encode(waveform, mel)
+    torch.testing.assert_close(student(found, mel).waveform, waveform, rtol=0, atol=1e-9)
+    # frame-22k has learned from recordings without sound above 8 kHz: it draws next to nothing
+    # there, from which the noise is recovered with the rounding amplified.
+    is_banded = mel_of(student, SHIPPED).sample_rate == 22050
+    torch.testing.assert_close(found, z, rtol=0, atol=1e-3 if is_banded else 1e-7)
 
 
 def test_a_students_scales_are_its_jacobians_diagonal(student: Student) -> None:
