@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsp.interpolation import weights_between
+
 
 def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
     r"""Compute the taps of the causal filter that has a given cepstrum.
@@ -79,16 +81,10 @@ def cepstra_of_bands(order: int, band_hz: Tensor, sample_rate: int) -> Tensor:
         matrix, shape (K + 1, M). It maps the log-magnitudes of the bands, in nats, to the
         parameters that `cepstra_of` takes.
     """
-    bands, points = band_hz.shape[0], 8 * order
+    points = 8 * order
     hz = (torch.arange(points).double() + 0.5) / points * sample_rate / 2
-    place = torch.searchsorted(band_hz, hz).clamp(1, bands - 1)
-    low, high = band_hz[place - 1], band_hz[place]
-    rise = ((hz - low) / (high - low)).clamp(0, 1)
-    between = torch.zeros(points, bands, dtype=hz.dtype)
-    between[torch.arange(points), place - 1] = 1 - rise
-    between[torch.arange(points), place] += rise
     index = torch.arange(order + 1).double()
     cosines = torch.cos(torch.outer(index, torch.pi * 2 * hz / sample_rate)) / points
     # The integral for c_k has a factor of 2, the integral for the log-gain has none.
     cosines = cosines * torch.where(index == 0, 1.0, 2 * index)[:, None]
-    return cosines @ between
+    return cosines @ weights_between(band_hz, hz)

@@ -1,4 +1,4 @@
-"""Interpolation between samples: linearly, by a windowed sinc, or between the ends of frames."""
+"""Interpolation: between samples linearly or by a windowed sinc, between points, between frames."""
 
 import torch
 from torch import Tensor
@@ -23,6 +23,33 @@ def linear_at(values: Tensor, places: Tensor) -> Tensor:
     before = places.floor().clamp(0, values.shape[-1] - 2)
     index = before.long()
     return torch.lerp(values.gather(-1, index), values.gather(-1, index + 1), places - before)
+
+
+def weights_between(points: Tensor, places: Tensor) -> Tensor:
+    """Return the matrix that interpolates values linearly between points of any spacing.
+
+    Args:
+        points: where the values are, ascending, shape (M,).
+        places: where values are wanted, shape (N,). Beyond the outermost points, values are
+            constant.
+    Returns:
+        weights of the values at each place, shape (N, M).
+
+    >>> weights_between(torch.tensor([0.0, 4.0]), torch.tensor([-1.0, 1.0]))
+    tensor([[1.0000, 0.0000],
+            [0.7500, 0.2500]])
+    """
+    count = points.shape[0]
+    if count == 1:
+        return places.new_ones(places.shape[0], 1)
+    right = torch.searchsorted(points, places).clamp(1, count - 1)
+    low, high = points[right - 1], points[right]
+    rise = ((places - low) / (high - low)).clamp(0, 1)
+    weights = places.new_zeros(places.shape[0], count)
+    row = torch.arange(places.shape[0])
+    weights[row, right - 1] = 1 - rise
+    weights[row, right] = rise
+    return weights
 
 
 def sinc_at(signal: Tensor, places: Tensor) -> Tensor:

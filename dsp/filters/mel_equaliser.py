@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsp.interpolation import weights_between
 from dsp.mel import MelConfig, log_mel_of_spectrum, spectrum_of
 
 LARGEST_DIFFERENCE = 1.5
@@ -222,9 +223,4 @@ def _interpolation(config: MelConfig, low: float, high: float) -> Tensor:
     middles = config.band_hz.double()
     strength = torch.where(middles < CORNER_HZ, low, high).double()
     bins = torch.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1, dtype=torch.float64)
-    if config.num_mels == 1:
-        return strength.expand(len(bins), 1)
-    right = torch.searchsorted(middles, bins).clamp(1, config.num_mels - 1)
-    share = ((bins - middles[right - 1]) / (middles[right] - middles[right - 1])).clamp(0, 1)
-    one_hot = [F.one_hot(index, config.num_mels).double() for index in (right - 1, right)]
-    return ((1 - share)[:, None] * one_hot[0] + share[:, None] * one_hot[1]) * strength
+    return weights_between(middles, bins) * strength

@@ -39,7 +39,7 @@ def make_systems(
     models: Models,
     mel: MelConfig,
     missing: Sequence[str],
-    equalise: bool = False,
+    equalise: bool,
 ) -> dict[str, System]:
     """Build the systems, in a fixed order.
 
