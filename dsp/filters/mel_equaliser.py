@@ -28,7 +28,7 @@ CORNER_HZ = 1500.0
 """Frequency below which bands have the strength `low`, and above which they have `high`."""
 
 LOW = 0.4
-"""Strength below the corner that was measured to sound best, see docs/decisions/0019."""
+"""Strength below the corner that was measured to sound best, see decision 19."""
 
 
 class MelEqualiser:

@@ -183,7 +183,7 @@ class ScaleShift(Affine):
     .. math:: z = x\, e^{-s} + b, \qquad \log|dz/dx| = -s
 
     With b = -mu e^{-s} the map equals `Affine`'s. The gradient of b does not grow with e^{-s}, so
-    stacked layers learn faster (docs/decisions/0008-shift-after-scale.md).
+    stacked layers learn faster (docs/decisions/flows/0008-shift-after-scale.md).
 
     Args:
         log_scale_floor: lower bound of s in nats.
