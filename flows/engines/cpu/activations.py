@@ -26,7 +26,7 @@ _C2, _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / n) for n in (2, 6, 24, 120, 720, 
 
 
 @compiled_inside(forceinline=True)
-def _exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
+def exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     """Return 2^n and e^r - 1, where x = n ln 2 + r and |r| <= ln(2) / 2, for -87 <= x <= 87."""
     shifted = x * _LOG2_E + _ROUND  # the sum rounds to the integer n, in its low bits
     power = as_float((as_int(shifted) << np.int32(23)) + np.int32(0x3F800000))
@@ -53,13 +53,29 @@ def gated_units(
     for j in range(width):
         f = gates[row, j]
         y = -_TWO * abs(f)
-        power, series = _exp_parts(lowest if y < lowest else y)
+        power, series = exp_parts(lowest if y < lowest else y)
         u = power * series + (power - _ONE)
         g = -gates[row, width + j]
         g = highest if g > highest else g
-        power, series = _exp_parts(-highest if g < -highest else g)
+        power, series = exp_parts(-highest if g < -highest else g)
         value = -u / ((u + _TWO) * (_ONE + (power * series + power)))
         out[j] = -value if f < _ZERO else value
+
+
+@compiled_inside(forceinline=True)
+def bounded_scale(raw: np.float32, floor: np.float32) -> np.float32:  # pragma: no cover
+    r"""Return a scale from its raw logarithm s, as :math:`\exp` of `flows.bound_log_scale` does.
+
+    .. math:: e^s + e^{floor} = \exp(floor + \operatorname{softplus}(s - floor))
+
+    Args:
+        raw: s; values beyond 87 and -87 count as these.
+        floor: the smallest scale, :math:`e^{floor}`.
+    """
+    highest = np.float32(87.0)
+    raw = highest if raw > highest else raw
+    power, series = exp_parts(-highest if raw < -highest else raw)
+    return power * series + power + floor
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
@@ -68,27 +84,16 @@ def shift_and_scale(
 ) -> None:  # pragma: no cover
     r"""Scale and shift a row of x; its parameters hold C locations mu, then C raw log-scales s.
 
-    .. math:: x \leftarrow x\,(e^s + e^{floor}) + \mu, \qquad
-              \log(e^s + e^{floor}) = floor + \operatorname{softplus}(s - floor)
+    .. math:: x \leftarrow x\,(e^s + e^{floor}) + \mu
 
     Args:
         params: output of the network's head, shape (rows, at least 2 C).
         row: row of `params` to read.
-        floor: the smallest scale; `flows.bound_log_scale` takes its logarithm.
+        floor: the smallest scale, see `bounded_scale`.
         x: samples, changed in place, shape (rows, C).
         x_row: row of `x` to change.
     """
-    width, highest = x.shape[1], np.float32(87.0)
+    width = x.shape[1]
     for c in range(width):
-        raw = params[row, width + c]
-        raw = highest if raw > highest else raw
-        power, series = _exp_parts(-highest if raw < -highest else raw)
-        scale = power * series + power + floor
+        scale = bounded_scale(params[row, width + c], floor)
         x[x_row, c] = x[x_row, c] * scale + params[row, c]
-
-
-@numba.njit(cache=True, error_model="numpy", forceinline=True)
-def bounded_log_scale(raw: np.float32, floor: float) -> float:  # pragma: no cover
-    """Bound a log-scale as `flows.bound_log_scale` does; a test compares the two functions."""
-    above = np.float64(raw) - floor
-    return floor + (above if above > 20.0 else np.log1p(np.exp(above)))

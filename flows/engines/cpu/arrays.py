@@ -91,7 +91,7 @@ class Streams(NamedTuple):
 
     previous: np.ndarray  # the last sample, (B, C)
     prediction: np.ndarray  # the prediction of the last sample, (B, C)
-    deviations: np.ndarray  # distances of samples from their locations, float64, (B, C)
+    deviations: np.ndarray  # distances of samples from their locations, (B, C)
     recent: np.ndarray  # the last K samples, oldest first, (B, C, K)
     history: np.ndarray  # samples that the long-term predictor reads, oldest first, (B, samples)
     taps: np.ndarray  # taps of the long-term predictor, longest lag first, (B, lags)

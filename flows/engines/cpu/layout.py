@@ -211,7 +211,7 @@ def start_streams(
     return Streams(
         previous=np.zeros(samples, np.float32),
         prediction=np.zeros(samples, np.float32),
-        deviations=np.zeros(samples),
+        deviations=np.zeros(samples, np.float32),
         recent=np.zeros((*samples, order), np.float32),
         history=np.zeros((num_streams, 2 * network.lags[0]), np.float32),
         taps=np.zeros((num_streams, network.lags[1]), np.float32),

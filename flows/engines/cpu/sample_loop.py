@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from flows.engines.compiling import announce
-from flows.engines.cpu.activations import bounded_log_scale, rectify_rows
+from flows.engines.cpu.activations import bounded_scale, rectify_rows
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Samples, Streams
 from flows.engines.cpu.intrinsics import CONTRACT, borrow, compiled_inside, whole_vectors
 from flows.engines.cpu.kernels import fill_rows, multiply_add
@@ -67,25 +67,31 @@ def _draw(
     num_params, num_logits = network.is_location.size, network.num_logits
     components = 1 if num_logits == 0 else num_logits
     is_triangular = num_params > num_logits + 2 * components
-    params = streams.params
+    floor = np.float32(np.exp(network.log_scale_floor))
     for b in range(num_streams):
+        params, prediction = streams.params[b], streams.prediction[b]
+        deviations, drawn = streams.deviations[b], streams.previous[b]
+        # Slices: the loop over a row then runs in vector registers, see `long_term`.
+        for p in range(num_params):
+            row, offsets = params[p * channels : (p + 1) * channels], frames.offsets[b, frame, p]
+            gain = network.is_location[p]
+            for c in range(channels):
+                row[c] += offsets[c] + gain * prediction[c]
         for c in range(channels):
-            for p in range(num_params):
-                predicted = network.is_location[p] * streams.prediction[b, c]
-                params[b, p * channels + c] += frames.offsets[b, frame, p, c] + predicted
             k = num_logits
             if num_logits:
-                k += _component(params[b, c::channels][:num_logits], samples.choice[b, c, i])
-            raw = params[b, (k + components) * channels + c]
-            scale = np.exp(bounded_log_scale(raw, network.log_scale_floor))
-            location = params[b, k * channels + c]
-            deviation = samples.noise[b, c, i] * scale
-            if is_triangular:
-                for j in range(c):
-                    deviation += params[b, (2 + j) * channels + c] * streams.deviations[b, j]
-                streams.deviations[b, c] = deviation
-            value = np.float32(deviation + location)
-            samples.x[b, c, i] = streams.previous[b, c] = value
+                k += _component(params[c::channels][:num_logits], samples.choice[b, c, i])
+            scale = bounded_scale(params[(k + components) * channels + c], floor)
+            deviations[c] = samples.noise[b, c, i] * scale
+            drawn[c] = params[k * channels + c]
+        if is_triangular:
+            for j in range(channels):
+                row, earlier = params[(2 + j) * channels : (3 + j) * channels], deviations[j]
+                for c in range(channels):
+                    deviations[c] += row[c] * earlier if c > j else np.float32(0.0)
+        for c in range(channels):
+            drawn[c] += deviations[c]
+            samples.x[b, c, i] = drawn[c]
 
 
 def _loop(parts: int) -> Callable[..., None]:

@@ -1,8 +1,11 @@
-"""Compiled gated units."""
+"""Compiled gated units and scales."""
 
+import numba
 import numpy as np
+import torch
 
-from flows.engines.cpu.activations import gated_units
+from flows import bound_log_scale
+from flows.engines.cpu.activations import bounded_scale, gated_units
 
 
 def test_gated_units_are_accurate_to_a_few_units_in_the_last_place() -> None:
@@ -31,3 +34,16 @@ def test_gated_units_saturate_and_pass_on_nan() -> None:
     assert out[0, :4].tolist() == [1, -1, 1, 0]
     assert (np.abs(out[0, 4:7]) < 1e-37).all()
     assert np.isnan(out[0, 7:]).all()
+
+
+def test_a_bounded_scale_is_that_of_pytorch() -> None:
+    raw = np.linspace(-80, 80, 2001, dtype=np.float32)
+    floor = -7.0
+    scales = _bounded_scales(raw, np.float32(np.exp(floor)))
+    wanted = bound_log_scale(torch.from_numpy(raw).double(), floor).exp().numpy()
+    assert np.abs(scales / wanted - 1).max() < 2e-6
+
+
+@numba.njit
+def _bounded_scales(raw: np.ndarray, floor: np.float32) -> np.ndarray:  # pragma: no cover
+    return np.array([bounded_scale(value, floor) for value in raw])
