@@ -16,8 +16,8 @@ from teacher import TeacherConfig
 class DistillationConfig:
     """Weights of the objective's terms, and how each term is computed.
 
-    A term of weight 0 has no gradient. If the weight of a costly term (perceptual, contrastive,
-    forward KL) is 0, the term is not computed at all.
+    A term of weight 0 has no gradient. Costly terms (mel, perceptual, contrastive, forward KL,
+    adversarial) of weight 0 are not computed at all.
 
     Args:
         kl_weight: weight of KL(student || teacher), nats per sample.
@@ -35,14 +35,14 @@ class DistillationConfig:
             another clip's context.
         contrastive_gamma: Parallel WaveNet's gamma.
         contrastive_limit: upper bound of the KL under another clip's context, nats per sample.
-        forward_kl_weight: weight of log p - log q of the recording. The term is computed
-            sequentially, which is slow; it is for study.
-        pitch_weight: weight of the distance of the predicted pitch from the measured pitch, for a
+        forward_kl_weight: weight of log p - log q of the recording, nats per sample, where p is the
+            teacher's density and q the student's. Slow, because q is computed sample by sample.
+        pitch_weight: weight of the loss of predicted pitch and voicing (`pitch_loss`), for a
             student that predicts the pitch of an excitation.
         voice_weight: weight of the distance of the filters of voice and noise from the spectra of
             the recording, for a student with a voice.
-        excitation_steps: number of training steps at the start that compute only the pitch term and
-            the voice term. Both terms need no sample, so these steps are several times as fast.
+        excitation_steps: number of first training steps that compute only the terms of pitch and
+            voice, for a student with an excitation. These steps draw no sample, so they are faster.
         adversarial_weight: weight of the student's adversarial loss.
         forward_kl_frames: mel frames from the start of each clip that the forward KL covers.
         initialise_context: whether to copy the teacher's context network into the student's, if the

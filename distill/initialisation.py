@@ -50,9 +50,10 @@ def initialise_context(student: Student, teacher: Teacher) -> bool:
 
 
 def _output_level(context: FrameContext) -> Tensor:
-    """Return the RMS of the hidden frames for random frames with the corpus's mean and std."""
+    """Return the RMS of the hidden channels for Gaussian frames with the corpus's mean and std."""
     generator = torch.Generator().manual_seed(0)
     shape = (1, context.num_features, NUM_PROBE_FRAMES)
     noise = torch.randn(shape, generator=generator, dtype=context.mean.dtype)
     frames = noise.to(context.mean.device) * context.std + context.mean
-    return context(frames, NUM_PROBE_FRAMES).square().mean().sqrt()
+    hidden = context(frames, NUM_PROBE_FRAMES)
+    return hidden[:, : hidden.shape[1] - context.num_added].square().mean().sqrt()

@@ -77,7 +77,7 @@ class Distillation(nn.Module):
 
         Args:
             noise: from the student's base, shape (B, 1, T).
-            log_mel: conditioning, shape (B, num_mels, L) or with margins.
+            log_mel: conditioning, shape (B, num_features, L) or with margins.
             recording: waveform from which the conditioning was computed, shape (B, 1, T).
             generator: source of Monte-Carlo draws, on the waveform's device; by default, every call
                 uses a fixed seed.
@@ -102,7 +102,10 @@ class Distillation(nn.Module):
         return with_loss(terms, self.config, recording)
 
     def score_excitation(self, log_mel: Tensor, recording: Tensor) -> dict[str, Tensor]:
-        """Compute the pitch and voice terms alone, without a sample; see `forward`."""
+        """Compute `loss` from the pitch and voice terms alone, for a student with an excitation.
+
+        No sample is drawn; see `forward` for arguments and result.
+        """
         measured, hidden = self._measured_voice(recording), self._hidden(log_mel, recording)
         assert measured is not None
         assert hidden is not None

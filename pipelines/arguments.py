@@ -118,7 +118,7 @@ def _with_following(words: Words) -> zip[tuple[str, str]]:
 
 
 def _with_recipe(words: Words) -> Words:
-    """Replace a recipe's name by its file; add the default recipe where none is named."""
+    """Replace each --recipe by its file's path; without any, add the default, except for --help."""
     resolved, named = [], False
     for i, word in enumerate(words):
         if i > 0 and words[i - 1] == "--recipe":

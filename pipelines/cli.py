@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str], chosen: str | None) -> None:
-    """Parse the words and run the command that they name."""
+    """Parse the words and run the command `chosen`; without a command, only parse (--help)."""
     parser = build_parser(chosen)
     if chosen is None:  # --help and the like
         parser.parse_args(words)

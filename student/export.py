@@ -63,7 +63,7 @@ class WholeStudent(nn.Module):
 
         Args:
             noise: shape (B, 1, L * hop_length).
-            log_mel: shape (B, num_mels, L).
+            log_mel: shape (B, num_features, L).
             pitch_shift: semitones added to the pitch of an excitation, shape (B, 1); see
                 `Student.set_pitch_shift`.
             breath: gain of the flow's output in frames with a voice, above 0, shape (B, 1); it
@@ -111,7 +111,7 @@ class StreamingStudent(nn.Module):
 
         Args:
             log_mel: the chunk's frames with `margin` neighbours on each side, shape
-                (1, num_mels, num_frames + 2 * margin).
+                (1, num_features, num_frames + 2 * margin).
             num_frames: frames in the chunk.
             kept: the excitation's state after the previous chunk; None for the first chunk.
             pitch_shift: see `WholeStudent.forward`.
@@ -138,7 +138,7 @@ class StreamingStudent(nn.Module):
         Args:
             noise: shape (B, 1, n * hop_length).
             log_mel: the n frames and `context_margin` neighbours on each side, shape
-                (B, num_mels, n + 2 * context_margin); at the ends of an utterance the caller
+                (B, num_features, n + 2 * context_margin); at the ends of an utterance the caller
                 repeats the outermost frame.
             state: the state after the previous chunk, shape (B, state_size); zeros at the start of
                 an utterance.
@@ -179,7 +179,7 @@ def _without_context(layer: nn.Module) -> Draw:
 
 
 def _under_context(filter: SpectralFilter, step: FilterStep) -> Draw:
-    """Return a filter as a step that reads the part of the context that `step` reads."""
+    """Return a step that filters its input under the part of the context that `step` reads."""
     return lambda x, context, past: filter(x, step.read(context), past)
 
 

@@ -102,15 +102,22 @@ class Student(Pretrained):
             self.context.set_envelope(envelope)
 
     def set_initial_std(self, std: float) -> None:
-        """Set the standard deviation of an untrained student's samples, and of its voice.
+        """Set the level of an untrained student's flows, and of the voice, if there is a voice.
 
-        Without a voice, the log-scale bias of the last flow sets the deviation of the samples. If
-        the voice's network computes a filter for the flow's output, the gain of this filter sets
-        the deviation, and the scale of the last flow is 1.
+        The log-scale bias of the last flow sets the level of the flows' output. If the voice's
+        network filters that output, the filter's gain sets the level instead, and the scale of the
+        last flow is 1.
 
         Args:
-            std: standard deviation, above 0.
+            std: standard deviation.
+        Raises:
+            ValueError: if `std` is not above `flow.base.std` times the smallest scale of a flow.
         """
+        lowest = self.flow.base.std * math.exp(self.config.log_scale_floor)
+        if not self.parts.filter_is_given and std <= lowest:
+            raise ValueError(
+                f"std is {std:.3g}, expected more than {lowest:.3g}, a flow's smallest"
+            )
         log_scale = 0.0 if self.parts.filter_is_given else math.log(std / self.flow.base.std)
         raw = unbound_log_scale(log_scale, self.config.log_scale_floor)
         self.parts.networks[-1].set_statistics(1.0, torch.tensor([0.0, raw]))
@@ -155,8 +162,8 @@ class Student(Pretrained):
 
         Args:
             z: noise from `flow.base`, shape (B, 1, T), T a multiple of hop_length.
-            log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
-                on each side.
+            log_mel: shape (B, num_features, T / hop_length), or with `context_margin` true frames
+                more on each side.
             measured: the recording's voice, in training; see `ExcitedContext.forward`.
             hidden: result of `ExcitedContext.hidden`, if the caller has it.
         Returns:
@@ -191,7 +198,7 @@ class Student(Pretrained):
         """Draw waveforms.
 
         Args:
-            log_mel: shape (B, num_mels, L).
+            log_mel: shape (B, num_features, L).
             temperature: factor on the noise.
             generator: source of randomness.
             engine: "compiled", "fused", "torch", or "auto" for the first engine that applies; see
@@ -222,7 +229,7 @@ class Student(Pretrained):
         divisions differ by about 75 dB below their level.
 
         Args:
-            log_mels: consecutive frames, shape (B, num_mels, n) each, any n.
+            log_mels: consecutive frames, shape (B, num_features, n) each, any n.
             temperature: factor on the noise.
             generator: source of randomness.
             engine: see `sample`.

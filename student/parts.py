@@ -83,7 +83,10 @@ def read_context(
     hidden: Tensor | None = None,
     pitch_shift: Tensor | None = None,
 ) -> StudentContext:
-    """Compute the hidden frames for each part of a student; see `ExcitedContext.forward`."""
+    """Compute the `StudentContext`; see `ExcitedContext.forward`.
+
+    A `FrameContext` ignores the last three arguments.
+    """
     if isinstance(context, ExcitedContext):
         found: StudentContext = context(features, num_frames, measured, hidden, pitch_shift)
         return found
@@ -93,7 +96,7 @@ def read_context(
 def stream_context(
     context: FrameContext | ExcitedContext, pieces: Iterable[Tensor]
 ) -> Iterator[StudentContext]:
-    """Compute the hidden frames for each part, piece by piece; see `FrameContext.stream`."""
+    """Compute a `StudentContext` per piece, for either context; see `FrameContext.stream`."""
     if isinstance(context, ExcitedContext):
         return context.stream(pieces)
     return map(context_of, context.stream(pieces))

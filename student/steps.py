@@ -191,7 +191,10 @@ class UnfoldStep(Step):
         return self._fold.inverse(x)[0]
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
-        """Unfold the frames, and find the distribution of each sample given all earlier ones."""
+        """Unfold the signal, and set location and log-scale of each sample given earlier samples.
+
+        `Tracked` describes the fields before and after this step.
+        """
         loc, log_scales = signal.loc, signal.log_scales
         if self._fold.factor > 1:
             matrices = [rotation.matrix() for rotation in self._rotations]
@@ -239,7 +242,7 @@ class VoiceStep(AffineStep):
         return self.shift.signal_and_log_gain(x, self.read(context), context.breath)
 
     def track(self, signal: Tracked, context: StudentContext) -> None:
-        """Add the voice to a signal and its location."""
+        """Multiply the flow's output by the gain, add the voice, and record the voice."""
         signal.voice, log_gain = self.shift_and_log_scale(signal.x, context, None)
         signal.scale_and_shift(signal.voice, log_gain)
 

@@ -27,19 +27,18 @@ class TeacherConfig:
         context_margin: mel frames seen before and after each frame.
         wavenet: size of the causal network.
         log_scale_floor: lower bound, in nats, of the log standard deviation of a Gaussian, or of
-            each component of a mixture.
+            each component of a mixture. With a predictor, it bounds the prediction errors'.
         distribution: distribution of each sample given the earlier samples: "gaussian", or
-            "mixture" for a mixture of logistics. If frame_length is above 1, "gaussian" means that
-            a whole frame is Gaussian with a full covariance, and "mixture" that the samples of a
-            frame are independent mixtures.
+            "mixture" for a mixture of logistics. If frame_length is above 1, a whole frame is
+            Gaussian with a full covariance, or each sample of a frame has its own mixture.
         num_components: logistics in the mixture.
-        discretised: whether to train a mixture by the probability of 16-bit steps instead of the
-            density.
-        frame_length: samples r that the network predicts at once from the earlier frames; 1 for the
-            papers' WaveNet. A divisor of hop_length.
-        filter_order: order of a linear predictor, in past samples; 0 for no predictor, as in the
-            papers. The predictor's coefficients and gain come from the context, and the network
-            models the prediction errors.
+        discretised: whether training maximises the probability of 16-bit steps instead of the
+            density. Needs "mixture", filter_order 0 and past_noise 0.
+        frame_length: number of samples r that the network predicts at once from the earlier frames;
+            a divisor of hop_length. Parallel WaveNet and ClariNet have 1.
+        filter_order: order of a linear predictor, in past samples; 0 for no predictor. The
+            predictor's coefficients and gain come from the context, and the network models the
+            prediction errors.
         past_noise: largest level of the noise that training adds to the past, divided by the
             waveform's level. Predictor and network read the noisy past, and the level of the noise
             is an input of the network. A network that has learned from a perfect past diverges when
@@ -47,9 +46,9 @@ class TeacherConfig:
         assumed_noise: noise level that is the network's input when the model is used, from 0 to
             past_noise. A lower level gives cleaner samples, a higher level gives more stable
             samples.
-        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn. If it is
-            below 1, the model also learns to find voiced frames by the conditioning. The density
-            does not depend on it.
+        voiced_temperature: factor on the noise of voiced frames when waveforms are drawn; the
+            factor does not change the density. If the factor is below 1, the model also learns to
+            find voiced frames by the conditioning.
     """
 
     num_mels: int = 80

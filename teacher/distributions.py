@@ -50,14 +50,14 @@ class SampleDistribution(Protocol):
 
     @property
     def locations(self) -> tuple[int, ...]:
-        """Indices of the parameters that are locations."""
+        """Indices, on the axis P, of the parameters that shift the distribution."""
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
-        """Return the log-density in nats, elementwise.
+        """Return the log-density in nats, shape of x.
 
         Args:
-            x: shape (B, ...).
-            params: shape (B, P, ...). An axis may have size 1 and serve a whole axis of x.
+            x: values, shape (B, ...).
+            params: parameters, shape (B, P, ...). The axes after P broadcast against those of x.
         """
 
     def component_log_stds(self, params: Tensor) -> Tensor:

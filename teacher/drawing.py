@@ -62,7 +62,7 @@ def synthesise(
         pieces: consecutive pieces of n frames of prediction errors, shape (B, r, n) each. A piece
             covers whole conditioning frames.
         frames: output of the context network for all pieces, shape (B, H, L).
-        fold: the fold that made frames of samples; None if r is 1.
+        fold: the fold of the signal into frames of r samples; None if r is 1.
         error_filter: the linear predictor of the errors; None if the pieces contain samples.
         hop_length: samples per conditioning frame.
     Yields:

@@ -38,6 +38,6 @@ def compose(config: TeacherConfig, autoregressive: Autoregressive) -> Transform:
 
 
 def part_of(transform: Transform, kind: type[PartT]) -> PartT | None:
-    """Return the first part of a transform, composed or not, that has class `kind`, or None."""
+    """Find the first instance of `kind`: a part of a composition, or the transform itself."""
     parts = transform.transforms if isinstance(transform, Compose) else [transform]
     return next((part for part in parts if isinstance(part, kind)), None)

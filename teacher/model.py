@@ -100,7 +100,7 @@ class Teacher(Pretrained):
 
     @property
     def fold(self) -> Fold | None:
-        """The fold that makes frames of samples, or None if `frame_length` is 1."""
+        """The fold of a signal into frames of r samples, or None if `frame_length` r is 1."""
         return part_of(self.flow.transform, Fold)
 
     @property
@@ -147,8 +147,8 @@ class Teacher(Pretrained):
 
         Args:
             waveform: samples in [-1, 1], shape (B, 1, T), T a multiple of hop_length.
-            log_mel: shape (B, num_mels, T / hop_length), or with `context_margin` true frames more
-                on each side.
+            log_mel: shape (B, num_features, T / hop_length), or with `context_margin` true frames
+                more on each side.
         Returns:
             log-density in nats, shape (B,).
         Raises:
@@ -193,7 +193,7 @@ class Teacher(Pretrained):
         """Draw waveforms step by step from cached activations.
 
         Args:
-            log_mel: shape (B, num_mels, L).
+            log_mel: shape (B, num_features, L).
             temperature: factor on the noise of each sample, not on the choice of a component; in
                 voiced frames, `TeacherConfig.voiced_temperature` is another factor.
             generator: source of randomness.
@@ -215,12 +215,13 @@ class Teacher(Pretrained):
         """Draw waveforms piece by piece; `sample` describes the other arguments.
 
         Args:
-            log_mels: consecutive frames, shape (B, num_mels, n) each, any n. Unlike a student, a
-                teacher reads all frames before it draws the first sample.
+            log_mels: consecutive frames, shape (B, num_features, n) each, any n. All frames are
+                read before the first sample is drawn.
         Yields:
-            consecutive pieces of the waveforms, shape (B, 1, n) each; not clipped.
+            consecutive pieces of the waveforms, shape (B, 1, m) each; not clipped.
         Raises:
-            ValueError: if a shape does not fit, or there are no frames at all.
+            ValueError: at the first piece, if a shape, `temperature` or `engine` is not valid, or
+                there are no frames at all.
         """
         check_temperature(temperature)
         log_mel = self.context.join(log_mels)
@@ -280,7 +281,7 @@ class Teacher(Pretrained):
         """Compute hidden frames, (B, H, L), which condition the linear predictor and the network.
 
         Args:
-            log_mel: shape (B, num_mels, L), or with margins.
+            log_mel: shape (B, num_features, L), or with margins.
             num_frames: L.
             noise_level: level of the noise on the past, divided by `TeacherConfig.past_noise`,
                 shape (B,); None for the level `TeacherConfig.assumed_noise`.

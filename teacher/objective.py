@@ -107,8 +107,8 @@ def noise_like(waveform: Tensor, white: Tensor, hop_length: int) -> Tensor:
         white: white noise with a standard deviation of at most 1, shape (B, 1, T).
         hop_length: samples in a conditioning frame.
     Returns:
-        noise, shape (B, 1, T). In each conditioning frame it is `white` times the RMS of the
-        waveform, low-pass filtered: the power is lower above some kilohertz than below.
+        noise, shape (B, 1, T): `white` times the RMS of the waveform in each conditioning frame,
+        then low-pass filtered. The filter (`DE_EMPHASIS`) keeps the power of white noise.
     """
     levels = waveform.unflatten(-1, (-1, hop_length)).square().mean(-1).sqrt()
     scaled = white * levels.repeat_interleave(hop_length, -1)

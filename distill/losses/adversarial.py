@@ -118,10 +118,10 @@ def at_rest(module: nn.Module) -> Tensor:
 
 
 def generator_loss(scores: Sequence[Tensor]) -> Tensor:
-    """Return the student's loss: the mean squared distance of the samples' scores from 1.
+    """Return the mean squared distance of scores from 1, averaged over discriminators.
 
     Args:
-        scores: scores of the samples by each discriminator, any shapes.
+        scores: scores by each discriminator, any shapes.
     """
     return torch.stack([(1 - score).square().mean() for score in scores]).mean()
 

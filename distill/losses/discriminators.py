@@ -50,7 +50,7 @@ class SpectrogramDiscriminator(nn.Module):
         self.layers = nn.ModuleList(_convolution(*size) for size in sizes)
 
     def forward(self, waveform: Tensor) -> Verdict:
-        """Score waveforms (B, 1, T). Scores have the shape (B, 1, regions, frames)."""
+        """Score waveforms (B, 1, T). Scores have the shape (B, 1, bins, frames), both reduced."""
         return _judge(self.layers, stft_magnitude(waveform, *self.resolution).log()[:, None])
 
 
@@ -79,7 +79,7 @@ class PeriodDiscriminator(nn.Module):
         self.layers.append(_convolution(widths[-1], 1, (3, 1), 1))
 
     def forward(self, waveform: Tensor) -> Verdict:
-        """Score waveforms (B, 1, T). Scores have the shape (B, 1, regions, p)."""
+        """Score waveforms (B, 1, T), padded to whole rows. Scores: shape (B, 1, height, p)."""
         padded = F.pad(waveform, (0, -waveform.shape[-1] % self.period))
         return _judge(self.layers, padded.unflatten(-1, (-1, self.period)))
 

@@ -26,7 +26,7 @@ def forward_kl(student: Student, teacher: Teacher, waveform: Tensor, log_mel: Te
         student: computes the waveform's noise step by step.
         teacher: frozen; runs one parallel pass.
         waveform: shape (B, 1, T); both models assume silence before the first sample.
-        log_mel: conditioning of both models, shape (B, num_mels, L) or with margins.
+        log_mel: conditioning of both models, shape (B, num_features, L) or with margins.
     Returns:
         nats per sample, scalar.
     """

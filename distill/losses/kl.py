@@ -30,8 +30,9 @@ def log_scale_regulariser(log_scale_q: Tensor, log_scale_p: Tensor) -> Tensor:
 
     .. math:: (\log\sigma_p - \log\sigma_q)^2
 
-    If two scales are far apart, the gradient of the reverse KL alone is very large or very small.
-    The regulariser brings the scales together.
+    If sigma_q is far above sigma_p, the gradient of the reverse KL in log sigma_q is very large.
+    If sigma_q is far below sigma_p, the gradient is only -1. The regulariser brings the scales
+    together.
 
     References:
         ClariNet (Ping et al., 2019), eq. 7. arXiv:1807.07281
@@ -66,9 +67,9 @@ def another_context(log_mel: Tensor) -> Tensor:
     """Give each clip of a batch the conditioning of another clip, for `contrastive_kl`.
 
     Args:
-        log_mel: conditioning frames, shape (B, num_mels, L).
+        log_mel: conditioning frames, shape (B, num_features, L).
     Returns:
-        frames, shape (B, num_mels, L): each clip has its neighbour's frames. A clip that is alone
+        frames of the same shape: each clip has its neighbour's frames. A clip that is alone
         in its batch has its own frames, rotated by half its length.
     """
     if log_mel.shape[0] > 1:

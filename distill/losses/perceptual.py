@@ -72,7 +72,7 @@ class TeacherFeatures:
         self.teacher = teacher
 
     def __call__(self, waveform: Tensor, log_mel: Tensor) -> list[Tensor]:
-        """Return (B, R, T) for each layer; see `FeatureNetwork`."""
+        """Return (B, R, T / r) for each layer; see `FeatureNetwork`."""
         found: list[Tensor] = []
 
         def record(module: Any, arguments: Any, output: tuple[Tensor, Tensor]) -> None:

@@ -51,8 +51,8 @@ def multi_resolution_stft(
         sample: generated waveform, shape (B, 1, T).
         recording: reference waveform, shape (B, 1, T).
         config: resolutions.
-        total: adds up sums over the processes that share a batch. It is needed because a ratio of
-            sums is not the mean of the processes' ratios.
+        total: adds each value up over the processes that share a batch; None for one process. A
+            ratio of the processes' sums differs from the mean of their ratios.
     Returns:
         spectral convergence and log-magnitude distance (nats), scalars.
     Raises:
@@ -83,9 +83,9 @@ def octave_powers(waveform: Tensor, fft_size: int, hop_length: int, win_length: 
     `stft_magnitude` describes the arguments.
 
     Returns:
-        powers, shape (B, floor(log2(fft_size)) - 2). The bands are bins 1-3 (below speech), 4-7,
-        8-15 and so on; bin 0 is left out. The last band reaches up to half the sample rate, and is
-        wider than an octave if fft_size is not a power of two.
+        powers, shape (B, floor(log2(fft_size)) - 2). The bands are bins 1-3, 4-7, 8-15 and so on;
+        bin 0 is left out. The last band reaches up to half the sample rate, and is wider than an
+        octave if fft_size is not a power of two.
     """
     spectrum = stft_power(waveform, fft_size, hop_length, win_length).mean(-1)
     # The last band also takes the few remaining bins. In a band of their own, they would weigh as

@@ -125,7 +125,7 @@ def evaluate(
 
 
 def _listed(value: list[T] | T | None) -> list[T]:
-    """Return a list; a single value becomes a list of one."""
+    """Return a list; a single value becomes a list of one, and None an empty list."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -31,9 +31,9 @@ def mel_cepstral_distortion(sample: Tensor, recording: Tensor, config: MelConfig
     .. math:: \frac{10}{\ln 10} \sqrt{2 \sum_{d=1}^{24} (c_d - \hat c_d)^2}
 
     c is the cepstrum of the log-mel magnitudes: ln A(k) = c_0 + Σ_d c_d cos(π d (k + ½) / M) over
-    M bands. The level c_0 is left out. The waveforms are time-aligned, so no time is warped.
-    Cepstra of another kind, such as of WORLD's smooth envelope, give lower values: compare values
-    within one table only.
+    M bands. The level c_0 is left out, and d ends at M - 1 if M is below 25. The waveforms are
+    time-aligned, so there is no time warping. Cepstra of other spectra, such as WORLD's smooth
+    envelope, give lower values: compare values within one table only.
 
     Args:
         sample: waveform, shape (1, 1, T).

@@ -186,7 +186,10 @@ def means_of(values: Sequence[dict[str, Value]], seed: int) -> dict[str, dict[st
 def _likelihood(
     measurer: Measurer, recordings: Recordings, teacher_nats: float
 ) -> dict[str, dict[str, float]]:
-    """Return nats and bits per sample of the recordings, under the teacher and the baselines."""
+    """Return `nats` and `bits` per sample of the recordings, each by model: teacher, baselines.
+
+    The baselines are Gaussians of frames as long as the mel's window, and as the mel's hop.
+    """
     assert measurer.teacher is not None
     floor, mel = measurer.teacher.smallest_log_scale, recordings.mel
     nats = {"teacher": teacher_nats}

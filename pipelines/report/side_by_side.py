@@ -126,7 +126,7 @@ def _evaluation(
 
 
 def _merged(utterances: Sequence[ListenedUtterance]) -> list[ListenedUtterance]:
-    """Join utterances of equal names; if a system has several tracks, the first counts."""
+    """Merge utterances of equal names; of several tracks of a system, keep the first."""
     tracks: dict[str, dict[str, Track]] = {}
     for utterance in utterances:
         found = tracks.setdefault(utterance.name, {})

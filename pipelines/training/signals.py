@@ -100,7 +100,7 @@ def termination_as_interrupt() -> Iterator[None]:
 
 
 def _terminations() -> list[signal.Signals]:
-    """List the signals that end a program and that it does not ignore."""
+    """Return SIGTERM, and SIGHUP unless the program ignores SIGHUP."""
     is_kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [signal.SIGTERM] if is_kept else [signal.SIGTERM, signal.SIGHUP]
 

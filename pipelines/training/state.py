@@ -120,13 +120,13 @@ class TrainingState:
         return path
 
     def load(self, path: Path, say: Callable[[str], None]) -> None:
-        """Continue from a checkpoint.
+        """Load a checkpoint into the modules, the optimiser and `progress`, to continue a run.
 
         Args:
-            path: the result of `find`.
+            path: a checkpoint, which `find` found.
             say: receives a warning about changed metadata, such as a value of the recipe.
         Raises:
-            CheckpointError: if the checkpoint belongs to another model.
+            CheckpointError: if the file is damaged, or belongs to another model.
         """
         checkpoint = read_checkpoint(path)
         try:

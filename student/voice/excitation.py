@@ -151,15 +151,15 @@ class ExcitedContext(nn.Module):
         """Compute hidden frames of a whole utterance or of a clip. The phase starts at 0.
 
         Args:
-            features: see `FrameContext.forward`.
-            num_frames: conditioning frames wanted, L.
-            measured: voice of the recording, in training; None to use a predicted or given pitch.
-                The measured pitch replaces a predicted pitch, and the pulses are shifted to the
-                times of the recording's pulses.
-            hidden: result of `hidden`, if the caller has it.
-            pitch_shift: see `excite`.
+            features: see `FrameContext.forward`, which also describes the errors.
+            num_frames: number of conditioning frames in the result, L.
+            measured: voice of the recording, in training; otherwise None. Measured pitch and
+                voicing replace predicted (not given) ones, and the pulses are shifted to the times
+                of the recording's pulses.
+            hidden: what the method `hidden` returned for `features`; None to compute it here.
+            pitch_shift: see `excite`; a measured pitch is not shifted.
         Returns:
-            hidden frames of each part of the student; N is L * hop_length / r.
+            context of each part of the student, with L * hop_length / r hidden frames.
         """
         hidden = self.hidden(features, num_frames) if hidden is None else hidden
         first = (features.shape[-1] - num_frames) // 2  # number of neighbours in front

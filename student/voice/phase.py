@@ -1,4 +1,4 @@
-"""The running phase of a pitch, exact for hours and from piece to piece."""
+"""The running phase of a pitch, which stays exact over hours and across pieces."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Phase(NamedTuple):
-    """Pitch and phase of an excitation between two frames."""
+    """Pitch and phase at the end of a piece of conditioning, where the next piece continues."""
 
     hz: Tensor
     """Pitch, float64, shape (B, 1); 0 before the first frame."""

@@ -8,7 +8,15 @@ import torch
 from distill import initialise_context
 from flows import FrameContext, fold_weight_norm, folded_state, load_folded_state
 from student import StudentConfig
-from tests.models import EXCITED_STUDENT, STUDENT, make_mel, make_student, make_teacher
+from tests.models import (
+    EXCITED_STUDENT,
+    STUDENT,
+    TEACHER,
+    VOICED_STUDENT,
+    make_mel,
+    make_student,
+    make_teacher,
+)
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -39,6 +47,20 @@ def test_the_copy_keeps_the_level_of_the_fresh_network() -> None:
     after = student.context(mel, 40).square().mean().sqrt()
     assert small < 0.1 * before
     assert 0.8 * before < after < 1.25 * before
+
+
+def test_features_beside_the_hidden_channels_do_not_change_the_level() -> None:
+    # With a given pitch, the networks of a student with a voice read the features, too.
+    teacher = make_teacher(config=dataclasses.replace(TEACHER, pitch=True))
+    student = make_student(seed=1, config=dataclasses.replace(VOICED_STUDENT, pitch=True))
+    assert student.frame_context.num_added
+    mel = torch.randn(1, 6, 40, generator=torch.Generator().manual_seed(0))
+    before = student.frame_context(mel, 40)
+    assert initialise_context(student, teacher)
+    after = student.frame_context(mel, 40)
+    added = student.frame_context.num_added
+    rms = [hidden[:, :-added].square().mean().sqrt() for hidden in (before, after)]
+    assert 0.8 * rms[0] < rms[1] < 1.25 * rms[0]
 
 
 def test_the_copy_can_be_trained_and_leaves_the_teacher_alone() -> None:

@@ -109,6 +109,11 @@ def test_samples_of_an_untrained_student_have_the_wanted_deviation(
     assert float(x.std()) == pytest.approx(std, rel=0.15)
 
 
+def test_a_deviation_below_the_smallest_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"std is 1e-09, expected more than"):
+        Student(STUDENT).set_initial_std(1e-9)
+
+
 def test_temperature_zero_is_the_location(student: Student) -> None:
     mel = make_mel()
     torch.testing.assert_close(student.sample(mel, temperature=0.0), student(0 * noise(), mel).loc)
