@@ -20,7 +20,7 @@ def moons(num_rows: int, rng: np.random.Generator) -> Array:
 
 
 def rings(num_rows: int, rng: np.random.Generator) -> Array:
-    """Three concentric circles of radii 1, 2 and 3, equally likely; noise of deviation 0.1."""
+    """Circles of radii 1, 2, 3, equally likely; Gaussian noise of standard deviation 0.1."""
     radius = rng.integers(1, 4, num_rows)
     angle = 2 * np.pi * rng.random(num_rows)
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)

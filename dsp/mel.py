@@ -1,4 +1,4 @@
-"""Log-mel frames under a named convention that travels with every artefact."""
+"""Log-mel frames under a named convention that is stored with features and models."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class MelConfig:
 
     @property
     def _edges_hz(self) -> Tensor:
-        """Edges in Hz, shape (num_mels + 2,): band b reaches from edge b to b + 2, middle b + 1."""
+        """Edges in Hz, shape (num_mels + 2,): band b begins at b, peaks at b + 1, ends at b + 2."""
         edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
         return torch.from_numpy(edges)
 
@@ -120,17 +120,17 @@ class MelConfig:
 
     @property
     def harmonic_offset(self) -> Tensor:
-        r"""The offset between the log-mel of a band and the log-amplitude of its harmonics.
+        r"""The offset in log a = log f_0 + log M_b + offset, in nats, for each band b.
 
         .. math:: M_b \approx \sum_m w_b(m f_0) \frac{a N}{2}, \qquad \sum_m w_b(m f_0) \approx
                   \frac1{f_0}
 
-        The formula is for magnitudes of a transform of N points, and for bands w_b of area 1. a is
-        the amplitude of the harmonics of the pitch f_0. It follows that log a = log f_0 + log M_b +
-        offset, where log M_b is `harmonic_scale` times the log-mel.
+        a is the amplitude of the harmonics of the pitch f_0, and log M_b is `harmonic_scale` times
+        the log-mel. The formula is for magnitudes of a transform of N points, and for bands w_b of
+        area 1.
 
         Returns:
-            offset of each band in nats, shape (num_mels,).
+            offset of each band, shape (num_mels,).
         """
         area = self.band_area_hz
         if self.filterbank_norm == "slaney":

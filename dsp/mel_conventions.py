@@ -22,13 +22,13 @@ _PER_NAT_10 = math.log10(math.e)
 
 @dataclass(frozen=True, kw_only=True)
 class MelConvention:
-    r"""How a program computes log-mel frames from mel values.
+    r"""How a program computes log-mel frames from a spectrum.
 
     .. math:: v = k \ln \max(F \, |STFT|^{power}, floor)
 
-    v is the value of a frame. A convention holds only the choices in which programs differ: k,
-    power, floor, and the times of the frames. The Fourier transform, the mel bands and the sample
-    rate must equal the model's. All conventions have Slaney's filterbank with bands of equal area.
+    v is a band's value in a frame, and F is Slaney's filterbank with bands of equal area. A
+    convention holds only the choices in which programs differ: k, power, floor, and the times of
+    the frames. The Fourier transform, the mel bands and the sample rate must equal the model's.
 
     Args:
         per_nat: the factor k: 1 for the natural logarithm, 20 log10(e) for decibels of a magnitude.
@@ -111,9 +111,8 @@ def to_model(
               \left(\frac{M_p}{A}\right)^{q/p}, \qquad A = \sum_k F_{bk}
 
     Here p is the given power and q the wanted power, M is a mel value, and F is the filterbank. On
-    recordings of six speakers, a log-mel of
-    powers that is converted to magnitudes is on average 0.07 nats from the log-mel that is computed
-    from magnitudes.
+    recordings of six speakers, a log-mel of powers that is converted to magnitudes is on average
+    0.07 nats from the log-mel that is computed from magnitudes.
 
     Args:
         values: frames, shape (num_mels, L).

@@ -55,7 +55,7 @@ class MelStatistics:
 
 
 def value_limits(config: MelConfig) -> tuple[float, float]:
-    """Return the lowest and the highest log-mel value that a waveform in [-1, 1] can have."""
+    """Return a lower and an upper bound of the log-mel values of waveforms in [-1, 1]."""
     # The largest magnitude of a bin is the sum of the window.
     largest = config.win_length / 2
     highest = float(mel_filterbank(config).sum(1).max()) * largest**config.power

@@ -159,7 +159,7 @@ def check_pitch_rows(rows: Tensor, sample_rate: int) -> None:
     if wrong.numel():
         raise ValueError(f"the row of voicing holds {float(wrong[0]):g}, expected 0 or 1")
     low, high = math.log2(LOWEST_HZ), math.log2(sample_rate / 4)
-    wrong = octaves[(voicing == 1) & ((octaves < low) | (octaves > high))]
+    wrong = octaves[(voicing == 1) & ~((octaves >= low) & (octaves <= high))]  # NaN is wrong, too
     if wrong.numel():
         raise ValueError(
             f"the row of pitch holds {float(wrong[0]):g} in a voiced frame, expected log2 of Hz, "
@@ -176,17 +176,17 @@ def yin(
     .. math:: d(\tau) = \sum_{j} (x_j - x_{j+\tau})^2, \qquad
               d'(\tau) = d(\tau) \Big/ \Big(\frac1\tau \sum_{k=1}^{\tau} d(k)\Big)
 
-    The period is the first minimum of the aperiodicity d' below `PERIODIC`. If there is no such
-    minimum, the period is the lowest point of d'.
+    The period is the first minimum of the aperiodicity d' below `PERIODIC`, else the lowest d'.
 
     Args:
-        waveform: shape (B, 1, L * hop_length), preceded and followed by zeros.
+        waveform: shape (B, 1, L * hop_length); samples outside count as 0.
         sample_rate: Hz.
         hop_length: samples per frame.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch; at most a quarter of the sample rate.
     Returns:
-        pitch in Hz, shape (B, L); booleans that tell voiced frames, shape (B, L).
+        pitch in Hz, shape (B, L); voicing (boolean), shape (B, L): d' below `VOICED`, and a level
+        above `AUDIBLE_DBFS`.
     References:
         YIN, a fundamental frequency estimator for speech and music (de Cheveigné & Kawahara, 2002).
     """

@@ -49,11 +49,11 @@ class Flow(nn.Module):
 
     .. math:: \log p(x) = \log p_0(f(x)) + \log\left|\det \partial f / \partial x\right|
 
-    The methods pass a context on to the transform: a tensor, or the structure that it documents.
+    The methods pass a context to f as f's class documents; `interpolate` takes only a tensor.
 
     Args:
-        base: distribution of the noise.
-        transform: bijection from data to noise.
+        base: distribution of the noise, p_0.
+        transform: bijection f, data to noise.
     References:
         Normalizing flows for probabilistic modeling and inference (Papamakarios et al., 2021),
         eq. 3. arXiv:1912.02762

@@ -54,9 +54,9 @@ class Past:
         return extended
 
     def swap(self, x: Tensor, length: int) -> Tensor:
-        """Return only the `length` samples before a chunk (B, C, T): (B, C, length).
+        """Return the `length` samples before a chunk (B, C, T), shape (B, C, length).
 
-        The chunk is not copied: the caller reads the past and the chunk from two tensors.
+        The state then keeps the last `length` samples, as after `before`. The chunk is not copied.
         """
         before = self._last(x, length)
         end = x[..., max(0, x.shape[-1] - length) :]

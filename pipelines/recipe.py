@@ -24,8 +24,6 @@ class TrainingConfig:
         segment_frames: number of mel frames in a segment.
         gain_db: largest random change of a segment's level, up or down, dB, so that the model
             learns louder and quieter speech than the corpus has.
-        tone_share: share of the segments that are synthetic tones instead of recordings, so that
-            the model also learns the pure tones that speech lacks.
         learning_rate: Adam's peak learning rate.
         warmup_steps: number of steps of linear warm-up.
         adam_beta2: decay of Adam's second moment. A smaller decay recovers sooner from the rare
@@ -48,7 +46,6 @@ class TrainingConfig:
     batch_size: int = 8
     segment_frames: int = 32
     gain_db: float = 0.0
-    tone_share: float = 0.0
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     adam_beta2: float = 0.999
@@ -81,7 +78,7 @@ class TrainingConfig:
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")
-        for name in ("ema_decay", "tone_share", "adam_beta2", "final_learning_rate_ratio"):
+        for name in ("ema_decay", "adam_beta2", "final_learning_rate_ratio"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected 0 to 1")
 

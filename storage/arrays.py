@@ -154,12 +154,12 @@ def load_archived(path: Path, key: str) -> npt.NDArray[Any]:
 
     Args:
         path: an archive that `numpy.savez` or `numpy.savez_compressed` wrote.
-        key: one of `archive_keys`.
+        key: one of `archive_keys`, else KeyError.
     Returns:
-        The array.
+        The array, read-only.
     Raises:
-        ArrayError: if the archive is damaged, or its entry is not an array of numbers, or the
-            entry's size is not the size in its header.
+        ArrayError: if the archive is missing or damaged, or the entry is not an array of numbers,
+            exceeds 4 GiB, or differs in size from its header.
     """
     with _open_archive(path) as archive, archive.open(f"{key}.npy") as file:
         header = read_header(file)

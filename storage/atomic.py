@@ -50,8 +50,8 @@ def write_file(path: Path, content: str | bytes) -> None:
 
     Args:
         path: the file to write.
-        content: bytes, or text that is written as UTF-8. A surrogate, which stands for a byte of a
-            file name that is not UTF-8, is written as an escape such as `\\udcff`, as JSON does.
+        content: bytes, or text to be written as UTF-8. Surrogates (Python's stand-ins for bytes of
+            file names that are not UTF-8) are written as escapes such as `\\udcff`, as in JSON.
     """
     if isinstance(content, str):
         content = content.encode(errors="backslashreplace")

@@ -90,7 +90,7 @@ def _can_be_written(folder: Path) -> bool:
 
 @cache
 def _temporary_folder() -> str:
-    """Make a folder that is removed when this process ends."""
+    """Make one temporary folder for this process, removed at exit; SystemExit if impossible."""
     # In a read-only container /tmp cannot be written, but shared memory can.
     for parent in (None, "/dev/shm"):
         try:

@@ -1,4 +1,4 @@
-"""A lock that lets one run at a time use a folder."""
+"""A lock that lets one run at a time use a folder, or a share of the work in the folder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class FolderInUseError(ValueError):
 
 @contextmanager
 def folder_lock(folder: Path, part: str = "") -> Iterator[None]:
-    """Keep every other run out of a folder until the block ends.
+    """Keep other runs out of a folder, or out of a share of its work, until the block ends.
 
-    The folder is created if it is missing. The operating system releases the lock when the process
-    that holds it dies, even if the process is killed. Unfinished files of killed runs are removed.
+    A missing folder is created, and unfinished files of killed runs are removed. The operating
+    system releases the lock when the process that holds it dies, even if the process is killed.
 
     Args:
         folder: the folder that the run writes to.
-        part: name of the run's share of the work; runs with other shares may use the folder, too.
+        part: name of the run's share, if runs divide the work; "" for all of the work.
     Raises:
-        FolderInUseError: at once, if another run holds the folder or this share of the work.
+        FolderInUseError: at once, if another run has the folder or this share; for "", any share.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:

@@ -11,9 +11,9 @@ from typing import Any
 def on_demand(package: str) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package whose exports are imported under `TYPE_CHECKING`.
 
-    Type checkers and editors read the imports under `TYPE_CHECKING`. Python runs an import when its
-    name is first used. So `import flows` takes no time, and `flows.Flow` imports only the modules
-    that `Flow` needs.
+    Type checkers and editors read these imports. At run time, a name is imported when it is first
+    used. So `import flows` takes no time, and `flows.Flow` imports only the modules that `Flow`
+    needs. The package also gets a `__dir__` that lists its exports.
 
     Args:
         package: `__name__` of the package.
@@ -40,7 +40,7 @@ def on_demand(package: str) -> Callable[[str], Any]:
 
 
 def exports(source: str) -> dict[str, str]:
-    """Map each name that a module imports under `if TYPE_CHECKING:` to the imported module.
+    """Map each NAME in `from MODULE import NAME`, under `if TYPE_CHECKING:`, to MODULE.
 
     >>> exports("if TYPE_CHECKING:\\n    from student.model import Student")
     {'Student': 'student.model'}

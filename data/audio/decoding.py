@@ -38,7 +38,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class DecodingError(ValueError):
-    """A file that gives no samples; the message is the reason, in one line."""
+    """A file without usable samples; the message is the reason in one line."""
 
 
 class _NoSamplesError(Exception):

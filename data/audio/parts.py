@@ -162,7 +162,7 @@ def _end_of_frames(content: bytes, first: int) -> int:
 
 
 def _num_bytes(info: re.Match[bytes]) -> int:
-    """Return the stream's size in bytes as its first frame says, or 2^62 if it says nothing."""
+    """Return the size in bytes that an MP3 stream's Info frame states, or 2^62 if none."""
     has_frames, has_bytes = info["flags"][0] & 1, info["flags"][0] & 2
     if not has_bytes:
         return 2**62

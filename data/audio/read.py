@@ -130,7 +130,7 @@ def from_int16(samples: npt.NDArray[np.int16]) -> FloatArray:
 
 
 def _decode(path: Path) -> list[tuple[FloatArray, int]]:
-    """Decode each part to samples (T,), averaged over channels, with the part's rate in Hz."""
+    """Decode each file joined in `path`: its samples (T,), channels averaged; its rate in Hz."""
     suffix = path.suffix.lower()
     if suffix not in AUDIO_SUFFIXES:
         found = f"{suffix} suffix is not" if suffix else "no suffix, expected"

@@ -45,23 +45,27 @@ class Journal:
         """Whether the task was done, and its sources and outputs have not changed since."""
         return task.name in self.records and self.records[task.name].is_current(task)
 
+    def begin(self) -> None:
+        """Create the journal's file, before the first features: it marks the folder as a dump."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch()
+
     def add(self, record: Record) -> None:
         """Write a record to the journal at once."""
         self.records[record.name] = record
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab") as file:
             file.write(_line(record))
 
     def gone(self, names: Iterable[str]) -> list[str]:
-        """List the utterances without a source whose prepared files still exist.
+        """List the utterances that have a prepared waveform but no source any more.
 
-        The files are kept, because a disk that is missing today may be there again tomorrow. The
-        journal forgets utterances that have neither a source nor prepared files.
+        These files are kept, because a disk that is missing today may be there again tomorrow.
+        Utterances with neither source nor waveform are deleted from `records`.
 
         Args:
             names: names of the utterances whose sources exist.
         Returns:
-            names of the other utterances whose prepared files exist, sorted.
+            names of the other utterances whose waveforms exist, sorted.
         """
         kept = []
         for name in sorted(self.records.keys() - set(names)):

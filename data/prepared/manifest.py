@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -114,11 +115,11 @@ class Contents:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A dump folder and its contents.
+    """The manifest of a dump folder.
 
     Args:
         dump_dir: the folder; it may have been moved.
-        contents: the manifest's fields.
+        contents: the fields of the manifest's file.
     """
 
     dump_dir: Path
@@ -228,7 +229,7 @@ class Manifest:
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError unless a name, joined to a folder, stays within the folder."""
+    """Raise ValueError unless a name is a normalised relative path without '..' or NUL."""
     path = PurePosixPath(name)
     is_plain = name == str(path) != "." and "\0" not in name
     if not is_plain or path.is_absolute() or ".." in path.parts:
@@ -236,7 +237,7 @@ def check_name(name: str) -> None:
 
 
 def refuse_foreign(dump_dir: Path) -> None:
-    """Raise DataError if preparing in a folder would overwrite files that are not features."""
+    """Raise DataError if files that `prepare` did not write lie where it would write."""
     if any(dump_dir.glob("journal*.jsonl")):
         return
     try:
@@ -245,7 +246,8 @@ def refuse_foreign(dump_dir: Path) -> None:
         found = None
     if isinstance(found, dict) and "utterances" in found and "mel" in found:
         return
-    for path in (dump_dir / MANIFEST_NAME, dump_dir / REPORT_NAME):
+    arrays = (path for kind in ("waveforms", "mels") for path in (dump_dir / kind).rglob("*.npy"))
+    for path in (dump_dir / MANIFEST_NAME, dump_dir / REPORT_NAME, *itertools.islice(arrays, 1)):
         if path.exists():
             raise DataError(f"{path}: is not of prepared features: choose another folder for them")
 

@@ -173,6 +173,7 @@ def _make_pending(
     """Do the tasks that are not done, and return their number."""
     pending = [task for task in tasks if not journal.is_current(task)]
     if pending:
+        journal.begin()
         # The manifest is about to become untrue.
         (dump_dir / MANIFEST_NAME).unlink(missing_ok=True)
         num_workers = num_workers or choose_num_workers(len(pending))

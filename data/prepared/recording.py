@@ -65,9 +65,9 @@ class PrepareTask:
         return f"{_stamp(source)} {digest[:16]}"
 
     def refused_key(self) -> str:
-        """Return the key of a task whose sources cannot be used.
+        """Return the key of a task whose sources cannot be used: `key` and the reader's version.
 
-        A later version of the reader may be able to read the sources, so its number is in the key.
+        So the task is tried again once the reader can read more files.
         """
         return f"{self.key()} reader {READER_VERSION}"
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.prepared.augmentation import LARGEST_GAIN_DB, dither, tone_segment, with_gain
+from data.prepared.augmentation import LARGEST_GAIN_DB, dither, with_gain
 from data.prepared.manifest import Manifest
 from data.prepared.split import Split
 from data.prepared.utterances import UtteranceSet
@@ -81,7 +81,6 @@ class SegmentSampler:
         seed: int = 0,
         with_dither: bool = True,
         gain_db: float = 0.0,
-        tone_share: float = 0.0,
         part: int = 0,
         num_parts: int = 1,
         speakers: Sequence[str] = (),
@@ -107,9 +106,6 @@ class SegmentSampler:
         if not 0 <= gain_db <= LARGEST_GAIN_DB:
             raise ValueError(f"gain_db is {gain_db!r}, expected 0 to {LARGEST_GAIN_DB}")
         self.gain_db = gain_db
-        if not 0 <= tone_share <= 1:
-            raise ValueError(f"tone_share is {tone_share!r}, expected 0 to 1")
-        self.tone_share = tone_share
         self._ends = np.cumsum([u.num_frames for u in self.utterances.utterances])
 
     def batch(self, step: int) -> Batch:
@@ -122,7 +118,7 @@ class SegmentSampler:
         Raises:
             DataError: if an utterance's files are missing or differ from the manifest.
         """
-        rng = self._rng(step)
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, step])))
         # Each position is a frame of the whole split, so longer utterances are drawn more often.
         positions = rng.integers(self._ends[-1], size=self.batch_size)
         chosen = [
@@ -130,22 +126,16 @@ class SegmentSampler:
             for index in np.searchsorted(self._ends, positions, side="right")
         ]
         gains_db = rng.uniform(-1, 1, self.batch_size) * self.gain_db if self.gain_db else None
-        with_tones = rng.random(self.batch_size) < self.tone_share if self.tone_share else None
         pieces = [
             self.utterances.cut(*chosen[row], self.segment_frames, self.margin_frames)
             for row in self.rows
         ]
-        mel = self.utterances.manifest.mel
         if gains_db is not None:
+            mel = self.utterances.manifest.mel
             pieces = [
                 with_gain(*piece, float(gains_db[row]), mel)
                 for row, piece in zip(self.rows, pieces, strict=True)
             ]
-        if with_tones is not None:
-            for i, row in enumerate(self.rows):
-                if with_tones[row]:
-                    features, like = pieces[i][1], (self.utterances.num_rows, self.margin_frames)
-                    pieces[i] = tone_segment(features, *like, mel, self._rng(step, 1 + row))
         waveform = torch.stack([piece[0] for piece in pieces])
         log_mel = torch.stack([piece[1] for piece in pieces])
         if self.with_dither:
@@ -175,10 +165,6 @@ class SegmentSampler:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
-
-    def _rng(self, *words: int) -> np.random.Generator:
-        """Return the generator of a step, or of a row of a step, the row's number from 1."""
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *words])))
 
     def _start(self, index: int, rng: np.random.Generator) -> int:
         """Draw the first frame of a segment of an utterance."""

@@ -1,8 +1,8 @@
 """An equaliser that brings a drawn waveform's log-mel closer to the frames it was drawn from.
 
-A model follows its conditioning only in the mean: one sample is too loud in some bands and frames
-and too quiet in others, by some 0.4 nats. The conditioning says by how much, so a filter that
-changes from frame to frame can take much of the difference away.
+A model follows its conditioning only in the mean: a drawn waveform is too loud in some bands and
+frames and too quiet in others, by some 0.4 nats. The waveform's log-mel shows by how much, so a
+filter that changes from frame to frame can take much of the difference away.
 
 References:
     Griffin & Lim (1984): the waveform whose short-time spectra are nearest to given spectra.
@@ -219,7 +219,11 @@ def _overlap_add(windows: Tensor, hop: int) -> Tensor:
 
 
 def _interpolation(config: MelConfig, low: float, high: float) -> Tensor:
-    """Return the weight of each band in each bin's gain, shape (n_fft // 2 + 1, num_mels)."""
+    """Return each band's weight in each bin's log-gain, shape (n_fft // 2 + 1, num_mels).
+
+    A weight is the band's share of the bin, by interpolation, times the band's strength: `low`
+    below `CORNER_HZ` and `high` above.
+    """
     middles = config.band_hz.double()
     strength = torch.where(middles < CORNER_HZ, low, high).double()
     bins = torch.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1, dtype=torch.float64)

@@ -131,7 +131,7 @@ def maf(conditioner: Conditioner, transformer: Transformer) -> Autoregressive:
 def iaf(conditioner: Conditioner, transformer: Transformer) -> Inverse:
     """Build an inverse autoregressive flow: parallel sampling, sequential likelihood.
 
-    The transformer is given as for a MAF. An IAF computes its parameters from earlier noise: an
-    affine transformer gives x_t = z_t * exp(s(z_<t)) + mu(z_<t).
+    Give the transformer that `maf` takes. The conditioner reads earlier noise instead of earlier
+    data: `Affine` gives x_t = z_t * exp(s(z_<t)) + mu(z_<t).
     """
     return Inverse(Autoregressive(conditioner, Swapped(transformer)))

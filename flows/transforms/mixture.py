@@ -99,10 +99,10 @@ class MixtureCdf(Transformer):
 
 
 def _smaller_tail(x: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the side of x with the smaller tail, the tail's log-probability and the log-hazard.
+    """Return the smaller tail's side, log-probability and log-hazard, each of x's shape.
 
-    The side is 1 below x, and -1 above x. The log-hazard is the log-density less the tail's
-    log-probability. All three have x's shape.
+    The side is 1 for the lower tail, F(x), and -1 for the upper tail, 1 - F(x). The log-hazard is
+    the log-density less the tail's log-probability.
     """
     u = (x[:, None] - mixture.locations) * torch.exp(-mixture.log_scales)
     with torch.no_grad():

@@ -85,7 +85,7 @@ class PredictionErrorFilter(CausalConvolution):
             self.bias.view(self.num_channels, -1)[:, 0] = raw / PARAMETER_GAIN
 
     def raw_parameters(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """Compute raw gain and reflection coefficients, shape (B, C (1 + K), L)."""
+        """Compute the unbounded log-gain and reflection coefficients, shape (B, C (1 + K), L)."""
         return PARAMETER_GAIN * super().raw_parameters(x, context)
 
     def filters(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:

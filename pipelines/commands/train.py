@@ -237,7 +237,6 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         segment_frames=config.segment_frames,
         margin_frames=recipe.teacher.context_margin,
         gain_db=config.gain_db,
-        tone_share=config.tone_share,
         seed=recipe.seed,
         part=rank(),
         num_parts=world_size(),

@@ -106,10 +106,11 @@ def test_a_path_at_home_after_an_equals_sign_is_there(
     assert (place / "home" / "o" / "00.wav").exists()
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "report.txt"])
+@pytest.mark.parametrize("name", ["manifest.json", "report.txt", "waveforms/00.npy"])
 def test_features_do_not_replace_a_file_of_the_users(
     place: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
+    (place / "v" / name).parent.mkdir(exist_ok=True)
     (place / "v" / name).write_text(json.dumps({"audio_filepath": "00.wav"}))
     before = contents(place)
     words = ["--recipe", "tiny", "--corpus", str(place / "v"), "--dump", str(place / "v")]

@@ -64,13 +64,13 @@ def gated_units(
 
 @compiled_inside(forceinline=True)
 def bounded_scale(raw: np.float32, floor: np.float32) -> np.float32:  # pragma: no cover
-    r"""Return a scale from its raw logarithm s, as :math:`\exp` of `flows.bound_log_scale` does.
+    r"""Return :math:`e^{b(s)}`, where b is `flows.bound_log_scale` with the log-scale floor f.
 
-    .. math:: e^s + e^{floor} = \exp(floor + \operatorname{softplus}(s - floor))
+    .. math:: e^{b(s)} = e^s + e^f, \qquad b(s) = f + \operatorname{softplus}(s - f)
 
     Args:
         raw: s; values beyond 87 and -87 count as these.
-        floor: the smallest scale, :math:`e^{floor}`.
+        floor: :math:`e^f`, the smallest scale.
     """
     highest = np.float32(87.0)
     raw = highest if raw > highest else raw
@@ -84,7 +84,7 @@ def shift_and_scale(
 ) -> None:  # pragma: no cover
     r"""Scale and shift a row of x; its parameters hold C locations mu, then C raw log-scales s.
 
-    .. math:: x \leftarrow x\,(e^s + e^{floor}) + \mu
+    .. math:: x \leftarrow x\,(e^s + floor) + \mu
 
     Args:
         params: output of the network's head, shape (rows, at least 2 C).

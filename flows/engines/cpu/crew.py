@@ -133,16 +133,16 @@ class Crew:
 
 
 class Faster:
-    """Draw with the faster of two worker pools: with one thread for each group of streams, or two.
+    """Draw with one or two threads for each group of streams, whichever is faster.
 
     Two threads that share a group wait for each other at every layer. They are fast on idle cores,
-    and slow if other programs use the cores. Drawing begins with the pool of one thread and goes on
-    with the pool of two threads. If two threads are slower, it returns to the pool of one.
+    and slow if other programs use the cores. Drawing begins with the pool `alone`, and goes on with
+    the pool `shared` after two turns. If `shared` is slower, `alone` draws all the rest.
 
     Args:
         alone: the pool with one thread for each group.
         shared: the pool with two threads for each group; None if there are too few threads, or if
-            the network is too small to gain from two.
+            the network or the signal is too small to gain from two.
     """
 
     def __init__(self, alone: Crew, shared: Crew | None) -> None:

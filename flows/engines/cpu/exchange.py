@@ -102,13 +102,13 @@ def wait_for_units(
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def publish_skips(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
-    """Announce that this thread's sums of skips of a step are complete."""
+    """Announce that this thread has summed its skips of sample `step` - 1."""
     publish(exchange.counters, part * COUNTER_STRIDE, step)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def wait_for_skips(exchange: Exchange, part: int, step: int) -> None:  # pragma: no cover
-    """Wait until the other thread's sums of skips of a step are complete."""
+    """Wait until the other thread has summed its skips of sample `step` - 1."""
     tries = 0
     while observe(exchange.counters, (1 - part) * COUNTER_STRIDE) < step:
         tries += 1

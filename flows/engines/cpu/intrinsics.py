@@ -18,7 +18,7 @@ LANES = 16 if WIDE_VECTORS else 8
 """Number of float32 numbers in a vector register."""
 
 VECTORS = 4 if WIDE_VECTORS else 2
-"""Number of vectors across a wide panel: four rows of sums then fill the registers."""
+"""Number of vectors across a wide panel: four rows of sums then fill half of the registers."""
 
 
 # LLVM may fuse a product with a sum (one rounding instead of two), but may not reorder a sum.

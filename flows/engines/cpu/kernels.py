@@ -42,10 +42,10 @@ def _multiply_rows(
     depth: int,
     apart: bool,
 ) -> None:  # pragma: no cover
-    """Multiply rows of x by a part of a matrix: by `depth` of its `all_inputs` inputs.
+    """Multiply rows of x by `depth` of a matrix's `all_inputs` inputs; add to rows of `out`.
 
-    `weights` points to the first input of the part, in the first panel of the matrix. `out` and `x`
-    are pointers, too: the function is not inlined, and arrays are slow to pass.
+    `weights` points to the first of these inputs, in the matrix's first panel. `out` and `x` are
+    pointers, too: the function is not inlined, and arrays are slow to pass.
     """
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels

@@ -89,7 +89,7 @@ def _skip_row(streams: Streams, time: int, half: int) -> int:  # pragma: no cove
 def _begin_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Sum over this thread's half of the units: thread 0 into the output, thread 1 into `apart`."""
+    """Add the product of this thread's half of the units: thread 0 to the output, 1 to `apart`."""
     if part == 0:
         _add_half(network.out, streams, 0, streams.rows, row, layer, False)
     else:
@@ -101,7 +101,7 @@ def _begin_output(
 def _finish_output(
     network: Network, streams: Streams, part: int, row: int, layer: int
 ) -> None:  # pragma: no cover
-    """Add the sum over the other thread's units. One thread alone computes equal bits."""
+    """Add the other half's product; the bits equal those of one thread alone."""
     rows, apart = streams.rows, streams.apart
     if part == 0:
         _add_half(network.out, streams, 1, rows, row, layer, True)
@@ -205,7 +205,7 @@ def pass_layers(
 def start_skips(
     network: Network, streams: Streams, exchange: Exchange, time: int
 ) -> None:  # pragma: no cover
-    """Set this thread's sums of a sample's skips to their start: biases (first half), else 0."""
+    """Begin this thread's sums of a sample's skips: half 0 at the biases, half 1 at 0."""
     num_streams, skips = streams.previous.shape[0], exchange.skips
     for half in range(2):
         if network.parts == 1 or network.part == half:

@@ -17,7 +17,7 @@ _REORDER = CONTRACT | {"reassoc"}
 
 @numba.njit(cache=True, fastmath=_REORDER, error_model="numpy")
 def _correlate(history: np.ndarray, correlation: np.ndarray) -> None:  # pragma: no cover
-    """Sum the last half of the samples times the samples one lag earlier, the longest lag first."""
+    """Correlate the last half of `history` with the history at each lag, longest lag first."""
     whole_vectors()
     longest, num_lags = history.size // 2, correlation.size
     recent = history[longest:]

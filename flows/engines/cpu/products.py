@@ -184,10 +184,10 @@ def row_products(num_vectors: int, plan: tuple[tuple[int, int, int], ...]) -> Ca
 
     Args:
         num_vectors: number of vectors across a panel.
-        plan: three indices for each sum: of the output that the sum is added to, of the panel, and
-            of the part of the row that is multiplied by the panel. The row is divided into as many
-            equal parts as the plan names. The first sum of an output begins with the output's
-            value; further sums begin with zero and are added when they are complete.
+        plan: for each sum, the indices of its output, its panel, and its part of the row. The
+            highest index of a part, plus 1, is the number of equal parts of the row. The first
+            sum of an output begins with the output's value; further sums begin with zero and are
+            added when they are complete.
     Returns:
         a function for compiled code, `products`.
     """

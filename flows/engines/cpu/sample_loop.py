@@ -1,4 +1,4 @@
-"""The compiled loop over samples: it repeats `WaveNet.step` and `Affine.inverse` in compiled code.
+"""The compiled loop over samples: `WaveNet.step`, then `Affine`, `Triangular` or `sample_mixture`.
 
 Streams (utterances of a batch) run in lockstep through each layer (`flows.engines.cpu.layer_pass`),
 so each weight is read once for all streams. Two threads can share a network: each runs the loop.

@@ -92,20 +92,6 @@ def test_margins_do_not_change_the_choice(prepared: Manifest) -> None:
     assert torch.equal(narrow.log_mel, wide.log_mel[..., 4:-4])
 
 
-def test_a_share_of_the_segments_is_tones_and_the_others_do_not_change(prepared: Manifest) -> None:
-    speech, mixed = sampler(prepared), sampler(prepared, tone_share=0.5)
-    same = [
-        torch.equal(speech.batch(step).log_mel[row], mixed.batch(step).log_mel[row])
-        for step in range(8)
-        for row in range(6)
-    ]
-    assert 12 <= sum(same) <= 36
-    halves = [sampler(prepared, tone_share=0.5, part=part, num_parts=2) for part in (0, 1)]
-    parts = [half.batch(3) for half in halves]
-    assert torch.equal(torch.cat([part.log_mel for part in parts]), mixed.batch(3).log_mel)
-    assert torch.equal(torch.cat([part.waveform for part in parts]), mixed.batch(3).waveform)
-
-
 def test_short_utterance_is_followed_by_silence(prepared: Manifest) -> None:
     utterances = UtteranceSet(prepared, "train")
     total = utterances.utterances[0].num_frames
