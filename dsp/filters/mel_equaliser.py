@@ -24,7 +24,7 @@ from dsp.mel import MelConfig, log_mel_of_spectrum, spectrum_of
 LARGEST_DIFFERENCE = 1.5
 """Largest difference of a band that counts, nats (13 dB). Larger ones are errors in time."""
 
-CORNER_HZ = 1500.0
+CORNER_HZ = 1000.0
 """Frequency below which bands have the strength `low`, and above which they have `high`."""
 
 LOW = 0.4
@@ -42,7 +42,7 @@ class MelEqualiser:
     filtered waveform is the one whose spectra are nearest to Y in the mean square. It depends on
     the conditioning and on the drawn waveform alone; it has no density, unlike the drawn waveform.
 
-    Below 1.5 kHz, bands are so narrow that they show single harmonics. If the model's pitch is not
+    Below 1 kHz, bands are so narrow that they show single harmonics. If the model's pitch is not
     exactly the recording's, a full correction fills the gaps between harmonics. So the correction
     is weaker there.
 
@@ -56,7 +56,7 @@ class MelEqualiser:
     """
 
     def __init__(
-        self, config: MelConfig, low: float = LOW, high: float = 1.0, passes: int = 3
+        self, config: MelConfig, low: float = LOW, high: float = 1.0, passes: int = 5
     ) -> None:
         if not self.is_possible(config):
             raise ValueError(
@@ -86,7 +86,14 @@ class MelEqualiser:
         Returns:
             filtered samples, shape and type of `waveform`.
         """
-        return torch.cat(list(self.stream([waveform], [log_mel])), -1)
+        # Each pass filters all windows at once, which takes a quarter of the time of `stream`.
+        for _ in range(self.passes):
+            padded = torch.cat(list(_padded([waveform], self.padding)), -1)
+            count = (padded.shape[-1] - self.config.n_fft) // self.config.hop_length + 1
+            wanted = _Frames([log_mel], self.config.num_mels).take(count)
+            filtered = self._filtered(padded, wanted, None).waveform()
+            waveform = filtered[..., self.padding : filtered.shape[-1] - self.padding]
+        return waveform
 
     def stream(self, waveforms: Iterable[Tensor], log_mels: Iterable[Tensor]) -> Iterator[Tensor]:
         """Filter a waveform piece by piece, in constant memory.
