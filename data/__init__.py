@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from data.corpora.synthetic import synthesise
     from data.csv_tables import TableError
     from data.mel_files import MEL_SUFFIXES, MelFileError, MelFormat, MelLayout, read_mel_file
-    from data.prepared.augmentation import dither
+    from data.prepared.dither import dither
     from data.prepared.given_mels import MelSource
     from data.prepared.manifest import DataError, Manifest, PreparedUtterance, Skipped, Statistics
     from data.prepared.prepare import prepare, prepare_part

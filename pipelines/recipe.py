@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data import PrepareConfig
-from data.prepared.augmentation import LARGEST_GAIN_DB
 from distill import DistillationConfig
 from pipelines.precision import PrecisionName
 from student import StudentConfig
@@ -22,8 +21,6 @@ class TrainingConfig:
         max_steps: number of optimiser steps.
         batch_size: number of segments in a step.
         segment_frames: number of mel frames in a segment.
-        gain_db: largest random change of a segment's level, up or down, dB, so that the model
-            learns louder and quieter speech than the corpus has.
         learning_rate: Adam's peak learning rate.
         warmup_steps: number of steps of linear warm-up.
         adam_beta2: decay of Adam's second moment. A smaller decay recovers sooner from the rare
@@ -45,7 +42,6 @@ class TrainingConfig:
     max_steps: int = 100_000
     batch_size: int = 8
     segment_frames: int = 32
-    gain_db: float = 0.0
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     adam_beta2: float = 0.999
@@ -73,8 +69,6 @@ class TrainingConfig:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
         if self.warmup_steps < 0:
             raise ValueError(f"training.warmup_steps is {self.warmup_steps}, expected >= 0")
-        if not 0 <= self.gain_db <= LARGEST_GAIN_DB:
-            raise ValueError(f"training.gain_db is {self.gain_db}, expected 0 to {LARGEST_GAIN_DB}")
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.prepared.augmentation import LARGEST_GAIN_DB, dither, with_gain
+from data.prepared.dither import dither
 from data.prepared.manifest import Manifest
 from data.prepared.split import Split
 from data.prepared.utterances import UtteranceSet
@@ -59,8 +59,6 @@ class SegmentSampler:
             the neighbours.
         seed: determines the batches, together with the step.
         with_dither: whether to add `dither` to the waveform.
-        gain_db: largest change of a segment's level, up or down, dB. The waveform is scaled and the
-            log-mel is shifted; a waveform stays within [-1, 1].
         part: number of this process's part of each batch, from 0, if several processes share it.
         num_parts: number of parts; together they are the batch of a single process.
         speakers: see `UtteranceSet`.
@@ -80,7 +78,6 @@ class SegmentSampler:
         margin_frames: int = 0,
         seed: int = 0,
         with_dither: bool = True,
-        gain_db: float = 0.0,
         part: int = 0,
         num_parts: int = 1,
         speakers: Sequence[str] = (),
@@ -103,9 +100,6 @@ class SegmentSampler:
         self.margin_frames = margin_frames
         self.seed = seed
         self.with_dither = with_dither
-        if not 0 <= gain_db <= LARGEST_GAIN_DB:
-            raise ValueError(f"gain_db is {gain_db!r}, expected 0 to {LARGEST_GAIN_DB}")
-        self.gain_db = gain_db
         self._ends = np.cumsum([u.num_frames for u in self.utterances.utterances])
 
     def batch(self, step: int) -> Batch:
@@ -125,17 +119,10 @@ class SegmentSampler:
             (int(index), self._start(int(index), rng))
             for index in np.searchsorted(self._ends, positions, side="right")
         ]
-        gains_db = rng.uniform(-1, 1, self.batch_size) * self.gain_db if self.gain_db else None
         pieces = [
             self.utterances.cut(*chosen[row], self.segment_frames, self.margin_frames)
             for row in self.rows
         ]
-        if gains_db is not None:
-            mel = self.utterances.manifest.mel
-            pieces = [
-                with_gain(*piece, float(gains_db[row]), mel)
-                for row, piece in zip(self.rows, pieces, strict=True)
-            ]
         waveform = torch.stack([piece[0] for piece in pieces])
         log_mel = torch.stack([piece[1] for piece in pieces])
         if self.with_dither:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from distill.losses.discriminators import PeriodDiscriminator, SpectrogramDiscriminator, Verdict
+from distill.losses.discriminators import SpectrogramDiscriminator
 from distill.losses.spectral import SpectralConfig
 from flows.precision import full_precision
 
@@ -18,13 +18,8 @@ class AdversarialConfig:
 
     Args:
         first_step: first training step that uses the discriminators.
-        channels: width of each discriminator of spectrograms.
+        channels: width of each discriminator.
         spectral: resolutions of the spectrograms; each resolution has its own discriminator.
-        periods: periods in samples at which waveforms are folded; each period has its own
-            discriminator.
-        period_channels: width of the first layer of each discriminator of periods.
-        feature_weight: weight, in the student's adversarial loss, of the distance between the
-            discriminators' features of the sample and of the recording.
     """
 
     first_step: int = 0
@@ -34,52 +29,41 @@ class AdversarialConfig:
             fft_sizes=(1024, 512, 256), hop_lengths=(256, 128, 64), win_lengths=(1024, 512, 256)
         )
     )
-    periods: tuple[int, ...] = ()
-    period_channels: int = 8
-    feature_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        leasts = (("first_step", 0), ("channels", 1), ("period_channels", 1), ("feature_weight", 0))
-        for name, least in leasts:
+        for name, least in (("first_step", 0), ("channels", 1)):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"adversarial.{name} is {getattr(self, name)}, expected at least {least}"
                 )
-        if any(period < 1 for period in self.periods):
-            raise ValueError(f"adversarial.periods is {self.periods}, expected 1 or more each")
 
 
 class Adversary(nn.Module):
     r"""The discriminators, and least-squares losses for the student and for the discriminators.
 
-    .. math:: L_G = \mathbb E\,(1 - D(\hat x))^2 + w\, \mathbb E\,|f(x) - f(\hat x)|, \qquad
+    .. math:: L_G = \mathbb E\,(1 - D(\hat x))^2, \qquad
               L_D = \mathbb E\,(1 - D(x))^2 + \mathbb E\,D(\hat x)^2
 
-    f are the outputs of the discriminators' layers, and w is `feature_weight`. One backward pass
-    and one optimiser serve both losses. The gradient of L_G reaches only the sample, and the
-    gradient of L_D reaches only the discriminators.
+    One backward pass and one optimiser serve both losses. The gradient of L_G reaches only the
+    sample, and the gradient of L_D reaches only the discriminators.
 
     References:
         Least squares generative adversarial networks (Mao et al., 2017). arXiv:1611.04076
         Parallel WaveGAN (Yamamoto et al., 2020), eq. 1-2. arXiv:1910.11480
-        HiFi-GAN (Kong et al., 2020), eq. 4: the distance of features. arXiv:2010.05646
     """
 
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()
         spectral = config.spectral
-        self.feature_weight = config.feature_weight
         resolutions = zip(
             spectral.fft_sizes, spectral.hop_lengths, spectral.win_lengths, strict=True
         )
         self.discriminators = nn.ModuleList(
             SpectrogramDiscriminator(config.channels, resolution) for resolution in resolutions
         )
-        for period in config.periods:
-            self.discriminators.append(PeriodDiscriminator(config.period_channels, period))
 
-    def forward(self, waveform: Tensor) -> list[Verdict]:
-        """Let each discriminator judge waveforms (B, 1, T)."""
+    def forward(self, waveform: Tensor) -> list[Tensor]:
+        """Return each discriminator's scores of waveforms (B, 1, T)."""
         with full_precision(waveform):
             return [discriminator(waveform.float()) for discriminator in self.discriminators]
 
@@ -94,17 +78,8 @@ class Adversary(nn.Module):
             gradient to their parameters.
         """
         frozen = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        of_recording = self(recording)
-        deceiving = functional_call(self, frozen, (sample,))
-        deceived = generator_loss([verdict.scores for verdict in deceiving])
-        if self.feature_weight:
-            distance = feature_matching_loss(deceiving, of_recording)
-            deceived = deceived + self.feature_weight * distance
-        told_apart = discriminator_loss(
-            [verdict.scores for verdict in of_recording],
-            [verdict.scores for verdict in self(sample.detach())],
-        )
-        return deceived, told_apart
+        deceived = generator_loss(functional_call(self, frozen, (sample,)))
+        return deceived, discriminator_loss(self(recording), self(sample.detach()))
 
 
 def at_rest(module: nn.Module) -> Tensor:
@@ -138,20 +113,3 @@ def discriminator_loss(recordings: Sequence[Tensor], samples: Sequence[Tensor]) 
     """
     zeros = torch.stack([score.square().mean() for score in samples]).mean()
     return generator_loss(recordings) + zeros
-
-
-def feature_matching_loss(samples: Sequence[Verdict], recordings: Sequence[Verdict]) -> Tensor:
-    """Return the mean absolute distance of features, averaged over layers and discriminators.
-
-    The gradient reaches only the samples.
-
-    Args:
-        samples: what each discriminator returns for the samples.
-        recordings: what each discriminator returns for the recordings.
-    """
-    distances = [
-        (ours - theirs.detach()).abs().mean()
-        for sample, recording in zip(samples, recordings, strict=True)
-        for ours, theirs in zip(sample.features, recording.features, strict=True)
-    ]
-    return torch.stack(distances).mean()

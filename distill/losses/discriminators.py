@@ -1,12 +1,4 @@
-"""Discriminators: networks that learn to tell samples from recordings.
-
-Some discriminators read spectrograms, others read waveforms that are folded at a period. A
-discriminator learns to score recordings as 1 and samples as 0. It returns its scores and the
-outputs of its layers.
-"""
-
-from itertools import pairwise
-from typing import NamedTuple
+"""Discriminators: networks that learn to tell samples from recordings by their spectrograms."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,17 +7,8 @@ from torch.nn.utils import parametrizations
 from dsp.stft import stft_magnitude
 
 
-class Verdict(NamedTuple):
-    """The output of a discriminator: its scores of waveforms, and the features of its layers."""
-
-    scores: Tensor
-    """One score for each region of the input, shape (B, 1, height, width)."""
-    features: list[Tensor]
-    """Outputs of the layers before the last, shape (B, channels, height, width) each."""
-
-
 class SpectrogramDiscriminator(nn.Module):
-    """Score regions of a log-magnitude spectrogram.
+    """Score regions of a log-magnitude spectrogram: recordings as 1, and samples as 0.
 
     Args:
         channels: width of the layers.
@@ -49,39 +32,17 @@ class SpectrogramDiscriminator(nn.Module):
         ]
         self.layers = nn.ModuleList(_convolution(*size) for size in sizes)
 
-    def forward(self, waveform: Tensor) -> Verdict:
-        """Score waveforms (B, 1, T). Scores have the shape (B, 1, bins, frames), both reduced."""
-        return _judge(self.layers, stft_magnitude(waveform, *self.resolution).log()[:, None])
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Score waveforms (B, 1, T).
 
-
-class PeriodDiscriminator(nn.Module):
-    """Score a waveform that is folded into rows of p samples.
-
-    The kernels are one column wide. So a score depends only on samples whose distances are
-    multiples of p samples.
-
-    Args:
-        channels: width of the first layer; the widest layers have 32 times as many channels.
-        period: samples in a row, p.
-    References:
-        HiFi-GAN (Kong et al., 2020), sec. 2.3: the multi-period discriminator, with 32 channels.
-        arXiv:2010.05646
-    """
-
-    def __init__(self, channels: int, period: int) -> None:
-        super().__init__()
-        self.period = period
-        widths = [1, channels, 4 * channels, 16 * channels, 32 * channels]
-        self.layers = nn.ModuleList(
-            _convolution(read, written, (5, 1), 3) for read, written in pairwise(widths)
-        )
-        self.layers.append(_convolution(widths[-1], widths[-1], (5, 1), 1))
-        self.layers.append(_convolution(widths[-1], 1, (3, 1), 1))
-
-    def forward(self, waveform: Tensor) -> Verdict:
-        """Score waveforms (B, 1, T), padded to whole rows. Scores: shape (B, 1, height, p)."""
-        padded = F.pad(waveform, (0, -waveform.shape[-1] % self.period))
-        return _judge(self.layers, padded.unflatten(-1, (-1, self.period)))
+        Returns:
+            one score for each region: every frame, and every eighth bin, (B, 1, bins / 8, frames).
+        """
+        h = stft_magnitude(waveform, *self.resolution).log()[:, None]
+        for layer in list(self.layers)[:-1]:
+            h = F.leaky_relu(layer(h), 0.2)
+        scores: Tensor = self.layers[-1](h)
+        return scores
 
 
 def _convolution(read: int, written: int, kernel: tuple[int, int], stride: int) -> nn.Module:
@@ -89,11 +50,3 @@ def _convolution(read: int, written: int, kernel: tuple[int, int], stride: int) 
     convolution = nn.Conv2d(read, written, kernel, (stride, 1), padding)
     normalised: nn.Module = parametrizations.weight_norm(convolution)
     return normalised
-
-
-def _judge(layers: nn.ModuleList, h: Tensor) -> Verdict:
-    features = []
-    for layer in list(layers)[:-1]:
-        h = F.leaky_relu(layer(h), 0.2)
-        features.append(h)
-    return Verdict(layers[-1](h), features)

@@ -236,7 +236,6 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         batch_size=config.batch_size,
         segment_frames=config.segment_frames,
         margin_frames=recipe.teacher.context_margin,
-        gain_db=config.gain_db,
         seed=recipe.seed,
         part=rank(),
         num_parts=world_size(),
