@@ -27,7 +27,7 @@ LARGEST_DIFFERENCE = 1.5
 CORNER_HZ = 1000.0
 """Frequency below which bands have the strength `low`, and above which they have `high`."""
 
-LOW = 0.4
+LOW = 0.3
 """Strength below the corner that was measured to sound best, see decision 19."""
 
 
