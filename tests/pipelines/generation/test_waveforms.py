@@ -85,7 +85,10 @@ def test_loud_samples_are_clipped_and_counted_not_rescaled(
     trained: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = sorted(speech.glob("*.wav"))[0]
-    (item,) = generate(trained / "student", source, tmp_path, device="cpu", temperature=100.0)
+    # The equaliser would bring the samples down to the level of their log-mel.
+    (item,) = generate(
+        trained / "student", source, tmp_path, device="cpu", temperature=100.0, equalise=False
+    )
     assert item.num_clipped > 0
     assert np.abs(soundfile.read(item.path)[0]).max() >= 0.999
     assert "clipped" in "".join(capsys.readouterr())
