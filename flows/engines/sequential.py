@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flows.engines.cached import cached_chunks
 from flows.engines.choose import Engine, EngineError, choose_engine, multiplies_in_pairs
-from flows.engines.cpu.crew import LONGEST_BLOCK, Chunk, hire
+from flows.engines.cpu.worker_pool import LONGEST_BLOCK, Chunk, make_pool
 from flows.engines.cuda_graph import graph_chunks
 from flows.engines.threads import each_on_one_thread, num_threads
 from flows.engines.triton.loop import loop_obstacle, persistent_chunks
@@ -110,12 +110,13 @@ def _compiled_chunks(
         span = samples // context.shape[-1]
         chunk, block = span * max(1, chunk // span), math.gcd(span, LONGEST_BLOCK)
     choices = noise[..., :0] if choice is None else choice
-    with ThreadPoolExecutor(threads) as pool:
-        faster = hire(wavenet, log_scale_floor, batch, samples, block, threads, pool, in_pairs)
+    with ThreadPoolExecutor(threads) as executor:
+        how = (batch, samples, block, threads, executor, in_pairs)
+        pool = make_pool(wavenet, log_scale_floor, *how)
         for start in range(0, samples, chunk):
             now, first = slice(start, start + chunk), start // span
             within = None if context is None else context[..., first : first + chunk // span]
             x = torch.empty_like(noise[..., now], memory_format=torch.contiguous_format)
             piece = Chunk(noise[..., now].contiguous(), choices[..., now].contiguous(), x)
-            faster.draw(piece, within, start, span)
+            pool.draw(piece, within, start, span)
             yield x

@@ -134,9 +134,10 @@ def multiply_add(
 ) -> None:  # pragma: no cover
     """Multiply rows of x, from row `x_row` on, by a matrix; add the products to rows of `out`.
 
-    The products are added from row `out_row` on. The matrix is number `which` of `weights`, which
-    has shape (matrices, panels, depth, columns). A panel is `VECTORS`, half of `VECTORS`, or one
-    vector wide.
+    The products are added from row `out_row` on. `weights` holds several matrices, and this product
+    uses number `which`. A matrix of D inputs is cut into panels of equally many outputs, so that
+    the sums of a panel fit into the processor's registers: shape (matrices, panels, D, columns).
+    The compiled kernels know panels of `VECTORS`, of half of `VECTORS`, and of one vector register.
     """
     depth = weights.shape[2]
     multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False)

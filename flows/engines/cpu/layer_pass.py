@@ -153,6 +153,7 @@ def pass_layers(
         place = time & (block - 1)  # the remainder: blocks are powers of two
         if parts == 2:
             claim_units(network, streams, exchange, layer)
+        # The layer's input goes into its ring; the older taps of a whole block are summed at once.
         round_rows(rows, row, num_streams, 0, width, streams.past, here)
         if place == 0:
             _start_block(network, streams, frames, time, frame, layer, ring, gate)
@@ -162,7 +163,10 @@ def pass_layers(
         following = ring
         if layer + 1 < num_layers:
             following += time % streams.rings[layer + 1] * num_streams
+        # The next layer reads this layer's output in place: in its own ring, or, if the rings hold
+        # rounded pairs, in the other of the two layers' rows.
         out_row = num_streams - row if holds_pairs(streams.past) else following
+        # The newest tap completes the gates; each thread makes its own part of the units.
         multiply_add(gates, now, streams.past, here, num_streams, network.current, layer)
         own, stop = part * units, (part + 1) * units
         for b in range(num_streams):
@@ -170,6 +174,7 @@ def pass_layers(
         round_rows(gated, 0, num_streams, own, stop, streams.units, 0)
         if parts == 2:
             send_units(network, streams, exchange, layer, time)
+        # The output begins as the scaled input plus the bias; then come the products of the units.
         for b in range(num_streams):
             for j in range(rows.shape[1]):
                 kept = network.row_scale[j] * rows[row + b, j]

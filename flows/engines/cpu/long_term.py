@@ -85,7 +85,13 @@ def _filtered(taps: np.ndarray, past: np.ndarray) -> np.float32:  # pragma: no c
 def predict_pitch(
     network: Network, streams: Streams, frames: Frames, frame: int, time: int
 ) -> None:  # pragma: no cover
-    """Append the last C samples to every stream's history, predict the next C, write the inputs."""
+    """Predict the next C samples from one pitch period earlier; write the network's inputs.
+
+    Reads the last frame in `streams.previous`, appends it to `streams.history`, and chooses new
+    weights of the lags, `streams.taps`, when they are due. Writes `streams.inputs`: the last frame,
+    the prediction of the next frame, and the error of the last prediction times the network's
+    `error_gain`. Keeps the prediction in `streams.prediction`.
+    """
     whole_vectors()
     num_streams, channels = streams.previous.shape
     longest, update = network.lags[0], network.lags[2]

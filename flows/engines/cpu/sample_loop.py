@@ -23,7 +23,13 @@ from flows.engines.cpu.products import holds_pairs
 def _read(
     streams: Streams, frames: Frames, frame: int, error_gain: np.float32
 ) -> None:  # pragma: no cover
-    """Write the network's inputs: the last sample, the next prediction, the last error."""
+    """Predict the next samples linearly, and write the network's inputs.
+
+    Reads the last samples in `streams.previous`. Writes `streams.inputs`: the last sample, the
+    prediction of the next sample, and the error of the last prediction times `error_gain`. Keeps
+    the prediction in `streams.prediction`, and the last samples, oldest first, in `streams.recent`.
+    Without linear prediction, the last sample is the only input.
+    """
     num_streams, channels, order = streams.recent.shape
     for b in range(num_streams):
         for c in range(channels):

@@ -1,4 +1,4 @@
-"""A worker pool that draws a WaveNet's samples: one or two threads for each group of streams."""
+"""Worker pools that draw a WaveNet's samples: one or two threads for each group of streams."""
 
 import math
 import time
@@ -36,7 +36,7 @@ class Chunk(NamedTuple):
     x: Tensor  # the drawn samples are written here, (B, C, T)
 
 
-class Crew:
+class WorkerPool:
     """A worker pool that draws streams chunk by chunk.
 
     The samples do not depend on the number of threads.
@@ -49,7 +49,7 @@ class Crew:
         parts: number of threads for each group, 1 or 2.
         block: number of samples whose older taps are computed at once: a power of two up to
             `LONGEST_BLOCK` and, with a context, a divisor of the frame length.
-        pool: at least `num_groups * parts` threads, which nothing else uses.
+        executor: at least `num_groups * parts` threads, which nothing else uses.
         in_pairs: whether the layers multiply in bfloat16.
     """
 
@@ -61,10 +61,10 @@ class Crew:
         num_groups: int,
         parts: int,
         block: int,
-        pool: ThreadPoolExecutor,
+        executor: ThreadPoolExecutor,
         in_pairs: bool = False,
     ) -> None:
-        self._wavenet, self._pool = wavenet, pool
+        self._wavenet, self._executor = wavenet, executor
         self._networks = networks = lay_out_loop(wavenet, log_scale_floor, parts, in_pairs)
         channels, order = wavenet.num_channels, wavenet.config.prediction_order
         bounds = np.linspace(0, num_streams, num_groups + 1).astype(int)
@@ -74,7 +74,7 @@ class Crew:
             states = [start_streams(own, size, channels, order, block) for own in networks]
             self._groups.append((group, start_exchange(networks[0], size), states))
 
-    def take_over(self, other: "Crew") -> None:
+    def take_over(self, other: "WorkerPool") -> None:
         """Continue where another pool stopped; both pools have equal groups of streams.
 
         The other pool must have stopped at a multiple of the block length, because the sums of an
@@ -124,7 +124,7 @@ class Crew:
             try:
                 for network, streams, own in zip(self._networks, states, frames, strict=True):
                     what = (network, streams, exchange, own.of(group), samples.of(group))
-                    runs.append(self._pool.submit(draw, *what, start, first, stop))
+                    runs.append(self._executor.submit(draw, *what, start, first, stop))
             except RuntimeError:  # the pool starts no thread: release a thread that waits for it
                 exchange.counters[:] = np.iinfo(np.int64).max
                 raise
@@ -132,12 +132,13 @@ class Crew:
             run.result()
 
 
-class Faster:
-    """Draw with one or two threads for each group of streams, whichever is faster.
+class AdaptivePool:
+    """Two worker pools, of which the faster one draws.
 
-    Two threads that share a group wait for each other at every layer. They are fast on idle cores,
-    and slow if other programs use the cores. Drawing begins with the pool `alone`, and goes on with
-    the pool `shared` after two turns. If `shared` is slower, `alone` draws all the rest.
+    Two threads that share a group of streams wait for each other at every layer. They are fast on
+    idle cores, and slow if other programs use the cores. Drawing begins with the pool `alone`, and
+    goes on with the pool `shared` after two turns of `TURN` samples. If `shared` turns out to be
+    slower, `alone` draws all the rest. Both draw the same samples.
 
     Args:
         alone: the pool with one thread for each group.
@@ -145,9 +146,9 @@ class Faster:
             the network or the signal is too small to gain from two.
     """
 
-    def __init__(self, alone: Crew, shared: Crew | None) -> None:
+    def __init__(self, alone: WorkerPool, shared: WorkerPool | None) -> None:
         self._alone, self._shared = alone, shared
-        self._crew, self._turns = alone, 0
+        self._drawing, self._turns = alone, 0
         self._pace = math.inf  # least time of the pool of one thread, seconds a sample
         self._seconds, self._samples = 0.0, 0  # time and samples of the pool of two, so far
 
@@ -161,15 +162,15 @@ class Faster:
             span: samples per frame.
         """
         samples = Samples(*(tensor.numpy() for tensor in chunk))
-        frames: dict[Crew, list[Frames]] = {}
+        frames: dict[WorkerPool, list[Frames]] = {}
         length, first = chunk.x.shape[-1], 0
         while first < length:
-            crew = self._crew
-            if crew not in frames:
-                frames[crew] = crew.lay_out(chunk.x, context, start // span, span)
+            pool = self._drawing
+            if pool not in frames:
+                frames[pool] = pool.lay_out(chunk.x, context, start // span, span)
             stop = min(length, first + (length if self._shared is None else TURN))
             began = time.perf_counter()
-            crew.draw(samples, frames[crew], start, first, stop)
+            pool.draw(samples, frames[pool], start, first, stop)
             if (start + stop) % LONGEST_BLOCK == 0:  # no layer's block is unfinished
                 self._choose(stop - first, time.perf_counter() - began)
             first = stop
@@ -179,46 +180,46 @@ class Faster:
         if self._shared is None:
             return
         self._turns += 1
-        if self._crew is self._alone:
+        if self._drawing is self._alone:
             self._pace = min(self._pace, seconds / num_samples)
             if self._turns == 2:
                 self._shared.take_over(self._alone)
-                self._crew = self._shared
+                self._drawing = self._shared
         else:
             self._seconds, self._samples = self._seconds + seconds, self._samples + num_samples
             if self._turns >= 4 and self._seconds > self._samples * self._pace:
                 self._alone.take_over(self._shared)
-                self._crew, self._shared = self._alone, None
+                self._drawing, self._shared = self._alone, None
 
 
-def hire(
+def make_pool(
     wavenet: WaveNet,
     log_scale_floor: float,
     num_streams: int,
     num_samples: int,
     block: int,
     num_threads: int,
-    pool: ThreadPoolExecutor,
+    executor: ThreadPoolExecutor,
     in_pairs: bool = False,
-) -> Faster:
-    """Build the worker pools for some streams: one thread, or two, for each group of streams.
+) -> AdaptivePool:
+    """Make worker pools for some streams, with a group of streams for each thread or two threads.
 
     Args:
         wavenet: the network, in float32 on the CPU.
         log_scale_floor: lower bound of the affine transformer's log-scale.
         num_streams: number of streams, B.
         num_samples: length of each stream, samples.
-        block: number of samples whose older taps are computed at once, see `Crew`.
+        block: number of samples whose older taps are computed at once, see `WorkerPool`.
         num_threads: largest number of threads.
-        pool: `num_threads` threads, which nothing else uses.
+        executor: `num_threads` threads, which nothing else uses.
         in_pairs: whether the layers multiply in bfloat16.
     """
     num_groups = min(num_streams, num_threads)
     parts = threads_sharing(wavenet.config, num_threads // num_groups, in_pairs)
 
-    def crew(parts: int) -> Crew:
-        how = (num_groups, parts, block, pool, in_pairs)
-        return Crew(wavenet, log_scale_floor, num_streams, *how)
+    def pool(parts: int) -> WorkerPool:
+        how = (num_groups, parts, block, executor, in_pairs)
+        return WorkerPool(wavenet, log_scale_floor, num_streams, *how)
 
     worth_trying = parts == 2 and num_samples > 4 * TURN
-    return Faster(crew(1), crew(2) if worth_trying else None)
+    return AdaptivePool(pool(1), pool(2) if worth_trying else None)

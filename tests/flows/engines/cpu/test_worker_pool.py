@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from flows import Affine, Autoregressive, MixtureCdf, WaveNet, WaveNetConfig, draw_chunks, maf
-from flows.engines.cpu import crew
+from flows.engines.cpu import worker_pool
 from flows.engines.cpu.arrays import Frames, Samples
-from flows.engines.cpu.crew import Chunk, Crew, Faster
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.layout import LEAST_SHARED, LEAST_SHARED_IN_PAIRS, threads_sharing
+from flows.engines.cpu.worker_pool import AdaptivePool, Chunk, WorkerPool
 
 HIDDEN, SPAN, FRAMES = 3, 24, 20
 IN_PAIRS = [False, True][: 1 + MULTIPLIES_PAIRS]
@@ -57,12 +57,12 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def hire(
+def make_pool(
     flow: Autoregressive, groups: int, parts: int, pool: ThreadPoolExecutor, in_pairs: bool = False
-) -> Crew:
+) -> WorkerPool:
     assert isinstance(flow.conditioner, WaveNet)
     assert isinstance(flow.transformer, Affine | MixtureCdf)
-    return Crew(
+    return WorkerPool(
         flow.conditioner,
         flow.transformer.log_scale_floor,
         3,
@@ -75,13 +75,13 @@ def hire(
 
 
 @torch.no_grad()
-def drawn_by(crews: list[Crew], chunk: Chunk, context: Tensor, pieces: list[int]) -> Tensor:
+def drawn_by(pools: list[WorkerPool], chunk: Chunk, context: Tensor, pieces: list[int]) -> Tensor:
     """Draw pieces with the worker pools in turn."""
     bounds = [0, *pieces, FRAMES * SPAN]
     for k, (first, stop) in enumerate(pairwise(bounds)):
-        now = crews[k % len(crews)]
+        now = pools[k % len(pools)]
         if k:
-            now.take_over(crews[(k - 1) % len(crews)])
+            now.take_over(pools[(k - 1) % len(pools)])
         frames = now.lay_out(chunk.x, context, 0, SPAN)
         now.draw(Samples(*(tensor.numpy() for tensor in chunk)), frames, 0, first, stop)
     return chunk.x.clone()
@@ -93,7 +93,7 @@ def test_two_threads_draw_what_one_draws(
     name: str, in_pairs: bool, pool: ThreadPoolExecutor
 ) -> None:
     flow, chunk, context = make(name)
-    alone = drawn_by([hire(flow, 1, 1, pool, in_pairs)], chunk, context, [])
+    alone = drawn_by([make_pool(flow, 1, 1, pool, in_pairs)], chunk, context, [])
     choice = chunk.choice if NETS[name][1] else None
     with torch.autocast("cpu", torch.bfloat16, in_pairs):
         reference = torch.cat(list(draw_chunks(flow, chunk.noise, context, choice)), -1)
@@ -101,8 +101,8 @@ def test_two_threads_draw_what_one_draws(
     assert 0.3 < float(alone.std()) < 30
     for groups in (1, 2):
         chunk.x.zero_()
-        crews = [hire(flow, groups, 2, pool, in_pairs)]
-        assert torch.equal(drawn_by(crews, chunk, context, []), alone)
+        pools = [make_pool(flow, groups, 2, pool, in_pairs)]
+        assert torch.equal(drawn_by(pools, chunk, context, []), alone)
 
 
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
@@ -111,10 +111,10 @@ def test_one_number_of_threads_continues_where_another_stopped(
     name: str, in_pairs: bool, pool: ThreadPoolExecutor
 ) -> None:
     flow, chunk, context = make(name)
-    alone = drawn_by([hire(flow, 1, 1, pool, in_pairs)], chunk, context, [])
+    alone = drawn_by([make_pool(flow, 1, 1, pool, in_pairs)], chunk, context, [])
     chunk.x.zero_()
-    crews = [hire(flow, 1, parts, pool, in_pairs) for parts in (1, 2)]
-    assert torch.equal(drawn_by(crews, chunk, context, [8, 64, 72, 240, 400]), alone)
+    pools = [make_pool(flow, 1, parts, pool, in_pairs) for parts in (1, 2)]
+    assert torch.equal(drawn_by(pools, chunk, context, [8, 64, 72, 240, 400]), alone)
 
 
 @pytest.mark.parametrize("in_pairs", IN_PAIRS)
@@ -128,8 +128,8 @@ def test_nan_reaches_the_sample(
         flow.conditioner.layers[0].gate.parametrizations.weight.original1[unit] = math.nan
     for parts in (1, 2):
         chunk.x.zero_()
-        crews = [hire(flow, 1, parts, pool, in_pairs)]
-        assert drawn_by(crews, chunk, context, []).isnan().all()
+        pools = [make_pool(flow, 1, parts, pool, in_pairs)]
+        assert drawn_by(pools, chunk, context, []).isnan().all()
 
 
 class Refusing(ThreadPoolExecutor):
@@ -148,7 +148,7 @@ class Refusing(ThreadPoolExecutor):
 def test_sampling_does_not_wait_for_a_thread_that_cannot_start() -> None:
     flow, chunk, context = make("skips")
     with Refusing() as pool, pytest.raises(RuntimeError, match="new thread"):
-        drawn_by([hire(flow, 1, 2, pool)], chunk, context, [])
+        drawn_by([make_pool(flow, 1, 2, pool)], chunk, context, [])
 
 
 def test_wide_networks_are_shared_if_there_are_threads() -> None:
@@ -165,7 +165,7 @@ def test_wide_networks_are_shared_if_there_are_threads() -> None:
 def test_a_long_signal_is_the_same_with_two_threads(
     conditional: bool, two_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "TURN", 64)
+    monkeypatch.setattr(worker_pool, "TURN", 64)
     flow, chunk, frames = make("skips", HIDDEN if conditional else 0)
     noise, context = chunk.noise[:1], frames[:1] if conditional else None
     in_two = torch.cat(list(draw_chunks(flow, noise, context, chunk=37)), -1)
@@ -224,9 +224,9 @@ def test_threads_share_as_long_as_that_is_faster(
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     # The first turn of one thread is slow, and is not counted.
     one = Recorded("one", [9.0, 1.0], clock, log)
-    crews: list[Any] = [one, Recorded("two", shared, clock, log)]
-    faster = Faster(*crews)
+    pools: list[Any] = [one, Recorded("two", shared, clock, log)]
+    adaptive = AdaptivePool(*pools)
     for start, stop in ((0, 2000), (2000, 3000)):
         signal = torch.zeros(1, 1, stop - start)
-        faster.draw(Chunk(signal, signal, signal), None, start, 1000)
+        adaptive.draw(Chunk(signal, signal, signal), None, start, 1000)
     assert log == [*BEGIN, *expected]
