@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from data import mark_output
-from pipelines.evaluation.compared import Comparison, choose_processes, measure_by_processes
+from pipelines.evaluation.compared import Comparison, measure_by_processes
 from pipelines.evaluation.packages import missing_notice, missing_packages
 from pipelines.evaluation.plot import evaluation_plot
 from pipelines.evaluation.recordings import Recordings
@@ -17,6 +17,7 @@ from pipelines.evaluation.run import (
 )
 from pipelines.evaluation.table import evaluation_table
 from pipelines.generation.inputs import check_max_seconds
+from pipelines.utterance_processes import choose_processes
 from pipelines.workspace import pick_device
 from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting

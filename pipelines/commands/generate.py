@@ -1,6 +1,7 @@
 """The command `parallel-wavenet generate`."""
 
 from pathlib import Path
+from typing import Literal
 
 from data import MelConventionChoice, MelFormat, MelLayout
 from flows import Engine
@@ -32,6 +33,7 @@ def generate(
     mel_key: str | None = None,
     mel_fmin_hz: float | None = None,
     mel_fmax_hz: float | None = None,
+    processes: int | Literal["auto"] = 1,
 ) -> None:
     """Generate waveforms from recordings (by way of their mel) or from saved log-mels.
 
@@ -65,6 +67,8 @@ def generate(
         mel_key: name of the log-mel in a .npz or .pt file that holds several arrays.
         mel_fmin_hz: lower edge of the log-mels' lowest band; default: the model's.
         mel_fmax_hz: upper edge of the log-mels' highest band; default: the model's.
+        processes: number of inputs that are drawn at the same time, on one thread each; "auto" for
+            as many as there are processors, if there are enough inputs.
     """
     written: list[Generated] = []
     try:
@@ -91,6 +95,7 @@ def generate(
                 fmin_hz=mel_fmin_hz,
                 fmax_hz=mel_fmax_hz,
             ),
+            processes=processes,
         )
     except InputsFailedError as error:
         written = error.written

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from data.prepared.parallel import choose_num_workers, parallel_map
+from data.prepared.parallel import parallel_map
 from pipelines.evaluation.evaluated_models import Models, load_models
 from pipelines.evaluation.measure import Measurer, Value
 from pipelines.evaluation.recordings import Recordings, cut, prepared_recordings, recordings_in
@@ -19,10 +19,6 @@ from pipelines.evaluation.run import (
     measure_utterance,
 )
 from pipelines.evaluation.systems import System
-
-UTTERANCES_PER_PROCESS = 8
-"""Smallest number of utterances for each process. With fewer, a process takes longer to load its
-models than it saves."""
 
 
 class Built(NamedTuple):
@@ -96,25 +92,6 @@ class Comparison:
         systems = make_systems(wanted, models, recordings.mel, missing, self.equalise)
         measurer = Measurer(recordings.mel, models.teacher, missing, place, models.frame_length)
         return Built(models, recordings, systems, measurer)
-
-
-def choose_processes(processes: int | Literal["auto"], device: str, num_utterances: int) -> int:
-    """Return the number of processes that measure.
-
-    Args:
-        processes: a number, or "auto". On a GPU, "auto" is one process. On a CPU, "auto" is the
-            number of processors, but no more than one process for `UTTERANCES_PER_PROCESS`
-            utterances.
-        device: "cpu" or "cuda".
-        num_utterances: number of utterances.
-    Raises:
-        ValueError: if the number is below 1, or above 1 on a GPU.
-    """
-    if processes == "auto":
-        return choose_num_workers(num_utterances, UTTERANCES_PER_PROCESS) if device == "cpu" else 1
-    if processes < 1 or (processes > 1 and device != "cpu"):
-        raise ValueError(f"processes is {processes}, expected at least 1, and 1 on cuda")
-    return min(processes, num_utterances)
 
 
 def measure_by_processes(

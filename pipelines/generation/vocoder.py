@@ -12,24 +12,22 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data import (
-    MelConfig,
-    MelFormat,
-    MelStatistics,
-    PitchConfig,
-    lead_samples,
-    with_speaker,
-    write_blocks,
-    write_pcm,
-)
-from dsp.filters.mel_equaliser import MelEqualiser
+from data import MelFormat, lead_samples, with_speaker, write_blocks, write_pcm
+from dsp.filters.mel_equaliser import LOW
 from dsp.pitch import LARGEST_SHIFT
 from flows import Engine
 from pipelines.generation.input_errors import InputError
 from pipelines.generation.inputs import check_max_seconds, holds_mel, read_frames
 from pipelines.precision import PrecisionName, networks_in
+from pipelines.workspace import (
+    equaliser_of,
+    load_model,
+    mel_of,
+    pitch_of,
+    speakers_known,
+    statistics_of,
+)
 from student import Student
-from teacher import Teacher
 
 STREAMED_FRAMES = 8
 """Number of frames in a streamed piece: 128 ms at 16 kHz and a hop of 256. A student draws a piece
@@ -49,21 +47,20 @@ class Generated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vocoder:
-    """A model and its options; the arguments are those of `generate`.
+class VocoderOptions:
+    """A model and how it draws; the arguments of `generate` that every input shares.
+
+    Each process that draws makes a `Vocoder` from them.
 
     Args:
-        equaliser: filters what the model draws; None to leave it as it is.
-    Raises:
-        ValueError: if an option is impossible, or does not fit the model.
+        model: folder of the model.
+        device: "cpu" or "cuda".
+        stream: whether raw PCM is written.
     """
 
-    network: Teacher | Student
-    mel: MelConfig
-    pitch: PitchConfig
+    model: Path
+    device: str
     mels: MelFormat
-    statistics: MelStatistics | None
-    speakers: tuple[str, ...]
     speaker: str | None
     pitch_shift: float
     seed: int
@@ -72,21 +69,42 @@ class Vocoder:
     engine: Engine
     precision: PrecisionName
     stream: bool
-    equaliser: MelEqualiser | None
-    messages: TextIO
+    equalise: bool
 
-    def __post_init__(self) -> None:
+
+class Vocoder:
+    """A loaded model that draws the waveforms of inputs.
+
+    Args:
+        options: the model, and how it draws.
+        messages: where warnings go.
+        shows_progress: whether a bar shows the samples of the present waveform.
+    Raises:
+        ValueError: if an option is impossible, or does not fit the model.
+    """
+
+    def __init__(
+        self, options: VocoderOptions, messages: TextIO, shows_progress: bool = True
+    ) -> None:
+        self.options, self.messages, self.shows_progress = options, messages, shows_progress
+        self.network = network = load_model(options.model, torch.device(options.device))
+        self.mel = mel_of(network, options.model)
+        self.pitch = pitch_of(network, options.model)
+        self.statistics = statistics_of(network)
+        self.speakers = speakers_known(network, options.model)
+        low = 0.0 if options.pitch_shift else LOW
+        self.equaliser = equaliser_of(network, self.mel, low) if options.equalise else None
         self._set_shift()
-        if not 0.0 <= self.temperature < math.inf:
-            raise InputError(f"temperature is {self.temperature}, expected a finite number >= 0")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}, expected >= 0")
-        check_max_seconds(self.max_seconds)
-        with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, self.speaker)
+        if not 0.0 <= options.temperature < math.inf:
+            raise InputError(f"temperature is {options.temperature}, expected a finite number >= 0")
+        if options.seed < 0:
+            raise InputError(f"seed is {options.seed}, expected >= 0")
+        check_max_seconds(options.max_seconds)
+        with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, options.speaker)
 
     def _set_shift(self) -> None:
         """Check the pitch shift, and tell it to a student that predicts its pitch."""
-        shift, network = self.pitch_shift, self.network
+        shift, network = self.options.pitch_shift, self.network
         predicts = isinstance(network, Student) and network.config.predicts_pitch
         if shift and not self.pitch.num_rows and not predicts:
             raise InputError(f"pitch_shift is {shift}, expected 0: the model has no pitch to shift")
@@ -97,26 +115,33 @@ class Vocoder:
         if isinstance(network, Student) and predicts:
             network.set_pitch_shift(shift)
 
+    def describe_engine(self) -> str:
+        """Say how the model draws, in words."""
+        with networks_in(self.options.precision, self.network):
+            return f"{self.network.kind}: {self.network.choose_engine(self.options.engine)[1]}"
+
     def features(self, source: Path) -> Tensor:
         """Read an input's features for the network, shape (1, rows, L)."""
+        options = self.options
         frames = read_frames(
             source,
             self.mel,
             self.pitch,
-            pitch_shift=self.pitch_shift,
-            mels=self.mels,
+            pitch_shift=options.pitch_shift,
+            mels=options.mels,
             statistics=self.statistics,
         )
         # A convention with early frames has one frame more, which begins before the recording.
         num_more = int(self._lead(source) > 0)
         if frames.shape[-1] <= num_more:
+            convention = options.mels.convention
             raise InputError(
-                f"{source}: has 1 frame, expected at least 2 of convention {self.mels.convention}"
+                f"{source}: has 1 frame, expected at least 2 of convention {convention}"
             )
-        if self.max_seconds is not None:
-            length = round(self.max_seconds * self.mel.sample_rate / self.mel.hop_length)
+        if options.max_seconds is not None:
+            length = round(options.max_seconds * self.mel.sample_rate / self.mel.hop_length)
             frames = frames[:, : max(1, length) + num_more]
-        told = with_speaker(torch.from_numpy(frames)[None], self.speakers, self.speaker)
+        told = with_speaker(torch.from_numpy(frames)[None], self.speakers, options.speaker)
         return told.to(next(self.network.parameters()))
 
     def write(self, source: Path, features: Tensor, name: Path, target: Path) -> Generated:
@@ -128,15 +153,16 @@ class Vocoder:
             name: name of the output, which seeds the noise together with `seed`.
             target: the file to write, or `STANDARD_OUTPUT`.
         """
-        generator = torch.Generator(features.device).manual_seed(_seed_of(self.seed, name))
+        generator = torch.Generator(features.device).manual_seed(_seed_of(self.options.seed, name))
         lead = self._lead(source)
         total = features.shape[-1] * self.mel.hop_length - (self.mel.hop_length if lead else 0)
+        hidden = not self.shows_progress
         with (
-            tqdm(total=total, desc=name.name, unit="sample", leave=False) as bar,
-            networks_in(self.precision, self.network),  # in sampling, not in computing mels
+            tqdm(total=total, desc=name.name, unit="sample", leave=False, disable=hidden) as bar,
+            networks_in(self.options.precision, self.network),  # in sampling, not in computing mels
         ):
             counted = _counted(_cut(self._pieces(features, generator), lead, total), bar)
-            if self.stream:
+            if self.options.stream:
                 num_samples, num_clipped = _write_raw(target, counted)
             else:
                 num_samples, num_clipped = write_blocks(target, counted, self.mel.sample_rate)
@@ -150,12 +176,14 @@ class Vocoder:
 
     def _lead(self, source: Path) -> int:
         """Return the lead of an input's frames, in samples; see `lead_samples`."""
-        return lead_samples(self.mels.known_convention, self.mel) if holds_mel(source) else 0
+        convention = self.options.mels.known_convention
+        return lead_samples(convention, self.mel) if holds_mel(source) else 0
 
     def _pieces(self, features: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-        length = STREAMED_FRAMES if self.stream else features.shape[-1]
+        options = self.options
+        length = STREAMED_FRAMES if options.stream else features.shape[-1]
         chunks = features.split(length, -1)
-        drawn = self.network.stream(chunks, self.temperature, generator, self.engine)
+        drawn = self.network.stream(chunks, options.temperature, generator, options.engine)
         return drawn if self.equaliser is None else self.equaliser.stream(drawn, [features])
 
 

@@ -4,30 +4,23 @@ import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from tqdm import tqdm
 
 from data import MelFormat
-from dsp.filters.mel_equaliser import LOW
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import MODEL_FORMAT, left_out_lines
+from pipelines.generation.sharing import Job, vocode_all
 from pipelines.generation.sources import Sources, open_sources
 from pipelines.generation.targets import Destination, FileFormat, OutputFolder, destination
-from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder
-from pipelines.precision import PrecisionName, networks_in
+from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder, VocoderOptions
+from pipelines.precision import PrecisionName
 from pipelines.standard_streams import is_open
-from pipelines.workspace import (
-    equaliser_of,
-    load_model,
-    mel_of,
-    pick_device,
-    pitch_of,
-    speakers_known,
-    statistics_of,
-)
+from pipelines.utterance_processes import choose_processes
+from pipelines.workspace import pick_device
 from storage.overwriting import refuse_overwriting
 
 # Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
@@ -53,6 +46,7 @@ def generate(
     skip_existing: bool = False,
     equalise: bool = True,
     mels: MelFormat = MODEL_FORMAT,
+    processes: int | Literal["auto"] = 1,
 ) -> list[Generated]:
     """Generate a waveform for every input.
 
@@ -88,6 +82,8 @@ def generate(
         mels: convention and layout of the log-mels. Values that cannot be of the convention are an
             error. If the convention centres frames half a hop before the model's frames, the
             waveform is cut by half a hop at both ends, so that it is aligned with the recording.
+        processes: number of inputs that are drawn at the same time, on one thread each; see
+            `pipelines.utterance_processes.choose_processes`.
     Returns:
         descriptions of the written files, in order.
     Raises:
@@ -96,6 +92,7 @@ def generate(
         ValueError: if the model or a single input cannot be used, or if another run is writing to
             `out`; files that are already written stay.
     """
+    place = pick_device(device)
     target = destination(out, format, stream)
     if out == STANDARD_OUTPUT and not is_open(sys.stdout):
         raise InputError("out is -, but standard output is closed")
@@ -113,17 +110,10 @@ def generate(
             if sources.from_standard_input is not None:
                 read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
             refuse_overwriting(read, targets.values())
-        network = load_model(model, pick_device(device))
-        mel = mel_of(network, model)
-        low = 0.0 if pitch_shift else LOW
-        equaliser = equaliser_of(network, mel, low) if equalise else None
-        vocoder = Vocoder(
-            network=network,
-            mel=mel,
-            pitch=pitch_of(network, model),
+        options = VocoderOptions(
+            model=model,
+            device=str(place),
             mels=mels,
-            statistics=statistics_of(network),
-            speakers=speakers_known(network, model),
             speaker=speaker,
             pitch_shift=pitch_shift,
             seed=seed,
@@ -132,16 +122,16 @@ def generate(
             engine=engine,
             precision=precision,
             stream=target.is_stream,
-            equaliser=equaliser,
-            messages=messages,
+            equalise=equalise,
         )
+        vocoder = Vocoder(options, messages)
         for line in left_out_lines(sources.left_out):
             print(line, file=messages)
         if skip_existing:
             targets = _missing(targets, out, messages)
-        with networks_in(precision, network):
-            print(f"{network.kind}: {network.choose_engine(engine)[1]}", file=messages)
-        return _generate_all(vocoder, sources, targets, target)
+        print(vocoder.describe_engine(), file=messages)
+        chosen = choose_processes(processes, place.type, len(targets))
+        return _generate_all(vocoder, sources, targets, target, chosen)
 
 
 def _missing(targets: dict[Path, Path], out: Path, messages: TextIO) -> dict[Path, Path]:
@@ -152,35 +142,34 @@ def _missing(targets: dict[Path, Path], out: Path, messages: TextIO) -> dict[Pat
 
 
 def _generate_all(
-    vocoder: Vocoder, sources: Sources, targets: dict[Path, Path], where: Destination
+    vocoder: Vocoder,
+    sources: Sources,
+    targets: dict[Path, Path],
+    where: Destination,
+    processes: int,
 ) -> list[Generated]:
     """Draw and write the waveform of each source; continue after a bad one of several sources."""
-    written: list[Generated] = []
+    written: dict[Path, Generated] = {}
     failed: dict[Path, str] = {}
-
-    def note(source: Path, error: ValueError | OSError) -> None:
-        message = sources.in_words(str(error))
-        is_everyones = isinstance(error, OSError) and error.errno in _DISK_ERRORS
-        if is_everyones or (not sources.has_many and message == str(error)):
-            raise error
-        if not sources.has_many:
-            raise InputError(message) from error
-        failed[source] = message
-        tqdm.write(f"not generated: {message}", file=sys.stderr)
-
-    with OutputFolder(where.out if where.is_folder else None) as folder:
-        for source in tqdm(targets, desc="generate", unit="file", disable=len(targets) < 2):
-            try:
-                features = vocoder.features(source)
-            except ValueError as error:
-                note(source, error)
+    jobs = [Job(source, sources.names[source], target) for source, target in targets.items()]
+    with (
+        OutputFolder(where.out if where.is_folder else None) as folder,
+        tqdm(total=len(jobs), desc="generate", unit="file", disable=len(jobs) < 2) as bar,
+    ):
+        for source, result in vocode_all(vocoder, jobs, processes, folder.open):
+            bar.update()
+            if isinstance(result, Generated):
+                written[source] = result
                 continue
-            folder.open()
-            try:
-                name = sources.names[source]
-                written.append(vocoder.write(source, features, name, targets[source]))
-            except (ValueError, OSError) as error:
-                note(source, error)
+            message = sources.in_words(str(result))
+            is_everyones = isinstance(result, OSError) and result.errno in _DISK_ERRORS
+            if is_everyones or (not sources.has_many and message == str(result)):
+                raise result
+            if not sources.has_many:
+                raise InputError(message) from result
+            failed[source] = message
+            tqdm.write(f"not generated: {message}", file=sys.stderr)
+    in_order = [written[source] for source in targets if source in written]
     if failed:
-        raise InputsFailedError(written, failed, len(sources.names))
-    return written
+        raise InputsFailedError(in_order, failed, len(sources.names))
+    return in_order

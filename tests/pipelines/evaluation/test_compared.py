@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 
 from data import synthesise
-from data.prepared import parallel
 from flows.engines.threads import pytorch_threads
 from pipelines.commands import evaluate as command
 from pipelines.commands.evaluate import evaluate
-from pipelines.evaluation.compared import UTTERANCES_PER_PROCESS, choose_processes
 from pipelines.evaluation.packages import PACKAGES
 
 
@@ -31,19 +29,3 @@ def test_two_processes_measure_what_one_does(
     for path in files:
         if path.suffix != ".png":
             assert (one / path).read_bytes() == (two / path).read_bytes(), path
-
-
-def test_the_number_of_processes_is_that_of_processors_and_utterances(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(parallel, "num_processors", lambda: 3)
-    each = UTTERANCES_PER_PROCESS
-    found = [choose_processes("auto", "cpu", count) for count in (1, 2 * each - 1, 2 * each)]
-    assert found == [1, 1, 2]
-    assert choose_processes("auto", "cpu", 100 * each) == 3
-    assert choose_processes("auto", "cuda", 100 * each) == 1
-    assert choose_processes(4, "cpu", 3) == 3
-    with pytest.raises(ValueError, match="processes is 0, expected at least 1, and 1 on cuda"):
-        choose_processes(0, "cpu", 1)
-    with pytest.raises(ValueError, match="processes is 2, expected at least 1, and 1 on cuda"):
-        choose_processes(2, "cuda", 1)

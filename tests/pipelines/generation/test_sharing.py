@@ -1,0 +1,49 @@
+"""Inputs that several processes draw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import read_waveform, synthesise
+from pipelines.cli import main
+
+
+def drawn(trained: Path, speech: Path, out: Path, processes: str) -> int:
+    model = ["--model", str(trained / "student"), "--device", "cpu"]
+    return main(
+        ["generate", *model, "--input", str(speech), "--out", str(out), "--processes", processes]
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_files_that_one_draws(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech, bad = tmp_path / "speech", {"clip_000.wav", "clip_003.wav"}
+    synthesise(speech, num_utterances=6, seconds=0.3)
+    for name in bad:
+        (speech / name).write_text("not audio")
+    good = [f"clip_{i:03}.wav" for i in range(6) if f"clip_{i:03}.wav" not in bad]
+    printed = {}
+    for processes in ("1", "2"):
+        assert drawn(trained, speech, tmp_path / processes, processes) == 1
+        printed[processes] = capsys.readouterr()
+    for name in good:
+        one, two = (read_waveform(tmp_path / folder / name, 16_000) for folder in "12")
+        # The number of threads changes how a sum is rounded, by at most one step of 16 bits.
+        assert np.abs(one - two).max() <= 1.5 / 2**15, name
+    for folder in "12":
+        lines = printed[folder].out.splitlines()
+        assert [Path(line.split()[0]).name for line in lines[-4:]] == good
+        last = printed[folder].err.splitlines()[-1]
+        assert last == f"parallel-wavenet: 2 of 6 inputs gave nothing: {', '.join(sorted(bad))}"
+
+
+def test_a_number_of_processes_below_one_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthesise(tmp_path / "speech", num_utterances=2, seconds=0.3)
+    assert drawn(trained, tmp_path / "speech", tmp_path / "out", "0") == 2
+    assert "processes is 0, expected at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
