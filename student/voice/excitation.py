@@ -49,9 +49,10 @@ class ExcitedContext(nn.Module):
     of a `ContextFilter`, through which the flow's output passes.
 
     Args:
-        frames: the context network. Its output has H hidden channels, then the channels of the
-            pitch predictor if the pitch is predicted, then the features if there is a voice. The
-            voice reads all these channels.
+        frames: the context network. Its output has H hidden channels, then `pitch_channels`
+            channels more if the pitch is predicted, then the features if there is a voice. The
+            voice reads all these channels. The pitch predictor reads the features, so that it can
+            be trained alone, or without a voice the `pitch_channels`.
         channels: number of hidden channels, H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.
@@ -86,7 +87,8 @@ class ExcitedContext(nn.Module):
         self.pitch_shift = 0.0
         self.predictor: PitchPredictor | None = None
         if pitch_row is None:
-            self.predictor = PitchPredictor(config.pitch_channels, config.fmin_hz, config.fmax_hz)
+            read = frames.num_added or config.pitch_channels
+            self.predictor = PitchPredictor(read, config.fmin_hz, config.fmax_hz)
         self.join = nn.Conv1d(channels + 2 * frame_length, channels, 1)
         self.voice: Voice | None = None
         if config.kind == "voice":
@@ -222,7 +224,9 @@ class ExcitedContext(nn.Module):
         """Predict pitch and voicing from the result of `hidden`; differentiable."""
         assert self.predictor is not None
         last = self.channels + self.config.pitch_channels
-        predicted: Pitch = self.predictor(hidden[:, self.channels : last])
+        features = hidden[:, last:]  # with a voice
+        read = features if features.shape[1] else hidden[:, self.channels : last]
+        predicted: Pitch = self.predictor(read)
         return predicted
 
     def _track(

@@ -1,6 +1,7 @@
 """The pitch of speech, predicted from its conditioning."""
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from flows.precision import full_precision
 
 BINS_PER_OCTAVE = 32
+WIDTH = 384
+"""Width of the predictor's three layers."""
+
 NEIGHBOURS = 2
 """Number of bins on each side of the best bin that refine the pitch."""
 
@@ -43,7 +47,7 @@ class PitchPredictor(nn.Module):
     does not.
 
     Args:
-        channels: channels of the hidden frames that the predictor reads.
+        channels: channels that the predictor reads.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch.
     References:
@@ -53,15 +57,18 @@ class PitchPredictor(nn.Module):
     def __init__(self, channels: int, fmin_hz: float, fmax_hz: float) -> None:
         super().__init__()
         self.fmin_hz, self.fmax_hz = fmin_hz, fmax_hz
-        self.hidden = nn.Conv1d(channels, channels, 1)
-        self.head = nn.Conv1d(channels, 1 + pitch_bins(fmin_hz, fmax_hz), 1)
+        widths = [channels, WIDTH, WIDTH, WIDTH]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.head = nn.Linear(WIDTH, 1 + pitch_bins(fmin_hz, fmax_hz))
 
-    def forward(self, hidden: Tensor) -> Pitch:
-        """Predict pitch and voicing from hidden frames (B, channels, L)."""
+    def forward(self, frames: Tensor) -> Pitch:
+        """Predict pitch and voicing from frames of shape (B, channels, L)."""
         # bfloat16 rounds a pitch to half a hertz, and the phase would drift away.
-        with full_precision(hidden):
-            hidden = self.hidden(hidden.to(self.hidden.weight.dtype))
-            raw = self.head(F.leaky_relu(hidden, 0.2))
+        with full_precision(frames):
+            rows = frames.mT.to(self.head.weight.dtype)
+            for layer in self.layers:
+                rows = F.leaky_relu(layer(rows), 0.2)
+            raw = self.head(rows).mT
             voicing, scores = raw[:, 0], raw[:, 1:]
             bins = torch.arange(scores.shape[1], device=raw.device)[:, None]
             best = scores.argmax(1, keepdim=True)

@@ -48,15 +48,16 @@ def test_mixed_precision_does_not_round_the_pitch() -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
-def test_voicing_reads_the_hidden_layer_through_its_slope() -> None:
+def test_voicing_reads_the_layers_through_their_slope() -> None:
     # Trained weights mean nothing under another slope.
     predictor = make_predictor()
-    assert predictor.hidden.bias is not None
     with torch.no_grad():
-        predictor.hidden.weight.copy_(torch.eye(6)[..., None])
-        predictor.hidden.bias.zero_()
+        for layer in [*predictor.layers, predictor.head]:
+            layer.weight.zero_()
+            layer.bias.zero_()
+        for layer in predictor.layers:
+            layer.weight.diagonal().fill_(1.0)
         predictor.head.weight[0] = 1.0
-        assert predictor.head.bias is not None
         predictor.head.bias[0] = 0.5
         voicing = predictor(torch.tensor([[3.0], [-2.0], [0.0], [0.0], [0.0], [0.0]])[None]).voicing
-    assert float(voicing) == pytest.approx(0.5 + 3.0 - 0.2 * 2.0)
+    assert float(voicing) == pytest.approx(0.5 + 3.0 - 0.2**3 * 2.0)
