@@ -29,25 +29,28 @@ def pitch_path(
               \qquad a_n = x_{t_l + n - \lfloor\tau/2\rfloor},
               \quad b_n = x_{t_l + n + \lceil\tau/2\rceil}
 
-    The two windows lie symmetrically around the frame's end t_l, whatever the lag, so a pitch that
-    rises or falls is measured where it is. The result minimises the sum over all frames of
-    :math:`1 - \rho` and of the costs `JUMP` and `OCTAVE`. It is exact to a fraction of a sample.
-    Frames without a pitch get one, too; `dsp.pitch.yin` tells which frames are voiced.
+    w is a Hann window of `WINDOW_S`, whose middle is n = 0, and t_l = (l + 1) hop_length is the end
+    of frame l. The two windows lie symmetrically around t_l, whatever the lag :math:`\tau`, so a
+    pitch that rises or falls is measured where it is. Among the pitches of `BINS_PER_OCTAVE`, the
+    path is chosen that minimises the sum over all frames of :math:`1 - \rho` and of the costs
+    `JUMP` and `OCTAVE`; then each pitch moves to the nearest peak of :math:`\rho`. Frames without a
+    pitch get one, too; `dsp.pitch.yin` tells which frames are voiced.
 
     Args:
-        waveform: shape (B, 1, L * hop_length); samples outside count as 0.
+        waveform: shape (B, 1, L * hop_length), L at least 1; samples outside count as 0.
         sample_rate: Hz.
         hop_length: samples per frame.
         fmin_hz: lowest pitch.
         fmax_hz: highest pitch; at most a quarter of the sample rate.
     Returns:
-        pitch in Hz, shape (B, L).
+        pitch in Hz, shape (B, L), of the waveform's type.
     References:
         A robust algorithm for pitch tracking, RAPT (Talkin, 1995): normalised correlation, and
         dynamic programming.
     """
     first, last = int(sample_rate / fmax_hz) - 2, int(sample_rate / fmin_hz) + 3
-    similarity = _similarity(waveform[:, 0], sample_rate, hop_length, first, last)
+    with torch.autocast(waveform.device.type, enabled=False):
+        similarity = _similarity(waveform[:, 0], sample_rate, hop_length, first, last)
     bins = 1 + math.ceil(BINS_PER_OCTAVE * math.log2(fmax_hz / fmin_hz))
     octaves = torch.arange(bins, device=waveform.device) / BINS_PER_OCTAVE
     lags = sample_rate / (fmin_hz * octaves.exp2())
@@ -56,7 +59,8 @@ def pitch_path(
     cost = 1 - torch.lerp(similarity[..., lower], similarity[..., lower + 1], position - lower)
     cost = cost + OCTAVE * (octaves[-1] - octaves)
     lag = lags[_cheapest_path(cost, JUMP * (octaves[:, None] - octaves).abs())]
-    return (sample_rate / _refined(similarity, lag, first)).clamp(fmin_hz, fmax_hz)
+    hz = (sample_rate / _refined(similarity, lag, first)).clamp(fmin_hz, fmax_hz)
+    return hz.to(waveform.dtype)
 
 
 def _similarity(x: Tensor, sample_rate: int, hop: int, first: int, last: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -52,8 +53,7 @@ def parallel_map(
     executor = ProcessPoolExecutor(
         min(num_workers, len(items)),
         get_context("spawn"),
-        initializer=torch.set_num_threads,
-        initargs=(1,),
+        initializer=_start_worker,
     )
     try:
         for future in as_completed([executor.submit(function, item) for item in items]):
@@ -65,3 +65,13 @@ def parallel_map(
     finally:
         # An interrupted run must not wait for the items still in the queue.
         executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Give a process one thread, and let Ctrl-C end it at once.
+
+    A terminal sends the signal to all processes. By default, a worker would pass it on as the
+    result of its item, and would then begin another item.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(1)

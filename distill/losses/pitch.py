@@ -19,8 +19,7 @@ BELL = 0.75
 def measured_voice(recording: Tensor, hop_length: int, config: ExcitationConfig) -> MeasuredVoice:
     """Measure pitch, voicing and pulses of recordings.
 
-    YIN measures the voicing. Its pitch has errors of some cents in many frames and of an octave in
-    some; `pitch_path` has fewer.
+    The voicing is YIN's. The pitch is that of `pitch_path`, which has smaller and fewer errors.
 
     Args:
         recording: waveforms, shape (B, 1, T), at the configuration's sample rate.
@@ -29,8 +28,7 @@ def measured_voice(recording: Tensor, hop_length: int, config: ExcitationConfig)
     """
     how = (config.sample_rate, hop_length, config.fmin_hz, config.fmax_hz)
     _, voiced = yin(recording, *how)
-    hz = pitch_path(recording, *how).to(recording)
-    return MeasuredVoice(hz, voiced, residual_energy(recording))
+    return MeasuredVoice(pitch_path(recording, *how), voiced, residual_energy(recording))
 
 
 def pitch_loss(

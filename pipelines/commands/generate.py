@@ -67,8 +67,8 @@ def generate(
         mel_key: name of the log-mel in a .npz or .pt file that holds several arrays.
         mel_fmin_hz: lower edge of the log-mels' lowest band; default: the model's.
         mel_fmax_hz: upper edge of the log-mels' highest band; default: the model's.
-        processes: number of inputs that are drawn at the same time, on one thread each; "auto" for
-            as many as there are processors, if there are enough inputs.
+        processes: number of inputs that are drawn at the same time, on one thread each, after the
+            first one; "auto" for as many as there are processors, if there are enough inputs.
     """
     written: list[Generated] = []
     try:

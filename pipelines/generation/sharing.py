@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -35,7 +34,8 @@ def vocode_all(
     Args:
         vocoder: the loaded model.
         jobs: the inputs.
-        processes: number of processes of one thread each; with 1, this process draws everything.
+        processes: number of processes of one thread each that draw all inputs after the first one;
+            with 1, this process draws everything.
         before_writing: called before each file that this process writes.
     Yields:
         what became of each input, in the order in which they are done.
@@ -51,7 +51,9 @@ def vocode_all(
         if processes > 1 and isinstance(outcome.result, Generated):
             break
     left = list(waiting)
-    if left:
+    if len(left) == 1:
+        yield _vocode(vocoder, left[0], before_writing)
+    elif left:
         draw = partial(_vocode_here, vocoder.options)
         yield from parallel_map(draw, left, processes, "run again with fewer --processes")
 
@@ -71,7 +73,7 @@ def _vocode(vocoder: Vocoder, job: Job, before_writing: Callable[[], None]) -> O
 @cache
 def _vocoder(options: VocoderOptions) -> Vocoder:
     """Load this process's model, at the first call only."""
-    return Vocoder(options, sys.stdout, shows_progress=False)
+    return Vocoder(options, shows_progress=False)
 
 
 def _vocode_here(options: VocoderOptions, job: Job) -> Outcome:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
@@ -43,6 +42,7 @@ class Generated:
     source: Path
     path: Path
     seconds: float
+    num_samples: int
     num_clipped: int
 
 
@@ -54,7 +54,7 @@ class VocoderOptions:
 
     Args:
         model: folder of the model.
-        device: "cpu" or "cuda".
+        device: device of the model, as `pick_device` returns it.
         stream: whether raw PCM is written.
     """
 
@@ -77,16 +77,13 @@ class Vocoder:
 
     Args:
         options: the model, and how it draws.
-        messages: where warnings go.
         shows_progress: whether a bar shows the samples of the present waveform.
     Raises:
         ValueError: if an option is impossible, or does not fit the model.
     """
 
-    def __init__(
-        self, options: VocoderOptions, messages: TextIO, shows_progress: bool = True
-    ) -> None:
-        self.options, self.messages, self.shows_progress = options, messages, shows_progress
+    def __init__(self, options: VocoderOptions, shows_progress: bool = True) -> None:
+        self.options, self.shows_progress = options, shows_progress
         self.network = network = load_model(options.model, torch.device(options.device))
         self.mel = mel_of(network, options.model)
         self.pitch = pitch_of(network, options.model)
@@ -166,13 +163,13 @@ class Vocoder:
                 num_samples, num_clipped = _write_raw(target, counted)
             else:
                 num_samples, num_clipped = write_blocks(target, counted, self.mel.sample_rate)
-        if num_clipped:
-            tqdm.write(
-                f"warning: {target}: {num_clipped} of {num_samples} samples were clipped",
-                file=self.messages,
-            )
-        seconds = num_samples / self.mel.sample_rate
-        return Generated(source=source, path=target, seconds=seconds, num_clipped=num_clipped)
+        return Generated(
+            source=source,
+            path=target,
+            seconds=num_samples / self.mel.sample_rate,
+            num_samples=num_samples,
+            num_clipped=num_clipped,
+        )
 
     def _lead(self, source: Path) -> int:
         """Return the lead of an input's frames, in samples; see `lead_samples`."""

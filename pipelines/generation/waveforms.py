@@ -82,17 +82,17 @@ def generate(
         mels: convention and layout of the log-mels. Values that cannot be of the convention are an
             error. If the convention centres frames half a hop before the model's frames, the
             waveform is cut by half a hop at both ends, so that it is aligned with the recording.
-        processes: number of inputs that are drawn at the same time, on one thread each; see
-            `pipelines.utterance_processes.choose_processes`.
+        processes: number of inputs that are drawn at the same time, on one thread each, after the
+            first one; see `pipelines.utterance_processes.choose_processes`.
     Returns:
         descriptions of the written files, in order.
     Raises:
+        DataError: if one of several processes is killed.
         InputsFailedError: at the end, if some of several inputs could not be used.
         OverwriteError: if a file that is read would be overwritten.
         ValueError: if the model or a single input cannot be used, or if another run is writing to
             `out`; files that are already written stay.
     """
-    place = pick_device(device)
     target = destination(out, format, stream)
     if out == STANDARD_OUTPUT and not is_open(sys.stdout):
         raise InputError("out is -, but standard output is closed")
@@ -110,6 +110,12 @@ def generate(
             if sources.from_standard_input is not None:
                 read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
             refuse_overwriting(read, targets.values())
+        for line in left_out_lines(sources.left_out):
+            print(line, file=messages)
+        if skip_existing:
+            targets = _missing(targets, out, messages)
+        place = pick_device(device)
+        chosen = choose_processes(processes, place.type, len(targets))
         options = VocoderOptions(
             model=model,
             device=str(place),
@@ -124,14 +130,9 @@ def generate(
             stream=target.is_stream,
             equalise=equalise,
         )
-        vocoder = Vocoder(options, messages)
-        for line in left_out_lines(sources.left_out):
-            print(line, file=messages)
-        if skip_existing:
-            targets = _missing(targets, out, messages)
+        vocoder = Vocoder(options)
         print(vocoder.describe_engine(), file=messages)
-        chosen = choose_processes(processes, place.type, len(targets))
-        return _generate_all(vocoder, sources, targets, target, chosen)
+        return _generate_all(vocoder, sources, targets, target, chosen, messages)
 
 
 def _missing(targets: dict[Path, Path], out: Path, messages: TextIO) -> dict[Path, Path]:
@@ -147,6 +148,7 @@ def _generate_all(
     targets: dict[Path, Path],
     where: Destination,
     processes: int,
+    messages: TextIO,
 ) -> list[Generated]:
     """Draw and write the waveform of each source; continue after a bad one of several sources."""
     written: dict[Path, Generated] = {}
@@ -160,6 +162,8 @@ def _generate_all(
             bar.update()
             if isinstance(result, Generated):
                 written[source] = result
+                if result.num_clipped:
+                    tqdm.write(_clipping_warning(result), file=messages)
                 continue
             message = sources.in_words(str(result))
             is_everyones = isinstance(result, OSError) and result.errno in _DISK_ERRORS
@@ -171,5 +175,11 @@ def _generate_all(
             tqdm.write(f"not generated: {message}", file=sys.stderr)
     in_order = [written[source] for source in targets if source in written]
     if failed:
-        raise InputsFailedError(in_order, failed, len(sources.names))
+        reasons = {source: failed[source] for source in targets if source in failed}
+        raise InputsFailedError(in_order, reasons, len(sources.names))
     return in_order
+
+
+def _clipping_warning(item: Generated) -> str:
+    clipped = f"{item.num_clipped} of {item.num_samples} samples were clipped"
+    return f"warning: {item.path}: {clipped}"

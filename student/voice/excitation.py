@@ -51,8 +51,8 @@ class ExcitedContext(nn.Module):
     Args:
         frames: the context network. Its output has H hidden channels, then `pitch_channels`
             channels more if the pitch is predicted, then the features if there is a voice. The
-            voice reads all these channels. The pitch predictor reads the features, so that it can
-            be trained alone, or without a voice the `pitch_channels`.
+            voice reads all these channels. With a voice, the pitch predictor reads the features,
+            so that it can be trained alone. Without a voice, it reads the `pitch_channels`.
         channels: number of hidden channels, H.
         hop_length: samples per conditioning frame.
         frame_length: samples per step, r; divides hop_length.

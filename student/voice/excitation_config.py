@@ -17,8 +17,8 @@ class ExcitationConfig:
         voice_order: number of taps of the pulses' filter, without the first tap.
         voice_channels: width of the layers that compute the voice's filters.
         filters_per_frame: filters per conditioning frame, for the pulses and for the noise.
-        pitch_channels: number of further channels of the context network, if the pitch is
-            predicted.
+        pitch_channels: number of channels that the context network has for the pitch, if the pitch
+            is predicted. The predictor reads them without a voice, the voice's filters with one.
         breath: gain of the flow's output, the aperiodic noise, in frames with a voice when the
             student draws. With a gain below 1 the student sounds less rough. In training the gain
             is 1, because the flow would learn to compensate for any other gain.

@@ -78,3 +78,13 @@ def test_the_path_is_the_cheapest_of_all_paths() -> None:
     paths = torch.cartesian_prod(*[torch.arange(3)] * 4)
     for row in range(2):
         assert total(row, found[row]) == pytest.approx(min(total(row, p) for p in paths))
+
+
+def test_autocast_and_double_precision_do_not_change_the_pitch() -> None:
+    waveform = harmonics(torch.full((20 * HOP,), 170.0))
+    alone = measure(waveform)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(measure(waveform), alone)
+    double = measure(waveform.double())
+    assert double.dtype == torch.float64
+    assert torch.equal(double.float(), alone)

@@ -22,9 +22,9 @@ import torch
 
 from flows import WaveNetConfig, fold_weight_norm
 from flows.engines.cpu.arrays import Network
-from flows.engines.cpu.crew import LONGEST_BLOCK
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.layout import lay_out_loop
+from flows.engines.cpu.worker_pool import LONGEST_BLOCK
 from pipelines.benchmark.flops import student_flops, teacher_flops
 from pipelines.benchmark.peak import peak_gflops
 from pipelines.benchmark.samplers import DTYPES, System, in_bfloat16

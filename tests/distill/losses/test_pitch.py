@@ -131,6 +131,29 @@ def test_the_recordings_own_voice_drives_training_and_the_predicted_one_all_else
         torch.testing.assert_close(found, distance.to(found))
 
 
+@pytest.mark.parametrize("config", [EXCITED_STUDENT, VOICED_STUDENT], ids=["harmonic", "voice"])
+def test_with_a_voice_the_pitch_trains_the_predictor_alone(config: StudentConfig) -> None:
+    student, mel = make_student(config=config), make_mel(2, 20)
+    context = student.context
+    assert isinstance(context, ExcitedContext)
+    pitch = context.pitch(context.hidden(mel, 20))
+    (pitch.scores.square().sum() + pitch.voicing.sum()).backward()
+    parts = [(name.split(".")[0], p.grad) for name, p in context.named_parameters()]
+    reached = {part for part, gradient in parts if gradient is not None and gradient.any()}
+    assert reached == ({"predictor"} if context.voice is not None else {"predictor", "frames"})
+    # The predictor reads the log-mel of its own frame, of the one before and of the ones after.
+    margin = context.margin
+    for frame in range(20):
+        moved = mel.clone()
+        moved[..., frame] += 1.0
+        changed = (context.pitch(context.hidden(moved, 20)).scores != pitch.scores).any(1)[0]
+        seen = [i for i in range(20) if changed[i]]
+        assert min(seen) == max(0, frame - margin)
+        last = frame + margin - (context.voice is not None)
+        if frame not in (0, 19):
+            assert max(seen) == min(19, last)
+
+
 def test_a_pitch_term_without_weight_is_reported_but_not_trained() -> None:
     objective = make_objective(pitch_weight=0.0)
     terms = objective(*make_batch())

@@ -1,5 +1,10 @@
 """Inputs that several processes draw."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +14,24 @@ from data import read_waveform, synthesise
 from pipelines.cli import main
 
 
-def drawn(trained: Path, speech: Path, out: Path, processes: str) -> int:
-    model = ["--model", str(trained / "student"), "--device", "cpu"]
-    return main(
-        ["generate", *model, "--input", str(speech), "--out", str(out), "--processes", processes]
-    )
+def words(trained: Path, speech: Path, out: Path, processes: str) -> list[str]:
+    model = ["--model", str(trained / "student"), "--device", "cpu", "--processes", processes]
+    return ["generate", *model, "--input", str(speech), "--out", str(out)]
+
+
+def drawn(trained: Path, speech: Path, out: Path, processes: str, *more: str) -> int:
+    return main([*words(trained, speech, out, processes), *more])
 
 
 @pytest.mark.slow
 def test_two_processes_draw_the_files_that_one_draws(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    speech, bad = tmp_path / "speech", {"clip_000.wav", "clip_003.wav"}
-    synthesise(speech, num_utterances=6, seconds=0.3)
+    speech, bad = tmp_path / "speech", {"clip_000.wav", "clip_003.wav", "clip_005.wav"}
+    synthesise(speech, num_utterances=7, seconds=0.3)
     for name in bad:
         (speech / name).write_text("not audio")
-    good = [f"clip_{i:03}.wav" for i in range(6) if f"clip_{i:03}.wav" not in bad]
+    good = [f"clip_{i:03}.wav" for i in range(7) if f"clip_{i:03}.wav" not in bad]
     printed = {}
     for processes in ("1", "2"):
         assert drawn(trained, speech, tmp_path / processes, processes) == 1
@@ -37,7 +44,7 @@ def test_two_processes_draw_the_files_that_one_draws(
         lines = printed[folder].out.splitlines()
         assert [Path(line.split()[0]).name for line in lines[-4:]] == good
         last = printed[folder].err.splitlines()[-1]
-        assert last == f"parallel-wavenet: 2 of 6 inputs gave nothing: {', '.join(sorted(bad))}"
+        assert last == f"parallel-wavenet: 3 of 7 inputs gave nothing: {', '.join(sorted(bad))}"
 
 
 def test_a_number_of_processes_below_one_is_refused(
@@ -47,3 +54,27 @@ def test_a_number_of_processes_below_one_is_refused(
     assert drawn(trained, tmp_path / "speech", tmp_path / "out", "0") == 2
     assert "processes is 0, expected at least 1" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_the_run_can_be_continued(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech, out = tmp_path / "speech", tmp_path / "out"
+    synthesise(speech, num_utterances=60, seconds=2.0)
+    program = "import sys; from pipelines.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, *words(trained, speech, out, "2")]
+    run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while len(list(out.glob("*.wav"))) < 3:
+        assert run.poll() is None
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in told
+    written = set(out.glob("*.wav"))
+    assert len(written) < 60
+    assert drawn(trained, speech, out, "2", "--skip_existing", "true") == 0
+    assert f"{len(written)} of 60 are in {out} already" in capsys.readouterr().out
+    assert len(list(out.glob("*.wav"))) == 60
+    assert drawn(trained, speech, out, "2", "--skip_existing", "true") == 0  # nothing is left
