@@ -18,6 +18,8 @@ class TrainingConfig:
 
     Args:
         initial: folder or name of a trained model to start from; "" for random weights.
+        initial_share: share of that model's weights in the weights that are evaluated and saved; 0
+            for a model that was trained from random weights.
         max_steps: number of optimiser steps.
         batch_size: number of segments in a step.
         segment_frames: number of mel frames in a segment.
@@ -39,6 +41,7 @@ class TrainingConfig:
     """
 
     initial: str = ""
+    initial_share: float = 0.0
     max_steps: int = 100_000
     batch_size: int = 8
     segment_frames: int = 32
@@ -72,7 +75,7 @@ class TrainingConfig:
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")
-        for name in ("ema_decay", "adam_beta2", "final_learning_rate_ratio"):
+        for name in ("initial_share", "ema_decay", "adam_beta2", "final_learning_rate_ratio"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected 0 to 1")
 

@@ -17,7 +17,7 @@ from pipelines.evaluation.run import (
 )
 from pipelines.evaluation.table import evaluation_table
 from pipelines.generation.inputs import check_max_seconds
-from pipelines.utterance_processes import choose_processes
+from pipelines.generation.sharing import choose_processes
 from pipelines.workspace import pick_device
 from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting

@@ -65,7 +65,7 @@ def train_teacher(
     speakers = speakers_in(recipe, manifest)
     model = Teacher(dataclasses.replace(recipe.teacher, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
-    initial = initial or _initial(config)
+    initial = _initial(initial, config)
     if initial is not None:
         _load_weights(initial, model)
     num_validation, pitch = config.validation_utterances, recipe.data.pitch
@@ -164,7 +164,7 @@ def student_task(
     recipe.data.pitch.check_same(pitch_of(teacher_model, teacher), str(teacher))
     model = Student(dataclasses.replace(recipe.student, **_given(recipe, speakers)))
     _set_statistics(model, manifest)
-    initial = initial or _initial(recipe.student_training)
+    initial = _initial(initial, recipe.student_training)
     if initial is not None:
         _load_weights(initial, model)
     elif recipe.distillation.initialise_context and not initialise_context(model, teacher_model):
@@ -180,8 +180,15 @@ def student_task(
     )
 
 
-def _initial(config: TrainingConfig) -> Path | None:
-    return Path(config.initial) if config.initial else None
+def _initial(given: Path | None, config: TrainingConfig) -> Path | None:
+    """Return the model to start from: the one given, else the recipe's, else None."""
+    initial = given or (Path(config.initial) if config.initial else None)
+    if initial is None and config.initial_share:
+        raise ValueError(
+            f"training.initial_share is {config.initial_share}, expected 0 without a model to "
+            "start from (training.initial or --initial)"
+        )
+    return initial
 
 
 def _load_weights(folder: Path, model: Teacher | Student) -> None:

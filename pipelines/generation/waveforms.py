@@ -13,13 +13,12 @@ from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import MODEL_FORMAT, left_out_lines
-from pipelines.generation.sharing import Job, vocode_all
+from pipelines.generation.sharing import Job, choose_processes, vocode_all
 from pipelines.generation.sources import Sources, open_sources
 from pipelines.generation.targets import Destination, FileFormat, OutputFolder, destination
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder, VocoderOptions
 from pipelines.precision import PrecisionName
 from pipelines.standard_streams import is_open
-from pipelines.utterance_processes import choose_processes
 from pipelines.workspace import pick_device
 from storage.overwriting import refuse_overwriting
 
@@ -83,7 +82,7 @@ def generate(
             error. If the convention centres frames half a hop before the model's frames, the
             waveform is cut by half a hop at both ends, so that it is aligned with the recording.
         processes: number of inputs that are drawn at the same time, on one thread each, after the
-            first one; see `pipelines.utterance_processes.choose_processes`.
+            first one; see `choose_processes`.
     Returns:
         descriptions of the written files, in order.
     Raises:

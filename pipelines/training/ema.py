@@ -29,13 +29,19 @@ class Average(AveragedModel):
         model: the model being trained.
         decay: weight of the present average in an update; 0.9999 averages over about ten thousand
             steps.
+        initial_share: share of the weights that `model` has now in every average.
+    References:
+        Robust fine-tuning of zero-shot models (Wortsman et al., 2022), sec. 2, for averages of
+        fine-tuned weights and those before. arXiv:2109.01903
     """
 
     n_averaged: Tensor
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, initial_share: float = 0.0) -> None:
         super().__init__(model, device=next(model.parameters()).device)
         self.decay = decay
+        self._share = initial_share
+        self._initial = [p.detach().clone() for p in model.parameters()] if initial_share else []
 
     @torch.no_grad()
     def update_parameters(self, model: Any, made: Tensor | None = None) -> None:
@@ -51,6 +57,9 @@ class Average(AveragedModel):
         weight = torch.where(self.n_averaged == 0, 1.0, weight) * made
         averaged = [parameter.detach() for parameter in self.module.parameters()]
         current = [parameter.detach() for parameter in model.parameters()]
+        if self._share:
+            # The average of mixed weights is the mix of the average.
+            current = torch._foreach_lerp(current, self._initial, self._share)
         difference = torch._foreach_sub(current, averaged)
         torch._foreach_mul_(difference, weight.to(current[0].dtype))
         torch._foreach_add_(averaged, difference)

@@ -123,7 +123,7 @@ class _Run:
         if config.recompute:
             recompute_layers(task)
         self.module, self.optimizer = self.fabric.setup(task, adam)
-        self.averaged = Average(task.model, config.ema_decay)
+        self.averaged = Average(task.model, config.ema_decay, config.initial_share)
         self.state = TrainingState(
             task,
             {"model": task.model, "averaged": self.averaged, **task.companions},

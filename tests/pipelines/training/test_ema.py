@@ -35,3 +35,19 @@ def test_a_skipped_step_does_not_change_the_average() -> None:
 def test_average_is_short_while_young() -> None:
     assert float(effective_decay(0.9999, torch.tensor(0))) == pytest.approx(0.1)
     assert float(effective_decay(0.9999, torch.tensor(10**6))) == 0.9999
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_share_of_the_initial_weights_stays_in_the_average(share: float) -> None:
+    model = nn.Linear(3, 2)
+    initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    plain, mixed = Average(model, 0.9), Average(model, 0.9, share)
+    for _ in range(5):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(2, 3))
+            model.bias.add_(1.0)
+        plain.update_parameters(model)
+        mixed.update_parameters(model)
+    for name, tensor in mixed.module.state_dict().items():
+        expected = torch.lerp(plain.module.state_dict()[name], initial[name], share)
+        torch.testing.assert_close(tensor, expected)

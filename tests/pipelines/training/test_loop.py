@@ -142,25 +142,6 @@ def test_the_first_steps_may_train_the_excitation_alone(
     assert all({"pitch", "voice"} <= set(line) for line in lines)
 
 
-def test_a_student_may_start_from_a_trained_one(dump: Path, trained: Path, tmp_path: Path) -> None:
-    initial = trained / "student"
-    place = torch.device("cpu")
-    task = commands.student_task(RECIPE, dump, trained / "teacher", place, initial)
-    mel = torch.randn(1, RECIPE.student.num_mels, 5)
-    drawn = [
-        student.eval().sample(mel, generator=torch.Generator().manual_seed(0))
-        for student in (task.model, Student.from_pretrained(initial))
-    ]
-    torch.testing.assert_close(*drawn)
-    wider = dataclasses.replace(RECIPE, student=dataclasses.replace(RECIPE.student, kernel_size=2))
-    with pytest.raises(ValueError, match="is not the recipe's student: kernel_size 3 -> 2"):
-        commands.student_task(wider, dump, trained / "teacher", place, initial)
-    named = dataclasses.replace(RECIPE.student_training, initial=str(initial))
-    recipe = dataclasses.replace(RECIPE, student_training=named)
-    again = commands.student_task(recipe, dump, trained / "teacher", place).model
-    torch.testing.assert_close(again.state_dict(), task.model.state_dict())
-
-
 def test_random_numbers_of_a_step_do_not_depend_on_the_steps_before(
     run: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:

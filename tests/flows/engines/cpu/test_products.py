@@ -22,7 +22,7 @@ from flows.engines.cpu.kernels import (
 )
 from flows.engines.cpu.panels import in_panels
 from tests.flows.engines import test_sequential
-from tests.flows.engines.cpu.test_crew import IN_PAIRS
+from tests.flows.engines.cpu.test_worker_pool import IN_PAIRS
 
 WIDTHS = [LANES, LANES * VECTORS // 2, LANES * VECTORS, 2 * LANES * VECTORS]
 ROUNDING = 2.0**-9
