@@ -62,16 +62,20 @@ def parallel_map(
         raise DataError(
             f"a process was killed, perhaps because memory ran out; {advice}"
         ) from error
+    except BaseException:
+        # An interrupted run must not wait for the items that the workers are busy with.
+        for process in executor._processes.values():
+            process.terminate()
+        raise
     finally:
-        # An interrupted run must not wait for the items still in the queue.
         executor.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
-    """Give a process one thread, and let Ctrl-C end it at once.
+    """Give a process one thread, and leave Ctrl-C to the process that started it.
 
     A terminal sends the signal to all processes. By default, a worker would pass it on as the
     result of its item, and would then begin another item.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -59,7 +59,7 @@ class Average(AveragedModel):
         current = [parameter.detach() for parameter in model.parameters()]
         if self._share:
             # The average of mixed weights is the mix of the average.
-            current = torch._foreach_lerp(current, self._initial, self._share)
+            current = list(torch._foreach_lerp(current, self._initial, self._share))
         difference = torch._foreach_sub(current, averaged)
         torch._foreach_mul_(difference, weight.to(current[0].dtype))
         torch._foreach_add_(averaged, difference)
