@@ -17,7 +17,7 @@ from pipelines.evaluation.run import (
 )
 from pipelines.evaluation.table import evaluation_table
 from pipelines.generation.inputs import check_max_seconds
-from pipelines.generation.sharing import choose_processes
+from pipelines.generation.sharing import MEASURED_PER_PROCESS, choose_processes
 from pipelines.workspace import pick_device
 from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting
@@ -98,7 +98,7 @@ def evaluate(
     for name, reason in recordings.skipped.items():
         print(f"skipped: {name}: {reason}")
     count = len(recordings.utterances)
-    chosen = choose_processes(processes, pick_device(device).type, count)
+    chosen = choose_processes(processes, pick_device(device).type, count, MEASURED_PER_PROCESS)
     if out is not None:
         _claim(out, built.systems, recordings)
     audio = out / AUDIO_FOLDER if out else None

@@ -10,9 +10,12 @@ from typing import Literal, NamedTuple
 from data.prepared.parallel import choose_num_workers, parallel_map
 from pipelines.generation.vocoder import Generated, Vocoder, VocoderOptions
 
-UTTERANCES_PER_PROCESS = 8
-"""Smallest number of utterances for each process. With fewer, a process takes longer to load its
-models than it saves."""
+MEASURED_PER_PROCESS = 8
+"""Smallest number of utterances to measure for each process. With fewer, a process takes longer to
+load its models than it saves."""
+
+DRAWN_PER_PROCESS = 100
+"""Smallest number of inputs to draw for each process: a student draws many while one starts."""
 
 
 class Job(NamedTuple):
@@ -30,20 +33,22 @@ class Outcome(NamedTuple):
     result: Generated | ValueError | OSError
 
 
-def choose_processes(processes: int | Literal["auto"], device: str, num_utterances: int) -> int:
+def choose_processes(
+    processes: int | Literal["auto"], device: str, num_utterances: int, least: int
+) -> int:
     """Return the number of processes, of one thread each, that share utterances.
 
     Args:
         processes: a number, or "auto". On a GPU, "auto" is one process. On a CPU, "auto" is the
-            number of processors, but no more than one process for `UTTERANCES_PER_PROCESS`
-            utterances.
+            number of processors, but no more than one process for `least` utterances.
         device: "cpu" or "cuda".
         num_utterances: number of utterances.
+        least: `MEASURED_PER_PROCESS` or `DRAWN_PER_PROCESS`.
     Raises:
         ValueError: if the number is below 1, or above 1 on a GPU.
     """
     if processes == "auto":
-        return choose_num_workers(num_utterances, UTTERANCES_PER_PROCESS) if device == "cpu" else 1
+        return choose_num_workers(num_utterances, least) if device == "cpu" else 1
     if processes < 1 or (processes > 1 and device != "cpu"):
         raise ValueError(f"processes is {processes}, expected at least 1, and 1 on cuda")
     return min(processes, num_utterances)

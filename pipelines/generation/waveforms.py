@@ -13,7 +13,7 @@ from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
 from pipelines.generation.inputs import MODEL_FORMAT, left_out_lines
-from pipelines.generation.sharing import Job, choose_processes, vocode_all
+from pipelines.generation.sharing import DRAWN_PER_PROCESS, Job, choose_processes, vocode_all
 from pipelines.generation.sources import Sources, open_sources
 from pipelines.generation.targets import Destination, FileFormat, OutputFolder, destination
 from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder, VocoderOptions
@@ -114,7 +114,7 @@ def generate(
         if skip_existing:
             targets = _missing(targets, out, messages)
         place = pick_device(device)
-        chosen = choose_processes(processes, place.type, len(targets))
+        chosen = choose_processes(processes, place.type, len(targets), DRAWN_PER_PROCESS)
         options = VocoderOptions(
             model=model,
             device=str(place),

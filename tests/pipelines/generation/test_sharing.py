@@ -13,7 +13,7 @@ import pytest
 from data import read_waveform, synthesise
 from data.prepared import parallel
 from pipelines.cli import main
-from pipelines.generation.sharing import UTTERANCES_PER_PROCESS, choose_processes
+from pipelines.generation.sharing import choose_processes
 
 
 def words(trained: Path, speech: Path, out: Path, processes: str) -> list[str]:
@@ -92,13 +92,13 @@ def test_the_number_of_processes_is_that_of_processors_and_utterances(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parallel, "num_processors", lambda: 3)
-    each = UTTERANCES_PER_PROCESS
-    found = [choose_processes("auto", "cpu", count) for count in (1, 2 * each - 1, 2 * each)]
+    each = 8
+    found = [choose_processes("auto", "cpu", count, each) for count in (1, 2 * each - 1, 2 * each)]
     assert found == [1, 1, 2]
-    assert choose_processes("auto", "cpu", 100 * each) == 3
-    assert choose_processes("auto", "cuda", 100 * each) == 1
-    assert choose_processes(4, "cpu", 3) == 3
+    assert choose_processes("auto", "cpu", 100 * each, each) == 3
+    assert choose_processes("auto", "cuda", 100 * each, each) == 1
+    assert choose_processes(4, "cpu", 3, each) == 3
     with pytest.raises(ValueError, match="processes is 0, expected at least 1, and 1 on cuda"):
-        choose_processes(0, "cpu", 1)
+        choose_processes(0, "cpu", 1, each)
     with pytest.raises(ValueError, match="processes is 2, expected at least 1, and 1 on cuda"):
-        choose_processes(2, "cuda", 1)
+        choose_processes(2, "cuda", 1, each)
