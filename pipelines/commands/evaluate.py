@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from data import mark_output
-from pipelines.evaluation.compared import Comparison, measure_by_processes
+from pipelines.evaluation.compared import MEASURED_PER_PROCESS, Comparison, measure_by_processes
 from pipelines.evaluation.packages import missing_notice, missing_packages
 from pipelines.evaluation.plot import evaluation_plot
 from pipelines.evaluation.recordings import Recordings
@@ -17,7 +17,7 @@ from pipelines.evaluation.run import (
 )
 from pipelines.evaluation.table import evaluation_table
 from pipelines.generation.inputs import check_max_seconds
-from pipelines.generation.sharing import MEASURED_PER_PROCESS, choose_processes
+from pipelines.generation.sharing import choose_processes
 from pipelines.workspace import pick_device
 from storage.atomic import write_file
 from storage.overwriting import refuse_overwriting

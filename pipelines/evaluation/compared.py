@@ -20,6 +20,10 @@ from pipelines.evaluation.run import (
 )
 from pipelines.evaluation.systems import System
 
+MEASURED_PER_PROCESS = 8
+"""Smallest number of utterances to measure for each process. With fewer, a process takes longer to
+load its models than it saves."""
+
 
 class Built(NamedTuple):
     """The models, recordings and systems of an evaluation, and what measures them."""

@@ -10,10 +10,6 @@ from typing import Literal, NamedTuple
 from data.prepared.parallel import choose_num_workers, parallel_map
 from pipelines.generation.vocoder import Generated, Vocoder, VocoderOptions
 
-MEASURED_PER_PROCESS = 8
-"""Smallest number of utterances to measure for each process. With fewer, a process takes longer to
-load its models than it saves."""
-
 DRAWN_PER_PROCESS = 100
 """Smallest number of inputs to draw for each process: a student draws many while one starts."""
 
@@ -43,7 +39,7 @@ def choose_processes(
             number of processors, but no more than one process for `least` utterances.
         device: "cpu" or "cuda".
         num_utterances: number of utterances.
-        least: `MEASURED_PER_PROCESS` or `DRAWN_PER_PROCESS`.
+        least: smallest number of utterances that is worth starting a process.
     Raises:
         ValueError: if the number is below 1, or above 1 on a GPU.
     """

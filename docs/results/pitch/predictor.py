@@ -14,12 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from data import MelConfig, UtteranceSet
-from distill.losses.pitch import pitch_loss
-from dsp.pitch import yin
-from dsp.pitch_path import pitch_path
+from distill.losses.pitch import measured_voice, pitch_loss
 from flows.model_folder import WEIGHTS_FILE, model_folder
 from flows.networks.weight_norm import fold_weight_norm
 from flows.pretrained import read_description
+from pipelines.training.ema import Average
 from student import Student
 
 STEPS, CLIPS, FRAMES = 4000, 32, 48
@@ -33,17 +32,19 @@ def main(name: str, dump: Path, out: Path) -> None:
     student = read_without_predictor(model)
     context, config = student.context, student.config.excitation
     mel, margin = MelConfig(**student.metadata["mel"]), student.config.context_margin
-    how = (mel.sample_rate, mel.hop_length, config.fmin_hz, config.fmax_hz)
     clips = {}
     for split in ("train", "val"):
         found = UtteranceSet(dump, split)
         loaded = (found.load(index) for index in range(len(found)))
-        clips[split] = [(frames, *measured(waveform, how)) for waveform, frames in loaded]
+        clips[split] = []
+        for waveform, frames in loaded:
+            voice = measured_voice(waveform[None], mel.hop_length, config)
+            clips[split].append((frames, voice.hz[0], voice.voiced[0]))
     long = [clip for clip in clips["train"] if clip[0].shape[-1] >= FRAMES + 2 * margin]
     lengths = torch.tensor([float(clip[0].shape[-1]) for clip in long])
     predictor = context.predictor
     optimizer = torch.optim.Adam(predictor.parameters(), 1e-3, betas=(0.9, 0.98))
-    average = {key: value.clone() for key, value in predictor.state_dict().items()}
+    average = Average(predictor, 0.998)
     for step in range(STEPS):
         share = max(0.0, step / STEPS - 0.4) / 0.6
         for group in optimizer.param_groups:
@@ -62,12 +63,10 @@ def main(name: str, dump: Path, out: Path) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        with torch.no_grad():
-            for key, value in predictor.state_dict().items():
-                average[key].lerp_(value, 1 - min(0.998, (1 + step) / (10 + step)))
+        average.update_parameters(predictor)
         if (step + 1) % 1000 == 0:
             print(step + 1, f"loss {float(loss.detach()):.3f}", flush=True)
-    predictor.load_state_dict(average)
+    predictor.load_state_dict(average.module.state_dict())
     report(student, clips["val"])
     student.save_pretrained(out, student.metadata)
 
@@ -84,11 +83,6 @@ def read_without_predictor(model: Path) -> Student:
     assert not left.unexpected_keys
     student.metadata = description["metadata"]
     return student
-
-
-def measured(waveform: torch.Tensor, how: tuple) -> tuple[torch.Tensor, torch.Tensor]:
-    """Measure the pitch and the voicing of each frame, (L,) each."""
-    return pitch_path(waveform[None], *how)[0], yin(waveform[None], *how)[1][0]
 
 
 @torch.no_grad()
