@@ -30,6 +30,8 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
             seconds later. It suits many small files that can be made again.
     Returns:
         A context manager that yields the open binary file.
+    Raises:
+        OSError: if the disk is full, for instance; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, file = _open_temporary(path.parent)
@@ -41,6 +43,10 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
         if sync_name:
             _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is None:  # what `write` raises names no file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

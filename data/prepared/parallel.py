@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +11,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 import torch
+from tqdm import tqdm
 
 from data.prepared.manifest import DataError
 from storage.processors import num_processors
@@ -78,4 +80,7 @@ def _start_worker() -> None:
     result of its item, and would then begin another item.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # By default, tqdm makes a lock that forked processes would share. This process was spawned and
+    # shares nothing, but if it is ended early, Python warns that the lock was leaked.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(1)

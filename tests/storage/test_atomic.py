@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.atomic import write_file
+from storage.atomic import atomic_write, write_file
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,18 @@ def test_a_file_has_its_content_and_nothing_stays_beside_it(
         write_file(path, content)
         assert path.read_bytes() == expected
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_error_of_a_full_disk_names_the_file_and_the_old_content_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_file(path, "old")
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        _fill_the_disk(path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _fill_the_disk(path: Path) -> None:
+    with atomic_write(path) as file:
+        file.write(b"new")
+        raise OSError(28, "No space left on device")  # as `write` raises it, without a name

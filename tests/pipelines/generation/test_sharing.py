@@ -1,6 +1,7 @@
 """Inputs that several processes draw."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,25 @@ from pipelines.generation.sharing import choose_processes
 def words(trained: Path, speech: Path, out: Path, processes: str) -> list[str]:
     model = ["--model", str(trained / "student"), "--device", "cpu", "--processes", processes]
     return ["generate", *model, "--input", str(speech), "--out", str(out)]
+
+
+def started(trained: Path, speech: Path, out: Path, before: str = "pass") -> subprocess.Popen[str]:
+    """Start `generate` by two processes, in a session of its own, after a line of Python."""
+    program = f"{before}; import sys; from pipelines.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, *words(trained, speech, out, "2")]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def started_with_many_inputs(trained: Path, speech: Path, out: Path) -> subprocess.Popen[str]:
+    """Start `generate` with 1,000 inputs, and wait until both processes draw."""
+    synthesise(speech, num_utterances=1, seconds=2.0)
+    for number in range(999):  # so many that the run cannot end before the signal
+        os.link(speech / "clip_000.wav", speech / f"copy_{number:03}.wav")
+    run = started(trained, speech, out)
+    while len(list(out.glob("*.wav"))) < 3:
+        assert run.poll() is None
+        time.sleep(0.05)
+    return run
 
 
 def drawn(trained: Path, speech: Path, out: Path, processes: str, *more: str) -> int:
@@ -63,19 +83,12 @@ def test_ctrl_c_ends_all_processes_and_the_run_can_be_continued(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     speech, out = tmp_path / "speech", tmp_path / "out"
-    synthesise(speech, num_utterances=1, seconds=2.0)
-    for number in range(1000):  # so many that the run cannot end before the signal
-        os.link(speech / "clip_000.wav", speech / f"copy_{number:03}.wav")
-    program = "import sys; from pipelines.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, *words(trained, speech, out, "2")]
-    run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    while len(list(out.glob("*.wav"))) < 3:
-        assert run.poll() is None
-        time.sleep(0.05)
+    run = started_with_many_inputs(trained, speech, out)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     _, told = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Traceback" not in told
+    assert "leaked" not in told
     written = {path.name for path in out.glob("*.wav")}
     left = [path for path in speech.glob("*.wav") if path.name not in written]
     assert len(left) > 5
@@ -86,6 +99,49 @@ def test_ctrl_c_ends_all_processes_and_the_run_can_be_continued(
     assert f"{len(written)} of {total} are in {out} already" in capsys.readouterr().out
     assert len(list(out.glob("*.wav"))) == total
     assert drawn(trained, speech, out, "2", "--skip_existing", "true") == 0  # nothing is left
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_run_and_leaves_whole_files(
+    trained: Path, tmp_path: Path
+) -> None:
+    speech, out = tmp_path / "speech", tmp_path / "out"
+    run = started_with_many_inputs(trained, speech, out)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    commands = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children}
+    workers = [int(child) for child, command in commands.items() if "spawn_main" in command]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)  # as the kernel does when memory runs out
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert told.splitlines()[-1] == (
+        "parallel-wavenet: a process was killed, perhaps because memory ran out; "
+        "run again with fewer --processes"
+    )
+    assert "Traceback" not in told
+    written = list(out.glob("*.wav"))
+    assert 3 <= len(written) < 1000
+    for path in written:
+        assert len(read_waveform(path, 16_000)) == 32_000
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_all_processes(trained: Path, tmp_path: Path) -> None:
+    speech, out = tmp_path / "speech", tmp_path / "out"
+    synthesise(speech, num_utterances=1, seconds=0.3)  # drawn before the other processes start
+    synthesise(tmp_path / "longer", num_utterances=1, seconds=2.0)
+    for number in range(6):
+        os.link(tmp_path / "longer" / "clip_000.wav", speech / f"longer_{number}.wav")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, 2**15))"
+    run = started(trained, speech, out, limit)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 2
+    last = told.splitlines()[-1]
+    assert re.fullmatch(
+        rf"parallel-wavenet: \[Errno 27\] File too large: '{out}/longer_\d.wav'", last
+    )
+    assert "Traceback" not in told
+    assert [path.name for path in out.glob("*.wav")] == ["clip_000.wav"]
 
 
 def test_the_number_of_processes_is_that_of_processors_and_utterances(
