@@ -97,9 +97,9 @@ def read_table(
 def discrete_columns(table: Table, dequantize: bool) -> npt.NDArray[np.bool_]:
     """Find the columns that need noise before the table can have a density.
 
-    A column of integers is discrete: a density fitted to integers can put unbounded mass on them
-    (Theis et al., 2016, arXiv:1511.01844). With noise from [0, 1) added to the integers, the mean
-    log-density is a lower bound of the integers' log-probability.
+    A column of integers is discrete: the density of a model that is fitted to integers can grow
+    without bound at the integers (Theis et al., 2016, arXiv:1511.01844). With noise from [0, 1)
+    added to the integers, the mean log-density is a lower bound of the integers' log-probability.
 
     Args:
         table: the table to be modelled.
@@ -108,7 +108,7 @@ def discrete_columns(table: Table, dequantize: bool) -> npt.NDArray[np.bool_]:
         whether each column gets noise, shape (D,).
     Raises:
         TableError: if a column holds only integers and `dequantize` is False, or if a column is
-            constant.
+            constant and gets no noise.
     """
     discrete = table.is_integer & (dequantize | ~table.is_constant)
     if discrete.any() and not dequantize:

@@ -41,7 +41,7 @@ def check_health(
           recording has no silent frame.
         * `context_gap`: (wrong - right) / |right|, where right is the loss under the clip's own
           context and wrong is the loss under another clip's context. The gap is near 0 if the
-          student ignores its context.
+          student ignores its context. It is absent for a batch of one clip.
         * `flow_K_log_scale_mean`, `flow_K_log_scale_std`: mean and standard deviation of the
           log-scale of flow K in nats. Flow 0 is nearest to the noise. If there is a filter, its
           log-gain counts as the last flow.

@@ -1,4 +1,4 @@
-"""Interpolation: between samples linearly or by a windowed sinc, between points, between frames."""
+"""Interpolation of samples (linear, windowed sinc), of points, and between the ends of frames."""
 
 import torch
 from torch import Tensor

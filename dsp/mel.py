@@ -1,4 +1,4 @@
-"""Log-mel frames under a named convention that is stored with features and models."""
+"""Log-mel frames under a convention, `MelConfig`, that is stored with features and models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAGNITUDE_EPS = 1e-9
 
 
 class FeatureMismatch(ValueError):  # noqa: N818 - says what it is
-    """Two artefacts were made with different log-mel conventions."""
+    """Two artefacts differ in their log-mel convention or in their pitch configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +88,8 @@ class MelConfig:
             raise ValueError(f"MelConfig.{name} is {value!r}, expected {expected}")
 
     @property
-    def silence(self) -> float:
-        """The log-mel value of digital silence: the floor, in the convention's logarithm."""
+    def lowest(self) -> float:
+        """The lowest log-mel value: the floor, in the convention's logarithm."""
         return math.log(self.log_floor) if self.log_base == "e" else math.log10(self.log_floor)
 
     @property
@@ -157,7 +157,9 @@ class MelConfig:
 def log_mel(waveform: Tensor, config: MelConfig) -> Tensor:
     """Compute log-mel frames; differentiable, on any device.
 
-    .. math:: M_l = \\log \\max(F \\, |STFT_l|^{power}, floor)
+    .. math:: M_l = \\log \\max(F \\, (|STFT_l|^2 + 10^{-9})^{power/2}, floor)
+
+    The logarithm has the base `config.log_base`. The constant 1e-9 is HiFi-GAN's.
 
     Frame l covers samples [l·hop, (l+1)·hop), with the window centred on them. Both ends are padded
     by reflection; a waveform too short to be reflected (at most (n_fft − hop)/2 samples) is padded
@@ -187,6 +189,16 @@ def log_mel(waveform: Tensor, config: MelConfig) -> Tensor:
     mode = "reflect" if num_samples > padding else "constant"
     padded = torch.nn.functional.pad(waveform, (padding, padding), mode=mode)
     return log_mel_of_spectrum(spectrum_of(padded, config), config)
+
+
+@lru_cache(maxsize=32)
+def silent_frame(config: MelConfig) -> Tensor:
+    """Return the log-mel frame of digital silence, shape (num_mels,), float32.
+
+    Its values are the floor, unless the floor is below the filtered constant of `log_mel`.
+    """
+    silence = torch.zeros(1, 1, config.hop_length, dtype=torch.float64)
+    return log_mel(silence, config)[0, :, 0].float()
 
 
 def spectrum_of(padded: Tensor, config: MelConfig) -> Tensor:

@@ -125,7 +125,7 @@ def to_model(
         return values.astype(np.float32)
     nats = to_nats(values, name, config) * config.power
     logarithm = nats if config.log_base == "e" else nats / math.log(10)
-    return np.maximum(logarithm, config.silence).astype(np.float32)
+    return np.maximum(logarithm, config.lowest).astype(np.float32)
 
 
 def to_nats(

@@ -60,7 +60,7 @@ def value_limits(config: MelConfig) -> tuple[float, float]:
     largest = config.win_length / 2
     highest = float(mel_filterbank(config).sum(1).max()) * largest**config.power
     logarithm = math.log if config.log_base == "e" else math.log10
-    return config.silence, logarithm(highest)
+    return config.lowest, logarithm(highest)
 
 
 def check_limits(values: Array, name: MelConventionName | None, config: MelConfig) -> None:

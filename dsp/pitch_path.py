@@ -1,4 +1,4 @@
-"""The pitch of a recording as a smooth path through the similarities of all frames and lags."""
+"""The pitch of a recording, by dynamic programming over normalised correlations."""
 
 import math
 

@@ -178,7 +178,8 @@ def nice(
 ) -> Compose:
     """Build NICE: additive couplings whose masks alternate, then one scale for each feature.
 
-    Couplings preserve volume exactly. With at least three, every feature depends on all others.
+    Couplings preserve volume exactly. With at least three couplings, every feature of z depends on
+    every feature of x.
 
     Args:
         num_features: D, at least 2.

@@ -1,8 +1,8 @@
 """Coupling flows over audio, which fold the signal into frames and split each frame's samples.
 
 Both directions are parallel over time: a waveform is sampled in one pass, without a teacher. The
-networks read past and future frames. These are the lecture's NICE and Glow on audio (docs/math.md);
-no command trains them.
+networks read past and future frames. `nice_signal` is NICE, and `glow_signal` is WaveGlow, over a
+folded signal (docs/math.md). No command trains these flows.
 """
 
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Preparation of the command line's words for the parser: recipes, flags, paths, several values."""
+"""The command line's words, prepared for the parser: recipes, flags, paths, lists of values."""
 
 from __future__ import annotations
 

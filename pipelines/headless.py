@@ -1,7 +1,8 @@
 """A fixed Matplotlib backend, because pictures are only written to files.
 
-A notebook names a backend in the environment of its child processes. If the backend is not
-installed, Matplotlib fails on import. So the command line imports this module first.
+Importing this module sets MPLBACKEND to agg. The command line imports it first: a notebook names a
+backend in the environment of its child processes, and Matplotlib fails on import if that backend is
+not installed.
 """
 
 import os

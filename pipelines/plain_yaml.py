@@ -19,10 +19,10 @@ def load_plain(text: str) -> Any:
     Args:
         text: a document, or a single value.
     Returns:
-        numbers, strings, lists and mappings.
+        numbers, strings, None, lists and mappings.
     Raises:
         yaml.YAMLError: if the text is not YAML, if it is too long or nested too deeply, if a value
-            is empty or a Python object, if a key stands twice, or if there is an alias, which
+            is a Python object, if a key stands twice, or if there is an alias, which
             refers to another part of the text.
     """
     if len(text) > MAX_LENGTH:

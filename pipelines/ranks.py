@@ -1,4 +1,4 @@
-"""The number of this process among the processes of one run, read from the launcher's variables."""
+"""The number of processes of a run, and this one's number, from the launcher's variables."""
 
 import os
 

@@ -81,7 +81,7 @@ def open_array(path: Path) -> npt.NDArray[Any]:
         path: a file that `numpy.save` wrote. Objects, records and strings are refused: objects are
             pickles, and loading a pickle runs the code in it.
     Returns:
-        The array, read-only.
+        the array, read-only; an array without values is a new, writable one.
     Raises:
         ArrayError: if the file is missing, not an array of numbers, or longer or shorter than its
             header says.

@@ -22,7 +22,8 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
     Missing folders are created. If the block raises, `path` is left unchanged and the temporary
     file is removed. A killed process leaves its temporary file behind, which `remove_temporaries`
     deletes. The process holds a lock on the temporary file, and the system releases the lock when
-    the process dies. When the block has ended, the content and the name are on the disk.
+    the process dies. When the block has ended, the content is on the disk, and with `sync_name` the
+    name, too.
 
     Args:
         path: the file to write.

@@ -25,7 +25,15 @@ code of this project and of librosa."""
 
 
 def choose_numba_folder() -> None:
-    """Set NUMBA_CACHE_DIR to a folder with room; keep the user's NUMBA_CACHE_DIR if it has room."""
+    """Set NUMBA_CACHE_DIR to a folder with `NEEDED_BYTES` of free space.
+
+    The user's NUMBA_CACHE_DIR is kept if it has room. Without any such folder, one line is printed
+    and a temporary folder is used. If the user has set NUMBA_CACHE_LOCATOR_CLASSES, nothing is
+    done.
+
+    Raises:
+        SystemExit: if not even a temporary folder can be written.
+    """
     named = os.environ.get(NUMBA_VARIABLE)
     if os.environ.get("NUMBA_CACHE_LOCATOR_CLASSES"):
         return  # the user has chosen how numba finds its cache
@@ -69,7 +77,7 @@ def _usual_folders() -> list[Path]:
 
 
 def _obstacle(folder: Path) -> str | None:
-    """Return the reason why a folder cannot hold compiled code, or None if it can."""
+    """Create a missing folder; return why it cannot hold compiled code, or None if it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -84,7 +92,8 @@ def _can_be_written(folder: Path) -> bool:
     """Return whether a folder can be written, or created and written; create nothing."""
     if not folder.is_absolute():
         return False
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    # Path.exists raises an error within a folder that this user may not search.
+    nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 

@@ -1,6 +1,6 @@
 """A student as one pure function for tracing: noise and log-mel in, waveform out.
 
-A student with a voice may take two controls, too: a shift of its pitch, and its breath.
+Besides, the function may take a shift of the pitch and, for a student with a voice, the breath.
 """
 
 import math

@@ -86,11 +86,12 @@ class Student(Pretrained):
         waveform_std: float,
         envelope: Envelope | None = None,
     ) -> None:
-        """Fit the untrained model to its corpus.
+        """Set the normalisation and the initial parameters of an untrained model.
 
         Args:
-            mel_mean: mean of each mel band, shape (num_mels,).
-            mel_std: standard deviation of each mel band, shape (num_mels,).
+            mel_mean: mean of each conditioning row (mel bands, then pitch, voicing and speakers),
+                shape (num_features,).
+            mel_std: standard deviation of each conditioning row, shape (num_features,).
             waveform_std: standard deviation of the corpus's samples; the last flow's log-scale is
                 set so that the untrained student's samples have this deviation.
             envelope: relation between the bands and the spectrum of a voice; None to start with a

@@ -103,7 +103,13 @@ def stream_context(
 
 
 def make_parts(config: StudentConfig, transformer: Affine) -> Parts:
-    """Make all parts after the context; every network uses `transformer`."""
+    """Make the parts of a student after its context network.
+
+    Args:
+        config: the student's configuration.
+        transformer: the transformer of the steps; it determines the number of outputs of each
+            network.
+    """
     r, order, excitation = config.frame_length, config.filter_order, config.excitation
     voice = ContextShift(r) if excitation.kind == "voice" else None
     channels = config.context_channels + (0 if voice is None else r)  # networks read the voice, too

@@ -115,12 +115,15 @@ class Teacher(Pretrained):
         return self.autoregressive.transformer
 
     def set_statistics(self, mel_mean: Tensor, mel_std: Tensor, waveform_std: float) -> None:
-        """Fit the untrained model to its corpus.
+        """Set the normalisation and the initial parameters of an untrained model.
 
         Args:
-            mel_mean: mean of each mel band, shape (num_mels,).
-            mel_std: standard deviation of each mel band, shape (num_mels,).
-            waveform_std: standard deviation of the samples.
+            mel_mean: mean of each conditioning row (mel bands, then pitch, voicing and speakers),
+                shape (num_features,).
+            mel_std: standard deviation of each conditioning row, shape (num_features,).
+            waveform_std: standard deviation of the corpus's samples. It sets the gain of the linear
+                predictor. Without a predictor, it sets the scale of the network's input and of the
+                initial distribution.
         """
         self.context.set_statistics(mel_mean, mel_std)
         if self.error_filter is not None:
@@ -180,7 +183,10 @@ class Teacher(Pretrained):
         return self.prediction(waveform, log_mel).location_and_log_scale()
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
-        """Choose how to sample; see `flows.choose_engine`."""
+        """Return the engine that draws samples, and the reason for it.
+
+        `flows.choose_engine` describes the engines and the errors.
+        """
         return choose_engine(next(self.parameters()), engine, sequential=True)
 
     def sample(

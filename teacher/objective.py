@@ -51,7 +51,7 @@ def training_log_probs(
         shape (B,); log-density under the predictor alone in nats, shape (B,), or None if there is
         no predictor.
     References:
-        LPCNet (Valin & Skoglund, 2019), sec. 3.3: noise on the network's inputs, and the
+        LPCNet (Valin & Skoglund, 2019), sec. 3.8: noise on the network's inputs, and the
         clean signal less the prediction from the noisy one. arXiv:1810.11846
     """
     if teacher.config.discretised:
@@ -77,16 +77,21 @@ def sixteen_bit_log_prob(teacher: Teacher, waveform: Tensor, log_mel: Tensor) ->
     probability, at most 1. The flow and `log_prob` still compute the continuous density.
 
     Args:
-        teacher: a teacher whose distribution is a mixture.
+        teacher: a teacher with a mixture distribution, and without linear predictor.
         waveform: see `Teacher.log_prob`. The rounding removes dither of at most half a step.
         log_mel: see `Teacher.log_prob`.
     Returns:
-        log-probability in nats, shape (B,). The number of bits per sample is its negative, divided
-        by T log 2.
+        log-probability in nats, shape (B,). Divide the negative log-probability by T log 2 for bits
+        per sample.
     Raises:
-        ValueError: if the teacher's distribution is not a mixture, or the shapes do not fit each
-            other.
+        ValueError: if the teacher's distribution is not a mixture or the teacher has a linear
+            predictor, or if the shapes do not fit each other.
     """
+    if teacher.error_filter is not None:
+        raise ValueError(
+            f"teacher.filter_order is {teacher.config.filter_order}, expected 0: the probability "
+            "of 16-bit steps is that of a teacher without linear predictor"
+        )
     if not isinstance(teacher.distribution, LogisticMixture):
         raise ValueError(
             f"teacher.distribution is {teacher.config.distribution!r}: the probability of 16-bit "

@@ -1,11 +1,12 @@
 """A classifier of voiced frames, by which a teacher draws voiced speech with less noise.
 
 A teacher that reads its own samples draws rougher voiced speech than recordings have. A lower
-temperature makes voiced speech clearer. In unvoiced speech, which is noise, it only lowers the
-level. So the temperature is lowered in voiced frames alone, and a classifier finds these frames.
+temperature makes voiced speech clearer. In unvoiced speech, which is noise, a lower temperature
+only lowers the level. So the temperature is lowered in voiced frames alone, and a classifier finds
+these frames.
 
 References:
-    LPCNet (Valin & Skoglund, 2019), sec. 3.4: the more periodic a frame, the sharper its
+    LPCNet (Valin & Skoglund, 2019), sec. 3.7: the more periodic a frame, the sharper its
     distribution.
     arXiv:1810.11846
 """

@@ -1,4 +1,4 @@
-"""The kind of an audio file, told by its first bytes and not by its name."""
+"""The kind of an audio file, told by its first bytes; G.722 has none and is told by its suffix."""
 
 from __future__ import annotations
 

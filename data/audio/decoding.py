@@ -1,4 +1,4 @@
-"""Audio files decoded to samples, by libsndfile if it can, else by libav."""
+"""Audio files decoded to samples, by libsndfile or, for kinds that it does not know, by libav."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio files, read as one channel of float samples in [-1, 1]."""
+"""Audio files, read as one channel of float samples, nominally in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -75,8 +75,9 @@ class AudioError(ValueError):
 def read_waveform(path: Path, sample_rate: int, *, min_seconds: float = 0.0) -> FloatArray:
     """Read a file as one channel at the wanted rate, without rescaling.
 
-    Channels are averaged. The content tells the kind of the file, and the name does not. If several
-    files were joined into one, all of them are read. If an uncompressed file is shorter than its
+    Channels are averaged. The first bytes tell the kind of the file. The suffix tells it only for
+    G.722, and for MPEG and AC-3 streams that begin within a frame. If several files were joined
+    into one, all of them are read. If an uncompressed file is shorter than its
     header promises (a recorder was killed, or a stream has no known length), the samples that exist
     are returned. A truncated compressed file is refused if its decoder refuses it.
 

@@ -1,4 +1,4 @@
-"""The search of a folder for recordings, with a reason for every file it leaves out."""
+"""The search of a folder for recordings, with the reasons for what the search leaves out."""
 
 from __future__ import annotations
 

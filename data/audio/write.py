@@ -1,4 +1,4 @@
-"""Audio files of 16 bits and one channel, written whole or not at all."""
+"""Audio of 16 bits and one channel: files written whole or not at all, and raw streams."""
 
 from __future__ import annotations
 

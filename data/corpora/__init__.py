@@ -1,1 +1,1 @@
-"""Corpora by name: what each one is, how it is fetched, and one that is made from a seed."""
+"""The catalogue of corpora, their fetching by name, and a synthetic corpus made from a seed."""

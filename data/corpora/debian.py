@@ -96,7 +96,10 @@ def _verify(package: DebianPackage, deb: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """Run a command in `folder`; return its output if it fails, else an empty text."""
+    """Run a command in `folder`; return "" if it succeeds.
+
+    If the command fails, return its output, or "exit code N" if there is none.
+    """
     # `_STALE_LISTS` is matched against untranslated messages.
     environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(

@@ -19,8 +19,10 @@ def fetch(name_or_dir: str, root: Path = Path("corpora")) -> Path:
     """Fetch a corpus, unless it is already there, and return its folder of audio.
 
     A named corpus appears whole or not at all as `root/NAME/audio`, with the package's licence in
-    `root/NAME/copyright` and its origin in `root/NAME/corpus.json`. If a folder has the name of a
-    corpus, the corpus is meant; `./NAME` means the folder.
+    `root/NAME/copyright` and its origin in `root/NAME/corpus.json`. `synthetic` is made here, and
+    has no `copyright`. `ljspeech` is not fetched: the user unpacks it to
+    `root/ljspeech/LJSpeech-1.1`. If a folder has the name of a corpus, the corpus is meant;
+    `./NAME` means the folder.
 
     Args:
         name_or_dir: a key of `CORPORA`, several keys joined by "+", or a folder of audio files,
@@ -74,8 +76,11 @@ def search_speech(corpus_or_dir: str, folder: Path) -> Found:
         corpus_or_dir: the argument of `fetch`.
         folder: the result of `fetch`.
     Returns:
-        the recordings, sorted by name, without the files that the corpus excludes; and the reasons
-        for other files that were left out.
+        the recordings, sorted by path within each corpus, without the files that the corpus
+        excludes; and the reasons for other files that were left out.
+    Raises:
+        AudioError: if a folder cannot be searched.
+        CorpusError: if a name is unknown, or if one of several corpora cannot be fetched.
     """
     names = joined_names(corpus_or_dir)
     if names:

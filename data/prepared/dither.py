@@ -1,4 +1,4 @@
-"""Dither of training data."""
+"""Dither of 16-bit audio, for training and for likelihoods."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ _HALF_STEP = 0.5 / 32768  # half a step of 16-bit audio in [-1, 1)
 
 
 def dither(waveform: Tensor, rng: np.random.Generator) -> Tensor:
-    """Spread 16-bit samples evenly over the interval that was rounded to each sample.
+    """Add uniform noise of at most half a 16-bit step.
 
+    The noise undoes the rounding: a sample is then anywhere in the interval that rounds to it.
     Without dither, the likelihood of digital silence has no upper bound: a model of the samples'
     density only has to narrow.
 

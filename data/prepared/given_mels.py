@@ -167,7 +167,10 @@ def _both(
     mel: MelConfig,
     name: MelConventionName | None,
 ) -> tuple[Floats, Floats]:
-    """Return the given log-mel in the model's convention, and the recording's, at equal times."""
+    """Return two log-mels in the model's convention, (num_mels, L) each: given and computed.
+
+    Frame l of both is about the same time. The lengths may differ.
+    """
     on_time = torch.from_numpy(_on_time(waveform, name, mel))
     own = log_mel(on_time[None, None], mel)[0].numpy()
     return to_model(values, name, mel), own

@@ -84,7 +84,8 @@ class Contents:
     Args:
         version: version of the dump folder's layout.
         corpus: name or folder, as the user gave it.
-        checksum: SHA-256 over the names and contents of the usable source files.
+        checksum: SHA-256 over the name of each utterance and the SHA-256 of its recording, and of
+            its log-mel file if one was read.
         mel: the convention of the log-mel.
         pitch: the rows below the bands; none in manifests of earlier versions.
         min_seconds: shorter files were skipped.
@@ -93,7 +94,7 @@ class Contents:
         statistics: statistics of the training split.
         utterances: the utterances, sorted by name.
         skipped: the files that were left out, sorted by name.
-        mels: where the log-mels come from; computed if an earlier version made them.
+        mels: source of the log-mels; a manifest of an earlier version means `COMPUTED`.
         gone: names of utterances whose recordings no longer exist; their features stay in the
             folder and are not used.
     """

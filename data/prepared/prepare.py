@@ -118,7 +118,10 @@ def _open_folder(dump_dir: Path) -> None:
 def _tasks(
     corpus_folder: Path, dump_dir: Path, config: PrepareConfig
 ) -> tuple[list[PrepareTask], dict[str, str]]:
-    """Make one task for each name without its suffix; also return what the search left out."""
+    """Make one task for each utterance name; files that differ only in their suffix share a task.
+
+    Also return the reasons for files and folders that the search left out, by relative path.
+    """
     found = search_speech(config.corpus, corpus_folder)
     sources: dict[str, list[Path]] = {}
     for path in found.files:

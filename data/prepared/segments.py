@@ -47,8 +47,8 @@ class Batch:
 class SegmentSampler:
     """Random segments, aligned to frames, and entirely determined by the seed and the step.
 
-    Every segment of the split is equally likely, except near the ends of utterances. An utterance
-    shorter than a segment is followed by silence.
+    An utterance is drawn with a probability proportional to its length. All segments of the drawn
+    utterance are equally likely. An utterance shorter than a segment is followed by silence.
 
     Args:
         source: a manifest, or its dump folder.

@@ -15,6 +15,7 @@ from data.audio.read import from_int16
 from data.prepared.manifest import DataError, Manifest
 from data.prepared.speakers import speaker_of, with_speaker
 from data.prepared.split import Split
+from dsp.mel import silent_frame
 from dsp.pitch import NO_PITCH, PitchConfig
 from storage.arrays import ArrayError, check_digest, open_array
 
@@ -96,7 +97,7 @@ class UtteranceSet:
         wanted = np.arange(start - margin_frames, start + num_frames + margin_frames)
         wanted = wanted.clip(0, end - 1)
         rows = frames[: self.num_rows, wanted.clip(max=total - 1)]
-        rows[: mel.num_mels, wanted >= total] = mel.silence
+        rows[: mel.num_mels, wanted >= total] = silent_frame(mel).numpy()[:, None]
         rows[mel.num_mels + 1 :, wanted >= total] = 0  # the voicing; the pitch goes on
         speaker = speaker_of(self.utterances[index].name) if self.speakers else None
         features = with_speaker(torch.from_numpy(rows), self.speakers, speaker)

@@ -1,1 +1,1 @@
-"""The terms of the objective; each term has a module."""
+"""The terms of the objective, grouped by what they measure."""

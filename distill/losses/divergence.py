@@ -1,4 +1,4 @@
-"""The divergence of student and teacher at each step of a student's sample."""
+"""The KL of student and teacher for each sample, in closed form or by Monte Carlo."""
 
 import math
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The forward KL, for study: it measures how well the student covers the data."""
+"""The forward KL, from teacher to student, estimated on a waveform."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Divergence of the student's distribution from the teacher's distribution of each sample."""
+"""Formulas for each element: KL of two Gaussians, log-scale regulariser, contrastive KL."""
 
 import torch
 from torch import Tensor
@@ -34,6 +34,11 @@ def log_scale_regulariser(log_scale_q: Tensor, log_scale_p: Tensor) -> Tensor:
     If sigma_q is far below sigma_p, the gradient is only -1. The regulariser brings the scales
     together.
 
+    Args:
+        log_scale_q: log-scale of q (the student) in nats, any shape.
+        log_scale_p: log-scale of p (the teacher) in nats, shape of `log_scale_q`.
+    Returns:
+        squared difference in nats², shape of `log_scale_q`.
     References:
         ClariNet (Ping et al., 2019), eq. 7. arXiv:1807.07281
     """
@@ -47,7 +52,7 @@ def contrastive_kl(right: Tensor, wrong: Tensor, gamma: float, limit: float) -> 
 
     The second divergence has no upper bound: for speech under the context of silence, it is
     thousands of nats per sample. The gradient of such a sample would drown all other gradients. So
-    the second divergence is cut off at `limit`; above the limit, a sample has no gradient.
+    the second divergence is clamped at `limit`, and above the limit it has no gradient.
 
     Args:
         right: first divergence, under the sample's own context, in nats, any shape.

@@ -61,8 +61,8 @@ class FeatureNetwork(Protocol):
 class TeacherFeatures:
     """The values of a teacher's residual path after each layer, as features.
 
-    The teacher was trained on the corpus to predict the next sample, so its features show what
-    matters for the next sample.
+    The teacher was trained to predict the next sample, or the next frame of prediction errors. So
+    its features show what matters for that prediction.
 
     Args:
         teacher: frozen.
@@ -72,7 +72,11 @@ class TeacherFeatures:
         self.teacher = teacher
 
     def __call__(self, waveform: Tensor, log_mel: Tensor) -> list[Tensor]:
-        """Return (B, R, T / r) for each layer; see `FeatureNetwork`."""
+        """Return the residual path after each layer; see `FeatureNetwork`.
+
+        The shape is (B, R, T / r), where the teacher has R residual channels and frames of r
+        samples.
+        """
         found: list[Tensor] = []
 
         def record(module: Any, arguments: Any, output: tuple[Tensor, Tensor]) -> None:

@@ -113,7 +113,7 @@ def power_distance(sample: Tensor, recording: Tensor, config: SpectralConfig) ->
     Returns:
         mean absolute difference in nats, scalar.
     References:
-        After the power loss of Parallel WaveNet (van den Oord et al., 2018), sec. 4.2, with the
+        After the power loss of Parallel WaveNet (van den Oord et al., 2018), sec. 4, with the
         average over time taken before the distance. arXiv:1711.10433
     """
     resolution = (config.fft_sizes[0], config.hop_lengths[0], config.win_lengths[0])

@@ -42,15 +42,16 @@ def source_spectra(
     sample_rate: int,
     lowest_hz: float,
 ) -> SourceSpectra:
-    r"""Split the spectrum of a recording into a periodic part H and an aperiodic part N.
+    r"""Split the spectrum of a recording into a periodic part H and an aperiodic part A.
 
-    .. math:: H = E\,(1 - a^2), \qquad N = E\,a^2
+    .. math:: H = E\,(1 - a^2), \qquad A = E\,a^2
 
-    E is the spectral envelope, and a is the share of a band's power that does not repeat one period
-    later. A voice with a moving pitch does not repeat exactly, so a is above 0 even without noise.
-    The square of a is small in bands that are mostly periodic. We filtered pulses and noise by the
-    spectra of eight utterances: DistillMOS is 3.48 with the square of a, 3.25 with a itself, 3.46
-    with WORLD's aperiodicity, and 3.78 for the recordings.
+    E is the spectral envelope. At unvoiced places it is computed as for a pitch of `NOISE_HZ`, or
+    of sample_rate / 32 if that is lower. a is the share of a band's power that does not repeat one
+    period later. A voice with a moving pitch does not repeat exactly, so a is above 0 even without
+    noise. The square of a is small in bands that are mostly periodic. We filtered pulses and noise
+    by the spectra of eight utterances: DistillMOS is 3.48 with the square of a, 3.25 with a itself,
+    3.46 with WORLD's aperiodicity, and 3.78 for the recordings.
 
     Args:
         recording: x, shape (B, 1, T).
@@ -61,7 +62,9 @@ def source_spectra(
         sample_rate: Hz.
         lowest_hz: lowest possible pitch.
     Returns:
-        spectra at the bins of `spectral_envelope`.
+        log-powers in nats at the bins of `spectral_envelope`, shape (B, N, bins) each, without
+        gradient: log H, log A and log E + `NOISE_BIAS`, where a² is at least `LEAST_REST` and at
+        most 1 - `LEAST_SHARE`²; and the voicing of each place.
     """
     gain = between_ends(voiced.to(hz), filters_per_frame).flatten(1)
     sounds = gain >= 0.5

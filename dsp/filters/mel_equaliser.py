@@ -216,7 +216,10 @@ def _padded(pieces: Iterable[Tensor], padding: int) -> Iterator[Tensor]:
 
 
 def _overlap_add(windows: Tensor, hop: int) -> Tensor:
-    """Add up windows (B, L, n_fft) that begin a hop apart, shape (B, 1, (L - 1) * hop + n_fft)."""
+    """Overlap-add windows (B, L, n_fft) that begin a hop apart.
+
+    The result has the shape (B, 1, (L - 1) * hop + n_fft).
+    """
     batch, count, n_fft = windows.shape
     parts = F.pad(windows, (0, -n_fft % hop)).unflatten(-1, (-1, hop)).unbind(2)
     total = windows.new_zeros(batch, count + len(parts) - 1, hop)

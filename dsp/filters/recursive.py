@@ -39,8 +39,14 @@ def _filter_rows_backward(
 ) -> None:  # pragma: no cover
     """Compute the gradients of `_filter_rows` by a recursion backwards in time.
 
-    The function writes `grad_signal` and `grad_coefficients`. It adds the gradient of each output
-    to the gradients of the earlier outputs from which the output was computed.
+    Args:
+        grad: gradient of the output, shape (N, T).
+        coefficients: a_1 .. a_K for each frame, shape (N, L, K).
+        filtered: the output, shape (N, T).
+        grad_signal: gradient of the signal, shape (N, T), overwritten. The gradient of output t,
+            times a_k, is added to the gradient of output t - k.
+        grad_coefficients: gradient of the coefficients, shape (N, L, K), added to what the caller
+            has put there.
     """
     rows, samples = grad.shape
     frames, order = coefficients.shape[1:]
@@ -108,6 +114,8 @@ def recursive_filter(signal: Tensor, coefficients: Tensor) -> Tensor:
     r"""Filter a signal recursively, from silence.
 
     .. math:: y_t = x_t + \sum_{k=1}^{K} a_k(l_t)\, y_{t-k}, \qquad y_{<0} = 0
+
+    l_t is the frame of sample t.
 
     A compiled loop over time runs on the CPU; tensors on other devices are copied there and back.
     Output and gradient cost O(T K) each. The filter is differentiable once.

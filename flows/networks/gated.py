@@ -59,9 +59,14 @@ class ResidualLayer(nn.Module):
     def forward(
         self, h: Tensor, context: Tensor | None, past: Past | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Map (B, R, T) and gate context (B, 2R, L) to the next residual and the skip output.
+        """Compute the layer's two outputs.
 
-        `past` is the streaming state of a signal in chunks, for causal layers only.
+        Args:
+            h: the layer's input, shape (B, R, T).
+            context: gate context, shape (B, 2R, L), or None.
+            past: streaming state of a signal in chunks, for causal layers only.
+        Returns:
+            the next residual, shape (B, R, T), and the skip output, shape (B, S, T).
         """
         window = self._window(h, past, time=2)
         out = self.out(gated_units(self.gate(window), context, dim=1))

@@ -1,4 +1,4 @@
-"""Networks for coupling flows: without masks, so that every output reads every input."""
+"""Networks for coupling flows: an MLP, and a WaveNet that reads past and future samples."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Subtraction of a signal that the context carries, so that the flow models the rest."""
+"""Subtraction of a signal that the context carries, and division of the rest by a gain."""
 
 import math
 

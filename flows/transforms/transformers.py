@@ -1,6 +1,7 @@
 """Transformers: scalar bijections whose parameters a conditioner computes.
 
-A transformer acts on each scalar of its input by itself. The parameters have one axis more than the
+A transformer acts on each scalar of its input by itself. `Triangular` is the exception: it maps a
+whole frame. The parameters have one axis more than the
 input, at position 1: an input of shape (B, ...) has parameters of shape (B, P, ...).
 """
 

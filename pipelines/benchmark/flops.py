@@ -6,7 +6,9 @@ from teacher import Teacher
 
 
 def wavenet_flops(config: WaveNetConfig, num_params: int, num_channels: int = 1) -> int:
-    """Count a network's floating-point operations for one sample, two for each weight it uses.
+    """Count a network's floating-point operations for one step, two for each weight it uses.
+
+    A step computes `num_channels` samples.
 
     Only matrix products at the sample rate count; gates and layers at frame rate do not.
 

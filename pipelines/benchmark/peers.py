@@ -1,4 +1,4 @@
-"""Other ways from a log-mel to audio, compared by the benchmark: exports and other vocoders."""
+"""What the benchmark times beside teacher and student: an export, the equaliser, other vocoders."""
 
 import copy
 import importlib.util

@@ -14,7 +14,7 @@ def gaussian_log_prob(rows: Rows, x: Tensor) -> Tensor:
     """Score rows under the full-covariance Gaussian of greatest likelihood.
 
     The Gaussian has the mean and the covariance of the training rows. The dequantisation noise is
-    added to both in closed form.
+    added to both in closed form. `RIDGE` times its variance is added to each column's variance.
 
     Args:
         rows: training rows.

@@ -13,7 +13,15 @@ import torch
 from data import Table
 from flows.families import FamilyConfig
 from pipelines.density.baselines import gaussian_log_prob, num_gaussian_params
-from pipelines.density.fit import Epoch, FitConfig, Likelihood, fit, log_prob, start_model
+from pipelines.density.fit import (
+    Epoch,
+    FitConfig,
+    Likelihood,
+    best_epoch,
+    fit,
+    log_prob,
+    start_model,
+)
 from pipelines.density.plots import picture_2d
 from pipelines.density.rows import Rows
 from pipelines.workspace import commit
@@ -65,7 +73,7 @@ def estimate(
         },
         "fit": dataclasses.asdict(config),
         "epochs": len(epochs),
-        "best_epoch": max(range(len(epochs)), key=lambda i: epochs[i].val) + 1,
+        "best_epoch": best_epoch(epochs) + 1,
         "seconds": epochs[-1].seconds,
         "cpu_seconds": cpu_seconds,
     }

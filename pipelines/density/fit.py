@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,9 @@ def start_model(family: FamilyConfig, rows: Rows, seed: int) -> DensityModel:
 
 
 def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
-    """Fit a model by maximum likelihood, and leave the weights of the best epoch in it.
+    """Fit a model by maximum likelihood.
+
+    Afterwards the model has the averaged weights (`FitConfig.ema_decay`) of the best epoch.
 
     Args:
         model: the result of `start_model`, on the device of the computation.
@@ -138,6 +141,11 @@ def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
             bar.set_postfix(val=f"{val:.3f}", best=f"{best:.3f}")
     model.load_state_dict(best_state)
     return epochs
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> int:
+    """Return the index of the epoch with the largest `val`; NaN counts as the smallest value."""
+    return max(range(len(epochs)), key=lambda i: (not math.isnan(epochs[i].val), epochs[i].val))
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Densities in closed form that can be sampled, for tests of what a flow has learned."""
+"""Densities in closed form that can be sampled: targets of `reverse_kl`, and of tests."""
 
 import math
 from collections.abc import Callable

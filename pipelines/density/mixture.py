@@ -38,11 +38,14 @@ class MixtureConfig:
 
 @dataclass(frozen=True)
 class FittedMixture:
-    """A mixture's held-out likelihood, in the data's units, with its ridge and size."""
+    """A mixture that was fitted and scored."""
 
     likelihood: Likelihood
+    """Of the test rows, in the data's units."""
     ridge: float
+    """The ridge that was chosen on the validation rows."""
     num_params: int
+    """Number of free parameters."""
 
 
 def fit_mixture_of_gaussians(rows: Rows, config: MixtureConfig) -> FittedMixture:

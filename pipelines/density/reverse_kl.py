@@ -1,4 +1,7 @@
-"""The fit of an IAF to known densities by reverse KL: `python -m pipelines.density.reverse_kl`."""
+"""Reverse KL: an IAF and a Gaussian with full covariance fitted to known densities.
+
+The command is `python -m pipelines.density.reverse_kl`.
+"""
 
 import dataclasses
 import json

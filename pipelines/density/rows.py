@@ -71,7 +71,10 @@ class Rows:
 
     @property
     def mean(self) -> Tensor:
-        """Mean of the dequantised training rows, exact over the noise, shape (D,)."""
+        """Mean of the training rows, plus 0.5, the mean of the noise, in discrete columns.
+
+        The shape is (D,).
+        """
         return self.train.mean(0) + 0.5 * self.is_discrete
 
     @property

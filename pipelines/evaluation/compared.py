@@ -1,4 +1,4 @@
-"""What an evaluation compares, built from its arguments in each process that measures."""
+"""Models, recordings and systems of an evaluation, which each measuring process builds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -77,7 +77,8 @@ def pitch_errors(sample_hz: Array, recording_hz: Array) -> dict[str, float | Non
           octave error is a difference of more than `OCTAVE_ERROR_CENTS`;
         * `voicing_error`: share of all frames that are voiced in one track alone.
 
-        The first two are None if no frame can be compared.
+        The first two are None if no frame is voiced in both tracks. `f0_rmse_cents` is also None
+        if all such frames are octave errors.
     """
     voiced = (sample_hz > 0) & (recording_hz > 0)
     disagreement = float(np.mean((sample_hz > 0) != (recording_hz > 0)))

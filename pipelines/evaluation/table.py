@@ -30,7 +30,13 @@ def evaluation_table(result: dict[str, Any]) -> str:
 
 
 def likelihood_table(likelihood: dict[str, dict[str, float]]) -> str:
-    """Format the likelihoods of the recordings under the teacher and the baselines."""
+    """Format the likelihoods of the recordings under the teacher and the baselines.
+
+    Args:
+        likelihood: "nats" and "bits" per sample, each by the name of the model.
+    Returns:
+        a Markdown table.
+    """
     lines = ["| model | nats per sample | bits per sample |", "|---|---:|---:|"]
     for name, nats in likelihood["nats"].items():
         described = describe_likelihood(name)

@@ -68,7 +68,7 @@ def _write_pictures(utterance: ListenedUtterance, mel: MelConfig, folder: Path, 
     brightest = max(float(frames.max()) for frames in spectrograms)
     for k, frames in enumerate(spectrograms):
         buffer = io.BytesIO()
-        picture = spectrogram_image(frames, mel.silence, max(brightest, mel.silence + 1.0))
+        picture = spectrogram_image(frames, mel.lowest, max(brightest, mel.lowest + 1.0))
         matplotlib.image.imsave(buffer, picture, format="png")
         write_file(folder / f"{index:02d}-{k}.png", buffer.getvalue())
 

@@ -214,7 +214,7 @@ class StudentTask(Task):
 def _one_above_other(utterance: Utterance, sample: Tensor, mel: MelConfig) -> np.ndarray:
     """Draw an utterance's log-mel above a sample's (1, T): an image (H, W, 3), uint8."""
     pair = (utterance.log_mel[:, : mel.num_mels], log_mel(sample[None], mel))
-    pictures = [spectrogram_image(frames[0].cpu().numpy(), mel.silence, 2.0) for frames in pair]
+    pictures = [spectrogram_image(frames[0].cpu().numpy(), mel.lowest, 2.0) for frames in pair]
     return np.concatenate(pictures)
 
 

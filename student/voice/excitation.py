@@ -1,4 +1,4 @@
-"""A harmonic excitation as context: a sine and a cosine of the pitch, or a voice.
+"""A harmonic excitation as context: sine and cosine of the pitch, and optionally a voice.
 
 A network can hardly invent the phase of a voiced sound, so the context contains the phase.
 """
@@ -155,9 +155,10 @@ class ExcitedContext(nn.Module):
         Args:
             features: see `FrameContext.forward`, which also describes the errors.
             num_frames: number of conditioning frames in the result, L.
-            measured: voice of the recording, in training; otherwise None. Measured pitch and
-                voicing replace predicted (not given) ones, and the pulses are shifted to the times
-                of the recording's pulses.
+            measured: voice of the recording, in training; otherwise None. Measured voicing replaces
+                predicted voicing. Measured pitch replaces predicted pitch in frames that were
+                measured as voiced. Given pitch and voicing stay. The pulses are shifted to the
+                times of the recording's pulses.
             hidden: what the method `hidden` returned for `features`; None to compute it here.
             pitch_shift: see `excite`; a measured pitch is not shifted.
         Returns:

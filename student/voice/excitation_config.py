@@ -23,9 +23,9 @@ class ExcitationConfig:
             student draws. With a gain below 1 the student sounds less rough. In training the gain
             is 1, because the flow would learn to compensate for any other gain.
         sharpness: when the student draws, the fine structure of a voice's log-spectrum is
-            multiplied by 1 + sharpness. Tilt, broad shape and mean level do not change. The factor
-            compensates for training, which learns an average of spectra that is too flat. In
-            training the sharpness is 0.
+            multiplied by 1 + sharpness. Tilt and broad shape do not change, and the gain is lowered
+            so that the voice stays about as loud. The factor compensates for training, which learns
+            an average of spectra that is too flat. In training the sharpness is 0.
     """
 
     kind: Literal["none", "harmonic", "voice"] = "none"

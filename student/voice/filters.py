@@ -86,7 +86,9 @@ class FilterHead(nn.Conv1d):
 
 
 def sharpened(raw: Tensor, sharpness: float) -> Tensor:
-    """Deepen the fine structure of filters' log-spectra, and keep their mean level.
+    """Deepen the fine structure of filters' log-spectra.
+
+    The log-gain is lowered by `LOUDER` times the sharpness, so that the voice stays about as loud.
 
     Args:
         raw: a log-gain and k c_k of each filter, shape (..., K + 1).

@@ -41,7 +41,10 @@ class MeasuredVoice(NamedTuple):
 
 
 class PitchPredictor(nn.Module):
-    """Classify the pitch into bins on a logarithmic scale, then refine it by neighbouring bins.
+    """Predict voicing and pitch.
+
+    The pitch is classified into bins on a logarithmic scale. The bins around the best bin then
+    refine the pitch.
 
     A network that predicts the pitch by regression gets stuck in the wrong octave; a classifier
     does not.

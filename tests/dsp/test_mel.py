@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from data import FeatureMismatch, MelConfig, log_mel
+from dsp.mel import silent_frame
 
 HIFI_GAN = MelConfig(sample_rate=22050)
 
@@ -100,7 +101,19 @@ def test_power_two_doubles_the_level_of_a_tone() -> None:
 def test_digital_silence_is_the_floor(log_base: str) -> None:
     config = MelConfig(log_base=log_base)  # type: ignore[arg-type]
     silence = log_mel(torch.zeros(1, 1, 1024), config)
-    torch.testing.assert_close(silence, torch.full_like(silence, config.silence))
+    torch.testing.assert_close(silence, torch.full_like(silence, config.lowest))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"filterbank_norm": "none"}, {"log_floor": 1e-10}, {"power": 2.0}], ids=str
+)
+def test_the_silent_frame_is_that_of_zeros_under_every_convention(options: dict) -> None:
+    config = MelConfig(**options)
+    silence = log_mel(torch.zeros(1, 1, 1024), config)
+    expected = silent_frame(config)[:, None].expand(-1, 4)
+    torch.testing.assert_close(silence[0], expected)
+    is_floor = bool((silence == config.lowest).all())
+    assert is_floor == (options in ({}, {"power": 2.0}))
 
 
 def test_gradient_is_finite_on_digital_silence() -> None:

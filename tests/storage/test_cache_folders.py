@@ -143,3 +143,18 @@ def test_without_a_home_matplotlib_gets_a_folder(
     assert Path(os.environ["TRITON_CACHE_DIR"]).is_dir()
     for name in ("MPLCONFIGDIR", "TRITON_CACHE_DIR"):
         monkeypatch.delenv(name)
+
+
+def test_a_home_that_may_not_be_searched_cannot_be_written(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o000)
+    child = os.fork()
+    if child == 0:
+        found = 2
+        try:
+            if os.geteuid() == 0:  # root may search everything
+                os.setuid(65534)
+            found = int(cache_folders._can_be_written(home / ".config" / "matplotlib"))
+        finally:
+            os._exit(found)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

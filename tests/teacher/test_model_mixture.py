@@ -150,6 +150,9 @@ def test_options_of_another_distribution_are_refused() -> None:
         mixture.predict(waveform(), make_mel())
     with pytest.raises(ValueError, match="'gaussian': the probability of 16-bit steps"):
         sixteen_bit_log_prob(gaussian, waveform(), make_mel())
+    filtered = make_teacher(config=dataclasses.replace(MIXTURE_TEACHER, filter_order=8))
+    with pytest.raises(ValueError, match="filter_order is 8, expected 0: the probability"):
+        sixteen_bit_log_prob(filtered, waveform(), make_mel())
 
 
 def test_config_errors_name_the_field() -> None:

@@ -165,7 +165,11 @@ def fuse(layers: Sequence[ResidualLayer], dtype: torch.dtype) -> list["FusedLaye
 
 @dataclass(frozen=True, kw_only=True)
 class FusedLayer:
-    """One gated layer as a Triton kernel; `layer_kernel.gated_layer` describes the fields."""
+    """One gated layer as a Triton kernel.
+
+    `layer_kernel.gated_layer` describes the fields. `sizes` holds those arguments of the kernel
+    that are constants of its compilation, by name.
+    """
 
     dilation: int
     history: int
@@ -174,7 +178,7 @@ class FusedLayer:
     gate_bias: Tensor
     out_weight: Tensor
     out_bias: Tensor
-    sizes: dict[str, int]  # arguments of the kernel that are constants of its compilation
+    sizes: dict[str, int]
 
     @property
     def options(self) -> dict[str, int]:

@@ -78,7 +78,7 @@ def join_processes(device: str, precision: Precision) -> Fabric:
 
 
 def leave_at_exit() -> None:
-    """Let this process leave the others before Python ends.
+    """Register the destruction of the process group for the exit of Python.
 
     A thread of gloo that still holds a tensor when Python has ended aborts the process: it can no
     longer get the lock that it needs to release the tensor.
@@ -121,7 +121,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; each process's part has the sum of the gradients."""
+    """The sum over all processes. In the backward pass, every process gets the sum of gradients."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
