@@ -1,13 +1,18 @@
 """Time teacher and student at the papers' sizes on one thread, in processor time, interleaved.
 
-Run from the repository: python docs/results/speed/sizes.py [--rounds 5]
+Run from the repository: python docs/results/speed/sizes.py [--rounds 5] [--frame_length 1]
+
+With a frame length above 1, the teacher is the frame teacher of recipe `allison` with frames of
+this length: 8 layers of 128 channels.
 
 Processor time does not count the waiting for a core that other programs hold: it compares on a busy
 machine, too. Weights are random. A share of the peak is of the best matrix product that was found
 in that precision, `pipelines.benchmark.peak`.
 
-One stream of the teacher reads its weights for every sample, more than a core's own caches hold:
-how fast this core reads an array of that size bounds its rate, and is measured in the same rounds.
+One stream of the teacher reads its weights for every step (a sample, or a frame), more than a
+core's own caches hold. How fast this core reads an array of that size bounds the rate of steps, and
+is measured in the same rounds. Two shares of that bound are printed: of all weights, and of those
+that a step reads. The older taps are read once for several steps.
 """
 
 import argparse
@@ -20,7 +25,7 @@ import numba
 import numpy as np
 import torch
 
-from flows import WaveNetConfig, fold_weight_norm
+from flows import PitchPredictionConfig, WaveNetConfig, fold_weight_norm
 from flows.engines.cpu.arrays import Network
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.layout import lay_out_loop
@@ -33,17 +38,28 @@ from teacher import Teacher, TeacherConfig
 
 HOP = 256
 TEACHER = TeacherConfig(wavenet=WaveNetConfig(num_layers=24, layers_per_cycle=12))
+FRAME_WAVENET = WaveNetConfig(
+    num_layers=8,
+    layers_per_cycle=8,
+    kernel_size=2,
+    residual_channels=128,
+    skip_channels=128,
+    pitch=PitchPredictionConfig(longest_lag=320),
+)
 STUDENT = StudentConfig(flow_layers=(10,) * 6)
 READS = 500
 
 
-def weights_read(network: Network) -> int:
-    """Count the bytes that a sample of one stream reads; older taps once for a block of samples."""
+def weight_bytes(network: Network) -> tuple[int, int]:
+    """Count the bytes of all weights, and of those that a step of one stream reads.
+
+    A step reads every weight but the older taps, which are read once for a block of steps.
+    """
     layers = (network.current, network.out, network.skip)
-    every = (network.first, *layers, network.hidden, network.head)
+    every = sum(array.nbytes for array in (network.first, *layers, network.hidden, network.head))
     older = network.older.nbytes / network.dilations.size
     blocks = np.minimum(network.dilations, LONGEST_BLOCK)
-    return sum(array.nbytes for array in every) + round(float((older / blocks).sum()))
+    return every + network.older.nbytes, every + round(float((older / blocks).sum()))
 
 
 @numba.njit(fastmath=True)  # a sum in any order: in several vector registers
@@ -61,10 +77,14 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frame_length", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    teacher, student = Teacher(TEACHER).eval(), Student(STUDENT).eval()
+    step = options.frame_length
+    frames = dict(frame_length=step, filter_order=24, context_channels=128, wavenet=FRAME_WAVENET)
+    config = TEACHER if step == 1 else TeacherConfig(**frames)
+    teacher, student = Teacher(config).eval(), Student(STUDENT).eval()
     fold_weight_norm(teacher)
     fold_weight_norm(student)
     systems: list[System] = []
@@ -84,21 +104,26 @@ def main() -> None:
     if MULTIPLIES_PAIRS:
         systems += [in_bfloat16(system) for system in systems if "PyTorch step" not in system.name]
     num_bytes = {
-        name: weights_read(
-            *lay_out_loop(teacher.wavenet, TEACHER.log_scale_floor, 1, name == "bfloat16")
+        name: weight_bytes(
+            *lay_out_loop(teacher.wavenet, config.log_scale_floor, 1, name == "bfloat16")
         )
         for name in precisions
     }
-    arrays = {name: np.ones(size // 4, np.float32) for name, size in num_bytes.items()}
+    arrays = {
+        (name, size): np.ones(size // 4, np.float32)
+        for name, sizes in num_bytes.items()
+        for size in sizes
+    }
     times: dict[str, list[float]] = {system.name: [] for system in systems}
     peaks: dict[str, list[float]] = {name: [] for name in precisions}
-    reads: dict[str, list[float]] = {name: [] for name in precisions}
+    reads: dict[tuple[str, int], list[float]] = {key: [] for key in arrays}
     for system in systems:
         system.prepare()
     for _ in range(options.rounds):
         for name in precisions:
             peaks[name].append(peak_gflops(1, torch.device("cpu"), DTYPES[name]))
-            reads[name].append(READS / seconds_of(partial(read, arrays[name], READS)))
+        for key, array in arrays.items():
+            reads[key].append(READS / seconds_of(partial(read, array, READS)))
         for system in systems:
             times[system.name].append(seconds_of(system.draw))
     peak = {name: statistics.median(found) for name, found in peaks.items()}
@@ -116,15 +141,18 @@ def main() -> None:
             f"{system.flops / 1e6:.3g} | {share:.0%} |",
             flush=True,
         )
-    for name, size in num_bytes.items():
-        limit = statistics.median(reads[name])
+    for name, sizes in num_bytes.items():
         rate = median["teacher, compiled" + ", bfloat16" * (name == "bfloat16")]
         print(
-            f"\nOne stream of the teacher reads {size / 1e6:.2f} MB of weights a sample in {name}; "
-            f"this core reads an array of that size at {limit * size / 1e9:.0f} GB/s, {limit:,.0f} "
-            f"times a second: the stream draws {rate / limit:.0%} of that, and "
-            f"{rate / median['teacher, PyTorch step']:.0f} times what PyTorch's step does."
+            f"\nOne stream of the teacher in {name}: {rate / step:,.0f} steps a second, "
+            f"{rate / median['teacher, PyTorch step']:.0f} times PyTorch's steps."
         )
+        for which, size in zip(("all weights", "what a step reads"), sizes, strict=True):
+            limit = statistics.median(reads[name, size])
+            print(
+                f"* {which}: {size / 1e6:.2f} MB, which this core reads {limit:,.0f} times a "
+                f"second ({limit * size / 1e9:.0f} GB/s); steps: {rate / step / limit:.0%} of that"
+            )
 
 
 def seconds_of(draw: Callable[[], object]) -> float:
