@@ -3,7 +3,7 @@
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # started as: sh setup.sh
 set -euo pipefail
 
-extras="" # comma-separated extras of setup.cfg: dev, eval, export, hub, study
+extras="" # comma-separated extras of setup.cfg: dev, eval, export, hub, study, perceptual
 python="" # interpreter to build with; default: the first of python3.13 .. python3.11, python3 that will do
 
 usage() {
@@ -12,7 +12,7 @@ usage: ./setup.sh [--extras LIST] [--python PYTHON]
 
 Creates .venv with exactly the versions in constraints.txt. Quick when nothing is to do.
 
-  --extras LIST    comma-separated extras of setup.cfg: dev, eval, export, hub, study (now: '${extras}')
+  --extras LIST    comma-separated extras of setup.cfg: dev, eval, export, hub, study, perceptual (now: '${extras}')
   --python PYTHON  interpreter, 3.11 or newer (now: the first that is found)
 EOF
 }
