@@ -45,7 +45,7 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
         if sync_name:
             _sync_folder(path.parent)
     except OSError as error:
-        if error.filename is None:  # what `write` raises names no file
+        if error.errno is not None and error.filename is None:  # `write` names no file
             error.filename = str(path)
         raise
     finally:

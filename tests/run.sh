@@ -68,9 +68,7 @@ if [ ${#pytest_options[@]} -gt 0 ]; then
   say "passed, as far as asked: no extras, no browser"
   exit 0
 fi
-# Two tests at a time, but the slow ones alone: they start processes of their own, and wait for them.
-"$bin/python" -m pytest -m "not slow" --numprocesses 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
-"$bin/python" -m pytest -m slow --cov --cov-append
+"$bin/python" -m pytest --numprocesses 2 --dist loadfile --cov # two files at a time
 is_left_out extras || { say "extras"; tests/extras.sh; }
 is_left_out browser || { say "browser"; tests/browser.sh; }
 if [ -n "$without" ]; then say "passed, without $without"; else say "all passed"; fi
