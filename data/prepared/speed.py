@@ -49,7 +49,10 @@ def played(
 
 
 def draw_speeds(rng: np.random.Generator, count: int, change: float) -> list[float]:
-    """Draw speeds of clips: a third are 1, the logarithms of the others are uniform.
+    """Draw speeds of clips: a third are 1, a third lower, and a third higher.
+
+    The logarithms of the others are uniform, and at least a third of the largest change: a speed
+    nearer to 1 makes no other voice.
 
     Args:
         rng: source of randomness.
@@ -59,7 +62,7 @@ def draw_speeds(rng: np.random.Generator, count: int, change: float) -> list[flo
     if not change:
         return [1.0] * count
     changed = rng.random(count) >= 1 / 3
-    exponents = rng.uniform(-1, 1, count)
+    exponents = rng.uniform(1 / 3, 1, count) * rng.choice([-1, 1], count)
     return np.where(changed, (1 + change) ** exponents, 1.0).tolist()
 
 

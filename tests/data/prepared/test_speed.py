@@ -85,6 +85,9 @@ def test_a_third_of_the_speeds_is_one_and_no_draw_is_made_without_change() -> No
     assert np.mean(speeds == 1) == pytest.approx(1 / 3, abs=0.03)
     assert 1 / 1.25 <= speeds.min() < 0.81
     assert 1.24 < speeds.max() <= 1.25
+    changed = speeds[speeds != 1]
+    assert np.abs(np.log(changed)).min() >= np.log(1.25) / 3 - 1e-9
+    assert np.mean(changed > 1) == pytest.approx(0.5, abs=0.04)
     before = rng.bit_generator.state
     assert draw_speeds(rng, 5, 0.0) == [1.0] * 5
     assert rng.bit_generator.state == before
