@@ -24,7 +24,8 @@ class TrainingConfig:
         batch_size: number of segments in a step.
         segment_frames: number of mel frames in a segment.
         speed_change: two segments in three are played faster or slower, by a factor of up to
-            1 + speed_change and not near 1, so that the model hears more voices than the corpus has.
+            1 + speed_change and not near 1, so that the model hears more voices than the corpus
+            has.
         learning_rate: Adam's peak learning rate.
         warmup_steps: number of steps of linear warm-up.
         adam_beta2: decay of Adam's second moment. A smaller decay recovers sooner from the rare
