@@ -68,7 +68,7 @@ if [ ${#pytest_options[@]} -gt 0 ]; then
   say "passed, as far as asked: no extras, no browser"
   exit 0
 fi
-"$bin/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov # two files at a time
+"$bin/python" -m pytest --numprocesses 2 --dist loadfile --cov # two files at a time
 is_left_out extras || { say "extras"; tests/extras.sh; }
 is_left_out browser || { say "browser"; tests/browser.sh; }
 if [ -n "$without" ]; then say "passed, without $without"; else say "all passed"; fi
