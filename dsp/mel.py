@@ -93,6 +93,14 @@ class MelConfig:
         return math.log(self.log_floor) if self.log_base == "e" else math.log10(self.log_floor)
 
     @property
+    def frames_beside(self) -> int:
+        """Number of frames to drop at each end of a piece that was cut from a waveform.
+
+        The windows of all these frames but one, which is spare, reach beyond the piece.
+        """
+        return math.ceil((self.n_fft - self.hop_length) / 2 / self.hop_length) + 1
+
+    @property
     def frames_per_second(self) -> float:
         """Frame rate in Hz."""
         return self.sample_rate / self.hop_length

@@ -178,8 +178,7 @@ def nice(
 ) -> Compose:
     """Build NICE: additive couplings whose masks alternate, then one scale for each feature.
 
-    Couplings preserve volume exactly. With at least three couplings, every feature of z depends on
-    every feature of x.
+    Couplings preserve volume exactly. With three or more, each feature of z depends on all of x.
 
     Args:
         num_features: D, at least 2.

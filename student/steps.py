@@ -60,10 +60,7 @@ class Tracked:
     """The voice that was added, shape (B, 1, T)."""
 
     def scale_and_shift(self, shift: Tensor, log_scale: Tensor) -> None:
-        """Scale signal and location by exp(log_scale), in nats, and add the shift to both.
-
-        If the log-scale of the samples is known already, `log_scale` is added to it.
-        """
+        """Scale and shift signal and location; add `log_scale` (nats) to a known log-scale."""
         scale = log_scale.exp()
         self.x, self.loc = self.x * scale + shift, self.loc * scale + shift
         if self.log_scale is not None:

@@ -183,10 +183,7 @@ class Teacher(Pretrained):
         return self.prediction(waveform, log_mel).location_and_log_scale()
 
     def choose_engine(self, engine: Engine = "auto") -> tuple[Engine, str]:
-        """Return the engine that draws samples, and the reason for it.
-
-        `flows.choose_engine` describes the engines and the errors.
-        """
+        """Return the engine that draws samples, and the reason; see `flows.choose_engine`."""
         return choose_engine(next(self.parameters()), engine, sequential=True)
 
     def sample(

@@ -9,10 +9,9 @@ import numpy.typing as npt
 import soxr
 import torch
 
+from data.audio.decoding import FloatArray
 from data.audio.read import from_int16
 from dsp.mel import MelConfig, log_mel
-
-Floats = npt.NDArray[np.float32]
 
 
 def played(
@@ -21,7 +20,7 @@ def played(
     first: int,
     num_frames: int,
     mel: MelConfig,
-) -> tuple[Floats, Floats]:
+) -> tuple[FloatArray, FloatArray]:
     """Play frames of a recording faster or slower, by resampling: the pitch changes, too.
 
     A higher speed raises pitch and formants, as in a shorter vocal tract. At a lower speed, nothing
@@ -64,11 +63,3 @@ def draw_speeds(rng: np.random.Generator, count: int, change: float) -> list[flo
     changed = rng.random(count) >= 1 / 3
     exponents = rng.uniform(1 / 3, 1, count) * rng.choice([-1, 1], count)
     return np.where(changed, (1 + change) ** exponents, 1.0).tolist()
-
-
-def frames_beside(mel: MelConfig) -> int:
-    """Return the number of frames at each end of a piece that lack samples of their windows.
-
-    One more covers what resampling lacks at the ends.
-    """
-    return 1 + math.ceil((mel.n_fft - mel.hop_length) / 2 / mel.hop_length)

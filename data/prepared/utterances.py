@@ -14,7 +14,7 @@ from torch import Tensor
 from data.audio.read import from_int16
 from data.prepared.manifest import DataError, Manifest
 from data.prepared.speakers import speaker_of, with_speaker
-from data.prepared.speed import frames_beside, played
+from data.prepared.speed import played
 from data.prepared.split import Split
 from dsp.mel import silent_frame
 from dsp.pitch import NO_PITCH, PitchConfig
@@ -100,7 +100,7 @@ class UtteranceSet:
         if speed == 1:
             piece = from_int16(samples[start * hop : (start + num_frames) * hop])
         else:
-            beside = margin_frames + frames_beside(mel)
+            beside = margin_frames + mel.frames_beside
             first = max(0, start - beside)
             whole, frames = played(samples, speed, first, start - first + num_frames + beside, mel)
             start -= first

@@ -127,15 +127,15 @@ def fit(model: DensityModel, rows: Rows, config: FitConfig) -> list[Epoch]:
     assert isinstance(average, DensityModel)
     generator = torch.Generator().manual_seed(config.seed)
     epochs: list[Epoch] = []
-    best, best_epoch, best_state = -math.inf, 0, copy.deepcopy(average.state_dict())
+    best, best_at, best_state = -math.inf, 0, copy.deepcopy(average.state_dict())
     started = time.monotonic()
     with tqdm(total=config.max_epochs, desc=model.config.family, unit="epoch", leave=False) as bar:
-        while len(epochs) < config.max_epochs and len(epochs) - best_epoch < config.patience:
+        while len(epochs) < config.max_epochs and len(epochs) - best_at < config.patience:
             train = _train_epoch(model, averaged, optimizer, rows, config, generator)
             val = float(log_prob(average, rows.val).mean())
             epochs.append(Epoch(train, val, time.monotonic() - started))
             if val > best:
-                best, best_epoch = val, len(epochs)
+                best, best_at = val, len(epochs)
                 best_state = copy.deepcopy(average.state_dict())
             bar.update()
             bar.set_postfix(val=f"{val:.3f}", best=f"{best:.3f}")

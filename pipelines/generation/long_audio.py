@@ -24,7 +24,7 @@ def log_mel_in_pieces(
         log-mel frames, shape (num_mels, T // hop_length).
     """
     hop, num_frames = config.hop_length, len(waveform) // config.hop_length
-    margin = -(-(config.n_fft - hop) // 2 // hop) + 1
+    margin = config.frames_beside
     frames = np.empty((config.num_mels, num_frames), np.float32)
     for start in range(0, num_frames, frames_per_piece):
         end = min(start + frames_per_piece, num_frames)

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 import torch
 
-from flows import PitchPredictionConfig, WaveNetConfig, fold_weight_norm
+from flows import WaveNetConfig, fold_weight_norm
 from flows.engines.cpu.arrays import Network
 from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.layout import lay_out_loop
@@ -33,21 +33,22 @@ from flows.engines.cpu.worker_pool import LONGEST_BLOCK
 from pipelines.benchmark.flops import student_flops, teacher_flops
 from pipelines.benchmark.peak import peak_gflops
 from pipelines.benchmark.samplers import DTYPES, System, in_bfloat16
+from pipelines.plain_yaml import load_plain
+from pipelines.recipes import find_recipe
+from storage.configuration import decode
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 
 HOP = 256
 TEACHER = TeacherConfig(wavenet=WaveNetConfig(num_layers=24, layers_per_cycle=12))
-FRAME_WAVENET = WaveNetConfig(
-    num_layers=8,
-    layers_per_cycle=8,
-    kernel_size=2,
-    residual_channels=128,
-    skip_channels=128,
-    pitch=PitchPredictionConfig(longest_lag=320),
-)
 STUDENT = StudentConfig(flow_layers=(10,) * 6)
 READS = 500
+
+
+def frame_teacher(frame_length: int) -> TeacherConfig:
+    """Return the teacher of recipe `allison`, with another frame length."""
+    values = load_plain(find_recipe("allison").read_text())["teacher"]
+    return decode(TeacherConfig, values | {"frame_length": frame_length}, "teacher")
 
 
 def weight_bytes(network: Network) -> tuple[int, int]:
@@ -82,8 +83,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     step = options.frame_length
-    frames = dict(frame_length=step, filter_order=24, context_channels=128, wavenet=FRAME_WAVENET)
-    config = TEACHER if step == 1 else TeacherConfig(**frames)
+    config = TEACHER if step == 1 else frame_teacher(step)
     teacher, student = Teacher(config).eval(), Student(STUDENT).eval()
     fold_weight_norm(teacher)
     fold_weight_norm(student)
@@ -119,6 +119,7 @@ def main() -> None:
     reads: dict[tuple[str, int], list[float]] = {key: [] for key in arrays}
     for system in systems:
         system.prepare()
+    read(np.ones(1, np.float32), 1)  # compiles
     for _ in range(options.rounds):
         for name in precisions:
             peaks[name].append(peak_gflops(1, torch.device("cpu"), DTYPES[name]))

@@ -9,7 +9,7 @@ import torch
 
 from data import Manifest, MelConfig, PitchConfig, SegmentSampler, UtteranceSet, log_mel
 from data.prepared.given_mels import MelSource
-from data.prepared.speed import draw_speeds, frames_beside, played
+from data.prepared.speed import draw_speeds, played
 
 MEL = MelConfig()
 HOP = MEL.hop_length
@@ -45,7 +45,7 @@ def test_a_piece_is_that_of_the_whole_played_utterance(prepared: Manifest, speed
     utterances = UtteranceSet(prepared, "train")
     recording = np.load(prepared.waveform_path(utterances.utterances[0].name))
     frames = played(recording, speed, 0, 10_000, MEL)[1]
-    beside = frames_beside(MEL)
+    beside = MEL.frames_beside
     for start in (0, beside, 20, frames.shape[1] - 6):
         waveform, features = utterances.cut(0, start, 6, 2, speed)
         wanted = np.arange(start - 2, start + 8).clip(0, frames.shape[1] - 1)
