@@ -30,6 +30,15 @@ CORNER_HZ = 1000.0
 LOW = 0.3
 """Strength below the corner that was measured to sound best, see decision 19."""
 
+TOO_QUIET = 0.35
+"""A frame whose low bands together are too quiet by this much has another strength, nats (3 dB)."""
+
+STEP = 0.1
+"""Nats above `TOO_QUIET` at which that other strength is reached, so that it does not jump."""
+
+IN_QUIET_FRAMES = 1.5
+"""That other strength. Above 1: noise that has a tone's log-mel is quieter than the tone."""
+
 
 class MelEqualiser:
     r"""Filters a waveform by the difference of its log-mel from the log-mel that was asked for.
@@ -44,11 +53,12 @@ class MelEqualiser:
 
     Below 1 kHz, bands are so narrow that they show single harmonics. If the model's pitch is not
     exactly the recording's, a full correction fills the gaps between harmonics. So the correction
-    is weaker there.
+    is weaker there, unless the low bands of a frame together are too quiet by `TOO_QUIET`, say
+    because the model has drawn a tone as noise: there it has the strength `IN_QUIET_FRAMES`.
 
     Args:
         config: convention of the log-mel.
-        low: strength of the correction below `CORNER_HZ`, 0 for none to 1 for all of it.
+        low: strength of the correction below `CORNER_HZ`, 0 for none in any frame, to 1.
         high: strength of the correction above `CORNER_HZ`.
         passes: number of times that the waveform is filtered.
     Raises:
@@ -69,7 +79,12 @@ class MelEqualiser:
         window = torch.hann_window(config.win_length, dtype=torch.float64)
         before = (config.n_fft - config.win_length) // 2
         self._window = F.pad(window, (before, config.n_fft - config.win_length - before))
-        self._bins_of_bands = _interpolation(config, low, high)
+        self._bins_of_bands = _interpolation(config)
+        self._is_low = config.band_hz < CORNER_HZ
+        self._strength = torch.full((config.num_mels, 1), high, dtype=torch.float64)
+        self._in_quiet_frames = self._strength.clone()
+        self._strength[self._is_low] = low
+        self._in_quiet_frames[self._is_low] = IN_QUIET_FRAMES if low else 0.0
 
     @staticmethod
     def is_possible(config: MelConfig) -> bool:
@@ -140,9 +155,8 @@ class MelEqualiser:
         config = self.config
         with torch.autocast(padded.device.type, enabled=False):
             spectrum = spectrum_of(padded, config)
-            difference = wanted.to(padded) - log_mel_of_spectrum(spectrum, config)
-            nats = difference * config.harmonic_scale
-            nats = nats.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+            drawn = log_mel_of_spectrum(spectrum, config) * config.harmonic_scale
+            nats = self._correction(drawn, wanted.to(padded) * config.harmonic_scale)
             gain = (self._bins_of_bands.to(padded) @ nats).exp()
             window = self._window.to(padded)
             windows = torch.fft.irfft((spectrum * gain).mT, config.n_fft) * window
@@ -151,6 +165,20 @@ class MelEqualiser:
                 _overlap_add(windows, config.hop_length), _overlap_add(squares, config.hop_length)
             )
         return sums if before is None else sums.plus(before)
+
+    def _correction(self, drawn: Tensor, wanted: Tensor) -> Tensor:
+        """Return how much louder each band is made, nats, shape (B, num_mels, L).
+
+        Args:
+            drawn: log-mel of the waveform, nats, shape (B, num_mels, L).
+            wanted: log-mel that was asked for, likewise.
+        """
+        is_low = self._is_low.to(drawn.device)
+        missing = _level(wanted[:, is_low]) - _level(drawn[:, is_low])
+        quiet = ((missing - TOO_QUIET) / STEP).clamp(0, 1)
+        strength = torch.lerp(self._strength.to(drawn), self._in_quiet_frames.to(drawn), quiet)
+        difference = (wanted - drawn).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+        return strength * difference
 
 
 class _Sums(NamedTuple):
@@ -228,13 +256,12 @@ def _overlap_add(windows: Tensor, hop: int) -> Tensor:
     return total.flatten(1)[:, None, : (count - 1) * hop + n_fft]
 
 
-def _interpolation(config: MelConfig, low: float, high: float) -> Tensor:
-    """Return each band's weight in each bin's log-gain, shape (n_fft // 2 + 1, num_mels).
+def _level(nats: Tensor) -> Tensor:
+    """Return the level of all bands (B, bands, L) together, nats, shape (B, 1, L)."""
+    return (2 * nats).logsumexp(1, keepdim=True) / 2 if nats.shape[1] else nats.sum(1, keepdim=True)
 
-    A weight is the band's share of the bin, by interpolation, times the band's strength: `low`
-    below `CORNER_HZ` and `high` above.
-    """
-    middles = config.band_hz.double()
-    strength = torch.where(middles < CORNER_HZ, low, high).double()
+
+def _interpolation(config: MelConfig) -> Tensor:
+    """Return each band's share of each bin by interpolation, shape (n_fft // 2 + 1, num_mels)."""
     bins = torch.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1, dtype=torch.float64)
-    return weights_between(middles, bins) * strength
+    return weights_between(config.band_hz.double(), bins)

@@ -51,6 +51,6 @@ def padded_to_vectors(width: int) -> int:
 
 
 def _columns(width: int) -> int:
-    """Choose the widest panel with which padding to whole panels adds less than a vector."""
-    wide = VECTORS * LANES
-    return next(columns for columns in (wide, wide // 2, LANES) if -width % columns < LANES)
+    """Choose the widest panel with which padding adds less than a vector or than a sixteenth."""
+    wide, bound = VECTORS * LANES, max(LANES - 1, width // 16)
+    return next(columns for columns in (wide, wide // 2, LANES) if -width % columns <= bound)

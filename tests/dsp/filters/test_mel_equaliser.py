@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dsp.filters.mel_equaliser import CORNER_HZ, LARGEST_DIFFERENCE, MelEqualiser
+from dsp.filters.mel_equaliser import (
+    CORNER_HZ,
+    IN_QUIET_FRAMES,
+    LARGEST_DIFFERENCE,
+    STEP,
+    TOO_QUIET,
+    MelEqualiser,
+)
 from dsp.mel import MelConfig, log_mel, mel_filterbank
 
 SMALL = MelConfig(n_fft=256, hop_length=64, win_length=256, num_mels=20)
@@ -19,6 +26,7 @@ CONVENTIONS = {
     "short window": dataclasses.replace(SMALL, win_length=160),
     "powers, log10": dataclasses.replace(SMALL, power=2.0, log_base="10"),
     "part of the spectrum": dataclasses.replace(SMALL, fmin_hz=200.0, fmax_hz=6000.0),
+    "no band below the corner": dataclasses.replace(SMALL, fmin_hz=1200.0),
     "one band": dataclasses.replace(SMALL, num_mels=1),
 }
 EACH = pytest.mark.parametrize("config", CONVENTIONS.values(), ids=CONVENTIONS.keys())
@@ -70,17 +78,22 @@ def test_equals_a_computation_frame_by_frame() -> None:
     padded = np.pad(waveform[0, 0].numpy(), 96, mode="reflect")
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
     basis, middles = mel_filterbank(SMALL).numpy(), SMALL.band_hz.numpy()
-    strength = np.where(middles < CORNER_HZ, 0.5, 1.0)
-    total, squares = np.zeros_like(padded), np.zeros_like(padded)
+    total, squares, quiet_frames = np.zeros_like(padded), np.zeros_like(padded), 0
     for frame in range(9):
         place = slice(64 * frame, 64 * frame + 256)
         spectrum = np.fft.rfft(padded[place] * window)
         mel = np.log(np.maximum(basis @ np.sqrt(np.abs(spectrum) ** 2 + 1e-9), 1e-5))
-        nats = np.clip(wanted[0, :, frame].numpy() - mel, -1.5, 1.5) * strength
+        asked = wanted[0, :, frame].numpy()
+        levels = [np.log(np.sum(np.exp(x[middles < CORNER_HZ]) ** 2)) / 2 for x in (asked, mel)]
+        quiet = np.clip((levels[0] - levels[1] - TOO_QUIET) / STEP, 0, 1)
+        quiet_frames += quiet > 0
+        strength = np.where(middles < CORNER_HZ, 0.5 * (1 - quiet) + IN_QUIET_FRAMES * quiet, 1.0)
+        nats = np.clip(asked - mel, -1.5, 1.5) * strength
         gain = np.exp(np.interp(np.linspace(0, 8000, 129), middles, nats))
         total[place] += window * np.fft.irfft(spectrum * gain)
         squares[place] += window**2
     expected = (total / np.maximum(squares, 1e-8))[96:-96]
+    assert 0 < quiet_frames < 9
     found = MelEqualiser(SMALL, low=0.5, passes=1)(waveform, wanted)[0, 0]
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-12)
 
@@ -129,13 +142,48 @@ def test_further_rows_are_ignored() -> None:
     assert torch.equal(equaliser(waveform, told), equaliser(waveform, wanted))
 
 
+HIGH_ONLY = dataclasses.replace(SMALL, fmin_hz=1200.0)
+LOW_ONLY = dataclasses.replace(SMALL, fmax_hz=900.0)
+
+
 @pytest.mark.parametrize("asked", [-30.0, 30.0])
 def test_no_pass_changes_the_level_by_more_than_the_bound(asked: float) -> None:
-    waveform = noise(SMALL, 20, 0)
-    equaliser = MelEqualiser(SMALL, low=1.0, passes=1)
+    waveform = noise(HIGH_ONLY, 20, 0)
+    equaliser = MelEqualiser(HIGH_ONLY, passes=1)
     found = equaliser(waveform, torch.full((2, 20, 20), asked))
     factor = np.exp(np.sign(asked) * LARGEST_DIFFERENCE)
     torch.testing.assert_close(found, factor * waveform, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("missing", "strength"),
+    [
+        (-1.0, 0.4),  # too loud
+        (TOO_QUIET, 0.4),
+        (TOO_QUIET + STEP / 2, (0.4 + IN_QUIET_FRAMES) / 2),
+        (TOO_QUIET + STEP, IN_QUIET_FRAMES),
+        (1.0, IN_QUIET_FRAMES),
+    ],
+)
+def test_low_bands_of_quiet_frames_are_corrected_more(missing: float, strength: float) -> None:
+    waveform = noise(LOW_ONLY, 20, 0)
+    wanted = log_mel(waveform, LOW_ONLY) + missing
+    found = MelEqualiser(LOW_ONLY, low=0.4, passes=1)(waveform, wanted)
+    factor = np.exp(strength * missing)
+    torch.testing.assert_close(found, factor * waveform, rtol=0, atol=1e-9)
+    unchanged = MelEqualiser(LOW_ONLY, low=0.0, passes=1)(waveform, wanted)
+    torch.testing.assert_close(unchanged, waveform, rtol=0, atol=1e-12)
+
+
+def test_a_tone_that_was_drawn_as_noise_gets_its_level() -> None:
+    config = MelConfig()
+    time = torch.arange(40 * 256, dtype=torch.float64) / 16000
+    tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)[None, None]
+    drawn = 0.1 * torch.randn(
+        1, 1, 40 * 256, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    found = MelEqualiser(config)(drawn, log_mel(tone, config))
+    assert 0.8 < float(found.std() / tone.std()) < 1.25
 
 
 def test_digital_silence_stays_silent() -> None:
