@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet ablate`, which compares objectives of distillation."""
+"""The command `ablate`: compares objectives of distillation."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet benchmark`."""
+"""The command `benchmark`: sampling speed of teacher, student and other vocoders."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet demo`."""
+"""The command `demo`: a page that runs a student in a browser."""
 
 from pathlib import Path
 

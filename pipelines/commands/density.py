@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet density`."""
+"""The command `density`: fits a flow to the numbers of a table."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet evaluate`."""
+"""The command `evaluate`: measures of sound on held-out utterances."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet excerpts`."""
+"""The command `excerpts`: held-out recordings as WAV files."""
 
 from pathlib import Path
 from typing import Literal

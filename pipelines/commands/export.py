@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet export`: a student as an ONNX or pt2 file for other programs."""
+"""The command `export`: a student as an ONNX or pt2 file for other programs."""
 
 import dataclasses
 import importlib.util

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet generate`."""
+"""The command `generate`: waveforms from recordings or log-mels."""
 
 from pathlib import Path
 from typing import Literal

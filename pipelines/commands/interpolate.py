@@ -1,4 +1,4 @@
-"""The commands `parallel-wavenet interpolate` and `interpolate-rows`."""
+"""The commands `interpolate` and `interpolate-rows`: paths between two latents."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet prepare`."""
+"""The command `prepare`: a corpus becomes features and splits."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet report`."""
+"""The command `report`: a listening page of one or several runs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command `parallel-wavenet summarise`."""
+"""The command `summarise`: the results of a run, printed."""
 
 from pathlib import Path
 

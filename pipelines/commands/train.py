@@ -1,4 +1,4 @@
-"""The commands `parallel-wavenet train-teacher` and `distill`."""
+"""The commands `train-teacher` and `distill`: train a model, or resume its training."""
 
 import dataclasses
 from collections.abc import Sequence
