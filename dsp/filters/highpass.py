@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import fft, signal
+from scipy import fft
 from torch import Tensor
 
 
@@ -18,10 +18,20 @@ def highpass_response(cutoff: float) -> Tensor:
         taps, shape (N + 1,), in the default float dtype. They are as long as three periods of the
         cutoff frequency.
     """
-    impulse = np.zeros(math.ceil(3 / cutoff))
-    impulse[0] = 1.0
-    sections = signal.butter(4, 2 * cutoff, "highpass", output="sos")
-    return torch.from_numpy(signal.sosfilt(sections, impulse)).to(torch.get_default_dtype())
+    # Two sections of order 2 by the bilinear transform. `scipy.signal` designs and runs the same
+    # filter, but takes 0.7 s to load, a quarter of the loading of `generate`.
+    taps = np.zeros(math.ceil(3 / cutoff))
+    taps[0] = 1.0
+    k = math.tan(math.pi * cutoff)
+    for angle in (math.pi / 8, 3 * math.pi / 8):
+        damping = 2 * math.cos(angle) * k
+        a0, a1, a2 = 1 + damping + k * k, 2 * (k * k - 1), 1 - damping + k * k
+        taps = np.convolve(taps, (1.0, -2.0, 1.0))[: len(taps)]
+        y1 = y2 = 0.0
+        for n, x in enumerate(taps):
+            y1, y2 = (x - a1 * y1 - a2 * y2) / a0, y1
+            taps[n] = y1
+    return torch.from_numpy(taps).to(torch.get_default_dtype())
 
 
 def highpass(extended: Tensor, taps: Tensor) -> Tensor:
