@@ -38,7 +38,11 @@ known=""
 [ -f "$stamp" ] && known=$(sed -n 's/^extras=//p' "$stamp")
 extras=$(printf '%s,%s' "$known" "$extras" | tr ',' '\n' | sort -u | sed '/^$/d' | paste -sd, -)
 wanted=$(printf 'extras=%s\nfolder=%s\n' "$extras" "$PWD"; cat setup.cfg pyproject.toml constraints.txt | sha256sum)
-[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
+works() { .venv/bin/python -c '' 2>/dev/null; }
+if [ -n "$python" ] && works; then
+  say ".venv exists, so --python $python is not used: remove .venv to have it made anew"
+fi
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && works && exit 0
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 if [ -z "$python" ]; then
@@ -49,7 +53,7 @@ fi
 [ -n "$python" ] || fail "no Python 3.11 or newer found; name one with --python"
 new_enough "$python" || fail "$python is not Python 3.11 or newer"
 
-if ! .venv/bin/python -c '' 2>/dev/null; then
+if ! works; then
   say "creating .venv with $("$python" --version)"
   rm -rf .venv
   "$python" -m venv .venv 2>/dev/null ||

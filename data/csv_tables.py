@@ -55,6 +55,9 @@ def read_csv(path: Path, header: bool | None) -> tuple[Array, tuple[str, ...]]:
     # NumPy's savetxt writes the header as a comment.
     names = [first[0].removeprefix("# "), *first[1:]]
     columns = tuple(name.strip() or str(i) for i, name in enumerate(names) if header)
+    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    if repeated is not None:
+        raise TableError(f"{path}: two columns are named {repeated}, expected different names")
     columns = columns or tuple(map(str, range(len(first))))
     values = _parse_rows(path, columns, lines[1:] if header else lines)
     _check_no_index(path, values, first[0] if header else None)

@@ -19,7 +19,8 @@ def load_plain(text: str) -> Any:
     Args:
         text: a document, or a single value.
     Returns:
-        numbers, strings, None, lists and mappings.
+        numbers, strings, None, lists and mappings. In a single line, text that is not quoted is
+        kept with a "#", which begins a comment elsewhere: a file may have it in its name.
     Raises:
         yaml.YAMLError: if the text is not YAML, if it is too long or nested too deeply, if a value
             is a Python object, if a key stands twice, or if there is an alias, which
@@ -41,7 +42,9 @@ def load_plain(text: str) -> Any:
                 f"line {event.start_mark.line + 1} is nested more than {MAX_DEPTH} deep"
             )
     _check_given_once(yaml.compose(text, Loader=yaml.SafeLoader))
-    return _load(text)
+    value = _load(text)
+    is_name = "#" in text and "\n" not in text and text.lstrip()[:1] not in ("'", '"')
+    return text if is_name and (value is None or isinstance(value, str)) else value
 
 
 def _check_given_once(node: yaml.Node | None) -> None:

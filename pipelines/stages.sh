@@ -43,12 +43,26 @@ parse_options() {
     [[ "$number" =~ ^[0-9]+$ ]] || fail "stage '$number' is not a number"
   done
   [ "$stage" -le "$stop_stage" ] || fail "stage $stage comes after the last one, $stop_stage"
-  name=$(basename "$recipe" .yaml)
+  name=$(recipe_name)
   exp=${exp:-$(own "exp/$name")}
   dump=${dump:-$(own "dump/$name")}
   corpora=${corpora:-$(own corpora)}
   # shellcheck disable=SC2034 # used by the scripts
   recipe_options=(--recipe "$recipe" "${overrides[@]}")
+}
+
+# The recipe's name, which names its folders: given as an option, in its file, or the file's own.
+recipe_name() {
+  local i file="$root/pipelines/recipes/$recipe.yaml" name=""
+  [ -f "$file" ] || file=$recipe
+  [ -f "$file" ] && name=$(sed -n 's/^name: *\([^ #]*\).*/\1/p' "$file" | tr -d "\"'" | head -n 1)
+  for ((i = 0; i < ${#overrides[@]}; i++)); do
+    case "${overrides[i]}" in
+      --recipe.name=*) name=${overrides[i]#*=} ;;
+      --recipe.name) name=${overrides[i + 1]} ;;
+    esac
+  done
+  echo "${name:-$(basename "$recipe" .yaml)}"
 }
 
 # own FOLDER: name a folder of the program's own from where the user is.

@@ -25,7 +25,7 @@ from dsp.filters.mel_equaliser import LOW, MelEqualiser
 from flows.model_folder import CONFIG_FILE, ArtefactError, model_folder
 from flows.pretrained import Pretrained, read_description
 from pipelines.heldout import Utterance
-from pipelines.ranks import local_rank
+from pipelines.ranks import local_rank, rank
 from pipelines.recipe import Recipe
 from storage.configuration import decode, from_dict
 from student import Student
@@ -156,11 +156,14 @@ def held_out(
         split: "val" or "test".
         limit: largest number of utterances, the first by name; None for all.
         device: device of the utterances.
-        speakers: the speakers that the models know.
+        speakers: the speakers that the models know; utterances of others are left out.
         pitch: the pitch rows that the models are given.
         every: keep one of every so many utterances, by name; applied before the limit.
     """
     utterances = UtteranceSet(manifest, split, speakers, pitch)
+    left_out = len(manifest.utterances(split)) - len(utterances)
+    if left_out and rank() == 0:
+        print(f"{left_out} {split} utterances are left out: the models do not know their speakers")
     loaded = []
     for i in range(0, len(utterances), every)[:limit]:
         waveform, mel = utterances.load(i)

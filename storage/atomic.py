@@ -32,8 +32,11 @@ def atomic_write(path: Path, *, sync_name: bool = True) -> Iterator[BinaryIO]:
     Returns:
         A context manager that yields the open binary file.
     Raises:
-        OSError: if the disk is full, for instance; the error names `path`.
+        OSError: if the disk is full, for instance, or if `path` is a device or a pipe, which would
+            be replaced, too; the error names `path`.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "is a device or a pipe, expected a file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, file = _open_temporary(path.parent)
     try:

@@ -1,13 +1,14 @@
-"""A check that no command overwrites a file that it reads."""
+"""Checks that no command overwrites a file that it reads, or a file that is not its own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 
 class OverwriteError(ValueError):
-    """An output would replace an input; the message names both."""
+    """An output would replace an input, or a file of somebody else; the message names it."""
 
 
 def refuse_overwriting(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
@@ -35,6 +36,22 @@ def refuse_overwriting(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
             raise OverwriteError(
                 f"{output}: is {which} of this command and would be written over: choose another "
                 "--out"
+            )
+
+
+def refuse_existing(outputs: Iterable[Path], why: str) -> None:
+    """Raise an error if an output exists that the command may not have made.
+
+    Args:
+        outputs: files that the command will write.
+        why: why an existing file is not the command's own.
+    Raises:
+        OverwriteError: names the first output that exists.
+    """
+    for output in outputs:
+        if os.path.lexists(output):
+            raise OverwriteError(
+                f"{output}: exists, and {why}: it would be written over; choose another --out"
             )
 
 

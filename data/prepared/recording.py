@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -142,8 +143,16 @@ def make_utterance(task: PrepareTask) -> Record:
         return Record(
             name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
         )
-    waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), features.samples)
-    mel_sha256 = write_array(mel_path(task.dump_dir, task.name), features.frames)
+    try:
+        waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), features.samples)
+        mel_sha256 = write_array(mel_path(task.dump_dir, task.name), features.frames)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # a full disk, say, which stops all recordings
+            raise
+        failed.append("its name is too long for a file of features")
+        return Record(
+            name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
+        )
     return Record(
         name=task.name,
         key=key,

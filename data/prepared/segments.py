@@ -97,13 +97,14 @@ class SegmentSampler:
             raise ValueError(f"part is {part!r}, expected 0 to {num_parts - 1}")
         if batch_size % num_parts:
             raise ValueError(f"batch_size is {batch_size}, expected a multiple of {num_parts}")
-        self.utterances = UtteranceSet(source, split, speakers, pitch)
-        is_computed = self.utterances.manifest.contents.mels.kind == "computed"
+        manifest = source if isinstance(source, Manifest) else Manifest.load(source)
+        is_computed = manifest.contents.mels.kind == "computed"
         if speed_change and (speakers or pitch.num_rows or not is_computed):
             raise ValueError(
                 f"speed_change is {speed_change}, expected 0 with rows of pitch or speakers, or "
                 "with log-mels from files: they do not fit another speed"
             )
+        self.utterances = UtteranceSet(manifest, split, speakers, pitch)
         self.batch_size = batch_size
         size = batch_size // num_parts
         self.rows = range(part * size, (part + 1) * size)

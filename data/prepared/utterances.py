@@ -28,7 +28,7 @@ class UtteranceSet:
         source: a manifest, or its dump folder.
         split: "train", "val" or "test".
         speakers: the known speakers; each has a row below the bands and the pitch, see
-            `with_speaker`.
+            `with_speaker`. Utterances of other speakers are left out.
         pitch: the wanted rows of pitch and voicing, see `with_pitch`; the kind "none" has no rows.
     Raises:
         DataError: if the split is empty, or if the pitch was not prepared with this configuration.
@@ -45,9 +45,13 @@ class UtteranceSet:
         self.manifest = source if isinstance(source, Manifest) else Manifest.load(source)
         self.manifest.check_pitch(pitch)
         self.num_rows = self.manifest.mel.num_mels + pitch.num_rows
-        self.utterances = self.manifest.utterances(split)
+        utterances = self.manifest.utterances(split)
+        if self.speakers:
+            utterances = [x for x in utterances if speaker_of(x.name) in self.speakers]
+        self.utterances = utterances
         if not self.utterances:
-            raise DataError(f"{self.manifest.dump_dir}: no utterances to {split} on")
+            known = f" of {', '.join(self.speakers)}" if self.speakers else ""
+            raise DataError(f"{self.manifest.dump_dir}: no utterances{known} to {split} on")
         self._intact: set[Path] = set()
 
     def __len__(self) -> int:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from distill import DistillationConfig
+from flows.model_folder import CONFIG_FILE
+from flows.pretrained import read_description
 from pipelines.commands import train as commands
 from pipelines.recipe import Recipe
 from pipelines.training.log import METRICS_FILE
+from pipelines.training.state import differences
 from pipelines.workspace import pick_device
 from storage.atomic import write_file
 from storage.configuration import nearest_name
@@ -84,9 +87,10 @@ def ablate(
         {"objective": UNTRAINED, **_measured(task.validate(task.model.eval()).scalars)}
     ]
     for name, config in configs.items():
-        folder = out / name
+        folder, own = out / name, dataclasses.replace(recipe, distillation=config)
+        _check_budget(folder / "student", own)
         commands.distill(
-            dataclasses.replace(recipe, distillation=config),
+            own,
             dump,
             teacher,
             exp=folder,
@@ -182,6 +186,33 @@ def ablation_table(result: dict[str, Any]) -> str:
         cells = [f"{row[name]:.3g}" if name in row else "" for name in columns]
         lines.append(f"| {row['objective']} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _check_budget(folder: Path, recipe: Recipe) -> None:
+    """Refuse a finished student that this recipe would not have made.
+
+    Raises:
+        ValueError: if the student had more steps, or another objective, size or seed.
+    """
+    if not (folder / CONFIG_FILE).exists():
+        return
+    found = read_description(folder)["metadata"].get("recipe")
+    if not isinstance(found, dict):
+        return
+    wanted = recipe.to_dict()
+    changes = [
+        change
+        for part in ("student", "distillation", "seed")
+        for change in differences(found.get(part), wanted[part], part)
+    ]
+    steps, budget = found["student_training"]["max_steps"], recipe.student_training.max_steps
+    if steps > budget:
+        changes.insert(0, f"{steps} steps, not {budget}")
+    if changes:
+        raise ValueError(
+            f"{folder}: holds a student of another budget or recipe ({'; '.join(changes)}): choose "
+            "another --out"
+        )
 
 
 def _weight(term: str, base: DistillationConfig) -> float:

@@ -55,7 +55,8 @@ def generate(
         precision: "32-true"; "bf16-mixed" (networks in bfloat16, which is faster if the processor
             multiplies in bfloat16); "auto" ("bf16-mixed" on such a processor); or "16-mixed".
         stream: write raw 16-bit little-endian PCM, OUT/NAME.raw, while the samples are drawn.
-        speaker: the speaker, for a model that knows speakers.
+        speaker: the speaker, for a model that knows speakers; default: the first folder of an
+            input's path below the searched folder.
         pitch_shift: semitones added to the pitch, for a model that is given or predicts a pitch.
         skip_existing: leave out inputs whose file exists in OUT, to continue a stopped run.
         equalise: filter each waveform so that its log-mel comes closer to the input's.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from data import HAS_HEADER, read_table
+from data import HAS_HEADER, Table, read_table
 from flows.model_folder import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
 from pipelines.density.model import DensityModel
 from pipelines.generation import interpolation
@@ -102,8 +102,7 @@ def interpolate_rows(
     for row in (first, second):
         if not 0 <= row < num_rows:
             raise ValueError(f"{table}: row {row}, expected 0 to {num_rows - 1}")
-    names = _dequantised_columns(density.metadata, model)
-    is_discrete = torch.tensor([name in names for name in contents.columns])
+    is_discrete = torch.tensor(_dequantised_columns(density.metadata, contents, model))
     ends = torch.from_numpy(contents.values[[first, second]]) + CELL_CENTRE * is_discrete
     with torch.no_grad():
         start, end = ends.to(density.mean.device).split(1)
@@ -119,15 +118,30 @@ def interpolate_rows(
     print(f"{num_steps} points from row {first} to row {second}: {out}")
 
 
-def _dequantised_columns(metadata: dict[str, Any], folder: Path) -> list[str]:
-    try:
-        names = metadata["table"]["dequantised"]
-    except (KeyError, TypeError) as error:
-        raise ArtefactError(
-            f"{folder / CONFIG_FILE}: metadata.table.dequantised is missing"
-        ) from error
-    if not isinstance(names, list):
-        raise ArtefactError(
-            f"{folder / CONFIG_FILE}: metadata.table.dequantised is {names!r}, expected a list"
+def _dequantised_columns(metadata: dict[str, Any], table: Table, folder: Path) -> list[bool]:
+    """Return whether each column of a table is one that the fit dequantised.
+
+    Raises:
+        ValueError: if the table's columns have other names than the model's.
+    """
+    described = {}
+    for name in ("columns", "dequantised"):
+        try:
+            described[name] = metadata["table"][name]
+        except (KeyError, TypeError) as error:
+            raise ArtefactError(
+                f"{folder / CONFIG_FILE}: metadata.table.{name} is missing"
+            ) from error
+        if not isinstance(described[name], list):
+            raise ArtefactError(
+                f"{folder / CONFIG_FILE}: metadata.table.{name} is {described[name]!r}, expected a "
+                "list"
+            )
+    columns = tuple(described["columns"])
+    unnamed = tuple(map(str, range(len(table.columns))))  # an array, or a .csv without a header
+    if table.columns != columns and unnamed not in (table.columns, columns):
+        raise ValueError(
+            f"{table.source}: has the columns {', '.join(table.columns)}, but {folder} was fitted "
+            f"to {', '.join(map(str, columns))}"
         )
-    return names
+    return [name in described["dequantised"] for name in columns]

@@ -11,6 +11,7 @@ from data import Manifest, SegmentSampler
 from distill import initialise_context
 from flows import folded_state, load_folded_state
 from flows.model_folder import model_folder
+from flows.pretrained import read_description
 from pipelines.ranks import rank, world_size
 from pipelines.recipe import Recipe, TrainingConfig
 from pipelines.training.loop import train
@@ -29,6 +30,9 @@ from pipelines.workspace import (
 )
 from student import Envelope, Student
 from teacher import Teacher
+
+DATA_SETTINGS = ("mels", "min_seconds", "val_percent", "test_percent")
+"""Settings of a recipe's data that only `prepare` reads."""
 
 
 def train_teacher(
@@ -76,7 +80,7 @@ def train_teacher(
         _sampler(recipe, manifest, config),
         config,
         exp / "teacher",
-        provenance(recipe, manifest),
+        _origin(recipe, manifest, initial=initial),
         device=place.type,
         sample_rate=recipe.data.mel.sample_rate,
     )
@@ -121,12 +125,13 @@ def distill(
         run_in_processes(distill, count, **given, teacher=teacher, device=place.type)
         return
     manifest = _manifest(recipe, dump)
+    teacher, initial = teacher or exp / "teacher", _initial(initial, config)
     train(
-        student_task(recipe, dump, teacher or exp / "teacher", place, initial),
+        student_task(recipe, dump, teacher, place, initial),
         _sampler(recipe, manifest, config),
         config,
         exp / "student",
-        provenance(recipe, manifest),
+        _origin(recipe, manifest, teacher=teacher, initial=initial),
         device=place.type,
         sample_rate=recipe.data.mel.sample_rate,
     )
@@ -211,6 +216,30 @@ def _manifest(recipe: Recipe, dump: Path) -> Manifest:
     recipe.data.mel.check_same(manifest.mel, str(dump))
     manifest.check_pitch(recipe.data.pitch)
     return manifest
+
+
+def _origin(recipe: Recipe, manifest: Manifest, **models: Path | None) -> dict[str, Any]:
+    """Describe the origin of a model; say which settings are the prepared data's own.
+
+    Args:
+        recipe: the recipe of the run.
+        manifest: the prepared data. The description has their settings in place of the recipe's.
+        models: the trained models that the run reads, by name; the description has their digests,
+            so that a run that is resumed with another one says so.
+    """
+    own = {name: getattr(manifest.contents, name) for name in DATA_SETTINGS}
+    for name, value in own.items():
+        if value != getattr(recipe.data, name) and rank() == 0:
+            print(
+                f"{manifest.dump_dir}: was prepared with another data.{name}, which holds: {value}"
+            )
+    used = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **own))
+    digests = {
+        name: read_description(model_folder(folder)).get("weights_sha256")
+        for name, folder in models.items()
+        if folder is not None
+    }
+    return provenance(used, manifest) | {"models": digests}
 
 
 def _given(recipe: Recipe, speakers: Sequence[str]) -> dict[str, Any]:

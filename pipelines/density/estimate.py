@@ -22,14 +22,11 @@ from pipelines.density.fit import (
     log_prob,
     start_model,
 )
+from pipelines.density.folder import METRICS_FILE, PICTURE_FILE, RESULT_FILE
 from pipelines.density.plots import picture_2d
 from pipelines.density.rows import Rows
 from pipelines.workspace import commit
 from storage.atomic import write_file
-
-RESULT_FILE = "result.json"
-METRICS_FILE = "metrics.jsonl"
-PICTURE_FILE = "density.png"
 
 
 def estimate(

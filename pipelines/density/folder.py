@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from data.tables import TOY_PREFIX
-from flows.model_folder import CONFIG_FILE, ArtefactError
+from flows.model_folder import CONFIG_FILE, WEIGHTS_FILE, ArtefactError
 from flows.pretrained import read_description
 from pipelines.density.model import DensityModel
 from pipelines.training.checkpoints import FOLDER as CHECKPOINTS
 
 ROOT = Path("exp/density")
+RESULT_FILE = "result.json"
+METRICS_FILE = "metrics.jsonl"
+PICTURE_FILE = "density.png"
 
 
 def table_origin(table: str, key: str | None) -> dict[str, str]:
@@ -47,12 +50,15 @@ def check_folder(folder: Path, table: str, key: str | None) -> None:
         key: the argument of the command `density`.
     Raises:
         ArtefactError: if the folder holds a model of another kind, a training run, an unreadable
-            model, or the model of another table.
+            model, the model of another table, or, without a model, a file that would be written.
     """
     other = "choose another --out"
     if (folder / CHECKPOINTS).exists():
         raise ArtefactError(f"{folder}: holds {CHECKPOINTS} of a training run: {other}")
     if not (folder / CONFIG_FILE).exists():
+        for name in (WEIGHTS_FILE, RESULT_FILE, METRICS_FILE, PICTURE_FILE):
+            if (folder / name).exists():
+                raise ArtefactError(f"{folder}: holds {name}, but no density: {other}")
         return
     described = read_description(folder)
     if described["kind"] != DensityModel.kind:

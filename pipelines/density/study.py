@@ -18,8 +18,9 @@ from data import read_table
 from flows.families import FamilyConfig, family_config
 from flows.pretrained import read_description
 from pipelines.density.baselines import gaussian_log_prob, num_gaussian_params
-from pipelines.density.estimate import RESULT_FILE, estimate
+from pipelines.density.estimate import estimate
 from pipelines.density.fit import FitConfig, Likelihood
+from pipelines.density.folder import RESULT_FILE
 from pipelines.density.mixture import MixtureConfig, fit_mixture_of_gaussians
 from pipelines.density.rows import Rows
 from pipelines.density.study_tables import study_table

@@ -84,7 +84,7 @@ def vocode_all(
 
 def _vocode(vocoder: Vocoder, job: Job, before_writing: Callable[[], None]) -> Outcome:
     try:
-        features = vocoder.features(job.source)
+        features = vocoder.features(job.source, job.name)
     except ValueError as error:
         return Outcome(job.source, error)
     before_writing()

@@ -97,7 +97,8 @@ class Vocoder:
         if options.seed < 0:
             raise InputError(f"seed is {options.seed}, expected >= 0")
         check_max_seconds(options.max_seconds)
-        with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, options.speaker)
+        if options.speaker is not None:
+            with_speaker(torch.zeros(self.mel.num_mels, 1), self.speakers, options.speaker)
 
     def _set_shift(self) -> None:
         """Check the pitch shift, and tell it to a student that predicts its pitch."""
@@ -117,8 +118,14 @@ class Vocoder:
         with networks_in(self.options.precision, self.network):
             return f"{self.network.kind}: {self.network.choose_engine(self.options.engine)[1]}"
 
-    def features(self, source: Path) -> Tensor:
-        """Read an input's features for the network, shape (1, rows, L)."""
+    def features(self, source: Path, name: Path) -> Tensor:
+        """Read an input's features for the network, shape (1, rows, L).
+
+        Args:
+            source: the input.
+            name: name of its output. Its first folder is the speaker, if the model knows it and no
+                speaker is given.
+        """
         options = self.options
         frames = read_frames(
             source,
@@ -138,7 +145,10 @@ class Vocoder:
         if options.max_seconds is not None:
             length = round(options.max_seconds * self.mel.sample_rate / self.mel.hop_length)
             frames = frames[:, : max(1, length) + num_more]
-        told = with_speaker(torch.from_numpy(frames)[None], self.speakers, options.speaker)
+        speaker = options.speaker
+        if speaker is None and name.parts[0] in self.speakers:
+            speaker = name.parts[0]
+        told = with_speaker(torch.from_numpy(frames)[None], self.speakers, speaker)
         return told.to(next(self.network.parameters()))
 
     def write(self, source: Path, features: Tensor, name: Path, target: Path) -> Generated:

@@ -8,7 +8,7 @@ from typing import Literal, TextIO
 
 from tqdm import tqdm
 
-from data import MelFormat
+from data import MelFormat, is_output
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
@@ -20,7 +20,7 @@ from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder, Vo
 from pipelines.precision import PrecisionName
 from pipelines.standard_streams import is_open
 from pipelines.workspace import pick_device
-from storage.overwriting import refuse_overwriting
+from storage.overwriting import refuse_existing, refuse_overwriting
 
 # Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
 # long, concern one file.
@@ -72,7 +72,8 @@ def generate(
             `pipelines.precision`).
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) while sampling. The
             samples equal a file's samples up to rounding.
-        speaker: the speaker, for a model that knows speakers.
+        speaker: the speaker, for a model that knows speakers; default: the first folder of an
+            input's path below the searched folder.
         pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
         skip_existing: leave out inputs whose file in `out` exists.
         equalise: filter each drawn waveform so that its log-mel comes closer to the input's; see
@@ -109,6 +110,8 @@ def generate(
             if sources.from_standard_input is not None:
                 read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
             refuse_overwriting(read, targets.values())
+            if target.is_folder and not skip_existing and not is_output(out):
+                refuse_existing(_beside(targets), "beside its input it may be a recording")
         for line in left_out_lines(sources.left_out):
             print(line, file=messages)
         if skip_existing:
@@ -182,3 +185,8 @@ def _generate_all(
 def _clipping_warning(item: Generated) -> str:
     clipped = f"{item.num_clipped} of {item.num_samples} samples were clipped"
     return f"warning: {item.path}: {clipped}"
+
+
+def _beside(targets: dict[Path, Path]) -> list[Path]:
+    """Return the output files that are in the folder of their input."""
+    return [to for source, to in targets.items() if to.parent.resolve() == source.parent.resolve()]

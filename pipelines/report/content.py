@@ -131,8 +131,15 @@ def collect(exp: Path, limit: int = 8) -> Content:
 def _utterances(
     exp: Path, evaluation: dict[str, Any] | None, sample_rate: int, limit: int
 ) -> list[ListenedUtterance]:
-    files = _audio_files([exp / "evaluation" / AUDIO_FOLDER, exp / "samples"])
     measures = {u["name"]: u["systems"] for u in (evaluation or {"utterances": []})["utterances"]}
+    evaluated = _audio_files(exp / "evaluation" / AUDIO_FOLDER)
+    if evaluation is not None:  # files of an earlier evaluation may lie there, too
+        evaluated = {
+            (system, name): path
+            for (system, name), path in evaluated.items()
+            if name in measures and system in evaluation["systems"]
+        }
+    files = _audio_files(exp / "samples") | evaluated
     found: list[ListenedUtterance] = []
     shorter: list[ListenedUtterance] = []
     for name in sorted({name for _, name in files}):
@@ -157,13 +164,12 @@ def _utterances(
     return found or shorter[:limit]
 
 
-def _audio_files(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
+def _audio_files(folder: Path) -> dict[tuple[str, str], Path]:
     """Find files by system (name of a subfolder) and utterance (path in it, without suffix)."""
     files: dict[tuple[str, str], Path] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*/**/*.wav")):
-            system, *rest = path.relative_to(folder).with_suffix("").parts
-            files.setdefault((system, "/".join(rest)), path)
+    for path in sorted(folder.glob("*/**/*.wav")):
+        system, *rest = path.relative_to(folder).with_suffix("").parts
+        files[system, "/".join(rest)] = path
     return files
 
 

@@ -22,8 +22,8 @@ T = TypeVar("T")
 def side_by_side(runs: Sequence[Content]) -> Content:
     """Put several runs' results together.
 
-    Runs of one corpus share the recordings, Griffin-Lim and WORLD, and an utterance's player
-    switches between the systems of all runs. Runs of different corpora are shown one after the
+    Runs of one corpus and one mel convention share the recordings, Griffin-Lim and WORLD, and an
+    utterance's player switches between the systems of all runs. Other runs are shown one after the
     other.
 
     Args:
@@ -89,11 +89,12 @@ def side_by_side(runs: Sequence[Content]) -> Content:
 
 
 def _is_one_corpus(runs: Sequence[Content]) -> bool:
-    """Tell whether all runs have one corpus, and so utterances of equal names are equal."""
+    """Tell whether all runs have one corpus and mel, and so `SHARED` systems draw the same."""
     checksums = {
         model["metadata"].get("corpus_checksum") for run in runs for model in run.models.values()
     }
-    return len(checksums) == 1 and len({_evaluated(run) for run in runs if run.evaluation}) <= 1
+    is_one = len(checksums) == 1 and len({run.mel for run in runs}) == 1
+    return is_one and len({_evaluated(run) for run in runs if run.evaluation}) <= 1
 
 
 def _evaluated(run: Content) -> tuple[Any, ...]:

@@ -6,6 +6,8 @@ from typing import Literal
 import pytest
 
 from pipelines.arguments import prepare_words
+from pipelines.cli import main
+from pipelines.plain_yaml import load_plain
 
 
 def command(
@@ -66,3 +68,19 @@ def test_a_space_pasted_from_a_page_is_named() -> None:
 def test_home_after_an_equals_sign_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/user")
     assert prepared(["--input=~/a.wav"])[1] == {"input": [Path("/home/user/a.wav")]}
+
+
+def test_a_number_sign_is_part_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("#1", "take #2"):
+        assert main(["prepare", "--recipe", "tiny", "--corpus", "none", "--dump", name]) == 2
+        assert "none" in capsys.readouterr().err
+        words = ["evaluate", "--student", "s", "--dump", name, "--device", "cpu"]
+        assert main(words) == 2
+        assert main(["excerpts", "--dump", name, "--out", "o"]) == 2
+        assert f"{name}/manifest.json" in capsys.readouterr().err
+    assert load_plain("#1") == "#1"
+    assert load_plain("a: 1  # a comment") == {"a": 1}
+    assert load_plain("# a comment\n3\n") == 3

@@ -1,12 +1,13 @@
 """Models conditioned on the speaker, and unconditional models."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from data import DataError, MelConfig, PrepareConfig, synthesise
+from data import DataError, Manifest, MelConfig, PrepareConfig, speaker_of, synthesise
 from flows import ArtefactError
 from pipelines import Recipe
 from pipelines.commands import train as commands
@@ -14,7 +15,7 @@ from pipelines.commands.evaluate import evaluate
 from pipelines.commands.prepare import prepare
 from pipelines.generation.interpolation import interpolate
 from pipelines.generation.waveforms import generate
-from pipelines.workspace import equaliser_of, load_model
+from pipelines.workspace import equaliser_of, held_out, load_model
 from student import Student, StudentConfig
 from teacher import Teacher, TeacherConfig
 from tests.models import make_mel
@@ -159,3 +160,33 @@ def test_an_unconditional_network_still_checks_its_frames() -> None:
     teacher = Teacher(TeacherConfig(conditioning="none", context_channels=4))
     with pytest.raises(ValueError, match="conditioning has shape"):
         teacher.log_prob(torch.zeros(1, 1, 512), make_mel(3))
+
+
+def test_a_folder_named_as_a_speaker_tells_who_speaks(
+    exp: Path, corpus: Path, tmp_path: Path
+) -> None:
+    options = {"max_seconds": 0.1, "device": "cpu", "temperature": 0.0}
+    source = next((corpus / "bob").rglob("*.wav"))
+    (tmp_path / "in" / "bob").mkdir(parents=True)
+    shutil.copy(source, tmp_path / "in" / "bob")
+    (found,) = generate(exp / "student", tmp_path / "in", tmp_path / "found", **options)
+    told = {}
+    for speaker in SPEAKERS:
+        (made,) = generate(exp / "student", source, tmp_path / speaker, speaker=speaker, **options)
+        told[speaker] = made.path.read_bytes()
+    assert found.path == tmp_path / "found" / "bob" / source.name
+    assert found.path.read_bytes() == told["bob"] != told["ann"]
+
+
+def test_utterances_of_unknown_speakers_are_left_out(
+    exp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = Manifest.load(exp / "dump")
+    validated = manifest.utterances("val")
+    speaker = speaker_of(validated[0].name)
+    told = held_out(manifest, "val", None, "cpu", (speaker,))
+    assert [u.name for u in told] == [u.name for u in validated if speaker_of(u.name) == speaker]
+    left = len(validated) - len(told)
+    assert (f"{left} val utterances are left out" in capsys.readouterr().out) == (left > 0)
+    with pytest.raises(DataError, match="no utterances of cyd to val on"):
+        held_out(manifest, "val", None, "cpu", ("cyd",))

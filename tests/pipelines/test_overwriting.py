@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from data import synthesise
+from data import MelConfig, log_mel, read_waveform, synthesise
 from pipelines.cli import main
 
 
@@ -117,6 +118,37 @@ def test_features_do_not_replace_a_file_of_the_users(
     assert main(["prepare", *words]) == 2
     assert f"{name}: is not of prepared features" in capsys.readouterr().err
     assert contents(place) == before
+
+
+def test_a_file_that_nobody_can_tell_from_a_recording_is_not_written_over(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    waveform = read_waveform(place / "v" / "00.wav", 16000)
+    frames = log_mel(torch.from_numpy(waveform)[None, None], MelConfig())
+    np.save(place / "v" / "00.npy", frames[0].numpy())  # beside its recording
+    before = contents(place)
+    line = f"{GENERATE} --input v/00.npy --out"
+    assert main(shlex.split(f"{line} v")) == 2
+    assert "v/00.wav: exists, and beside its input it may be a recording" in capsys.readouterr().err
+    assert contents(place) == before
+    for _ in range(2):  # into a folder of the program's own, again and again
+        assert main(shlex.split(f"{line} out")) == 0
+
+
+def test_excerpts_replace_excerpts_only(
+    dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["excerpts", "--dump", str(dump), "--out"]
+    for _ in range(2):
+        assert main([*words, str(tmp_path / "own")]) == 0
+    (tmp_path / "mine").mkdir()
+    for path in (tmp_path / "own").rglob("*.wav"):
+        shutil.copy(path, tmp_path / "mine" / path.name)
+    before = contents(tmp_path)
+    assert main([*words, str(tmp_path / "mine")]) == 2
+    assert "is not marked as a folder of this program's" in capsys.readouterr().err
+    assert contents(tmp_path) == before
 
 
 def contents(folder: Path) -> dict[str, bytes]:

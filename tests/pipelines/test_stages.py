@@ -133,3 +133,38 @@ def test_a_script_started_by_sh_goes_on_in_bash(program: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--exp e f" in done.stdout
+
+
+def test_a_recipes_name_names_its_folders(program: Path) -> None:
+    user = program.parent / "user"
+    (user / "voice.yaml").write_text("seed: 3\nname: mine # not voice\n")
+    (user / "quoted.yaml").write_text('name: "mine"\n')
+    for words, name in (
+        (["--recipe", "voice.yaml"], "mine"),
+        (["--recipe", "quoted.yaml"], "mine"),
+        (["--recipe", "voice.yaml", "--recipe.name", "other"], "other"),
+        (["--recipe", "tiny", "--recipe.name=other"], "other"),
+        (["--recipe", "tiny"], "tiny"),
+    ):
+        _, lines = run(program, "run_teacher.sh", *words, cwd=user)
+        assert f"--dump {program}/dump/{name} --exp {program}/exp/{name}" in "\n".join(lines)
+
+
+def test_a_broken_environment_is_made_anew(program: Path) -> None:
+    shutil.copy(ROOT / "setup.sh", program / "setup.sh")
+    for name in ("setup.cfg", "pyproject.toml", "constraints.txt"):
+        (program / name).write_text("")
+    stamp = program / ".venv" / "installed"
+    words = f'cd {program}; printf "extras=%s\\nfolder=%s\\n" "" "$PWD"'
+    digest = f"cat {program}/setup.cfg | sha256sum"
+    stamp.write_text(subprocess.check_output(["bash", "-c", f"{words}; {digest}"], text=True))
+    python = program / ".venv" / "bin" / "python"
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    assert run(program, "setup.sh", cwd=program) == (0, [])
+    code, lines = run(program, "setup.sh", "--python", "other", cwd=program)
+    assert code == 0
+    assert "so --python other is not used" in lines[0]
+    python.unlink()
+    code, lines = run(program, "setup.sh", "--python", "/no/such", cwd=program)
+    assert (code, lines) == (2, ["setup.sh: /no/such is not Python 3.11 or newer"])

@@ -1,5 +1,6 @@
 """Files written at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,14 @@ def _fill_the_disk(path: Path) -> None:
     with atomic_write(path) as file:
         file.write(b"new")
         raise OSError(28, "No space left on device")  # as `write` raises it, without a name
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match="is a device or a pipe, expected a file") as caught:
+            write_file(tmp_path / name, "x")
+        assert caught.value.filename == str(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+    assert (tmp_path / "link").is_fifo()

@@ -93,3 +93,15 @@ def test_manifests_of_earlier_versions_are_read(corpus: Path) -> None:
     del found["gone"]
     path.write_text(json.dumps(found))
     assert Manifest.load(first.dump_dir) == first
+
+
+def test_a_name_too_long_for_a_file_of_features_is_left_out(corpus: Path) -> None:
+    source = sorted(corpus.glob("*.wav"))[0]
+    (corpus / ("x" * 251 + ".wav")).write_bytes(source.read_bytes())
+    long = "y" * 252
+    soundfile.write(corpus / f"{long}.au", *soundfile.read(source), format="AU")
+    for _ in range(2):
+        manifest = run(corpus)
+        skipped = {item.name: item.reason for item in manifest.contents.skipped}
+        assert skipped == {f"{long}.au": "its name is too long for a file of features"}
+        assert "x" * 251 in {utterance.name for utterance in manifest.utterances()}

@@ -1,5 +1,6 @@
 """The ablation command: objectives by name, one budget, one table."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -70,3 +71,15 @@ def test_a_mistake_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> No
     message = capsys.readouterr().err
     assert "unknown term 'mse'" in message
     assert message.count("\n") == 1
+
+
+def test_a_student_of_another_budget_is_not_tabulated(
+    dump: Path, trained: Path, tmp_path: Path
+) -> None:
+    options = {"dump": dump, "teacher": trained / "teacher", "out": tmp_path, "device": "cpu"}
+    ablate(RECIPE, objectives="mel", max_steps=3, **options)
+    with pytest.raises(ValueError, match=r"mel/student: holds a student of .* \(3 steps, not 2\)"):
+        ablate(RECIPE, objectives="mel", max_steps=2, **options)
+    other = dataclasses.replace(RECIPE, seed=7)
+    with pytest.raises(ValueError, match=r"mel/student: holds a student of .* \(seed 1 -> 7\)"):
+        ablate(other, objectives="mel", max_steps=3, **options)

@@ -73,3 +73,25 @@ def test_mistake_is_told_in_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_columns_in_another_order_are_refused(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (fitted / "table.csv").read_text().splitlines()
+    swapped = [",".join(reversed(row.split(","))) for row in rows]
+    (tmp_path / "swapped.csv").write_text("\n".join(swapped) + "\n")
+    options = ["--first", "0", "--second", "1", "--table", str(tmp_path / "swapped.csv")]
+    assert main(command(fitted, tmp_path / "out.csv", *options)) == 2
+    assert "has the columns real, count, but" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_array_has_the_models_columns(fitted: Path, tmp_path: Path) -> None:
+    rows = (fitted / "table.csv").read_text().splitlines()[1:]
+    np.save(tmp_path / "table.npy", np.array([row.split(",") for row in rows], dtype=float))
+    ends, lines = ["--first", "0", "--second", "1"], []
+    for table in (fitted / "table.csv", tmp_path / "table.npy"):
+        assert main(command(fitted, tmp_path / "out.csv", *ends, "--table", str(table))) == 0
+        lines.append((tmp_path / "out.csv").read_text().splitlines()[1:])
+    assert lines[0] == lines[1]

@@ -55,3 +55,17 @@ def test_tables_of_one_name_get_folders_of_their_own(
     assert folders[0] == folders[2] == "model: exp/density/data-maf"
     assert folders[1].startswith("model: exp/density/data-maf-")
     assert folders[3] == "model: exp/density/both-x-maf"
+
+
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "model.safetensors"])
+def test_files_of_somebody_else_are_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    np.save(tmp_path / "data.npy", TABLE)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("mine")
+    words = [str(tmp_path / "data.npy"), "--out", str(tmp_path / "mine")]
+    assert main(["density", *words, *QUICK_OPTIONS]) == 2
+    assert f"holds {name}, but no density: choose another --out" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").glob("[!.]*")] == [name]
+    assert (tmp_path / "mine" / name).read_text() == "mine"

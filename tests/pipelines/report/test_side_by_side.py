@@ -104,3 +104,24 @@ def test_one_run_is_as_it_is_and_rates_must_agree(runs: list[Path]) -> None:
         side_by_side([first, other])
     titles = [collect(runs[0]), dataclasses.replace(second, title="a")]
     assert side_by_side(titles).title == "a 1 beside a 2"
+
+
+def test_other_mels_have_their_own_griffin_lim(runs: list[Path]) -> None:
+    for name in ("teacher", "student"):
+        path = runs[1] / name / "config.json"
+        described = json.loads(path.read_text())
+        described["metadata"]["mel"]["num_mels"] = 40
+        path.write_text(json.dumps(described))
+    content = side_by_side([collect(exp) for exp in runs])
+    assert content.evaluation is not None
+    assert {"griffin-lim (a)", "griffin-lim (b)"} <= content.evaluation["systems"].keys()
+
+
+def test_audio_of_an_earlier_evaluation_is_not_shown(runs: list[Path]) -> None:
+    audio = runs[0] / "evaluation" / "audio"
+    for system, name in (("student", "x"), ("student", "old"), ("world", "x")):
+        (audio / system).mkdir(parents=True, exist_ok=True)
+        source = runs[0] / "samples" / "student" / "x.wav"
+        (audio / system / f"{name}.wav").write_bytes(source.read_bytes())
+    heard = {u.name: [track.system for track in u.tracks] for u in collect(runs[0]).utterances}
+    assert heard == {"x": SYSTEMS}
