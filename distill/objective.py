@@ -49,7 +49,7 @@ class Distillation(nn.Module):
     ) -> None:
         super().__init__()
         config.check_models(student.config, teacher.config)
-        self.student = student
+        self.student = student.train()
         self.teacher = teacher.requires_grad_(False).eval()
         self.config = config
         self.mel = mel

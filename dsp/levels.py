@@ -18,7 +18,8 @@ def frame_levels(waveform: Tensor, hop_length: int) -> Tensor:
     Returns:
         levels in dBFS, at least -120, shape (B, T // hop_length), of the waveform's dtype.
     """
-    frames = waveform[:, 0].unfold(-1, hop_length, hop_length)
+    whole = waveform.shape[-1] // hop_length * hop_length
+    frames = waveform[:, 0, :whole].unflatten(-1, (-1, hop_length) if whole else (0, hop_length))
     return 10 * frames.square().mean(-1).clamp(min=LEAST_POWER).log10()
 
 

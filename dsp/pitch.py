@@ -151,15 +151,21 @@ def check_pitch_rows(rows: Tensor, sample_rate: int) -> None:
         rows: pitch and voicing as `pitch_rows` returns them, shape (..., 2, L).
         sample_rate: sample rate of the waveforms, Hz.
     Raises:
-        ValueError: if a voicing is not 0 or 1, or the pitch of a voiced frame is out of range:
-            `LOWEST_HZ` to a quarter of the sample rate.
+        ValueError: if a voicing is not 0 or 1; if a pitch is not finite; or if the pitch of a
+            voiced frame is out of range: `LOWEST_HZ` to a quarter of the sample rate.
     """
     octaves, voicing = rows.unbind(-2)
     wrong = voicing[(voicing != 0) & (voicing != 1)]
     if wrong.numel():
         raise ValueError(f"the row of voicing holds {float(wrong[0]):g}, expected 0 or 1")
+    wrong = octaves[~octaves.isfinite()]
+    if wrong.numel():
+        raise ValueError(
+            f"the row of pitch holds {float(wrong[0]):g}, expected log2 of Hz in every frame: "
+            "`pitch_rows` interpolates in unvoiced ones"
+        )
     low, high = math.log2(LOWEST_HZ), math.log2(sample_rate / 4)
-    wrong = octaves[(voicing == 1) & ~((octaves >= low) & (octaves <= high))]  # NaN is wrong, too
+    wrong = octaves[(voicing == 1) & ~((octaves >= low) & (octaves <= high))]
     if wrong.numel():
         raise ValueError(
             f"the row of pitch holds {float(wrong[0]):g} in a voiced frame, expected log2 of Hz, "
@@ -191,7 +197,8 @@ def yin(
         YIN, a fundamental frequency estimator for speech and music (de Cheveigné & Kawahara, 2002).
     """
     reach = _reach(sample_rate, fmin_hz)
-    shortest, longest = int(sample_rate / fmax_hz), reach - WINDOW
+    # One lag less than the shortest period, so that a minimum at this period has two neighbours.
+    shortest, longest = int(sample_rate / fmax_hz) - 1, reach - WINDOW
     # The pitch is measured around the frame's end: the middle of the samples that are compared if
     # the period is half the longest period.
     middle = (WINDOW + longest // 2) // 2

@@ -41,7 +41,8 @@ def pitch_path(
         sample_rate: Hz.
         hop_length: samples per frame.
         fmin_hz: lowest pitch.
-        fmax_hz: highest pitch; at most a quarter of the sample rate.
+        fmax_hz: highest pitch; at most a quarter of the sample rate. Above some 1000 Hz, a voice
+            without high harmonics is found at fmax_hz: it hardly changes within so short a lag.
     Returns:
         pitch in Hz, shape (B, L), of the waveform's type.
     References:

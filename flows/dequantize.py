@@ -44,7 +44,11 @@ class Dequantize(nn.Module):
         noise = torch.rand(k.shape, generator=generator, device=k.device)
         # Rounding may carry the sum to the next cell's edge: use the largest number below the edge.
         cell = torch.nextafter(k + 1.0, torch.zeros_like(noise))
-        return torch.minimum(k + noise, cell) / self.num_levels
+        u = torch.minimum(k + noise, cell) / self.num_levels
+        # So may the division.
+        found = self.quantize(u)
+        u = torch.where(found > k, torch.nextafter(u, torch.zeros_like(u)), u)
+        return torch.where(found < k, torch.nextafter(u, torch.ones_like(u)), u)
 
     def quantize(self, u: Tensor) -> Tensor:
         """Return the integers whose cells contain u; values outside [0, 1) are clamped."""

@@ -41,8 +41,8 @@ class Past:
         self._next = 0
         return self
 
-    def __exit__(self, *_: object) -> None:
-        assert self._next == len(self._kept)
+    def __exit__(self, kind: object, *_: object) -> None:
+        assert kind is not None or self._next == len(self._kept)
 
     def before(self, x: Tensor, length: int, time: int = 2) -> Tensor:
         """Return a chunk (B, C, T) with the `length` samples before it: (B, C, length + T).

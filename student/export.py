@@ -29,6 +29,7 @@ class WholeStudent(nn.Module):
 
     def __init__(self, student: Student) -> None:
         super().__init__()
+        student.eval()  # breath and sharpness are those of the configuration
         fold_weight_norm(student)
         self.context = student.context
         if isinstance(self.context, ExcitedContext) and self.context.voice is not None:

@@ -134,7 +134,11 @@ class Student(Pretrained):
         self._set_excitation(dataclasses.replace(self.config.excitation, sharpness=sharpness))
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, where breath is 1 and sharpness is 0, or back to drawing."""
+        """Switch to training, where breath is 1 and sharpness is 0, or back to drawing.
+
+        A new student draws as its configuration says until it is switched. `Distillation` switches
+        it to training.
+        """
         super().train(mode)
         excitation = self.config.excitation
         self._set_voice(*((1.0, 0.0) if mode else (excitation.breath, excitation.sharpness)))
@@ -209,6 +213,8 @@ class Student(Pretrained):
         """
         with torch.no_grad():
             length = log_mel.shape[-1]
+            if not length:
+                raise ValueError("there are no conditioning frames")
             chunks = (self.frames_of(mel, length) for mel in [log_mel])
             few = length <= FRAMES_AT_ONCE
             return torch.cat(list(render(self, chunks, temperature, generator, engine, few)), -1)

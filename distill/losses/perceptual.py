@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from flows.precision import full_precision
 from teacher import Teacher
 
 FEATURE_FLOOR = 1e-8
@@ -84,7 +85,9 @@ class TeacherFeatures:
 
         hooks = [layer.register_forward_hook(record) for layer in self.teacher.wavenet.layers]
         try:
-            self.teacher.prediction(waveform, log_mel)
+            # In bfloat16 the layers would be computed in rows, past the hooks.
+            with full_precision(waveform):
+                self.teacher.prediction(waveform, log_mel)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -100,7 +100,18 @@ class MelEqualiser:
                 speaker) are ignored.
         Returns:
             filtered samples, shape and type of `waveform`.
+        Raises:
+            ValueError: if the shapes do not fit each other.
         """
+        batch, bands, frames = log_mel.shape[0], self.config.num_mels, log_mel.shape[-1]
+        expected = (batch, 1, frames * self.config.hop_length)
+        if waveform.shape != expected or log_mel.ndim != 3 or log_mel.shape[1] < bands:
+            raise ValueError(
+                f"waveform and log-mel have the shapes {tuple(waveform.shape)} and "
+                f"{tuple(log_mel.shape)}, expected {expected} and (B, {bands} or more, L)"
+            )
+        kind = waveform.dtype
+        waveform = waveform.to(torch.promote_types(kind, torch.float32))  # for the transform
         # Each pass filters all windows at once, which takes a quarter of the time of `stream`.
         for _ in range(self.passes):
             padded = torch.cat(list(_padded([waveform], self.padding)), -1)
@@ -108,7 +119,7 @@ class MelEqualiser:
             wanted = _Frames([log_mel], self.config.num_mels).take(count)
             filtered = self._filtered(padded, wanted, None).waveform()
             waveform = filtered[..., self.padding : filtered.shape[-1] - self.padding]
-        return waveform
+        return waveform.to(kind)
 
     def stream(self, waveforms: Iterable[Tensor], log_mels: Iterable[Tensor]) -> Iterator[Tensor]:
         """Filter a waveform piece by piece, in constant memory.
@@ -117,13 +128,14 @@ class MelEqualiser:
         most n_fft samples.
 
         Args:
-            waveforms: consecutive pieces, shape (B, 1, n) each, L * hop_length samples in all.
+            waveforms: consecutive pieces, shape (B, 1, n) each, L * hop_length samples in all, in
+                float32 or float64.
             log_mels: consecutive pieces of the frames, shape (B, num_mels, m) each, L in all. They
                 are read when they are needed.
         Yields:
             consecutive pieces of the filtered waveform.
         Raises:
-            ValueError: if there are fewer frames than the waveform has.
+            ValueError: if there are fewer frames than the waveform has, or too few bands.
         """
         for frames in itertools.tee(log_mels, self.passes):
             waveforms = self._once(waveforms, _Frames(frames, self.config.num_mels))
@@ -216,6 +228,10 @@ class _Frames:
             piece = next(self._pieces, None)
             if piece is None:
                 raise ValueError("the log-mel has fewer frames than the waveform")
+            if piece.shape[1] < self._num_mels:
+                raise ValueError(
+                    f"the log-mel has {piece.shape[1]} bands, expected {self._num_mels} or more"
+                )
             self._waiting.append(piece[:, : self._num_mels])
         joined = torch.cat(self._waiting, -1)
         self._waiting = [joined[..., count:]]

@@ -77,6 +77,13 @@ def draw_chunks(
         context = context.to(noise.dtype)  # autocast may have changed its dtype
     if isinstance(transformer, MixtureCdf) != (choice is not None):
         raise ValueError("a mixture needs `choice`, an affine transformer has no use for it")
+    first = transformer.num_components if isinstance(transformer, MixtureCdf) else 0
+    locations = list(range(first, max(1, 2 * first)))
+    found = wavenet.is_location[:, 0].nonzero()[:, 0].tolist()
+    if found != locations:
+        raise ValueError(
+            f"the WaveNet's locations are {found}, expected {locations} for its transformer"
+        )
     chosen = choose_engine(noise, engine, sequential=True)[0]
     if chosen == "persistent" and (obstacle := loop_obstacle(wavenet)) is not None:
         raise EngineError(obstacle)

@@ -185,7 +185,8 @@ def residual_stack(
         else:
             h, skip = run(h, context, past)
         total = skip if total is None else total + skip
-    out = h if total is None or not total.numel() else total * skip_gain(len(layers))
+    has_skips = total is not None and total.shape[2 if in_rows else 1] > 0
+    out = total * skip_gain(len(layers)) if total is not None and has_skips else h
     return out.transpose(1, 2) if in_rows else out
 
 

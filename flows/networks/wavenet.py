@@ -161,7 +161,7 @@ class WaveNet(Conditioner):
         # than a small scale.
         with full_precision(x):
             params = _pointwise(self.head, F.relu(_pointwise(self.hidden, F.relu(h.to(x.dtype)))))
-            params = params.view(x.shape[0], self.num_params, self.num_channels, -1)
+            params = params.view(-1, self.num_params, self.num_channels, x.shape[-1])
             if self.frame_params is not None:
                 assert context is not None
                 offsets = self._frame_offsets(context)[..., None]

@@ -73,7 +73,11 @@ def load_folded_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
             layer = module.get_submodule(owner)
             current = getattr(layer, attribute)
             if parametrize.is_parametrized(layer, attribute):
-                # Assigning to a normalised weight sets its magnitude and direction from `value`.
-                setattr(layer, attribute, value.to(current))
+                # Assigning to a normalised weight sets its magnitude and direction from the value,
+                # and keeps the value's memory.
+                setattr(layer, attribute, value.to(current, copy=True))
+                # A weight of 0 has no direction: give it any one, because 0 / 0 is not a number.
+                direction = layer.get_parameter(f"parametrizations.{attribute}.original1")
+                direction[direction.flatten(1).norm(dim=1) == 0] = 1.0
             else:
                 current.copy_(value)

@@ -7,6 +7,7 @@ import torch
 
 from distill import initialise_context
 from flows import FrameContext, fold_weight_norm, folded_state, load_folded_state
+from flows.networks.weight_norm import normalised_conv
 from student import StudentConfig
 from tests.models import (
     EXCITED_STUDENT,
@@ -97,3 +98,11 @@ def test_a_state_that_does_not_fit_is_refused_by_name() -> None:
     del state["std"]
     with pytest.raises(ValueError, match=r"std: found nothing, expected \(4, 1\)"):
         load_folded_state(FrameContext(4, 6, 1), state)
+
+
+def test_a_weight_of_zero_stays_a_number() -> None:
+    layer = normalised_conv(2, 3, 1)
+    state = {name: tensor.clone() for name, tensor in folded_state(layer).items()}
+    state["weight"][1] = 0.0
+    load_folded_state(layer, state)
+    torch.testing.assert_close(layer.weight.detach(), state["weight"])

@@ -23,3 +23,7 @@ def test_silence_is_where_the_recording_is_silent() -> None:
     pause[..., 16 * HOP :] = 0
     hiss = torch.where(pause == 0, 1e-3 * torch.ones_like(pause), pause)
     assert level_in_silence(hiss, pause, HOP) == pytest.approx(-60)
+
+
+def test_an_incomplete_frame_is_left_out() -> None:
+    assert frame_levels(torch.zeros(2, 1, HOP - 1), HOP).shape == (2, 0)

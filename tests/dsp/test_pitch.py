@@ -141,3 +141,20 @@ def test_mismatch_names_the_field() -> None:
         PITCH.check_same(replace(PITCH, fmin_hz=50.0), "model")
     with pytest.raises(FeatureMismatch, match=r"model: pitch\.kind is 'yin', expected 'none'"):
         PitchConfig().check_same(PITCH, "model")
+
+
+@pytest.mark.parametrize("hz", [61.0, 394.0, 396.0, 398.0, 400.0])
+def test_a_pitch_at_the_edge_of_the_range_is_no_octave_off(hz: float) -> None:
+    time = torch.arange(RATE, dtype=torch.float64) / RATE
+    voice = torch.stack([torch.cos(2 * math.pi * hz * k * time) for k in range(1, 8)]).sum(0)
+    found, voiced = yin(voice[None, None], RATE, HOP, PITCH.fmin_hz, PITCH.fmax_hz)
+    torch.testing.assert_close(
+        found[0, 10:-10], torch.full_like(found[0, 10:-10], hz), rtol=5e-3, atol=0
+    )
+    assert voiced[0, 10:-10].all()
+
+
+def test_a_pitch_that_is_no_number_is_refused_in_an_unvoiced_frame_too() -> None:
+    rows = torch.tensor([[7.0, math.nan, 7.0], [1.0, 0.0, 1.0]])
+    with pytest.raises(ValueError, match=r"the row of pitch holds nan, expected log2 of Hz in ev"):
+        check_pitch_rows(rows, RATE)

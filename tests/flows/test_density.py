@@ -171,3 +171,10 @@ def test_rounding_does_not_carry_an_integer_into_the_next_cell() -> None:
     dequantize = Dequantize(2**24)  # as fine as float32: half of all sums are rounded up
     k = torch.full((1000,), 2**24 - 2)
     assert torch.equal(dequantize.quantize(dequantize(k)), k)
+
+
+@pytest.mark.parametrize("num_levels", [100, 3000, 65535])
+def test_no_division_carries_an_integer_into_another_cell(num_levels: int) -> None:
+    dequantize, generator = Dequantize(num_levels), torch.Generator().manual_seed(0)
+    k = torch.randint(0, num_levels, (4_000_000,), generator=generator)
+    assert torch.equal(dequantize.quantize(dequantize(k, generator)), k)

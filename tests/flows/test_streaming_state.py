@@ -78,3 +78,11 @@ def test_the_past_of_a_chunk_is_the_end_of_the_chunks_before(length: int) -> Non
         with alone, in_front:
             expected = in_front.before(chunk, length)[..., :length]
             assert torch.equal(alone.swap(chunk, length), expected)
+
+
+def test_an_error_within_a_pass_is_not_hidden() -> None:
+    network, x, past = make("no_skips", 0), torch.zeros(1, 2, 8, dtype=torch.float64), Past()
+    with past:
+        network(x, None, past)
+    with pytest.raises(KeyboardInterrupt), past:
+        raise KeyboardInterrupt

@@ -7,6 +7,7 @@ import torch
 
 from flows.transforms.context_shift import HEARD
 from student import ExcitationConfig, ExcitedContext, Student
+from student.export import WholeStudent
 from student.voice.filters import FINE, LOUDER
 from tests.models import HOP, VOICED_STUDENT, make_mel, make_student
 
@@ -120,3 +121,11 @@ def test_a_student_in_training_has_its_whole_breath_and_no_sharpness() -> None:
     torch.testing.assert_close(in_training, plain(z, mel).waveform, rtol=0, atol=0)
     assert not torch.equal(drawn, in_training)
     torch.testing.assert_close(student.eval()(z, mel).waveform, drawn, rtol=0, atol=0)
+
+
+def test_an_export_draws_with_the_breath_of_the_configuration() -> None:
+    student = make_student(config=VOICED_STUDENT)
+    student.set_breath(0.7)
+    WholeStudent(student.train())
+    assert student.parts.voice is not None
+    assert student.parts.voice.gain == 0.7

@@ -163,3 +163,11 @@ def test_without_its_package_crepe_says_how_to_get_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "torchcrepe", None)
     with pytest.raises(ValueError, match=r"needs package torchcrepe .*--extras perceptual"):
         CrepeFeatures("tiny", 16_000)
+
+
+def test_a_teachers_features_are_found_under_autocast() -> None:
+    features, mel = TeacherFeatures(make_teacher().float()), make_mel().float()
+    waveform = torch.randn(2, 1, mel.shape[-1] * HOP, generator=torch.Generator().manual_seed(0))
+    expected = features(waveform, mel)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(features(waveform, mel), expected)

@@ -196,7 +196,30 @@ def test_a_log_mel_that_is_too_short_is_refused() -> None:
     waveform = noise(SMALL, 20, 0)
     wanted = log_mel(waveform, SMALL)[..., :19]
     with pytest.raises(ValueError, match=r"^the log-mel has fewer frames than the waveform$"):
+        list(MelEqualiser(SMALL).stream([waveform], [wanted]))
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples", "bands", "frames"),
+    [(1, 1280, 20, 19), (1, 1279, 20, 20), (2, 1280, 20, 20), (1, 1280, 19, 20)],
+)
+def test_shapes_that_do_not_fit_are_refused(
+    batch: int, samples: int, bands: int, frames: int
+) -> None:
+    waveform, wanted = torch.zeros(1, 1, samples), torch.zeros(batch, bands, frames)
+    with pytest.raises(ValueError, match=r"waveform and log-mel have the shapes .* expected \("):
         MelEqualiser(SMALL)(waveform, wanted)
+    if bands < SMALL.num_mels:
+        with pytest.raises(ValueError, match="the log-mel has 19 bands, expected 20 or more"):
+            list(MelEqualiser(SMALL).stream([waveform], [wanted]))
+
+
+def test_half_precision_keeps_its_type() -> None:
+    waveform, wanted = noise(SMALL, 20, 0), log_mel(noise(SMALL, 20, 1), SMALL)
+    found = MelEqualiser(SMALL)(waveform.bfloat16(), wanted)
+    assert found.dtype == torch.bfloat16
+    expected = MelEqualiser(SMALL)(waveform, wanted)
+    torch.testing.assert_close(found.double(), expected, rtol=0.05, atol=0.01)
 
 
 def test_windows_that_hardly_overlap_are_refused() -> None:

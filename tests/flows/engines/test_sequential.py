@@ -11,6 +11,7 @@ from flows import (
     Affine,
     Autoregressive,
     BoundedAffine,
+    Engine,
     Made,
     MixtureCdf,
     PitchPredictionConfig,
@@ -230,3 +231,11 @@ def test_unsupported_flows_are_refused() -> None:
         next(draw_chunks(maf(Made(3, 2), Affine()), noise))
     with pytest.raises(ValueError, match="got WaveNet with BoundedAffine"):
         next(draw_chunks(maf(flow.conditioner, BoundedAffine()), noise, context))
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_locations_of_another_transformer_are_refused(engine: Engine) -> None:
+    flow = maf(WaveNet(SKIPS, 6), MixtureCdf(2, base="logistic"))
+    noise = torch.zeros(1, 1, 8)
+    with pytest.raises(ValueError, match=r"the WaveNet's locations are \[0\], expected \[2, 3\]"):
+        list(draw_chunks(flow, noise, choice=noise, engine=engine))
