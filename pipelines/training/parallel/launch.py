@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -26,7 +27,7 @@ from tqdm import tqdm
 
 from pipelines.standard_streams import open_standard_streams
 from pipelines.training.errors import LostProcessError, TrainingError
-from pipelines.training.parallel.processes import is_lost_process, leave_at_exit
+from pipelines.training.parallel.processes import is_lost_process, leave
 from pipelines.training.signals import (
     Stopped,
     StopRequest,
@@ -116,7 +117,12 @@ class _Place(NamedTuple):
 
 
 def _start(command: Callable[..., None], arguments: dict[str, Any], place: _Place) -> _Worker:
-    context = get_context("spawn")
+    if sys.platform == "linux":
+        # A server loads the modules once, and the workers are its copies. It does nothing else.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([command.__module__, __name__])
+    else:  # libraries of macOS do not survive the copying of a process
+        context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(command, arguments, place, theirs))
     with _signals_held_back():
@@ -219,6 +225,8 @@ def _work(
         report = Report("lost", f"lost a process of {place.num_processes}", signal.SIGTERM)
     if report is not None:
         line.send(report)
+    leave()  # a copy of the server runs none of Python's own exit functions
+    if report is not None:
         raise SystemExit(0 if report.kind == "stopped" else 1)
 
 
@@ -236,7 +244,6 @@ def _meet(place: _Place) -> None:
     torch.distributed.init_process_group(
         "gloo", store=store, rank=place.rank, world_size=place.num_processes
     )
-    leave_at_exit()
 
 
 def _listen(line: connection.Connection) -> None:

@@ -83,11 +83,12 @@ def leave_at_exit() -> None:
     A thread of gloo that still holds a tensor when Python has ended aborts the process: it can no
     longer get the lock that it needs to release the tensor.
     """
-    atexit.unregister(_leave)
-    atexit.register(_leave)
+    atexit.unregister(leave)
+    atexit.register(leave)
 
 
-def _leave() -> None:
+def leave() -> None:
+    """Leave the other processes, if they have been joined."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # waits for gloo's threads
 
