@@ -91,7 +91,6 @@ def alone(dump: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("kind", "launcher"),
     [
         ("teacher", "command"),
-        ("student", "command"),
         ("teacher", "torchrun"),
         ("student", "fabric"),
     ],
@@ -148,10 +147,8 @@ def test_two_processes_that_predict_a_pitch_have_one_processs_curve(
     recipe = dataclasses.replace(recipe_of(max_steps=4), student=student, distillation=objective)
     teacher = alone / "teacher"
     commands.distill(recipe, dump=dump, exp=tmp_path / "one", teacher=teacher, device="cpu")
-    words = ["distill", "--dump", str(dump), "--exp", str(tmp_path / "two")]
-    process = start(tmp_path, recipe, [*words, "--teacher", str(teacher)], "command")
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, output
+    two = {"exp": tmp_path / "two", "processes": 2}
+    commands.distill(recipe, dump=dump, teacher=teacher, device="cpu", **two)
     assert_same_curve(tmp_path / "two" / "student", tmp_path / "one" / "student")
     assert all("pitch" in line for line in curve(tmp_path / "one" / "student") if "loss" in line)
 
