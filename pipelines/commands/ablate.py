@@ -205,7 +205,8 @@ def _check_budget(folder: Path, recipe: Recipe) -> None:
         for part in ("student", "distillation", "seed")
         for change in differences(found.get(part), wanted[part], part)
     ]
-    steps, budget = found["student_training"]["max_steps"], recipe.student_training.max_steps
+    training, budget = found.get("student_training"), recipe.student_training.max_steps
+    steps = training.get("max_steps", 0) if isinstance(training, dict) else 0
     if steps > budget:
         changes.insert(0, f"{steps} steps, not {budget}")
     if changes:
