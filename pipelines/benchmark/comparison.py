@@ -104,7 +104,10 @@ def benchmark(
             with pytorch_threads(system.threads):
                 times[system.name].append(seconds_of(system.draw, place))
         first_chunks.append(seconds_of(lambda: _first_chunk(student_model, frames), place))
-    memory = {system.name: peak_megabytes(system.prepare, place) for system in systems}
+    memory = {}
+    for system in systems:
+        with pytorch_threads(system.threads):
+            memory[system.name] = peak_megabytes(system.draw, place)
     peak = {rate: statistics.median(found) for rate, found in peaks.items()}
     by_precision: dict[str, dict[str, float]] = {}
     for (precision, count), value in peak.items():

@@ -39,8 +39,12 @@ def benchmark(
         device: "auto", "cpu" or "cuda".
         seed: seed of conditioning and noise.
     """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}, expected at least 1")
     outputs: list[Path] = []
     if out is not None:
+        if out.suffix.lower() == ".png":
+            raise ValueError(f"out is {out}, expected a JSON file: pictures are written beside it")
         headline = out.with_name(f"{out.stem}_headline.png")
         outputs = [out, out.with_suffix(".png"), headline]
     refuse_overwriting([*model_files(teacher), *model_files(student)], outputs)

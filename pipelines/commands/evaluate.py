@@ -77,6 +77,8 @@ def evaluate(
         raise ValueError(f"limit is {limit}, expected at least 1")
     if every < 1 or (every > 1 and dump is None):
         raise ValueError(f"every is {every}, expected at least 1, and 1 with --input")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected >= 0")
     check_max_seconds(max_seconds)
     comparison = Comparison(
         teacher=teacher,

@@ -111,7 +111,8 @@ def frame_lines(waveform: Tensor, frame_length: int) -> float | None:
         power of a line over the power of its neighbours on either side, in dB, averaged over the
         lines; None if the waveform is shorter than one window, or if r is 1 or 2.
     """
-    bins = -(-LINE_WINDOW // frame_length)  # between two lines
+    # Between two lines: so many that the neighbours of one are none of the next.
+    bins = max(-(-LINE_WINDOW // frame_length), 2 * LINE_NEIGHBOURS[-1])
     window = torch.hann_window(frame_length * bins, dtype=torch.float64)
     signal = waveform[0, 0].double()
     # Only lines with neighbours on either side; half the sample rate has none above it.

@@ -97,7 +97,7 @@ def student_names(folders: Sequence[Path]) -> list[str]:
     """
     reserved = {"recording", "griffin-lim", "world", "teacher", ""}
     parents = [folder.resolve().parent.name for folder in folders]
-    names = [folder.name for folder in folders]
+    names = [f.name if f.name not in ("", "..") else f.resolve().name for f in folders]
     for candidates in (names, [f"{n} {p}" for n, p in zip(names, parents, strict=True)]):
         if len(set(candidates)) == len(candidates) and not reserved & set(candidates):
             return candidates

@@ -65,6 +65,8 @@ def pesq_wb(sample: Array, recording: Array, sample_rate: int) -> float | None:
 def estoi(sample: Array, recording: Array, sample_rate: int) -> float | None:
     """Compute extended short-time objective intelligibility, at most 1; None below 0.4 s of speech.
 
+    Digital silence has none, either: pystoi would compare noise of its own.
+
     Args:
         sample: waveform, shape (T,).
         recording: the reference, shape (T,).
@@ -75,6 +77,8 @@ def estoi(sample: Array, recording: Array, sample_rate: int) -> float | None:
     """
     import pystoi
 
+    if not (sample.any() and recording.any()):
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:

@@ -29,7 +29,7 @@ from pipelines.heldout import bits_per_sample, log_mel_distance, shuffled_frames
 from pipelines.recipes import recipe_names
 from pipelines.report.summary import SummaryError, summary_of
 from teacher import Teacher
-from tests.models import FILTERED_STUDENT, HOP, make_mel, make_student, make_teacher
+from tests.models import FILTERED_STUDENT, HOP, VOICED_STUDENT, make_mel, make_student, make_teacher
 from tests.speech import speech
 
 FLOOR = -7.0
@@ -197,6 +197,21 @@ def test_operations_are_two_for_each_weight() -> None:
         )
         filter_order = FILTERED_STUDENT.filter_order if network is student.flow else 0
         assert found == 2 * (weights + filter_order)
+
+
+def test_a_voiced_students_context_acts_at_every_step() -> None:
+    student = make_student(config=VOICED_STUDENT)
+    fold_weight_norm(student.flow)
+    weights = sum(
+        parameter.numel()
+        for network in student.parts.networks
+        for name, parameter in network.named_parameters()
+        if "bias" not in name
+    )
+    length = VOICED_STUDENT.frame_length
+    rotations = length**2 * (len(student.parts.networks) - 1)
+    expected = round(2 * (weights + rotations) / length) + 2 * VOICED_STUDENT.filter_order
+    assert student_flops(VOICED_STUDENT) == expected
 
 
 def test_another_mel_convention_is_refused_by_field(

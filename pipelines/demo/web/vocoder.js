@@ -10,6 +10,7 @@ export class Vocoder {
   #worker = new Worker("worker.js", { type: "module" });
   #asked = new Map();
   #count = 0;
+  #drawing = null; // the newest drawing
 
   // `student` is what student/student.json says; `ready` fulfils once it is loaded.
   constructor(student) {
@@ -49,8 +50,11 @@ export class Vocoder {
     const { mel, noise: kind, context_margin: margin } = this.student;
     const numFrames = logMel.length / mel.num_mels;
     const draw = noiseOf(seed, kind);
+    // The worker has one state: a drawing that another one has replaced must not advance it.
+    const mine = (this.#drawing = {});
     await this.#ask("start");
     for (const [start, stop] of chunks(numFrames)) {
+      if (mine !== this.#drawing) return;
       const { temperature, pitchShift, breath } = settings();
       const noise = draw((stop - start) * mel.hop_length).map((value) => temperature * value);
       yield await this.#ask("draw", {

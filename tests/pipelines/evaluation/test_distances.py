@@ -87,12 +87,21 @@ def test_lines_stand_out_at_the_frame_rate_alone() -> None:
 
 
 def test_the_highest_line_with_neighbours_above_it_counts() -> None:
-    # With frames of 220 samples, lines lie 5 bins apart, and half the sample rate is bin 550.
+    # With frames of 220 samples, lines lie 10 bins apart, and half the sample rate is bin 1100.
     x, time = noise().double(), torch.arange(16000).double()
     without = frame_lines(x, 220)
     assert without is not None
-    for bin_, counts in ((545, True), (547, False)):
-        tone = 0.1 * torch.cos(2 * math.pi * bin_ / 1100 * time)
+    for bin_, counts in ((1090, True), (1094, False)):
+        tone = 0.1 * torch.cos(2 * math.pi * bin_ / 2200 * time)
         found = frame_lines(x + tone, 220)
         assert found is not None
         assert (found > without) == counts  # beside another line it counts as a neighbour
+
+
+@pytest.mark.parametrize("frame_length", [8, 128, 200, 256, 512])
+def test_a_click_in_every_frame_is_found(frame_length: int) -> None:
+    x = 5e-4 * torch.randn(1, 1, 32000, generator=torch.Generator().manual_seed(0))
+    x[..., ::frame_length] += 0.5
+    found = frame_lines(x, frame_length)
+    assert found is not None
+    assert found > 30

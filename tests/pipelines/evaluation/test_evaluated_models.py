@@ -13,6 +13,7 @@ def test_students_get_distinct_names() -> None:
     assert student_names([Path("e/kl"), Path("e/full")]) == ["kl", "full"]
     assert student_names([Path("e/teacher")]) == ["teacher e"]
     assert student_names([Path("e/student"), Path("e/student")]) == ["student 1", "student 2"]
+    assert student_names([Path("..")]) == [Path.cwd().parent.name]
 
 
 def test_models_share_a_mel_convention(trained: Path, tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def test_what_is_too_short_or_silent_has_no_score(speech: Array) -> None:
     assert pesq_wb(short, short, RATE) is None
     assert estoi(short, short, RATE) is None
     assert estoi(speech[:304], speech[:304], RATE) is None  # no frame at all
+    for pair in ((0 * speech, speech), (speech, 0 * speech)):
+        assert estoi(*pair, RATE) is None
     assert pesq_wb(np.zeros(RATE), np.zeros(RATE), RATE) is None
     assert DistillMos().rate(short, RATE) is None
 
