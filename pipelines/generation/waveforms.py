@@ -71,7 +71,8 @@ def generate(
         precision: "auto", "32-true", "bf16-mixed" (networks in bfloat16) or "16-mixed" (see
             `pipelines.precision`).
         stream: write raw 16-bit little-endian PCM (`.raw` instead of `format`) while sampling. The
-            samples equal a file's samples up to rounding.
+            samples equal a file's samples up to rounding, which may let a voice's highest harmonic
+            begin a sample earlier or later: up to some 50 steps of 16 bits.
         speaker: the speaker, for a model that knows speakers; default: the first folder of an
             input's path below the searched folder.
         pitch_shift: number of semitones added to the pitch, for a model that is given the pitch.
