@@ -10,7 +10,6 @@ import math
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -44,6 +43,10 @@ POLL_SECONDS = 0.2
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that only the command may send to workers, and no terminal or manager of jobs."""
+
+CONTEXT: Any = get_context("spawn")
+"""How workers start. Copies of a server that has loaded the program would start at once, but such a
+server ignores this process's `sys.path`, needs a short TMPDIR, and keeps its first run's streams."""
 
 LOOPBACK = ("lo", "lo0")
 """Names of the interface that connects processes of one machine, on Linux and on macOS."""
@@ -117,14 +120,8 @@ class _Place(NamedTuple):
 
 
 def _start(command: Callable[..., None], arguments: dict[str, Any], place: _Place) -> _Worker:
-    if sys.platform == "linux":
-        # A server loads the modules once, and the workers are its copies. It does nothing else.
-        context = get_context("forkserver")
-        context.set_forkserver_preload([command.__module__, __name__])
-    else:  # libraries of macOS do not survive the copying of a process
-        context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(command, arguments, place, theirs))
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=_work, args=(command, arguments, place, theirs))
     with _signals_held_back():
         process.start()
     theirs.close()  # else reading would not end with the worker
@@ -225,7 +222,7 @@ def _work(
         report = Report("lost", f"lost a process of {place.num_processes}", signal.SIGTERM)
     if report is not None:
         line.send(report)
-    leave()  # a copy of the server runs none of Python's own exit functions
+    leave()  # here, because copies of a server would run none of Python's own exit functions
     if report is not None:
         raise SystemExit(0 if report.kind == "stopped" else 1)
 
