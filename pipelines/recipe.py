@@ -23,9 +23,6 @@ class TrainingConfig:
         max_steps: number of optimiser steps.
         batch_size: number of segments in a step.
         segment_frames: number of mel frames in a segment.
-        speed_change: two segments in three are played faster or slower, by a factor of up to
-            1 + speed_change and not near 1, so that the model hears more voices than the corpus
-            has.
         learning_rate: Adam's peak learning rate.
         warmup_steps: number of steps of linear warm-up.
         adam_beta2: decay of Adam's second moment. A smaller decay recovers sooner from the rare
@@ -48,7 +45,6 @@ class TrainingConfig:
     max_steps: int = 100_000
     batch_size: int = 8
     segment_frames: int = 32
-    speed_change: float = 0.0
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     adam_beta2: float = 0.999
@@ -79,13 +75,7 @@ class TrainingConfig:
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected > 0")
-        for name in (
-            "initial_share",
-            "speed_change",
-            "ema_decay",
-            "adam_beta2",
-            "final_learning_rate_ratio",
-        ):
+        for name in ("initial_share", "ema_decay", "adam_beta2", "final_learning_rate_ratio"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected 0 to 1")
 

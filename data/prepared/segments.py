@@ -14,7 +14,6 @@ from torch import Tensor
 
 from data.prepared.dither import dither
 from data.prepared.manifest import Manifest
-from data.prepared.speed import draw_speeds
 from data.prepared.split import Split
 from data.prepared.utterances import UtteranceSet
 from dsp.pitch import NO_PITCH, PitchConfig
@@ -64,12 +63,9 @@ class SegmentSampler:
         num_parts: number of parts; together they are the batch of a single process.
         speakers: see `UtteranceSet`.
         pitch: see `UtteranceSet`.
-        speed_change: two clips in three are played at another speed, between 1 / (1 + speed_change)
-            and 1 + speed_change; see `played`.
     Raises:
         DataError: if the split is empty.
-        ValueError: if a count is impossible, or if the batch cannot be shared equally; or if the
-            speed is to change, but the frames hold more than log-mels of the recordings.
+        ValueError: if a count is impossible, or if the batch cannot be shared equally.
     """
 
     def __init__(
@@ -86,7 +82,6 @@ class SegmentSampler:
         num_parts: int = 1,
         speakers: Sequence[str] = (),
         pitch: PitchConfig = NO_PITCH,
-        speed_change: float = 0.0,
     ) -> None:
         lower_limits = {"batch_size": 1, "segment_frames": 1, "margin_frames": 0, "seed": 0}
         found = (batch_size, segment_frames, margin_frames, seed)
@@ -97,14 +92,7 @@ class SegmentSampler:
             raise ValueError(f"part is {part!r}, expected 0 to {num_parts - 1}")
         if batch_size % num_parts:
             raise ValueError(f"batch_size is {batch_size}, expected a multiple of {num_parts}")
-        manifest = source if isinstance(source, Manifest) else Manifest.load(source)
-        is_computed = manifest.contents.mels.kind == "computed"
-        if speed_change and (speakers or pitch.num_rows or not is_computed):
-            raise ValueError(
-                f"speed_change is {speed_change}, expected 0 with rows of pitch or speakers, or "
-                "with log-mels from files: they do not fit another speed"
-            )
-        self.utterances = UtteranceSet(manifest, split, speakers, pitch)
+        self.utterances = UtteranceSet(source, split, speakers, pitch)
         self.batch_size = batch_size
         size = batch_size // num_parts
         self.rows = range(part * size, (part + 1) * size)
@@ -112,7 +100,6 @@ class SegmentSampler:
         self.margin_frames = margin_frames
         self.seed = seed
         self.with_dither = with_dither
-        self.speed_change = speed_change
         self._ends = np.cumsum([u.num_frames for u in self.utterances.utterances])
 
     def batch(self, step: int) -> Batch:
@@ -128,15 +115,12 @@ class SegmentSampler:
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, step])))
         # Each position is a frame of the whole split, so longer utterances are drawn more often.
         positions = rng.integers(self._ends[-1], size=self.batch_size)
-        speeds = draw_speeds(rng, self.batch_size, self.speed_change)
         chosen = [
-            (int(index), self._start(int(index), speed, rng))
-            for index, speed in zip(
-                np.searchsorted(self._ends, positions, side="right"), speeds, strict=True
-            )
+            (int(index), self._start(int(index), rng))
+            for index in np.searchsorted(self._ends, positions, side="right")
         ]
         pieces = [
-            self.utterances.cut(*chosen[row], self.segment_frames, self.margin_frames, speeds[row])
+            self.utterances.cut(*chosen[row], self.segment_frames, self.margin_frames)
             for row in self.rows
         ]
         waveform = torch.stack([piece[0] for piece in pieces])
@@ -169,7 +153,7 @@ class SegmentSampler:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _start(self, index: int, speed: float, rng: np.random.Generator) -> int:
-        """Draw the first frame of a segment of an utterance that is played at a speed."""
-        num_frames = int(self.utterances.utterances[index].num_frames / speed)
+    def _start(self, index: int, rng: np.random.Generator) -> int:
+        """Draw the first frame of a segment of an utterance."""
+        num_frames = self.utterances.utterances[index].num_frames
         return int(rng.integers(max(num_frames - self.segment_frames, 0) + 1))

@@ -14,7 +14,6 @@ from torch import Tensor
 from data.audio.read import from_int16
 from data.prepared.manifest import DataError, Manifest
 from data.prepared.speakers import speaker_of, with_speaker
-from data.prepared.speed import played
 from data.prepared.split import Split
 from dsp.mel import silent_frame
 from dsp.pitch import NO_PITCH, PitchConfig
@@ -71,12 +70,7 @@ class UtteranceSet:
         return self.cut(index, 0, self.utterances[index].num_frames)
 
     def cut(
-        self,
-        index: int,
-        start: int,
-        num_frames: int,
-        margin_frames: int = 0,
-        speed: float = 1.0,
+        self, index: int, start: int, num_frames: int, margin_frames: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Read a piece of an utterance.
 
@@ -89,9 +83,6 @@ class UtteranceSet:
             start: first frame.
             num_frames: length in frames.
             margin_frames: additional log-mel frames on both sides.
-            speed: factor on the speed at which the utterance is played, see `played`; `start` and
-                lengths are those of the played utterance. With another speed than 1, features are
-                the log-mel alone.
         Returns:
             waveform, shape (1, num_frames · hop_length); log-mel, shape
             (num_mels, num_frames + 2 · margin_frames), followed by the rows of pitch and speakers;
@@ -100,18 +91,11 @@ class UtteranceSet:
             DataError: if the utterance's files are missing or differ from the manifest.
         """
         hop, mel = self.manifest.mel.hop_length, self.manifest.mel
+        total = self.utterances[index].num_frames
         samples, frames = self._open(index)
-        if speed == 1:
-            piece = from_int16(samples[start * hop : (start + num_frames) * hop])
-        else:
-            beside = margin_frames + mel.frames_beside
-            first = max(0, start - beside)
-            whole, frames = played(samples, speed, first, start - first + num_frames + beside, mel)
-            start -= first
-            piece = whole[start * hop : (start + num_frames) * hop]
-        total = frames.shape[1]
         waveform = np.zeros((1, num_frames * hop), dtype=np.float32)
-        waveform[0, : len(piece)] = piece
+        piece = samples[start * hop : (start + num_frames) * hop]
+        waveform[0, : len(piece)] = from_int16(piece)
         # Frames of the segment past the utterance's end are silence; margins then repeat silence.
         end = max(total, start + num_frames)
         wanted = np.arange(start - margin_frames, start + num_frames + margin_frames)

@@ -277,7 +277,6 @@ def _sampler(recipe: Recipe, manifest: Manifest, config: TrainingConfig) -> Segm
         num_parts=world_size(),
         speakers=speakers_in(recipe, manifest),
         pitch=recipe.data.pitch,
-        speed_change=config.speed_change,
     )
 
 

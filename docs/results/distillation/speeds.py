@@ -3,8 +3,7 @@
     python docs/results/distillation/speeds.py dump/frame-16k corpora/speeds
 
 Folder `o` holds the recordings, `s` copies at 0.84 to 0.94 of the speed, and `f` copies at 1.06 to
-1.19. The second `frame-16k` of 2026-11-30 was trained on these; since then
-`student_training.speed_change: 0.19` draws such speeds in training.
+1.19. The second `frame-16k` of 2026-11-30 was trained on these.
 """
 
 import sys

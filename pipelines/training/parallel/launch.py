@@ -45,8 +45,9 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that only the command may send to workers, and no terminal or manager of jobs."""
 
 CONTEXT: Any = get_context("spawn")
-"""How workers start. Copies of a server that has loaded the program would start at once, but such a
-server ignores this process's `sys.path`, needs a short TMPDIR, and keeps its first run's streams."""
+"""How workers start. Copies of a server that has loaded the program would start at once, but a
+server ignores this process's `sys.path`, needs a short TMPDIR, and keeps its first run's streams.
+"""
 
 LOOPBACK = ("lo", "lo0")
 """Names of the interface that connects processes of one machine, on Linux and on macOS."""
