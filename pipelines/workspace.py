@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -160,17 +160,31 @@ def held_out(
         pitch: the pitch rows that the models are given.
         every: keep one of every so many utterances, by name; applied before the limit.
     """
-    utterances = UtteranceSet(manifest, split, speakers, pitch)
-    left_out = len(manifest.utterances(split)) - len(utterances)
-    if left_out and rank() == 0:
-        print(f"{left_out} {split} utterances are left out: the models do not know their speakers")
+    utterances = _utterances(manifest, split, speakers, pitch)
+    return _loaded(utterances, range(0, len(utterances), every)[:limit], device)
+
+
+def _loaded(
+    utterances: UtteranceSet, indices: Iterable[int], device: torch.device | str
+) -> list[Utterance]:
     loaded = []
-    for i in range(0, len(utterances), every)[:limit]:
+    for i in indices:
         waveform, mel = utterances.load(i)
         waveform = dither(waveform, np.random.default_rng(i))
         name = utterances.utterances[i].name
         loaded.append(Utterance(name, waveform[None].to(device), mel[None].to(device)))
     return loaded
+
+
+def _utterances(
+    manifest: Manifest, split: Split, speakers: Sequence[str], pitch: PitchConfig
+) -> UtteranceSet:
+    """Open a split, and say how many of its utterances are left out."""
+    utterances = UtteranceSet(manifest, split, speakers, pitch)
+    left_out = len(manifest.utterances(split)) - len(utterances)
+    if left_out and rank() == 0:
+        print(f"{left_out} {split} utterances are left out: the models do not know their speakers")
+    return utterances
 
 
 def for_validation(
@@ -180,9 +194,10 @@ def for_validation(
     speakers: Sequence[str] = (),
     pitch: PitchConfig = NO_PITCH,
 ) -> list[Utterance]:
-    """Load at most `count` utterances, spread over the validation split."""
-    every = max(1, len(UtteranceSet(manifest, "val", speakers, pitch)) // count)
-    return held_out(manifest, "val", count, device, speakers, pitch, every)
+    """Load at most `count` utterances, spread over the validation split; see `held_out`."""
+    utterances = _utterances(manifest, "val", speakers, pitch)
+    number = min(count, len(utterances))
+    return _loaded(utterances, (i * len(utterances) // number for i in range(number)), device)
 
 
 def pick_device(name: str) -> torch.device:

@@ -22,7 +22,7 @@ from pipelines.ranks import world_size
 from pipelines.training.log import Validation
 from pipelines.training.parallel.processes import sum_over_processes
 from pipelines.training.task import Task
-from student import Student
+from student import ExcitedContext, Student
 from teacher import Teacher, noise_like, training_log_probs
 
 PREDICTOR_WEIGHT = 0.1
@@ -180,6 +180,10 @@ class StudentTask(Task):
         if adversary is not None and step < config.adversarial.first_step:
             adversary = None
         terms = dict(self.objective(noise, batch.log_mel, batch.waveform, draws, adversary))
+        context = self.model.context
+        predictor = context.predictor if isinstance(context, ExcitedContext) else None
+        if predictor is not None and not config.pitch_weight:  # the voice has a measured pitch
+            terms["loss"] = terms["loss"] + at_rest(predictor)
         if self.adversary is not adversary:
             assert self.adversary is not None
             terms["loss"] = terms["loss"] + at_rest(self.adversary)

@@ -1,4 +1,4 @@
-"""The origin of a model: what is stored with it, and what a resumed run says."""
+"""Training commands: the origin of a model, and the utterances that validate it."""
 
 import dataclasses
 import shutil
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from data import Manifest
 from flows.pretrained import read_description
 from pipelines.commands import train as commands
+from pipelines.workspace import for_validation
 from tests.pipelines.conftest import RECIPE, longer
 
 
@@ -38,3 +40,23 @@ def test_the_prepared_datas_own_settings_are_stored(
     )
     stored = read_description(tmp_path / "teacher")["metadata"]["recipe"]["data"]
     assert stored["test_percent"] == RECIPE.data.test_percent
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_validation_is_spread_over_the_split(dump: Path, count: int) -> None:
+    manifest = Manifest.load(dump)
+    whole = [u.name for u in manifest.utterances("train")]
+    manifest = Manifest(
+        manifest.dump_dir,
+        dataclasses.replace(
+            manifest.contents,
+            utterances=tuple(
+                dataclasses.replace(u, split="val")
+                for u in manifest.contents.utterances
+                if u.split == "train"
+            ),
+        ),
+    )
+    names = [u.name for u in for_validation(manifest, count, "cpu")]
+    number = min(count, len(whole))
+    assert names == [whole[i * len(whole) // number] for i in range(number)]

@@ -278,3 +278,18 @@ def test_a_student_is_not_a_teacher(trained: Path) -> None:
     with pytest.raises(ArtefactError, match="kind is 'student', expected 'teacher'"):
         Teacher.from_pretrained(trained / "student")
     assert Student.from_pretrained(trained / "student").metadata["steps"] <= 6
+
+
+def test_a_run_without_the_pitch_term_keeps_its_predictor_and_resumes(
+    dump: Path, trained: Path, tmp_path: Path
+) -> None:
+    excitation = ExcitationConfig(kind="harmonic", pitch_channels=4)
+    student = dataclasses.replace(RECIPE.student, frame_length=64, excitation=excitation)
+    objective = dataclasses.replace(RECIPE.distillation, pitch_weight=0.0)
+    recipe = dataclasses.replace(RECIPE, student=student, distillation=objective)
+    run = Training("student", dump, trained, tmp_path)
+    predictors = []
+    for steps in (2, 4):
+        run(longer(recipe, steps))
+        predictors.append(Student.from_pretrained(run.folder).context.predictor.state_dict())
+    torch.testing.assert_close(predictors[0], predictors[1], rtol=0, atol=0)
