@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from data import MelConfig
+from data.corpora.synthetic import speech_like
 from dsp.griffin_lim import griffin_lim
 from pipelines.benchmark.flops import student_flops
 from pipelines.benchmark.samplers import System
@@ -51,9 +52,8 @@ def peer_systems(student: Student, frames: Tensor, mel: MelConfig) -> list[Syste
         draws["equaliser alone"] = lambda: equaliser(drawn, frames)
     draws["griffin-lim, 32 iterations"] = lambda: griffin_lim(array, mel)
     if installed("pyworld"):
-        # Harmonics of 120 Hz: WORLD takes half as long for noise, which has no pitch.
-        phase = 2 * np.pi * 120 * np.arange(samples) / mel.sample_rate
-        recording = 0.1 * np.sum([np.cos(k * phase) for k in range(1, 11)], axis=0)
+        # For noise, which has no pitch, WORLD takes half as long as for speech.
+        recording = speech_like(samples, mel.sample_rate, np.random.default_rng(0))
         draws["world, analysis and synthesis"] = lambda: world_resynthesis(
             recording, mel.sample_rate
         )
