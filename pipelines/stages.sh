@@ -55,7 +55,9 @@ parse_options() {
 recipe_name() {
   local i file="$root/pipelines/recipes/$recipe.yaml" name=""
   [ -f "$file" ] || file=$recipe
-  [ -f "$file" ] && name=$(sed -n 's/^name: *\([^ #]*\).*/\1/p' "$file" | tr -d "\"'" | head -n 1)
+  if [ -f "$file" ]; then
+    name=$(sed -n '/^name: */{s///;s/ #.*//;s/ *$//;p;}' "$file" | tr -d "\"'")
+  fi
   for ((i = 0; i < ${#overrides[@]}; i++)); do
     case "${overrides[i]}" in
       --recipe.name=*) name=${overrides[i]#*=} ;;

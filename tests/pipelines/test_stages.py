@@ -139,9 +139,11 @@ def test_a_recipes_name_names_its_folders(program: Path) -> None:
     user = program.parent / "user"
     (user / "voice.yaml").write_text("seed: 3\nname: mine # not voice\n")
     (user / "quoted.yaml").write_text('name: "mine"\n')
+    (user / "spaced.yaml").write_text("name: my own voice\n")
     for words, name in (
         (["--recipe", "voice.yaml"], "mine"),
         (["--recipe", "quoted.yaml"], "mine"),
+        (["--recipe", "spaced.yaml"], "my own voice"),
         (["--recipe", "voice.yaml", "--recipe.name", "other"], "other"),
         (["--recipe", "tiny", "--recipe.name=other"], "other"),
         (["--recipe", "tiny"], "tiny"),
