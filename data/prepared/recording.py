@@ -140,19 +140,14 @@ def make_utterance(task: PrepareTask) -> Record:
         except MelFileError as error:
             failed.append(f"{error.path.name} {error.reason}")
     else:
-        return Record(
-            name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
-        )
+        return _refused(task, failed)
     try:
         waveform_sha256 = write_array(waveform_path(task.dump_dir, task.name), features.samples)
         mel_sha256 = write_array(mel_path(task.dump_dir, task.name), features.frames)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:  # a full disk, say, which stops all recordings
             raise
-        failed.append("its name is too long for a file of features")
-        return Record(
-            name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed)
-        )
+        return _refused(task, [*failed, "its name is too long for a file of features"])
     return Record(
         name=task.name,
         key=key,
@@ -164,6 +159,11 @@ def make_utterance(task: PrepareTask) -> Record:
         num_clipped=features.num_clipped,
         failed=tuple(failed),
     )
+
+
+def _refused(task: PrepareTask, failed: list[str]) -> Record:
+    """Return the record of an utterance without a usable source, given a reason for each source."""
+    return Record(name=task.name, key=task.refused_key(), problem=failed[0], failed=tuple(failed))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from pipelines.standard_streams import open_standard_streams
 from pipelines.training.errors import LostProcessError, TrainingError
-from pipelines.training.parallel.processes import is_lost_process, leave
+from pipelines.training.parallel.processes import is_lost_process, leave, leave_at_exit
 from pipelines.training.signals import (
     Stopped,
     StopRequest,
@@ -223,7 +223,7 @@ def _work(
         report = Report("lost", f"lost a process of {place.num_processes}", signal.SIGTERM)
     if report is not None:
         line.send(report)
-    leave()  # here, because copies of a server would run none of Python's own exit functions
+    leave()  # copies of a server, which tests start, do not come to the exit of Python
     if report is not None:
         raise SystemExit(0 if report.kind == "stopped" else 1)
 
@@ -242,6 +242,7 @@ def _meet(place: _Place) -> None:
     torch.distributed.init_process_group(
         "gloo", store=store, rank=place.rank, world_size=place.num_processes
     )
+    leave_at_exit()
 
 
 def _listen(line: connection.Connection) -> None:

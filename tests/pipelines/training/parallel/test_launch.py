@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -119,8 +120,10 @@ def test_workers_are_joined_and_only_the_first_prints(
 
 @pytest.mark.slow
 def test_a_worker_ends_in_peace_while_gloo_is_at_work(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As users' workers start: a copy of a server does not go through Python's end.
+    monkeypatch.setattr(launch, "CONTEXT", multiprocessing.get_context("spawn"))
     run_in_processes(end_before_gloo, 2, folder=tmp_path)
     assert capfd.readouterr().err == ""
 
