@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 
 PrecisionName = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.threads import num_threads
 from flows.engines.triton.stack import fused_name, fused_obstacle, is_interpreted, triton_obstacle
 

@@ -7,9 +7,11 @@ import numba
 import numpy as np
 import torch
 
-from flows.engines.cpu.intrinsics import CONTRACT, MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.amx import amx_workspace
+from flows.engines.cpu.instructions.intrinsics import CONTRACT, MULTIPLIES_PAIRS
 from flows.engines.cpu.kernels import multiply_add
 from flows.engines.cpu.panels import in_panels
+from flows.engines.cpu.tiles import begin_amx, end_amx
 from flows.engines.threads import pytorch_threads
 from pipelines.benchmark.call_costs import seconds_of
 
@@ -44,10 +46,12 @@ def peak_gflops(threads: int, device: torch.device, dtype: torch.dtype = torch.f
 # Not cached: numba would keep this function's code when the code of `multiply_add` has changed.
 @numba.njit(fastmath=CONTRACT, error_model="numpy", nogil=True)
 def _multiply(
-    out: np.ndarray, x: np.ndarray, weights: np.ndarray, times: int
+    out: np.ndarray, x: np.ndarray, weights: np.ndarray, times: int, workspace: np.ndarray
 ) -> None:  # pragma: no cover
+    begin_amx(workspace)
     for _ in range(times):
-        multiply_add(out, 0, x, 0, out.shape[0], weights, 0)
+        multiply_add(out, 0, x, 0, out.shape[0], weights, 0, workspace)
+    end_amx(workspace)
 
 
 def compiled_product_rate(threads: int, in_pairs: bool = False) -> float:
@@ -62,12 +66,16 @@ def compiled_product_rate(threads: int, in_pairs: bool = False) -> float:
     weights = in_panels(torch.zeros(1, DEPTH, COLUMNS), in_pairs)
     x = np.zeros((ROWS, weights.shape[2]), weights.dtype)
     outs = [np.zeros((ROWS, COLUMNS), np.float32) for _ in range(threads)]
-    _multiply(outs[0], x, weights, 1)  # compiles
+    workspaces = [amx_workspace(in_pairs) for _ in outs]
+    _multiply(outs[0], x, weights, 1, workspaces[0])  # compiles
     seconds = []
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(TRIES):
             start = time.perf_counter()
-            for run in [pool.submit(_multiply, out, x, weights, TIMES) for out in outs]:
+            for run in [
+                pool.submit(_multiply, out, x, weights, TIMES, own)
+                for out, own in zip(outs, workspaces, strict=True)
+            ]:
                 run.result()
             seconds.append(time.perf_counter() - start)
     return 2.0 * ROWS * DEPTH * COLUMNS * TIMES * threads / min(seconds)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flows import Engine, EngineError, threads_sharing
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.triton.loop import loop_obstacle
 from pipelines.benchmark.flops import student_flops, teacher_flops
 from student import Student

@@ -15,7 +15,7 @@ from data import DataError, FeatureMismatch, Manifest, MelConfig
 from data.audio.outputs import is_output
 from dsp.griffin_lim import griffin_lim
 from flows import fold_weight_norm
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from pipelines.benchmark.call_costs import peak_megabytes
 from pipelines.benchmark.comparison import BenchmarkError, benchmark, benchmark_table
 from pipelines.benchmark.flops import student_flops, teacher_flops

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flows import CompiledChain, Engine, EngineError, fold_weight_norm
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.threads import pytorch_threads
 from student import Student, StudentConfig
 from student.rendering import FRAMES_AT_ONCE

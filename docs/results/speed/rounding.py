@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from pipelines.evaluation.recordings import prepared_recordings
 from pipelines.heldout import Utterance, teacher_nll
 from pipelines.workspace import load_model

@@ -15,7 +15,7 @@ import time
 import torch
 
 from flows import WaveNetConfig, fold_weight_norm
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from teacher import Teacher, TeacherConfig
 
 RATE, HOP = 16_000, 256

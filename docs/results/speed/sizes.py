@@ -27,7 +27,7 @@ import torch
 
 from flows import WaveNetConfig, fold_weight_norm
 from flows.engines.cpu.arrays import Network
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.layout import lay_out_loop
 from flows.engines.cpu.worker_pool import LONGEST_BLOCK
 from pipelines.benchmark.flops import student_flops, teacher_flops

@@ -3,7 +3,13 @@
 import numba
 import numpy as np
 
-from flows.engines.cpu.intrinsics import CONTRACT, as_float, as_int, compiled_inside, whole_vectors
+from flows.engines.cpu.instructions.intrinsics import (
+    CONTRACT,
+    as_float,
+    as_int,
+    compiled_inside,
+    whole_vectors,
+)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")

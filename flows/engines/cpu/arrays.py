@@ -108,6 +108,7 @@ class Streams(NamedTuple):
     summed: np.ndarray  # input of the hidden layer, later input of the head, B rows
     hidden: np.ndarray  # output of the hidden layer, B rows
     params: np.ndarray  # output of the head, B rows
+    amx: np.ndarray  # the workspace of `flows.engines.cpu.instructions.amx`
 
 
 class Exchange(NamedTuple):

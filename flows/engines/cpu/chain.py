@@ -11,15 +11,16 @@ from torch import Tensor
 
 from flows.engines.cpu.arrays import ContextWeights, Network
 from flows.engines.cpu.layout import lay_out_context, lay_out_pass
-from flows.engines.cpu.panels import in_panels
-from flows.engines.cpu.parallel_pass import Segment, run_segment, start_segment
+from flows.engines.cpu.panels import are_pairs, in_panels, rounded_to_pairs
+from flows.engines.cpu.parallel_pass import run_segment
+from flows.engines.cpu.segment import Segment, start_segment
 from flows.networks.conditioning import check_frames
 from flows.networks.wavenet import WaveNet
 from flows.transforms.base import check_signal
 from flows.transforms.mixing import Rotation
 from flows.transforms.transformers import Affine
 
-CHUNK, CHUNK_OF_FRAMES = 128, 32
+CHUNK, CHUNK_OF_FRAMES = 256, 64
 """Longest chunk, in time steps: for a signal of one channel, and for a folded signal.
 
 A chunk goes through the layers together. A chunk of 128 steps keeps a layer's inputs and outputs in
@@ -75,7 +76,7 @@ class ChainWeights:
             self._laid_out[in_pairs] = [
                 Step(
                     lay_out_pass(net, self._floor, in_pairs),
-                    lay_out_context(net),
+                    lay_out_context(net, in_pairs),
                     in_panels(matrix),
                 )
                 for net, matrix in zip(self.networks, mixing, strict=True)
@@ -177,6 +178,7 @@ class _Line:
     ) -> None:
         self._steps = steps
         self._frames = frames  # (B, L, H)
+        self._read = rounded_to_pairs(frames) if are_pairs(steps[0].context.gates) else frames
         self._x = x  # (B, T, C)
         self._time = time
         self._length = chunk if x.shape[1] >= FEW_CHUNKS * chunk else chunk // 2
@@ -206,7 +208,15 @@ class _Line:
                     raise RuntimeError("the stage before has failed")
                 for k, segment in stage:
                     run_segment(
-                        *self._steps[k], segment, self._frames, span, time, self._x, start, rows
+                        *self._steps[k],
+                        segment,
+                        self._frames,
+                        self._read,
+                        span,
+                        time,
+                        self._x,
+                        start,
+                        rows,
                     )
                 if outbox is not None:
                     outbox.put(rows)

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from flows.engines.cpu.arrays import Exchange, Network, Streams
-from flows.engines.cpu.intrinsics import (
+from flows.engines.cpu.instructions.intrinsics import (
     CONTRACT,
     fetch_to_write,
     give_way,

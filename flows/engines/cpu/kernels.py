@@ -10,14 +10,21 @@ from typing import Any
 import numba
 import numpy as np
 
-from flows.engines.cpu.intrinsics import (
+from flows.engines.cpu.instructions.amx import TILE_PAIRS
+from flows.engines.cpu.instructions.intrinsics import (
     CONTRACT,
     LANES,
     VECTORS,
     compiled_inside,
     pointer_to,
 )
-from flows.engines.cpu.products import round_vector, row_products, tile_product
+from flows.engines.cpu.instructions.products import (
+    holds_pairs,
+    round_vector,
+    row_products,
+    tile_product,
+)
+from flows.engines.cpu.tiles import multiply_rows_in_tiles
 
 _tile_1, _tile_2, _tile_4 = (tile_product(rows, VECTORS) for rows in (1, 2, 4))
 _half_tile_1, _half_tile_4 = (tile_product(rows, VECTORS // 2) for rows in (1, 4))
@@ -34,19 +41,37 @@ def _multiply_rows(
     out_width: int,
     x: Any,
     x_width: int,
-    num_rows: int | np.int64,
+    num_rows: int,
     weights: Any,
     num_panels: int,
     all_inputs: int,
     columns: int,
     depth: int,
     apart: bool,
+    workspace: Any,
+    has_workspace: bool,
 ) -> None:  # pragma: no cover
     """Multiply rows of x by `depth` of a matrix's `all_inputs` inputs; add to rows of `out`.
 
     `weights` points to the first of these inputs, in the matrix's first panel. `out` and `x` are
     pointers, too: the function is not inlined, and arrays are slow to pass.
     """
+    if holds_pairs(x) and has_workspace and depth % TILE_PAIRS == 0:
+        multiply_rows_in_tiles(
+            out,
+            out_width,
+            x,
+            x_width,
+            num_rows,
+            weights,
+            num_panels,
+            all_inputs,
+            columns,
+            depth,
+            apart,
+            workspace,
+        )
+        return
     narrow, half = columns == LANES, 2 * columns == VECTORS * LANES
     done = 0  # panels
     if num_rows == 1 and not apart and not narrow:
@@ -98,6 +123,7 @@ def multiply_add_some(
     first: int,
     stop: int,
     apart: bool,
+    workspace: np.ndarray,
 ) -> None:  # pragma: no cover
     """Multiply as `multiply_add` does, but only the inputs from `first` to `stop`.
 
@@ -112,13 +138,15 @@ def multiply_add_some(
         out_width,
         pointer_to(x, x_row * x_width + first),
         x_width,
-        np.int64(num_rows),
+        int(num_rows),
         pointer_to(weights, (which * num_panels * all_inputs + first) * columns),
         num_panels,
         all_inputs,
         columns,
         stop - first,
         bool(apart),
+        pointer_to(workspace, 0),
+        workspace.size > 0,
     )
 
 
@@ -131,6 +159,7 @@ def multiply_add(
     num_rows: int,
     weights: np.ndarray,
     which: int,
+    workspace: np.ndarray,
 ) -> None:  # pragma: no cover
     """Multiply rows of x, from row `x_row` on, by a matrix; add the products to rows of `out`.
 
@@ -140,7 +169,7 @@ def multiply_add(
     The compiled kernels know panels of `VECTORS`, of half of `VECTORS`, and of one vector register.
     """
     depth = weights.shape[2]
-    multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False)
+    multiply_add_some(out, out_row, x, x_row, num_rows, weights, which, 0, depth, False, workspace)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)

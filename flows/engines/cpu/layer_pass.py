@@ -26,7 +26,8 @@ from flows.engines.cpu.exchange import (
     wait_for_skips,
     wait_for_units,
 )
-from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside
+from flows.engines.cpu.instructions.intrinsics import CONTRACT, compiled_inside
+from flows.engines.cpu.instructions.products import holds_pairs
 from flows.engines.cpu.kernels import (
     are_alike,
     multiply_add,
@@ -34,7 +35,6 @@ from flows.engines.cpu.kernels import (
     multiply_add_some,
     round_rows,
 )
-from flows.engines.cpu.products import holds_pairs
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
@@ -58,7 +58,9 @@ def _start_block(
     for tap in range(taps):
         past = (time - (tap + 1) * network.dilations[layer]) % streams.rings[layer]
         row, which = ring + past * num_streams, layer * taps + tap
-        multiply_add(gates, gate, streams.past, row, num_streams * block, network.older, which)
+        multiply_add(
+            gates, gate, streams.past, row, num_streams * block, network.older, which, streams.amx
+        )
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
@@ -75,7 +77,9 @@ def _add_half(
     num_streams, depth = streams.units.shape[0], weights.shape[2]
     middle = (depth + 1) // 2
     first, stop = half * middle, middle + half * (depth - middle)
-    multiply_add_some(out, row, streams.units, 0, num_streams, weights, layer, first, stop, apart)
+    multiply_add_some(
+        out, row, streams.units, 0, num_streams, weights, layer, first, stop, apart, streams.amx
+    )
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
@@ -167,7 +171,9 @@ def pass_layers(
         # rounded pairs, in the other of the two layers' rows.
         out_row = num_streams - row if holds_pairs(streams.past) else following
         # The newest tap completes the gates; each thread makes its own part of the units.
-        multiply_add(gates, now, streams.past, here, num_streams, network.current, layer)
+        multiply_add(
+            gates, now, streams.past, here, num_streams, network.current, layer, streams.amx
+        )
         own, stop = part * units, (part + 1) * units
         for b in range(num_streams):
             gated_units(gates, now + b, units, gated[b, own:stop])
@@ -180,7 +186,8 @@ def pass_layers(
                 kept = network.row_scale[j] * rows[row + b, j]
                 rows[out_row + b, j] = kept + network.out_bias[layer, j]
         is_read = layer + 1 < num_layers or network.skip_channels == 0
-        if parts == 1 and is_read and num_streams == 1 and are_alike(network.out, network.skip):
+        at_once = num_streams == 1 and streams.amx.size == 0
+        if parts == 1 and is_read and at_once and are_alike(network.out, network.skip):
             skip_row, skips = _skip_row(streams, time, 0), exchange.skips
             both = (network.out, network.skip, layer)
             multiply_add_halves(rows, out_row, skips, skip_row, streams.units, *both)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from flows.engines.cpu.arrays import ContextWeights, Exchange, Frames, Network, Streams
 from flows.engines.cpu.exchange import COUNTER_STRIDE
-from flows.engines.cpu.intrinsics import LANES
+from flows.engines.cpu.instructions.amx import amx_workspace
+from flows.engines.cpu.instructions.intrinsics import LANES
 from flows.engines.cpu.panels import (
     are_pairs,
     in_panels,
@@ -26,6 +27,11 @@ LEAST_SHARED, LEAST_SHARED_IN_PAIRS = 64, 96
 """The smallest number of residual channels of a network that two threads share, in float32 and in
 bfloat16. In a smaller network the threads lose more time by waiting for each other than they gain.
 """
+
+
+LEAST_IN_TILES = 64
+"""The smallest number of residual channels with which a loop over samples multiplies by AMX. With
+fewer, a single row is slower in tiles."""
 
 
 def threads_sharing(config: WaveNetConfig, num_threads: int, in_pairs: bool = False) -> int:
@@ -124,14 +130,19 @@ def _lay_out(
 
 
 @torch.no_grad()
-def lay_out_context(wavenet: WaveNet) -> ContextWeights:
-    """Lay out the context weights of a conditional network for a parallel pass."""
+def lay_out_context(wavenet: WaveNet, in_pairs: bool = False) -> ContextWeights:
+    """Lay out the context weights of a conditional network for a parallel pass.
+
+    Args:
+        wavenet: the network, in float32 on the CPU.
+        in_pairs: whether the matrices of the gates hold pairs of bfloat16 numbers.
+    """
     assert wavenet.context is not None
     assert wavenet.frame_params is not None
     biases = wavenet.gate_biases()
     gates = wavenet.context.weight[..., 0].unflatten(0, biases.shape)
     return ContextWeights(
-        gates=in_panels(gates.transpose(1, 2)),
+        gates=in_panels(gates.transpose(1, 2), in_pairs),
         bias=whole_panels(biases),
         params=in_panels(FRAME_GAIN * wavenet.frame_params.weight[..., 0].T[None]),
     )
@@ -228,6 +239,7 @@ def start_streams(
         summed=rows(1, network.hidden.shape[2]),
         hidden=rows(1, network.hidden_bias.size),
         params=rows(1, network.head_bias.size),
+        amx=amx_workspace(in_pairs and network.residual_channels >= LEAST_IN_TILES),
     )
 
 

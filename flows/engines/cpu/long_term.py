@@ -5,7 +5,7 @@ import numpy as np
 
 from flows.engines.cpu.activations import exp_parts
 from flows.engines.cpu.arrays import Frames, Network, Streams
-from flows.engines.cpu.intrinsics import CONTRACT, compiled_inside, whole_vectors
+from flows.engines.cpu.instructions.intrinsics import CONTRACT, compiled_inside, whole_vectors
 
 _LOWEST = np.float32(-87.0)
 """Exponents below this one give weights of 0 in float32."""

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flows.engines.cpu.intrinsics import LANES, VECTORS
+from flows.engines.cpu.instructions.intrinsics import LANES, VECTORS
 
 
 def in_panels(matrices: Tensor, in_pairs: bool = False) -> np.ndarray:
@@ -21,12 +21,20 @@ def in_panels(matrices: Tensor, in_pairs: bool = False) -> np.ndarray:
     """
     columns = _columns(matrices.shape[2])
     if in_pairs:
-        rounded = F.pad(matrices.transpose(1, 2), (0, matrices.shape[1] % 2)).bfloat16()
-        # An empty tensor, too, needs the strides of a contiguous one for the view.
-        rounded = rounded.clone(memory_format=torch.contiguous_format)
-        matrices = rounded.view(torch.int32).transpose(1, 2)
+        matrices = _joined(F.pad(matrices.mT, (0, matrices.shape[1] % 2))).mT
     padded = F.pad(matrices, (0, -matrices.shape[2] % columns)).unflatten(2, (-1, columns))
     return padded.transpose(1, 2).contiguous().numpy()
+
+
+def rounded_to_pairs(rows: np.ndarray) -> np.ndarray:
+    """Round the last dimension of an array to bfloat16, and join its numbers in pairs.
+
+    Args:
+        rows: shape (..., N), in float32.
+    Returns:
+        integers of 32 bits that hold two numbers each, shape (..., ceil(N / 2)).
+    """
+    return _joined(F.pad(torch.from_numpy(rows), (0, rows.shape[-1] % 2))).numpy()
 
 
 def are_pairs(panels: np.ndarray) -> bool:
@@ -54,3 +62,10 @@ def _columns(width: int) -> int:
     """Choose the widest panel with which padding adds less than a vector or than a sixteenth."""
     wide, bound = VECTORS * LANES, max(LANES - 1, width // 16)
     return next(columns for columns in (wide, wide // 2, LANES) if -width % columns <= bound)
+
+
+def _joined(numbers: Tensor) -> Tensor:
+    """Round numbers (..., 2 N) to bfloat16, and join neighbours: integers of 32 bits, (..., N)."""
+    # A tensor without elements, or of single rows, needs the strides of a contiguous one, too.
+    rounded = numbers.bfloat16().clone(memory_format=torch.contiguous_format)
+    return rounded.view(torch.int32)

@@ -9,87 +9,17 @@ layers are rounded to pairs, too, and the rings hold pairs. Sums, and the rows t
 to layer, are in float32.
 """
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 
 from flows.engines.compiling import announce
 from flows.engines.cpu.activations import gated_units, rectify_rows, shift_and_scale
 from flows.engines.cpu.arrays import ContextWeights, Network
-from flows.engines.cpu.intrinsics import CONTRACT, borrow
+from flows.engines.cpu.instructions.amx import TILE_PAIRS, TILE_ROWS
+from flows.engines.cpu.instructions.intrinsics import CONTRACT, borrow, pointer_to
 from flows.engines.cpu.kernels import fill_rows, multiply_add, round_rows
-from flows.engines.cpu.panels import are_pairs, padded_to_vectors, padded_width
-
-
-class Segment(NamedTuple):
-    """Consecutive layers of a network, and their streaming state for B streams between chunks.
-
-    `rings` keeps the past inputs of the layers, and `rows` holds what passes from layer to layer.
-    With matrices in float32, both names stand for one array. With matrices of pairs, `rings` holds
-    pairs, and `rows` has room for two chunks: one layer's, which is read, and the next layer's,
-    which is written.
-    """
-
-    first: int  # number of the first layer
-    stop: int  # number after the last layer
-    previous: np.ndarray  # the last sample of the chunk before, (B, C)
-    starts: np.ndarray  # each layer's first row in `rings`
-    lengths: np.ndarray  # each layer's number of rows in `rings`: whole chunks
-    rings: np.ndarray  # past inputs, (B, ring rows, ..)
-    row_starts: np.ndarray  # each layer's first row in `rows`
-    row_lengths: np.ndarray  # each layer's number of rows in `rows`
-    rows: np.ndarray  # a layer's input, then the sum of the skips so far, (B, rows, (R + S)*)
-    framed: np.ndarray  # working memory: the context's gates, one row a frame, (chunk, (2R)*)
-    gates: np.ndarray  # working memory: a layer's gates, one row a sample, (chunk, (2R)*)
-    gated: np.ndarray  # working memory: a layer's gated units, (chunk, R or more)
-    units: np.ndarray  # `gated` itself, or `gated` rounded to pairs
-
-
-def start_segment(
-    network: Network, first: int, stop: int, num_streams: int, num_channels: int, chunk: int
-) -> Segment:
-    """Return layers `first` to `stop` before the first chunk.
-
-    Args:
-        network: the network's weights.
-        first: number of the first layer.
-        stop: number after the last layer.
-        num_streams: number of streams, B.
-        num_channels: channels of the signal, C.
-        chunk: largest number of samples in a chunk; a chunk must not cross a multiple of `chunk`.
-    """
-    taps = network.older.shape[0] // network.dilations.size
-    past = taps * network.dilations[first:stop]
-    row_lengths = lengths = (-(-past // chunk) + 1) * chunk
-    row_starts = starts = np.cumsum(lengths) - lengths
-    width = network.out_bias.shape[1]
-    gates = (chunk, padded_width(network.current))
-    gated = np.zeros((chunk, padded_to_vectors(network.residual_channels)), np.float32)
-    in_pairs = are_pairs(network.current)
-    if in_pairs:  # one layer's chunk of rows is read while the next layer's chunk is written
-        row_lengths = np.full_like(lengths, chunk)
-        row_starts = chunk * (np.arange(stop - first) % 2)
-    num_rows = int((row_starts + row_lengths).max())
-    rows = np.zeros((num_streams, num_rows, width), np.float32)
-    rings = rows
-    if in_pairs:
-        rings = np.zeros((num_streams, lengths.sum(), gated.shape[1] // 2), np.int32)
-    return Segment(
-        first=first,
-        stop=stop,
-        previous=np.zeros((num_streams, num_channels), np.float32),
-        starts=starts,
-        lengths=lengths,
-        rings=rings,
-        row_starts=row_starts,
-        row_lengths=row_lengths,
-        rows=rows,
-        framed=np.empty(gates, np.float32),
-        gates=np.empty(gates, np.float32),
-        gated=gated,
-        units=np.zeros((chunk, gated.shape[1] // 2), np.int32) if in_pairs else gated,
-    )
+from flows.engines.cpu.segment import Segment
+from flows.engines.cpu.tiles import add_taps_in_tiles, begin_amx, end_amx
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
@@ -105,8 +35,8 @@ def _enter(
 ) -> None:  # pragma: no cover
     """Write the first layer's input to rows of h, from the samples x (T, C) delayed by one step."""
     fill_rows(h, here, num_samples, network.first_bias)
-    multiply_add(h, here, segment.previous, b, 1, network.first, 0)
-    multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0)
+    multiply_add(h, here, segment.previous, b, 1, network.first, 0, segment.amx)
+    multiply_add(h, here + 1, x, start, num_samples - 1, network.first, 0, segment.amx)
     # Copied one by one: compiling a slice takes a second, because its error has a message.
     for c in range(x.shape[1]):
         segment.previous[b, c] = x[start + num_samples - 1, c]
@@ -117,6 +47,7 @@ def _leave(
     network: Network,
     weights: ContextWeights,
     mixing: np.ndarray,
+    segment: Segment,
     context: np.ndarray,
     span: int,
     h: np.ndarray,
@@ -134,23 +65,72 @@ def _leave(
     first_frame = start // span
     num_frames = (start + num_samples - 1) // span - first_frame + 1
     offsets = np.zeros((num_frames, params.shape[1]), np.float32)
-    multiply_add(offsets, 0, context, first_frame, num_frames, weights.params, 0)
+    multiply_add(offsets, 0, context, first_frame, num_frames, weights.params, 0, segment.amx)
     rectify_rows(h, 0, first, np.float32(network.skip_gain), summed)
     fill_rows(hidden, 0, num_samples, network.hidden_bias)
     for t in range(num_samples):
         for p in range(params.shape[1]):
             params[t, p] = network.head_bias[p] + offsets[(start + t) // span - first_frame, p]
-    multiply_add(hidden, 0, summed, 0, num_samples, network.hidden, 0)
+    multiply_add(hidden, 0, summed, 0, num_samples, network.hidden, 0, segment.amx)
     rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
-    multiply_add(params, 0, summed, 0, num_samples, network.head, 0)
+    multiply_add(params, 0, summed, 0, num_samples, network.head, 0, segment.amx)
     for t in range(num_samples):
         shift_and_scale(params, t, floor, x, start + t)
     if mixing.shape[0]:
         mixed = np.zeros((num_samples, mixing.shape[1] * mixing.shape[3]), np.float32)
-        multiply_add(mixed, 0, x, start, num_samples, mixing, 0)
+        multiply_add(mixed, 0, x, start, num_samples, mixing, 0, segment.amx)
         for t in range(num_samples):
             for c in range(channels):
                 x[start + t, c] = mixed[t, c]
+
+
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
+def _add_taps(
+    network: Network,
+    segment: Segment,
+    ring: np.ndarray,
+    layer: int,
+    first_row: int,
+    length: int,
+    time: int,
+    num_samples: int,
+) -> None:  # pragma: no cover
+    """Add the products of all taps of a layer to the gates of some samples from `time` on.
+
+    The layer's ring has `length` rows, from row `first_row` of `ring` on.
+    """
+    gates, older, amx, rows = segment.gates, network.older, segment.amx, segment.tap_rows
+    _, num_panels, depth, columns = older.shape
+    taps = older.shape[0] // network.dilations.size
+    in_tiles = amx.size > 0 and num_samples % TILE_ROWS == 0 and depth % TILE_PAIRS == 0
+    for tap in range(taps + 1):
+        age = (tap + 1) * network.dilations[layer] if tap < taps else 0
+        rows[tap] = first_row + (time - age) % length
+        in_tiles = in_tiles and rows[tap] + num_samples <= first_row + length
+    if in_tiles:
+        size = num_panels * depth * columns
+        add_taps_in_tiles(
+            pointer_to(gates, 0),
+            gates.shape[1],
+            pointer_to(ring, 0),
+            ring.shape[1],
+            pointer_to(rows, 0),
+            num_samples,
+            pointer_to(older, layer * taps * size),
+            pointer_to(network.current, layer * size),
+            taps,
+            num_panels,
+            columns,
+            depth,
+            pointer_to(amx, 0),
+        )
+    else:
+        for tap in range(taps):
+            before_end = min(num_samples, first_row + length - rows[tap])
+            rest, which = num_samples - before_end, layer * taps + tap
+            multiply_add(gates, 0, ring, rows[tap], before_end, older, which, amx)
+            multiply_add(gates, before_end, ring, first_row, rest, older, which, amx)
+        multiply_add(gates, 0, ring, rows[taps], num_samples, network.current, layer, amx)
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", nogil=True)
@@ -160,6 +140,7 @@ def run_segment(
     mixing: np.ndarray,
     segment: Segment,
     context: np.ndarray,
+    read: np.ndarray,
     span: int,
     time: int,
     x: np.ndarray,
@@ -174,6 +155,7 @@ def run_segment(
         mixing: matrix C to C that rotates the flow's output, in panels; empty for no rotation.
         segment: the layers and their state, updated in place.
         context: frames, shape (B, L, H).
+        read: what the layers read: `context` itself, or `context` rounded to pairs.
         span: samples per frame.
         time: time of the chunk's first sample.
         x: the flow's input, shape (B, L * span, C); after the network's last layer, its output.
@@ -182,8 +164,9 @@ def run_segment(
             (B, T, (R + S)*) for a chunk of T samples.
     """
     network, weights, segment = borrow(network), borrow(weights), borrow(segment)
+    begin_amx(segment.amx)
     num_streams, num_samples, _ = h.shape
-    width, taps = network.residual_channels, network.older.shape[0] // network.dilations.size
+    width, block = network.residual_channels, segment.gates.shape[0]
     starts, lengths = segment.row_starts, segment.row_lengths
     first_frame = start // span
     num_frames = (start + num_samples - 1) // span - first_frame + 1
@@ -202,35 +185,47 @@ def run_segment(
             round_rows(rows, here, num_samples, 0, width, ring, now)
             fill_rows(segment.framed, 0, num_frames, weights.bias[layer])
             multiply_add(
-                segment.framed, 0, context[b], first_frame, num_frames, weights.gates, layer
+                segment.framed,
+                0,
+                read[b],
+                first_frame,
+                num_frames,
+                weights.gates,
+                layer,
+                segment.amx,
             )
-            for t in range(num_samples):
-                frame = (start + t) // span - first_frame
-                for j in range(segment.gates.shape[1]):
-                    segment.gates[t, j] = segment.framed[frame, j]
-            for tap in range(taps):
-                past = (time - (tap + 1) * network.dilations[layer]) % length
-                before_end = min(num_samples, length - past)
-                which = layer * taps + tap
-                older = network.older
-                multiply_add(segment.gates, 0, ring, first_row + past, before_end, older, which)
-                rest = num_samples - before_end
-                multiply_add(segment.gates, before_end, ring, first_row, rest, older, which)
-            multiply_add(segment.gates, 0, ring, now, num_samples, network.current, layer)
             out, there = h[b], 0
             if layer + 1 < segment.stop:
                 following = layer + 1 - segment.first
                 out, there = rows, starts[following] + time % lengths[following]
-            for t in range(num_samples):
-                gated_units(segment.gates, t, width, segment.gated[t])
-                for j in range(network.row_scale.size):
-                    kept = network.row_scale[j] * rows[here + t, j]
-                    out[there + t, j] = kept + network.out_bias[layer, j]
-            round_rows(segment.gated, 0, num_samples, 0, width, segment.units, 0)
-            multiply_add(out, there, segment.units, 0, num_samples, network.out, layer)
+            for begin in range(0, num_samples, block):
+                count = min(block, num_samples - begin)
+                for t in range(count):
+                    frame = (start + begin + t) // span - first_frame
+                    for j in range(segment.gates.shape[1]):
+                        segment.gates[t, j] = segment.framed[frame, j]
+                _add_taps(network, segment, ring, layer, first_row, length, time + begin, count)
+                for t in range(count):
+                    gated_units(segment.gates, t, width, segment.gated[t])
+                    row, out_row = here + begin + t, there + begin + t
+                    for j in range(network.row_scale.size):
+                        kept = network.row_scale[j] * rows[row, j]
+                        out[out_row, j] = kept + network.out_bias[layer, j]
+                round_rows(segment.gated, 0, count, 0, width, segment.units, 0)
+                multiply_add(
+                    out,
+                    there + begin,
+                    segment.units,
+                    0,
+                    count,
+                    network.out,
+                    layer,
+                    segment.amx,
+                )
             here = there
         if segment.stop == network.dilations.size:
-            _leave(network, weights, mixing, context[b], span, h[b], x[b], start)
+            _leave(network, weights, mixing, segment, context[b], span, h[b], x[b], start)
+    end_amx(segment.amx)
 
 
 announce(run_segment, "the parallel pass", 5)

@@ -12,11 +12,17 @@ import numpy as np
 from flows.engines.compiling import announce
 from flows.engines.cpu.activations import bounded_scale, rectify_rows
 from flows.engines.cpu.arrays import Exchange, Frames, Network, Samples, Streams
-from flows.engines.cpu.intrinsics import CONTRACT, borrow, compiled_inside, whole_vectors
+from flows.engines.cpu.instructions.intrinsics import (
+    CONTRACT,
+    borrow,
+    compiled_inside,
+    whole_vectors,
+)
+from flows.engines.cpu.instructions.products import holds_pairs
 from flows.engines.cpu.kernels import fill_rows, multiply_add
 from flows.engines.cpu.layer_pass import pass_layers, start_skips, sum_up
 from flows.engines.cpu.long_term import predict_pitch
-from flows.engines.cpu.products import holds_pairs
+from flows.engines.cpu.tiles import begin_amx, end_amx
 
 
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
@@ -132,6 +138,7 @@ def _loop(parts: int) -> Callable[..., None]:
         num_streams = samples.noise.shape[0]
         rows, summed, hidden, params = streams.rows, streams.summed, streams.hidden, streams.params
         error_gain = np.float32(network.error_gain)
+        begin_amx(streams.amx)
         for i in range(first, stop):
             time = start + i
             frame = time // frames.length - frames.first
@@ -142,16 +149,17 @@ def _loop(parts: int) -> Callable[..., None]:
             here = time % streams.rings[0] * num_streams
             row = 0 if holds_pairs(streams.past) else here
             fill_rows(rows, row, num_streams, network.first_bias)
-            multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0)
+            multiply_add(rows, row, streams.inputs, 0, num_streams, network.first, 0, streams.amx)
             start_skips(network, streams, exchange, time)
             row = pass_layers(network, streams, exchange, frames, parts, time, frame, here, row)
             sum_up(network, streams, exchange, time, row)
             fill_rows(hidden, 0, num_streams, network.hidden_bias)
-            multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0)
+            multiply_add(hidden, 0, summed, 0, num_streams, network.hidden, 0, streams.amx)
             rectify_rows(hidden, 0, 0, np.float32(1.0), summed)
             fill_rows(params, 0, num_streams, network.head_bias)
-            multiply_add(params, 0, summed, 0, num_streams, network.head, 0)
+            multiply_add(params, 0, summed, 0, num_streams, network.head, 0, streams.amx)
             _draw(network, streams, frames, frame, samples, i)
+        end_amx(streams.amx)
 
     compiled: Callable[..., None] = loop
     return compiled

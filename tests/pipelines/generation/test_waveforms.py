@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from data import MelConfig, log_mel, read_waveform, synthesise
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from pipelines.cli import main
 from pipelines.generation.input_errors import InputError
 from pipelines.generation.waveforms import generate

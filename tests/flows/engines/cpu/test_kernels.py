@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from flows.engines.cpu.intrinsics import LANES, VECTORS
+from flows.engines.cpu.instructions.amx import amx_workspace
+from flows.engines.cpu.instructions.intrinsics import LANES, VECTORS
 from flows.engines.cpu.kernels import multiply_add
 
 
@@ -18,5 +19,5 @@ def test_rows_are_multiplied_and_added(num_rows: int, columns: int) -> None:
     matrix = weights[1].transpose(1, 0, 2).reshape(depth, width)
     expected = out.copy()
     expected[1 : 1 + num_rows] += x[2 : 2 + num_rows, :depth] @ matrix
-    multiply_add(out, 1, x, 2, num_rows, weights, 1)
+    multiply_add(out, 1, x, 2, num_rows, weights, 1, amx_workspace(False))
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)

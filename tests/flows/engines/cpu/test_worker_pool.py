@@ -15,7 +15,7 @@ from torch import Tensor
 from flows import Affine, Autoregressive, MixtureCdf, WaveNet, WaveNetConfig, draw_chunks, maf
 from flows.engines.cpu import worker_pool
 from flows.engines.cpu.arrays import Frames, Samples
-from flows.engines.cpu.intrinsics import MULTIPLIES_PAIRS
+from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.cpu.layout import LEAST_SHARED, LEAST_SHARED_IN_PAIRS, threads_sharing
 from flows.engines.cpu.worker_pool import AdaptivePool, Chunk, WorkerPool
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from flows import choose_engine
 from flows.engines.choose import multiplies_in_pairs
-from flows.engines.cpu import products
-from flows.engines.cpu.intrinsics import LANES, MULTIPLIES_PAIRS, VECTORS
+from flows.engines.cpu.instructions import products
+from flows.engines.cpu.instructions.amx import amx_workspace
+from flows.engines.cpu.instructions.intrinsics import LANES, MULTIPLIES_PAIRS, VECTORS
 from flows.engines.cpu.kernels import (
     are_alike,
     multiply_add,
@@ -91,7 +92,7 @@ def test_panels_multiply_what_they_hold(width: int, in_pairs: bool) -> None:
             expected = factors[2:, :depth].double() @ matrices[1].double()
             out = np.ones((num_rows + 1, width), np.float32)
             rows = pairs_of(x) if in_pairs else x.numpy()
-            multiply_add(out, 1, rows, 2, num_rows, panels, 1)
+            multiply_add(out, 1, rows, 2, num_rows, panels, 1, amx_workspace(in_pairs))
             np.testing.assert_allclose(out[1:], 1 + expected.numpy(), rtol=1e-5, atol=1e-5)
             assert (out[0] == 1).all()
 
@@ -108,12 +109,12 @@ def test_two_products_at_once_are_those_one_after_the_other(width: int, in_pairs
     found = [torch.randn(3, width).numpy() for _ in range(2)]
     expected = [array.copy() for array in found]
     multiply_add_halves(found[0], 2, found[1], 1, rows, first, second, which)
-    inputs = first.shape[2]
+    inputs, none = first.shape[2], amx_workspace(False)
     bounds = (0, inputs // 2, inputs)
     for half, apart in enumerate((False, True)):
         over = (which, bounds[half], bounds[half + 1])
-        multiply_add_some(expected[0], 2, rows, 0, 1, first, *over, apart)
-        multiply_add_some(expected[1], 1 + half, rows, 0, 1, second, *over, False)
+        multiply_add_some(expected[0], 2, rows, 0, 1, first, *over, apart, none)
+        multiply_add_some(expected[1], 1 + half, rows, 0, 1, second, *over, False, none)
     for array, wanted in zip(found, expected, strict=True):
         np.testing.assert_array_equal(array, wanted)
 

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from flows.engines.cpu.intrinsics import LANES, MULTIPLIES_PAIRS, instruction
+from flows.engines.cpu.instructions.intrinsics import LANES, MULTIPLIES_PAIRS, instruction
 
 
 class _BFloat16(ir.Type):

@@ -14,6 +14,9 @@ WIDE_VECTORS = bool(_FEATURES.get("avx512f", False))
 MULTIPLIES_PAIRS = WIDE_VECTORS and bool(_FEATURES.get("avx512bf16", False))
 """Whether the processor multiplies pairs of bfloat16 numbers, one pair in each lane of 32 bits."""
 
+HAS_AMX = MULTIPLIES_PAIRS and all(_FEATURES.get(f"amx-{unit}", False) for unit in ("tile", "bf16"))
+"""Whether the processor multiplies pairs in tiles; see `flows.engines.cpu.instructions.amx`."""
+
 LANES = 16 if WIDE_VECTORS else 8
 """Number of float32 numbers in a vector register."""
 
