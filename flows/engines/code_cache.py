@@ -16,9 +16,9 @@ PACKAGE = Path(__file__).parent / "cpu"
 
 @cache
 def sources_digest(folder: Path = PACKAGE) -> str:
-    """Return one SHA-256 of all source files in a folder."""
+    """Return one SHA-256 of all source files in a folder and below it."""
     found = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
 
@@ -29,7 +29,7 @@ class PackageLocator(caching.UserProvidedCacheLocator):
     @classmethod
     def from_function(cls, py_func: object, py_file: str) -> "PackageLocator | None":
         """Return a locator for a function of `PACKAGE`, and None for all others."""
-        if Path(py_file).parent != PACKAGE:
+        if PACKAGE not in Path(py_file).parents:
             return None
         found: PackageLocator | None = super().from_function(py_func, py_file)
         return found

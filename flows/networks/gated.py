@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from flows.networks.compiled_layer import carried_rows, compiles_rows, gated_rows
 from flows.networks.weight_norm import normalised_conv
 from flows.streaming_state import Past
 
@@ -73,17 +74,25 @@ class ResidualLayer(nn.Module):
         residual, skip = out.split([h.shape[1], out.shape[1] - h.shape[1]], dim=1)
         return (h + residual) * SQRT_HALF, skip
 
-    def forward_rows(
-        self, h: Tensor, context: Tensor | None, past: Past | None = None
+    def forward_and_sum(
+        self, h: Tensor, context: Tensor | None, past: Past | None, total: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Compute `forward` on tensors whose last dimension is the channels.
+        """Compute `forward`, and add the skip output to `total`, (B, S, T); None for 0."""
+        h, skip = self(h, context, past)
+        return h, skip if total is None else total + skip
+
+    def forward_rows(
+        self, h: Tensor, context: Tensor | None, past: Past | None, total: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute `forward` on tensors whose last dimension is the channels, and sum the skips.
 
         Args:
             h: the layer's input, shape (B, T, R).
             context: gate context, shape (B, L, 2R).
             past: streaming state of a signal in chunks.
+            total: the sum of the skips of the layers before, shape (B, T, S); None for 0.
         Returns:
-            the next residual, shape (B, T, R), and the skip output, shape (B, T, S).
+            the next residual, shape (B, T, R), and the sum of the skips so far, shape (B, T, S).
         """
         window = self._window(h, past, time=1)
         # PyTorch supports channels as the last dimension for images: use images of height 1.
@@ -93,10 +102,13 @@ class ResidualLayer(nn.Module):
             self.gate.bias,
             dilation=(1, self.dilation),
         )
-        gated = gated_units(gates.squeeze(2).transpose(1, 2), context, dim=2)
-        out = F.linear(gated, *as_matrix(self.out))
+        rows = gates.squeeze(2).transpose(1, 2)
+        if compiles_rows(h):
+            out = F.linear(gated_rows(rows, context), *as_matrix(self.out))
+            return carried_rows(h, out, total, SQRT_HALF)
+        out = F.linear(gated_units(rows, context, dim=2), *as_matrix(self.out))
         residual, skip = out.split([h.shape[2], out.shape[2] - h.shape[2]], dim=2)
-        return (h + residual) * SQRT_HALF, skip
+        return (h + residual) * SQRT_HALF, skip if total is None else total + skip
 
     def _window(self, h: Tensor, past: Past | None, time: int) -> Tensor:
         """Extend a signal at both ends by the samples that the convolution reads there.
@@ -151,10 +163,11 @@ def prefers_rows(h: Tensor) -> bool:
     """Return whether layers are faster with channels as the last dimension, (B, T, R).
 
     In bfloat16 on a CPU, layers are faster with channels last: oneDNN's convolutions reorder a
-    signal (B, R, T) before and after each convolution. In float32 on a CPU, both layouts are
-    equally fast. Other devices have not been measured.
+    signal (B, R, T) before and after each convolution. In float32 on several threads of a CPU, both
+    layouts are equally fast; on one thread, rows are faster, because they have compiled parts.
+    Other devices have not been measured.
     """
-    return h.device.type == "cpu" and h.dtype == torch.bfloat16
+    return h.device.type == "cpu" and (h.dtype == torch.bfloat16 or compiles_rows(h))
 
 
 def residual_stack(
@@ -179,12 +192,12 @@ def residual_stack(
     for i, layer in enumerate(layers):
         assert isinstance(layer, ResidualLayer)
         context = None if gates is None else gates[:, i]
-        run = layer.forward_rows if in_rows else layer
+        run = layer.forward_rows if in_rows else layer.forward_and_sum
+        arguments = (h, context, past, total)
         if layer.recompute and past is None and torch.is_grad_enabled():
-            h, skip = checkpoint(run, h, context, use_reentrant=False, preserve_rng_state=False)
+            h, total = checkpoint(run, *arguments, use_reentrant=False, preserve_rng_state=False)
         else:
-            h, skip = run(h, context, past)
-        total = skip if total is None else total + skip
+            h, total = run(*arguments)
     has_skips = total is not None and total.shape[2 if in_rows else 1] > 0
     out = total * skip_gain(len(layers)) if total is not None and has_skips else h
     return out.transpose(1, 2) if in_rows else out

@@ -43,6 +43,21 @@ def exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cov
     return power, series * (r * r) + r
 
 
+_LOWEST, _HIGHEST = np.float32(-40.0), np.float32(87.0)  # tanh is 1, and sigmoid 0, beyond
+
+
+@compiled_inside(forceinline=True)
+def gate_parts(f: np.float32, g: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
+    r"""Return :math:`u = e^{-2|f|} - 1` and :math:`e^{-g}`."""
+    y = -_TWO * abs(f)
+    power, series = exp_parts(_LOWEST if y < _LOWEST else y)
+    u = power * series + (power - _ONE)
+    g = -g
+    g = _HIGHEST if g > _HIGHEST else g
+    power, series = exp_parts(-_HIGHEST if g < -_HIGHEST else g)
+    return u, power * series + power
+
+
 @numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", forceinline=True)
 def gated_units(
     gates: np.ndarray, row: int, width: int, out: np.ndarray
@@ -55,16 +70,10 @@ def gated_units(
     The loop runs in vector registers, because it has no branch.
     """
     whole_vectors()
-    lowest, highest = np.float32(-40.0), np.float32(87.0)  # tanh is 1, and sigmoid 0, beyond
     for j in range(width):
         f = gates[row, j]
-        y = -_TWO * abs(f)
-        power, series = exp_parts(lowest if y < lowest else y)
-        u = power * series + (power - _ONE)
-        g = -gates[row, width + j]
-        g = highest if g > highest else g
-        power, series = exp_parts(-highest if g < -highest else g)
-        value = -u / ((u + _TWO) * (_ONE + (power * series + power)))
+        u, e = gate_parts(f, gates[row, width + j])
+        value = -u / ((u + _TWO) * (_ONE + e))
         out[j] = -value if f < _ZERO else value
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from flows import recompute_layers
+from flows.engines.threads import pytorch_threads
 from flows.networks import gated
 from flows.networks.gated import ResidualLayer, residual_stack
 
@@ -49,11 +50,21 @@ def test_rows_of_channels_compute_the_same(
         torch.testing.assert_close(value, wanted)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_bfloat16_on_a_cpu_is_computed_in_rows(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "threads", "in_rows"),
+    [
+        (torch.bfloat16, 1, True),
+        (torch.bfloat16, 2, True),
+        (torch.float32, 1, True),
+        (torch.float32, 2, False),
+        (torch.float64, 1, False),
+    ],
+)
+def test_what_is_computed_in_rows_on_a_cpu(dtype: torch.dtype, threads: int, in_rows: bool) -> None:
     h = torch.randn(1, WIDTH, SAMPLES, dtype=dtype)
-    out = residual_stack(make_stack(4, True, 2).to(dtype), h, None)
-    assert (out.stride(1) == 1) == (dtype == torch.bfloat16)
+    with pytorch_threads(threads):
+        out = residual_stack(make_stack(4, True, 2).to(dtype), h, None)
+    assert (out.stride(1) == 1) == in_rows
 
 
 @pytest.fixture(params=[False, True])

@@ -1,0 +1,1 @@
+"""Compiled operations of a layer in training, and their gradients."""
