@@ -46,7 +46,7 @@ def exp_parts(x: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cov
 _LOWEST, _HIGHEST = np.float32(-40.0), np.float32(87.0)  # tanh is 1, and sigmoid 0, beyond
 
 
-@compiled_inside(forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def gate_parts(f: np.float32, g: np.float32) -> tuple[np.float32, np.float32]:  # pragma: no cover
     r"""Return :math:`u = e^{-2|f|} - 1` and :math:`e^{-g}`."""
     y = -_TWO * abs(f)

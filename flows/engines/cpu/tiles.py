@@ -53,7 +53,8 @@ def multiply_rows_in_tiles(
     done, num_tiles = 0, columns // LANES
     while done < num_rows:
         # Whole tiles together, then the rest: each part has its own configuration.
-        rows = min(TILE_ROWS, num_rows - done)
+        rest = num_rows - done
+        rows = TILE_ROWS if rest > TILE_ROWS else rest
         stop = num_rows - num_rows % TILE_ROWS if rows == TILE_ROWS else num_rows
         _configure(workspace, rows)
         for panel in range(num_panels):

