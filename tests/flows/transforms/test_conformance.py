@@ -42,7 +42,7 @@ def test_round_trip_from_noise(case: Case) -> None:
     transform, z, context = case.make()
     z = case.as_noise(z)
     x, _ = transform.inverse(z, context)
-    # The rounding of a frame's predictor grows on its way through the frame: 1.5e-9 on one processor.
+    # Rounding grows on the way through a frame that has a predictor, on one processor to 1.5e-9.
     torch.testing.assert_close(transform(x, context)[0], z, rtol=0, atol=1e-8)
 
 
