@@ -57,7 +57,7 @@ class Network(NamedTuple):
 class ContextWeights(NamedTuple):
     """The weights that multiply a context of H channels, in panels."""
 
-    gates: np.ndarray  # each layer's gates: N matrices, H to 2R
+    gates: np.ndarray  # each layer's gates: N matrices, H to 2R, in pairs as the layers' are
     bias: np.ndarray  # each layer's gate bias, (N, (2R)*)
     params: np.ndarray  # the parameters: H to P * C
 

@@ -23,7 +23,7 @@ from flows.transforms.transformers import Affine
 CHUNK, CHUNK_OF_FRAMES = 256, 64
 """Longest chunk, in time steps: for a signal of one channel, and for a folded signal.
 
-A chunk goes through the layers together. A chunk of 128 steps keeps a layer's inputs and outputs in
+A chunk goes through the layers together. A chunk of 256 steps keeps a layer's inputs and outputs in
 the second-level cache, and reads the weights as seldom as the cache allows. A folded signal has few
 time steps: with longer chunks the threads would wait for each other."""
 

@@ -33,8 +33,8 @@ class Segment(NamedTuple):
     row_lengths: np.ndarray  # each layer's number of rows in `rows`
     rows: np.ndarray  # a layer's input, then the sum of the skips so far, (B, rows, (R + S)*)
     framed: np.ndarray  # working memory: the context's gates, one row a frame, (chunk, (2R)*)
-    gates: np.ndarray  # working memory: a layer's gates, one row a sample, (chunk, (2R)*)
-    gated: np.ndarray  # working memory: a layer's gated units, (chunk, R or more)
+    gates: np.ndarray  # working memory: a layer's gates, one row a sample, (`BLOCK`, (2R)*)
+    gated: np.ndarray  # working memory: a layer's gated units, (`BLOCK`, R or more)
     tap_rows: np.ndarray  # working memory: for each tap, the first row that it reads
     units: np.ndarray  # `gated` itself, or `gated` rounded to pairs
     amx: np.ndarray  # the workspace of `flows.engines.cpu.instructions.amx`

@@ -11,23 +11,28 @@ from flows.engines.cpu import (
     long_term,
     parallel_pass,
     sample_loop,
+    tiles,
 )
+from flows.engines.cpu.training import layer_rows
 
 
 def test_the_digest_follows_every_file(tmp_path: Path) -> None:
     for name in ("a", "b"):
         folder = tmp_path / name
-        folder.mkdir()
+        (folder / "below").mkdir(parents=True)
+        for called in ("called.py", "below/called.py"):
+            (folder / called).write_text("y = 1" if name == "a" else "y = 2")
         (folder / "calls.py").write_text("x = 1")
-        (folder / "called.py").write_text("y = 1" if name == "a" else "y = 2")
-    assert sources_digest(tmp_path / "a") != sources_digest(tmp_path / "b")
-    (tmp_path / "b" / "called.py").write_text("y = 1")
-    sources_digest.cache_clear()
+    for called in ("called.py", "below/called.py"):
+        assert sources_digest(tmp_path / "a") != sources_digest(tmp_path / "b")
+        (tmp_path / "b" / called).write_text("y = 1")
+        sources_digest.cache_clear()
     assert sources_digest(tmp_path / "a") == sources_digest(tmp_path / "b")
 
 
 def test_functions_of_this_package_have_its_digest_as_their_stamp() -> None:
-    for module in (activations, kernels, layer_pass, long_term, parallel_pass, sample_loop):
+    modules = (activations, kernels, layer_pass, long_term, parallel_pass, sample_loop, tiles)
+    for module in (*modules, layer_rows):
         compiled = [f for f in vars(module).values() if hasattr(f, "enable_caching")]
         assert compiled
         for function in compiled:
