@@ -26,7 +26,7 @@ from flows.engines.cpu.exchange import (
     wait_for_skips,
     wait_for_units,
 )
-from flows.engines.cpu.instructions.intrinsics import CONTRACT, compiled_inside
+from flows.engines.cpu.instructions.intrinsics import CONTRACT
 from flows.engines.cpu.instructions.products import holds_pairs
 from flows.engines.cpu.kernels import (
     are_alike,
@@ -116,7 +116,7 @@ def _finish_output(
                 rows[row + b, j] += apart[b, j]
 
 
-@compiled_inside(forceinline=True)
+@numba.njit(cache=True, fastmath=CONTRACT, error_model="numpy", inline="always")
 def pass_layers(
     network: Network,
     streams: Streams,

@@ -61,7 +61,7 @@ def test_few_functions_are_compiled_and_a_second_run_compiles_none(tmp_path: Pat
         num_compiled, from_numba = map(int, done.stdout.split())
         found.append((num_compiled, from_numba, done.stderr.count("compiling")))
     # A slice's assignment alone would compile 20 functions of numba's for the message of an error.
-    assert found[0][0] <= 28
+    assert found[0][0] <= 27
     assert found[0][1] <= 12
     assert found[0][2] == 2
     assert found[1] == (0, 0, 0)
