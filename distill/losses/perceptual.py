@@ -85,7 +85,7 @@ class TeacherFeatures:
 
         hooks = [layer.register_forward_hook(record) for layer in self.teacher.wavenet.layers]
         try:
-            # In bfloat16 the layers would be computed in rows, past the hooks.
+            # Rounded features would hide small differences.
             with full_precision(waveform):
                 self.teacher.prediction(waveform, log_mel)
         finally:

@@ -184,7 +184,10 @@ def residual_stack(
         the sum of the skip outputs (B, S, T), scaled to the variance of one skip output; for layers
         without skips, the last residual (B, R, T).
     """
-    in_rows = prefers_rows(h)
+    # Hooks on layers, and the states of exported streams in float32, have channels before time.
+    has_hooks = any(layer._forward_hooks for layer in layers)
+    has_state = past is not None and h.dtype == torch.float32
+    in_rows = prefers_rows(h) and not has_hooks and not has_state
     if in_rows:
         h = h.transpose(1, 2).contiguous()
         gates = None if gates is None else gates.transpose(2, 3).contiguous()

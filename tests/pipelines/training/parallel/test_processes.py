@@ -74,7 +74,7 @@ def assert_same_curve(found: Path, expected: Path) -> None:
     for line, other in zip(lines, wanted, strict=True):
         assert line.keys() == other.keys()
         for name in line.keys() - {"seconds", "part"}:
-            assert line[name] == pytest.approx(other[name], rel=2e-4, abs=1e-5), (name, line)
+            assert line[name] == pytest.approx(other[name], rel=5e-4, abs=1e-5), (name, line)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""How code is compiled, and instructions of the processor that Python cannot express."""
