@@ -101,3 +101,16 @@ def test_recomputed_layers_keep_less() -> None:
     before = kept()
     recompute_layers(layers)
     assert kept() < before / 3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_hooks_on_layers_see_channels_before_time(dtype: torch.dtype) -> None:
+    layers = make_stack(4, True, 2).to(dtype)
+    h, found = torch.randn(1, WIDTH, SAMPLES, dtype=dtype), []
+    with pytorch_threads(1):
+        wanted = residual_stack(layers, h, None)
+        for layer in layers:
+            layer.register_forward_hook(lambda module, inputs, out: found.append(out[0].shape))
+        out = residual_stack(layers, h, None)
+    assert found == [h.shape] * len(layers)
+    torch.testing.assert_close(out, wanted, rtol=0.02, atol=0.02)
