@@ -85,7 +85,7 @@ class TeacherFeatures:
 
         hooks = [layer.register_forward_hook(record) for layer in self.teacher.wavenet.layers]
         try:
-            # Rounded features would hide small differences.
+            # Features in bfloat16 have not been measured.
             with full_precision(waveform):
                 self.teacher.prediction(waveform, log_mel)
         finally:
