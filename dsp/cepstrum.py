@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsp.filters.minimum_phase import minimum_phase_taps
 from dsp.interpolation import weights_between
 
 
@@ -21,7 +22,8 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
         cepstrum: c_1 .. c_K, shape (..., K).
         points: number of points of the Fourier transform; default: 8 K.
     Returns:
-        h_1 .. h_K, shape (..., K). They contain an aliasing error: the part of the response that
+        h_1 .. h_K, shape (..., K). On a CPU they are exact, by the recursion. On other devices,
+        by a Fourier transform, they contain an aliasing error: the part of the response that
         comes after `points` samples is added to the first taps.
     References:
         Discrete-time signal processing (Oppenheim & Schafer), complex cepstrum of minimum-phase
@@ -31,8 +33,14 @@ def taps_from_cepstrum(cepstrum: Tensor, points: int | None = None) -> Tensor:
     >>> torch.allclose(taps, torch.tensor([0.5, 0.0, 0.0]), atol=1e-3)
     True
     """
+    if cepstrum.device.type == "cpu":
+        return minimum_phase_taps(cepstrum)
+    return taps_by_transform(cepstrum, points or 8 * cepstrum.shape[-1])
+
+
+def taps_by_transform(cepstrum: Tensor, points: int) -> Tensor:
+    """Compute `taps_from_cepstrum` by a Fourier transform, on any device."""
     order = cepstrum.shape[-1]
-    points = points or 8 * order
     spectrum = torch.fft.rfft(F.pad(cepstrum, (1, 0)), n=points)
     # PyTorch's exponential of complex numbers takes seven times as long as `polar`.
     exponential = torch.polar(spectrum.real.exp(), spectrum.imag)

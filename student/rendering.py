@@ -19,7 +19,7 @@ from flows import (
 )
 from flows.density import check_temperature
 from flows.engines.choose import fallback, multiplies_in_pairs
-from flows.engines.threads import each_on_one_thread, pytorch_threads
+from flows.engines.threads import each_on_one_thread, each_within, pytorch_threads
 from flows.engines.triton import WIDEST, FusedStack
 from flows.precision import autocast_as_now, each_in_full_precision, full_precision
 from student.config import StudentConfig
@@ -36,6 +36,10 @@ the data that PyTorch works on in the cache."""
 FRAMES_ON_GPU = 512
 """Largest number of conditioning frames computed together on a GPU. Every layer is a kernel launch,
 so a GPU needs more frames to stay busy."""
+
+VECTOR_OF_NOISE = 16
+"""PyTorch draws normal numbers on a CPU in vectors of 16. If a frame has whole vectors, frames that
+are drawn together equal frames that are drawn one by one."""
 
 
 def frames_at_once(device: torch.device) -> int:
@@ -89,14 +93,18 @@ def render(
         chunks = each_on_one_thread(chunks)
     hop, renderer = student.config.hop_length, None
     weight = next(student.parameters())
-    chunks = each_in_full_precision(chunks, weight)
+    # Inference mode records less than `no_grad`. Its tensors could not be trained on, so the caller
+    # gets copies.
+    chunks = each_within(each_in_full_precision(chunks, weight), torch.inference_mode)
     per_hop = hop // student.config.samples_per_hidden_frame
     for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
         if renderer is None:
             renderer = Renderer(student.steps, student.chain_weights, context.network, engine)
         num_frames = context.shape[-1] // per_hop
-        noise = draw_frames(student.flow.base, context.network, num_frames, hop, generator)
-        yield renderer(noise * temperature, context)
+        with torch.inference_mode():
+            noise = draw_frames(student.flow.base, context.network, num_frames, hop, generator)
+            drawn = renderer(noise * temperature, context)
+        yield drawn.clone()
 
 
 class Renderer:
@@ -178,7 +186,11 @@ def draw_frames(
     Returns:
         noise, shape (B, 1, n * hop_length).
     """
-    frame = like.new_empty(like.shape[0], 1, hop_length)
+    streams = like.shape[0]
+    if like.device.type == "cpu" and streams * hop_length % VECTOR_OF_NOISE == 0:
+        frames = base.sample(like.new_empty(num_frames, streams, 1, hop_length), generator)
+        return frames.permute(1, 2, 0, 3).flatten(2)
+    frame = like.new_empty(streams, 1, hop_length)
     return torch.cat([base.sample(frame, generator) for _ in range(num_frames)], -1)
 
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 
+import pytest
 import torch
+from torch import Tensor
 
+from dsp.cepstrum import taps_by_transform
 from flows import PitchPredictionConfig, WaveNetConfig
 from student import ExcitationConfig, Student, StudentConfig
 from teacher import Teacher, TeacherConfig
@@ -82,3 +85,16 @@ def make_student(seed: int = 0, config: StudentConfig = STUDENT) -> Student:
 def make_mel(batch: int = 2, frames: int = 6, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(batch, MELS, frames, generator=generator, dtype=torch.float64)
+
+
+def compute_taps_by_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make students compute taps by Fourier transforms, as exported students do.
+
+    Their aliasing error is large for the short filters of the students in tests.
+    """
+
+    def taps(cepstrum: Tensor, points: int | None = None) -> Tensor:
+        return taps_by_transform(cepstrum, points or 8 * cepstrum.shape[-1])
+
+    monkeypatch.setattr("student.voice.source.taps_from_cepstrum", taps)
+    monkeypatch.setattr("flows.transforms.convolution.taps_from_cepstrum", taps)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsp.cepstrum import cepstra_of, taps_from_cepstrum
+from dsp.filters.frame_filter import filter_by_frames, is_compiled_for
 from dsp.filters.recursive import recursive_filter
 from flows.networks.conditioning import check_frames
 from flows.precision import full_precision
@@ -111,16 +112,21 @@ class CausalConvolution(Transform):
         log_gain, taps = self.filters(x, context)
         frames = taps.shape[2]
         span = x.shape[2] // frames
-        # One grouped convolution filters all frames. Each group is one frame, preceded by the past
-        # that the frame's filter reads.
-        reach = span + self.order - 1
-        blocks = with_past(x, self.order, past)[..., :-1].unfold(-1, reach, span)
-        with full_precision(x):
-            filtered = F.conv1d(
-                blocks.reshape(1, -1, reach),
-                taps.flip(-1).reshape(-1, 1, self.order),
-                groups=x.shape[0] * self.num_channels * frames,
-            )
+        extended = with_past(x, self.order, past)
+        if is_compiled_for(x):
+            rows = taps.expand(*x.shape[:2], -1, -1).flatten(0, 1)
+            filtered = filter_by_frames(extended.flatten(0, 1), rows)
+        else:
+            # One grouped convolution filters all frames. Each group is one frame, preceded by the
+            # past that the frame's filter reads.
+            reach = span + self.order - 1
+            blocks = extended[..., :-1].unfold(-1, reach, span)
+            with full_precision(x):
+                filtered = F.conv1d(
+                    blocks.reshape(1, -1, reach),
+                    taps.flip(-1).reshape(-1, 1, self.order),
+                    groups=x.shape[0] * self.num_channels * frames,
+                )
         filtered = filtered.view(*x.shape[:2], frames, span)
         shift = (filtered * log_gain.exp()[..., None]).flatten(2)
         return shift, log_gain.repeat_interleave(span, -1)

@@ -18,6 +18,7 @@ from tests.models import (
     HOP,
     STUDENT,
     VOICED_STUDENT,
+    compute_taps_by_transforms,
     make_mel,
     make_student,
     perturb,
@@ -44,6 +45,11 @@ CONFIGS = {
         ),
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_taps_by_transforms(monkeypatch)
 
 
 def make_frames(config: StudentConfig) -> torch.Tensor:

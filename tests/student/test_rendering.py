@@ -1,4 +1,4 @@
-"""Students with Triton kernels draw PyTorch's samples."""
+"""Drawing without gradients: noise in pieces, and Triton kernels that draw PyTorch's samples."""
 
 import dataclasses
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flows import EngineError
+from flows import EngineError, StandardLogistic, StandardNormal
 from student import StudentConfig
+from student.rendering import draw_frames
 from tests.flows.engines.triton.test_stack import DEVICE
 from tests.models import EXCITED_STUDENT, FILTERED_STUDENT, STUDENT, make_mel, make_student
 
@@ -58,3 +59,17 @@ def test_layers_that_are_too_wide_are_refused() -> None:
     student = make_student(config=dataclasses.replace(STUDENT, residual_channels=130)).float()
     with pytest.raises(EngineError, match="at most 128 residual channels, this student has 130"):
         student.sample(make_mel().float(), engine="fused")
+
+
+@pytest.mark.parametrize("base", [StandardNormal(), StandardLogistic()], ids=["normal", "logistic"])
+@pytest.mark.parametrize("streams", [1, 3])
+@pytest.mark.parametrize("hop", [5, 16, 256])
+def test_noise_is_the_same_in_pieces(
+    base: StandardNormal | StandardLogistic, streams: int, hop: int
+) -> None:
+    like = torch.empty(streams, 1, 1)
+    whole, pieces = (torch.Generator().manual_seed(1) for _ in range(2))
+    expected = draw_frames(base, like, 7, hop, whole)
+    found = [draw_frames(base, like, n, hop, pieces) for n in (1, 4, 2)]
+    torch.testing.assert_close(torch.cat(found, -1), expected, rtol=0, atol=0)
+    assert torch.equal(whole.get_state(), pieces.get_state())

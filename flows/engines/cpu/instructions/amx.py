@@ -68,15 +68,21 @@ def amx_workspace(in_pairs: bool) -> np.ndarray:
     """
     if not in_pairs or not amx_is_granted():
         return np.zeros(0, np.float32)
-    # PyTorch's memory begins at a cache line.
-    workspace = torch.zeros(SUMS + TILE_ROWS * VECTORS * LANES).numpy()
+    return _configured().clone().numpy()
+
+
+@cache
+def _configured() -> torch.Tensor:
+    """Return a workspace with its configurations. PyTorch's memory begins at a cache line."""
+    tensor = torch.zeros(SUMS + TILE_ROWS * VECTORS * LANES)
+    workspace = tensor.numpy()
     for rows in range(1, TILE_ROWS + 1):
         start = rows * CONFIGURATION
         configuration = workspace[start : start + CONFIGURATION].view(np.uint8)
         configuration[0] = 1  # the palette: the eight tiles
         configuration[16:32:2] = 4 * TILE_PAIRS  # bytes in a row of each tile
         configuration[48:56] = [rows] * _PANEL_TILE + [TILE_PAIRS] * (8 - _PANEL_TILE)
-    return workspace
+    return tensor
 
 
 _ROWS_TILE, _PANEL_TILE = VECTORS, VECTORS + 1
