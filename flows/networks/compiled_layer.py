@@ -1,15 +1,17 @@
-"""The parts of a gated layer between its matrix products, compiled for training on a CPU.
+"""A gated layer as one operation of autograd, for training on one thread of a CPU.
 
-Each part is one operation of autograd: one pass over the memory for the result, and one for the
-gradients. PyTorch takes several passes for each, and in bfloat16 it computes the sigmoid of a part
-of the channels number by number.
+Its gradient is written out, so that a layer is a dozen operations of PyTorch instead of some
+hundred. What lies between the matrix products is compiled, and is one pass over the memory: PyTorch
+takes several passes, and in bfloat16 it computes the sigmoid of a part of the channels number by
+number.
 """
 
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
@@ -26,100 +28,134 @@ def compiles_rows(h: Tensor) -> bool:
     return is_type and on_one and not torch.compiler.is_compiling()
 
 
-def gated_rows(gates: Tensor, context: Tensor | None) -> Tensor:
-    r"""Compute tanh(f + c_f) sigmoid(g + c_g).
-
-    Args:
-        gates: f, then g, shape (B, T, 2R).
-        context: c_f, then c_g, shape (B, L, 2R); each frame serves T / L samples.
-    Returns:
-        gated units, shape (B, T, R), in the type of `gates`.
-    """
-    if context is None:
-        context = gates.new_zeros(gates.shape[0], 1, gates.shape[2])
-    units: Tensor = _Gates.apply(gates.contiguous(), context.to(gates).contiguous())
-    return units
-
-
-def carried_rows(
-    h: Tensor, out: Tensor, total: Tensor | None, gain: float
+def layer_rows(
+    h: Tensor,
+    context: Tensor | None,
+    total: Tensor | None,
+    gate: nn.Conv1d,
+    out: nn.Conv1d,
+    look_ahead: int,
+    gain: float,
 ) -> tuple[Tensor, Tensor]:
-    """Compute a layer's two results from its last product.
+    """Compute a gated layer of a whole signal: `ResidualLayer.forward_rows` without a past.
 
     Args:
         h: the layer's input, shape (B, T, R).
-        out: the product, a residual, then a skip, shape (B, T, R + S).
+        context: gate context, shape (B, L, 2R); each frame serves T / L samples. None for 0.
         total: the sum of the skips of the layers before, shape (B, T, S); None for 0.
+        gate: the convolution that computes the gates.
+        out: the convolution of width 1 that computes residual and skip.
+        look_ahead: number of samples after a sample that the convolution reads.
         gain: factor of the next input.
     Returns:
         the next layer's input, gain (h + residual), shape (B, T, R); the sum of the skips so far,
         shape (B, T, S).
     """
-    if total is None:
-        total = out.new_zeros(*h.shape[:2], out.shape[2] - h.shape[2])
-    carried: tuple[Tensor, Tensor] = _Carry.apply(h.contiguous(), out.contiguous(), total, gain)
-    return carried
+    skips = out.out_channels - h.shape[2]
+    context = h.new_zeros(h.shape[0], 1, 2 * h.shape[2]) if context is None else context
+    total = h.new_zeros(*h.shape[:2], skips) if total is None else total
+    dilation = gate.dilation[0]
+    ends = (dilation * (gate.kernel_size[0] - 1) - look_ahead, look_ahead)
+    weights = (gate.weight, gate.bias, out.weight, out.bias)
+    found: tuple[Tensor, Tensor] = _Layer.apply(h, context, total, *weights, ends, dilation, gain)
+    return found
 
 
-class _Gates(torch.autograd.Function):
-    """`gated_rows`; it keeps its arguments for the gradient, and nothing else."""
-
-    @staticmethod
-    def forward(ctx: Any, gates: Tensor, context: Tensor) -> Tensor:
-        from flows.engines.cpu.training.layer_rows import gate_rows  # loads numba
-
-        ctx.save_for_backward(gates, context)
-        units = gates.new_empty(*gates.shape[:2], gates.shape[2] // 2)
-        span = gates.shape[1] // context.shape[1]
-        gate_rows(_rows(gates), _rows(context), span, _rows(units))
-        return units
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor | None]:
-        from flows.engines.cpu.training.layer_rows import gate_slopes  # loads numba
-
-        gates, context = ctx.saved_tensors
-        found, span = torch.empty_like(gates), gates.shape[1] // context.shape[1]
-        slopes = slopes.contiguous()
-        gate_slopes(_rows(gates), _rows(context), span, _rows(slopes), _rows(found))
-        of_context = None
-        if ctx.needs_input_grad[1]:
-            of_context = found.unflatten(1, (context.shape[1], span)).sum(2)
-        return found, of_context
-
-
-class _Carry(torch.autograd.Function):
-    """`carried_rows`."""
+class _Layer(torch.autograd.Function):
+    """`layer_rows`."""
 
     @staticmethod
     def forward(
-        ctx: Any, h: Tensor, out: Tensor, total: Tensor, gain: float
+        ctx: Any,
+        h: Tensor,
+        context: Tensor,
+        total: Tensor,
+        gate_weight: Tensor,
+        gate_bias: Tensor,
+        out_weight: Tensor,
+        out_bias: Tensor,
+        ends: tuple[int, int],
+        dilation: int,
+        gain: float,
     ) -> tuple[Tensor, Tensor]:
-        from flows.engines.cpu.training.layer_rows import carry_rows  # loads numba
+        from flows.engines.cpu.training.layer_rows import carry_rows, gate_rows  # loads numba
 
-        ctx.gain, total = np.float32(gain), total.contiguous()
+        (batch, length, width), dtype = h.shape, h.dtype
+        h, total, context = h.contiguous(), total.contiguous(), context.to(dtype).contiguous()
+        window = F.pad(h, (0, 0, *ends))
+        gate_weight = gate_weight.to(dtype)[:, :, None]
+        out_weight = out_weight.to(dtype)[..., 0]
+        gates = F.conv2d(_image(window), gate_weight, gate_bias.to(dtype), dilation=(1, dilation))
+        gates = _rows_of(gates)
+        units = h.new_empty(batch, length, width)
+        gate_rows(_rows(gates), _rows(context), length // context.shape[1], _rows(units))
+        out = torch.addmm(out_bias.to(dtype), units.flatten(0, 1), out_weight.T)
         next_h, next_total = torch.empty_like(h), torch.empty_like(total)
-        before = (_rows(h), _rows(out), _rows(total))
-        carry_rows(*before, ctx.gain, _rows(next_h), _rows(next_total))
+        ctx.gain = np.float32(gain)
+        carry_rows(_rows(h), as_bits(out), _rows(total), ctx.gain, _rows(next_h), _rows(next_total))
+        ctx.save_for_backward(window, gates, context, units, gate_weight, out_weight)
+        ctx.front, ctx.dilation = ends[0], dilation
         return next_h, next_total
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, next_h: Tensor, next_total: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None]:
-        from flows.engines.cpu.training.layer_rows import carry_slopes  # loads numba
+    def backward(ctx: Any, next_h: Tensor, next_total: Tensor) -> tuple[Tensor | None, ...]:
+        from flows.engines.cpu.training.layer_rows import carry_slopes, gate_slopes  # loads numba
 
-        h, width = torch.empty_like(next_h), next_h.shape[2]
-        out = next_h.new_empty(*next_h.shape[:2], width + next_total.shape[2])
+        window, gates, context, units, gate_weight, out_weight = ctx.saved_tensors
+        _, needs_context, _, needs_gate, _, needs_out, *_ = ctx.needs_input_grad
         next_h, next_total = next_h.contiguous(), next_total.contiguous()
-        carry_slopes(_rows(next_h), _rows(next_total), ctx.gain, _rows(h), _rows(out))
-        return h, out, next_total, None
+        h, (_, length, width) = torch.empty_like(next_h), next_h.shape
+        out = next_h.new_empty(next_h[..., 0].numel(), width + next_total.shape[2])
+        carry_slopes(_rows(next_h), _rows(next_total), ctx.gain, _rows(h), as_bits(out))
+        of_units, of_gates = out @ out_weight, torch.empty_like(gates)
+        span = length // context.shape[1]
+        gate_slopes(_rows(gates), _rows(context), span, as_bits(of_units), _rows(of_gates))
+        of_out = of_out_bias = of_context = None
+        if needs_out:
+            of_out = (out.T @ units.flatten(0, 1))[..., None].float()
+            of_out_bias = out.sum(0, dtype=torch.float32)
+        if needs_context:
+            of_context = of_gates.unflatten(1, (context.shape[1], span)).sum(2)
+        of_window, of_gate, of_gate_bias = torch.ops.aten.convolution_backward(
+            _image(of_gates),
+            _image(window),
+            gate_weight,
+            [2 * width],
+            [1, 1],
+            [0, 0],
+            [1, ctx.dilation],
+            False,
+            [0, 0],
+            1,
+            [True, needs_gate, needs_gate],
+        )
+        h += _rows_of(of_window)[:, ctx.front : ctx.front + length]
+        if needs_gate:
+            of_gate, of_gate_bias = of_gate[:, :, 0].float(), of_gate_bias.float()
+        gradients = (h, of_context, next_total, of_gate, of_gate_bias, of_out, of_out_bias)
+        return *gradients, None, None, None
+
+
+def _image(rows: Tensor) -> Tensor:
+    """View rows (B, T, C) as images of height 1, (B, C, 1, T), whose channels come last in memory.
+
+    PyTorch's convolutions support channels as the last dimension for images only.
+    """
+    return rows.transpose(1, 2).unsqueeze(2)
+
+
+def _rows_of(image: Tensor) -> Tensor:
+    """View images (B, C, 1, T) as rows (B, T, C); copy them if channels do not come last."""
+    return image.squeeze(2).transpose(1, 2).contiguous()
 
 
 def _rows(signal: Tensor) -> np.ndarray:
     """View a contiguous signal (B, T, C) as rows (B T, C); bfloat16 numbers become their bits."""
-    rows = signal.detach().flatten(0, 1)
+    return as_bits(signal.detach().flatten(0, 1))
+
+
+def as_bits(rows: Tensor) -> np.ndarray:
+    """View a contiguous tensor as an array; bfloat16 numbers become their bits."""
     found: np.ndarray = (rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy()
     return found
