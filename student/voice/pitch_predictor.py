@@ -68,8 +68,7 @@ class PitchPredictor(nn.Module):
         """Predict pitch and voicing from frames of shape (B, channels, L)."""
         # bfloat16 rounds a pitch to half a hertz, and the phase would drift away.
         with full_precision(frames):
-            # A product of rows that are not contiguous is slower than a copy and a product.
-            rows = frames.mT.to(self.head.weight.dtype).contiguous()
+            rows = frames.mT.to(self.head.weight.dtype)
             for layer in self.layers:
                 rows = F.leaky_relu(layer(rows), 0.2)
             raw = self.head(rows).mT

@@ -195,7 +195,7 @@ class Voice(nn.Module):
             L * S filters of each kind.
         """
         # For few frames, matrix products of rows are faster than convolutions of width 1.
-        rows = frames.transpose(1, 2).contiguous()
+        rows = frames.transpose(1, 2)
         hidden = F.leaky_relu(F.linear(rows, *as_matrix(self.first)), 0.2)
         hidden = hidden + F.leaky_relu(F.linear(hidden, *as_matrix(self.second)), 0.2)
         read = torch.cat([hidden, rows[..., self.channels :]], 2)

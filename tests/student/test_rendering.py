@@ -73,3 +73,11 @@ def test_noise_is_the_same_in_pieces(
     found = [draw_frames(base, like, n, hop, pieces) for n in (1, 4, 2)]
     torch.testing.assert_close(torch.cat(found, -1), expected, rtol=0, atol=0)
     assert torch.equal(whole.get_state(), pieces.get_state())
+
+
+def test_drawn_samples_can_be_trained_on() -> None:
+    student, mel = make_student(config=EXCITED_STUDENT).float(), make_mel(frames=FRAMES).float()
+    weight = torch.ones(1, requires_grad=True)
+    for piece in [student.sample(mel), *student.stream(mel.split(4, -1))]:
+        (weight * piece).square().sum().backward()
+    assert weight.grad is not None
