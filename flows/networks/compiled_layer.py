@@ -103,7 +103,8 @@ class _Layer(torch.autograd.Function):
         from flows.engines.cpu.training.layer_rows import carry_slopes, gate_slopes  # loads numba
 
         window, gates, context, units, gate_weight, out_weight = ctx.saved_tensors
-        _, needs_context, _, needs_gate, _, needs_out, *_ = ctx.needs_input_grad
+        needs = ctx.needs_input_grad
+        needs_context, needs_gate, needs_out = needs[1], any(needs[3:5]), any(needs[5:7])
         next_h, next_total = next_h.contiguous(), next_total.contiguous()
         h, (_, length, width) = torch.empty_like(next_h), next_h.shape
         out = next_h.new_empty(next_h[..., 0].numel(), width + next_total.shape[2])

@@ -78,16 +78,20 @@ def test_extreme_gates_and_nan(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found[kept].double(), expected[kept], rtol=1e-2, atol=1e-6)
 
 
-def test_a_frozen_layer_passes_gradients_on() -> None:
+def test_a_layer_in_which_only_some_tensors_are_trained() -> None:
     torch.manual_seed(0)
     layer = ResidualLayer(8, 4, 2, 4).requires_grad_(False)
     h = drawn(1, 16, 8, dtype=torch.float32)
-    slopes = []
-    for threads in (1, 2):
-        with pytorch_threads(threads):
-            out, total = layer.forward_rows(h, None, None, None)
-            slopes += torch.autograd.grad(out.sum() + total.square().sum(), h)
-    torch.testing.assert_close(*slopes)
+    for trained in ([], [layer.gate.bias], [layer.out.bias]):
+        slopes = []
+        for tensor in trained:
+            tensor.requires_grad_(True)
+        for threads in (1, 2):
+            with pytorch_threads(threads):
+                out, total = layer.forward_rows(h, None, None, None)
+                loss = out.square().sum() + total.square().sum()
+                slopes.append(torch.autograd.grad(loss, [h, *trained]))
+        torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
