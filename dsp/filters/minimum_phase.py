@@ -53,7 +53,8 @@ class _MinimumPhase(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (taps,) = ctx.saved_tensors
-        slopes, found = _columns(grad), np.empty_like(_columns(taps))
+        slopes = _columns(grad)
+        found = np.empty_like(slopes)
         _slopes(_columns(taps), slopes, found)
         return _of_columns(found, grad)
 

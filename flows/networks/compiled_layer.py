@@ -30,22 +30,22 @@ def compiles_rows(h: Tensor) -> bool:
 
 def layer_rows(
     h: Tensor,
+    window: Tensor,
     context: Tensor | None,
     total: Tensor | None,
     gate: nn.Conv1d,
     out: nn.Conv1d,
-    look_ahead: int,
     gain: float,
 ) -> tuple[Tensor, Tensor]:
-    """Compute a gated layer of a whole signal: `ResidualLayer.forward_rows` without a past.
+    """Compute a gated layer; see `ResidualLayer.forward_rows`.
 
     Args:
         h: the layer's input, shape (B, T, R).
+        window: h, extended by the samples that the convolution reads before and after it.
         context: gate context, shape (B, L, 2R); each frame serves T / L samples. None for 0.
         total: the sum of the skips of the layers before, shape (B, T, S); None for 0.
         gate: the convolution that computes the gates.
         out: the convolution of width 1 that computes residual and skip.
-        look_ahead: number of samples after a sample that the convolution reads.
         gain: factor of the next input.
     Returns:
         the next layer's input, gain (h + residual), shape (B, T, R); the sum of the skips so far,
@@ -54,10 +54,10 @@ def layer_rows(
     skips = out.out_channels - h.shape[2]
     context = h.new_zeros(h.shape[0], 1, 2 * h.shape[2]) if context is None else context
     total = h.new_zeros(*h.shape[:2], skips) if total is None else total
-    dilation = gate.dilation[0]
-    ends = (dilation * (gate.kernel_size[0] - 1) - look_ahead, look_ahead)
     weights = (gate.weight, gate.bias, out.weight, out.bias)
-    found: tuple[Tensor, Tensor] = _Layer.apply(h, context, total, *weights, ends, dilation, gain)
+    found: tuple[Tensor, Tensor] = _Layer.apply(
+        h, window, context, total, *weights, gate.dilation[0], gain
+    )
     return found
 
 
@@ -68,13 +68,13 @@ class _Layer(torch.autograd.Function):
     def forward(
         ctx: Any,
         h: Tensor,
+        window: Tensor,
         context: Tensor,
         total: Tensor,
         gate_weight: Tensor,
         gate_bias: Tensor,
         out_weight: Tensor,
         out_bias: Tensor,
-        ends: tuple[int, int],
         dilation: int,
         gain: float,
     ) -> tuple[Tensor, Tensor]:
@@ -82,11 +82,10 @@ class _Layer(torch.autograd.Function):
 
         (batch, length, width), dtype = h.shape, h.dtype
         h, total, context = h.contiguous(), total.contiguous(), context.to(dtype).contiguous()
-        window = F.pad(h, (0, 0, *ends))
         gate_weight = gate_weight.to(dtype)[:, :, None]
         out_weight = out_weight.to(dtype)[..., 0]
-        gates = F.conv2d(_image(window), gate_weight, gate_bias.to(dtype), dilation=(1, dilation))
-        gates = _rows_of(gates)
+        gates = F.conv2d(as_image(window), gate_weight, gate_bias.to(dtype), dilation=(1, dilation))
+        gates = rows_of(gates).contiguous()
         units = h.new_empty(batch, length, width)
         gate_rows(_rows(gates), _rows(context), length // context.shape[1], _rows(units))
         out = torch.addmm(out_bias.to(dtype), units.flatten(0, 1), out_weight.T)
@@ -94,7 +93,7 @@ class _Layer(torch.autograd.Function):
         ctx.gain = np.float32(gain)
         carry_rows(_rows(h), as_bits(out), _rows(total), ctx.gain, _rows(next_h), _rows(next_total))
         ctx.save_for_backward(window, gates, context, units, gate_weight, out_weight)
-        ctx.front, ctx.dilation = ends[0], dilation
+        ctx.dilation = dilation
         return next_h, next_total
 
     @staticmethod
@@ -104,7 +103,7 @@ class _Layer(torch.autograd.Function):
 
         window, gates, context, units, gate_weight, out_weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
-        needs_context, needs_gate, needs_out = needs[1], any(needs[3:5]), any(needs[5:7])
+        needs_context, needs_gate, needs_out = needs[2], any(needs[4:6]), any(needs[6:8])
         next_h, next_total = next_h.contiguous(), next_total.contiguous()
         h, (_, length, width) = torch.empty_like(next_h), next_h.shape
         out = next_h.new_empty(next_h[..., 0].numel(), width + next_total.shape[2])
@@ -119,8 +118,8 @@ class _Layer(torch.autograd.Function):
         if needs_context:
             of_context = of_gates.unflatten(1, (context.shape[1], span)).sum(2)
         of_window, of_gate, of_gate_bias = torch.ops.aten.convolution_backward(
-            _image(of_gates),
-            _image(window),
+            as_image(of_gates),
+            as_image(window),
             gate_weight,
             [2 * width],
             [1, 1],
@@ -131,14 +130,13 @@ class _Layer(torch.autograd.Function):
             1,
             [True, needs_gate, needs_gate],
         )
-        h += _rows_of(of_window)[:, ctx.front : ctx.front + length]
         if needs_gate:
             of_gate, of_gate_bias = of_gate[:, :, 0].float(), of_gate_bias.float()
-        gradients = (h, of_context, next_total, of_gate, of_gate_bias, of_out, of_out_bias)
-        return *gradients, None, None, None
+        of_weights = (of_gate, of_gate_bias, of_out, of_out_bias)
+        return h, rows_of(of_window), of_context, next_total, *of_weights, None, None
 
 
-def _image(rows: Tensor) -> Tensor:
+def as_image(rows: Tensor) -> Tensor:
     """View rows (B, T, C) as images of height 1, (B, C, 1, T), whose channels come last in memory.
 
     PyTorch's convolutions support channels as the last dimension for images only.
@@ -146,9 +144,9 @@ def _image(rows: Tensor) -> Tensor:
     return rows.transpose(1, 2).unsqueeze(2)
 
 
-def _rows_of(image: Tensor) -> Tensor:
-    """View images (B, C, 1, T) as rows (B, T, C); copy them if channels do not come last."""
-    return image.squeeze(2).transpose(1, 2).contiguous()
+def rows_of(image: Tensor) -> Tensor:
+    """View images (B, C, 1, T) as rows (B, T, C)."""
+    return image.squeeze(2).transpose(1, 2)
 
 
 def _rows(signal: Tensor) -> np.ndarray:

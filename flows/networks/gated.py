@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from flows.networks.compiled_layer import compiles_rows, layer_rows
+from flows.networks.compiled_layer import as_image, compiles_rows, layer_rows, rows_of
 from flows.networks.weight_norm import normalised_conv
 from flows.streaming_state import Past
 
@@ -94,17 +94,16 @@ class ResidualLayer(nn.Module):
         Returns:
             the next residual, shape (B, T, R), and the sum of the skips so far, shape (B, T, S).
         """
-        if past is None and compiles_rows(h):
-            return layer_rows(h, context, total, self.gate, self.out, self.look_ahead, SQRT_HALF)
         window = self._window(h, past, time=1)
-        # PyTorch supports channels as the last dimension for images: use images of height 1.
+        if compiles_rows(h):
+            return layer_rows(h, window, context, total, self.gate, self.out, SQRT_HALF)
         gates = F.conv2d(
-            window.transpose(1, 2).unsqueeze(2),
+            as_image(window),
             self.gate.weight.unsqueeze(2),
             self.gate.bias,
             dilation=(1, self.dilation),
         )
-        rows = gates.squeeze(2).transpose(1, 2)
+        rows = rows_of(gates)
         out = F.linear(gated_units(rows, context, dim=2), *as_matrix(self.out))
         residual, skip = out.split([h.shape[2], out.shape[2] - h.shape[2]], dim=2)
         return (h + residual) * SQRT_HALF, skip if total is None else total + skip

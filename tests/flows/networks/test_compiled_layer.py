@@ -3,11 +3,17 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from flows.engines.cpu.training.layer_rows import gate_rows, gate_slopes
+from flows.engines.cpu.training.layer_rows import (
+    carry_rows,
+    carry_slopes,
+    gate_rows,
+    gate_slopes,
+)
 from flows.engines.threads import pytorch_threads
 from flows.networks.compiled_layer import as_bits, compiles_rows
 from flows.networks.gated import ResidualLayer, gated_units, residual_stack
@@ -16,6 +22,9 @@ from flows.networks.weight_norm import fold_weight_norm
 TOLERANCES = {torch.float32: 4e-6, torch.bfloat16: 2.0**-5}
 """Largest error of a result whose arguments have the type, relative to the largest value. What lies
 between a layer's argument and a gradient is rounded several times."""
+
+OF_ONE_PART = {torch.float32: 1e-6, torch.bfloat16: 2.0**-8}
+"""The same for one compiled part of a layer, which rounds once."""
 
 DTYPES = list(TOLERANCES)
 
@@ -51,12 +60,55 @@ def test_a_layer_and_its_gradients(
     expected = torch.autograd.grad(
         wanted, [*exact.values(), *reference.parameters()], [slope.double() for slope in slopes]
     )
+    assert all(value.dtype == dtype for value in (*found, *gradients[: len(inputs)]))
     for value, right in zip((*found, *gradients), (*wanted, *expected), strict=True):
         assert value.shape == right.shape
         assert value.isfinite().all()
         if value.numel():
             error = (value.double() - right).abs().max() / right.abs().max()
             assert error.item() < TOLERANCES[dtype]
+
+
+def assert_rounded_once(found: list[Tensor], wanted: list[Tensor]) -> None:
+    for value, right in zip(found, wanted, strict=True):
+        if value.numel():
+            error = (value.double() - right).abs().max() / right.abs().max()
+            assert error.item() < OF_ONE_PART[value.dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("span", [1, 4, 24])
+@pytest.mark.parametrize("width", [1, 5, 32])
+def test_gated_units(dtype: torch.dtype, span: int, width: int) -> None:
+    torch.manual_seed(width)
+    gates, context, slopes = (
+        drawn(*shape, dtype=dtype).detach()
+        for shape in ((24, 2 * width), (24 // span, 2 * width), (24, width))
+    )
+    units, of_gates = torch.empty_like(slopes), torch.empty_like(gates)
+    gate_rows(as_bits(gates), as_bits(context), span, as_bits(units))
+    gate_slopes(as_bits(gates), as_bits(context), span, as_bits(slopes), as_bits(of_gates))
+    exact = gates.double().requires_grad_()
+    wanted = gated_units(exact[None], context.double()[None], dim=2)[0]
+    (of_exact,) = torch.autograd.grad(wanted, exact, slopes.double())
+    assert_rounded_once([units, of_gates], [wanted, of_exact])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("skips", [0, 7])
+def test_what_a_layer_passes_on(dtype: torch.dtype, skips: int) -> None:
+    torch.manual_seed(skips)
+    gain = np.float32(0.5)
+    h, out, total = (drawn(12, n, dtype=dtype).detach() for n in (5, 5 + skips, skips))
+    next_h, next_total = torch.empty_like(h), torch.empty_like(total)
+    carry_rows(*map(as_bits, (h, out, total)), gain, as_bits(next_h), as_bits(next_total))
+    wide = out.double()
+    wanted = [0.5 * (h.double() + wide[:, :5]), total.double() + wide[:, 5:]]
+    assert_rounded_once([next_h, next_total], wanted)
+    of_h, of_out = torch.empty_like(h), torch.empty_like(out)
+    carry_slopes(as_bits(h), as_bits(total), gain, as_bits(of_h), as_bits(of_out))
+    half = 0.5 * h.double()
+    assert_rounded_once([of_h, of_out], [half, torch.cat([half, total.double()], 1)])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
