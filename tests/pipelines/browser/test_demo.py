@@ -160,6 +160,8 @@ def test_a_slider_acts_while_it_draws(demo_page: Page, tmp_path: Path) -> None:
     slide(page, "Temperature", 0)
     before = draw_example(page, tmp_path)
     page.get_by_role("button", name="Try an example").click()
+    # Until the new drawing begins, the page shows the earlier one's time, and plays it.
+    expect(page.locator("#save")).to_be_hidden(timeout=WAIT_MS)
     expect(page.get_by_role("button", name="Pause what is drawn")).to_be_visible(timeout=WAIT_MS)
     # The shown time is looked at now and then, so that an exact one may be missed.
     expect(page.locator("#time")).to_contain_text(
