@@ -21,7 +21,7 @@ from storage.configuration import from_dict
 from student.config import BASES, StudentConfig
 from student.context import StudentContext
 from student.parts import make_context, make_parts, make_steps, read_context, stream_context
-from student.rendering import FRAMES_AT_ONCE, render, student_engine
+from student.rendering import FEW_FRAMES, render, student_engine
 from student.sample import StudentSample
 from student.steps import StudentTransform, draw_with_distribution, unwrapped
 from student.voice.excitation import ExcitedContext
@@ -216,7 +216,7 @@ class Student(Pretrained):
             if not length:
                 raise ValueError("there are no conditioning frames")
             chunks = (self.frames_of(mel, length) for mel in [log_mel])
-            few = length <= FRAMES_AT_ONCE
+            few = log_mel.shape[0] * length <= FEW_FRAMES
             return torch.cat(list(render(self, chunks, temperature, generator, engine, few)), -1)
 
     @torch.no_grad()

@@ -37,6 +37,11 @@ FRAMES_ON_GPU = 512
 """Largest number of conditioning frames computed together on a GPU. Every layer is a kernel launch,
 so a GPU needs more frames to stay busy."""
 
+FEW_FRAMES = 512
+"""Number of conditioning frames, of all streams together, up to which PyTorch computes the contexts
+on one thread. With so few frames, its threads wait for each other longer than they work
+(measured)."""
+
 VECTOR_OF_NOISE = 16
 """PyTorch draws normal numbers on a CPU in vectors of 16. If a frame has whole vectors, frames that
 are drawn together equal frames that are drawn one by one."""
@@ -98,11 +103,11 @@ def render(
     chunks = each_within(each_in_full_precision(chunks, weight), torch.inference_mode)
     per_hop = hop // student.config.samples_per_hidden_frame
     for context in in_pieces(chunks, per_hop * frames_at_once(weight.device)):
-        if renderer is None:
-            renderer = Renderer(student.steps, student.chain_weights, context.network, engine)
         num_frames = context.shape[-1] // per_hop
         with torch.inference_mode():
             noise = draw_frames(student.flow.base, context.network, num_frames, hop, generator)
+            if renderer is None:
+                renderer = Renderer(student.steps, student.chain_weights, noise, engine)
             drawn = renderer(noise * temperature, context)
         yield drawn.clone()
 
@@ -113,7 +118,7 @@ class Renderer:
     Args:
         steps: the student's steps.
         weights: weights of the networks and of the rotations between them.
-        like: a tensor with the noise's batch, dtype and device.
+        like: noise of the first piece, shape (B, 1, T).
         engine: see `flows.choose_engine`.
     """
 
@@ -125,7 +130,8 @@ class Renderer:
         self._is_compiled = chosen == "compiled"
         self._steps: list[Draw] = []
         if self._is_compiled:
-            chain = CompiledChain(weights, like.shape[0], multiplies_in_pairs())
+            length = like.shape[-1] // weights.networks[0].num_channels
+            chain = CompiledChain(weights, like.shape[0], multiplies_in_pairs(), length)
             for in_chain, group in itertools.groupby(steps, _is_in_chain):
                 self._steps += [_chained(chain)] if in_chain else group
             return

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 COLUMNS = 64
-"""Number of filters that are computed together, in neighbouring numbers of a few vectors."""
-AT_ONCE = 4
-"""Number of terms that are added to a sum at once; the loops below write them out."""
+"""Number of filters that are computed together: a row of the arrays below holds one number each."""
+BLOCK = 4
+"""Number of rows whose sums are computed together, so that each row is read once for four sums."""
 
 _SUMS = {"contract", "reassoc"}  # LLVM may fuse a product with a sum, and may reorder sums
 
@@ -73,51 +73,76 @@ def _of_columns(columns: np.ndarray, like: Tensor) -> Tensor:
 def _taps(cepstra: np.ndarray, taps: np.ndarray) -> None:  # pragma: no cover
     """Compute the taps (K, N) of cepstra (K, N)."""
     order, filters = cepstra.shape
-    total = np.zeros(COLUMNS, cepstra.dtype)
-    c = np.zeros((order + AT_ONCE, COLUMNS), cepstra.dtype)  # row k - 1 holds k c_k
-    # Row n + AT_ONCE - 1 holds h_n, so that the rows of h_n with n < 0 exist, and are 0.
-    h = np.zeros((order + AT_ONCE, COLUMNS), cepstra.dtype)
-    h[AT_ONCE - 1] = 1.0
+    rows = (order // BLOCK + 1) * BLOCK
+    c = np.zeros((rows, COLUMNS), cepstra.dtype)  # row k holds k c_k
+    h = np.zeros((rows, COLUMNS), cepstra.dtype)  # row n holds h_n
+    sums = np.zeros((BLOCK, COLUMNS), cepstra.dtype)
+    flat_c, flat_h, flat_sums = c.ravel(), h.ravel(), sums.ravel()
     for first in range(0, filters, COLUMNS):
         width = min(COLUMNS, filters - first)
         for k in range(order):
             for j in range(width):
-                c[k, j] = (k + 1) * cepstra[k, first + j]
-        for n in range(1, order + 1):
-            total[:] = 0.0
-            for k in range(0, n, AT_ONCE):
-                m = n + AT_ONCE - 2 - k
-                c0, c1, c2, c3 = c[k], c[k + 1], c[k + 2], c[k + 3]
-                h0, h1, h2, h3 = h[m], h[m - 1], h[m - 2], h[m - 3]
+                c[k + 1, j] = (k + 1) * cepstra[k, first + j]
+        for n in range(0, rows, BLOCK):
+            sums[:] = 0.0
+            for m in range(0, n, BLOCK):
+                _add_products(flat_c, n - m - BLOCK + 1, flat_h, m, flat_sums)
+            for i in range(BLOCK):
+                total = sums[i]
+                for m in range(n, n + i):  # terms of the block itself
+                    ck, hm = c[n + i - m], h[m]
+                    for j in range(COLUMNS):
+                        total[j] += ck[j] * hm[j]
                 for j in range(COLUMNS):
-                    total[j] += (c0[j] * h0[j] + c1[j] * h1[j]) + (c2[j] * h2[j] + c3[j] * h3[j])
-            for j in range(COLUMNS):
-                h[n + AT_ONCE - 1, j] = total[j] / n
+                    h[n + i, j] = total[j] / (n + i) if n + i else 1.0
         for n in range(order):
             for j in range(width):
-                taps[n, first + j] = h[n + AT_ONCE, j]
+                taps[n, first + j] = h[n + 1, j]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")
 def _slopes(taps: np.ndarray, grad: np.ndarray, out: np.ndarray) -> None:  # pragma: no cover
     """Compute the gradient (K, N) of the cepstra: sum_n grad_n h_{n-k} over n from k to K."""
     order, filters = taps.shape
-    total = np.zeros(COLUMNS, taps.dtype)
-    g = np.zeros((order + AT_ONCE, COLUMNS), taps.dtype)  # row n - 1 holds grad_n
-    h = np.zeros((order + AT_ONCE, COLUMNS), taps.dtype)  # row n holds h_n
-    h[0] = 1.0
+    rows = (order // BLOCK + 1) * BLOCK
+    g = np.zeros((rows, COLUMNS), taps.dtype)  # row n holds grad_{K-n}
+    # Row n + BLOCK - 1 holds h_n, so that the rows of h_n with n < 0 exist, and are 0.
+    h = np.zeros((rows + BLOCK - 1, COLUMNS), taps.dtype)
+    h[BLOCK - 1] = 1.0
+    sums = np.zeros((BLOCK, COLUMNS), taps.dtype)
+    flat_g, flat_h, flat_sums = g.ravel(), h.ravel(), sums.ravel()
     for first in range(0, filters, COLUMNS):
         width = min(COLUMNS, filters - first)
         for n in range(order):
             for j in range(width):
-                g[n, j], h[n + 1, j] = grad[n, first + j], taps[n, first + j]
-        for k in range(order):
-            total[:] = 0.0
-            for n in range(k, order, AT_ONCE):
-                m = n - k
-                g0, g1, g2, g3 = g[n], g[n + 1], g[n + 2], g[n + 3]
-                h0, h1, h2, h3 = h[m], h[m + 1], h[m + 2], h[m + 3]
-                for j in range(COLUMNS):
-                    total[j] += (g0[j] * h0[j] + g1[j] * h1[j]) + (g2[j] * h2[j] + g3[j] * h3[j])
-            for j in range(width):
-                out[k, first + j] = total[j]
+                g[order - 1 - n, j], h[n + BLOCK, j] = grad[n, first + j], taps[n, first + j]
+        for k in range(0, order, BLOCK):
+            sums[:] = 0.0
+            for m in range(0, k + 1, BLOCK):
+                _add_products(flat_h, k - m, flat_g, m, flat_sums)
+            for i in range(min(BLOCK, order - k)):
+                for j in range(width):
+                    out[order - 1 - k - i, first + j] = sums[i, j]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")
+def _add_products(
+    a: np.ndarray, p: int, b: np.ndarray, q: int, sums: np.ndarray
+) -> None:  # pragma: no cover
+    """Add a[p + 3 + i - j] * b[q + j] to sums[i]; i and j are rows from 0 to 3.
+
+    The arrays are flat, because LLVM must see how far their rows lie apart.
+    """
+    a, b = a[p * COLUMNS : (p + 7) * COLUMNS], b[q * COLUMNS : (q + 4) * COLUMNS]
+    for j in range(COLUMNS):
+        a0, a1, a2, a3 = a[j], a[j + COLUMNS], a[j + 2 * COLUMNS], a[j + 3 * COLUMNS]
+        a4, a5, a6 = a[j + 4 * COLUMNS], a[j + 5 * COLUMNS], a[j + 6 * COLUMNS]
+        b0, b1, b2, b3 = b[j], b[j + COLUMNS], b[j + 2 * COLUMNS], b[j + 3 * COLUMNS]
+        s0 = (a3 * b0 + a2 * b1) + (a1 * b2 + a0 * b3)
+        s1 = (a4 * b0 + a3 * b1) + (a2 * b2 + a1 * b3)
+        s2 = (a5 * b0 + a4 * b1) + (a3 * b2 + a2 * b3)
+        s3 = (a6 * b0 + a5 * b1) + (a4 * b2 + a3 * b3)
+        sums[j] += s0
+        sums[j + COLUMNS] += s1
+        sums[j + 2 * COLUMNS] += s2
+        sums[j + 3 * COLUMNS] += s3

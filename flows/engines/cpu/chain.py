@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flows.engines.cpu.arrays import ContextWeights, Network
+from flows.engines.cpu.instructions.amx import amx_is_granted
 from flows.engines.cpu.layout import lay_out_context, lay_out_pass
 from flows.engines.cpu.panels import are_pairs, in_panels, rounded_to_pairs
 from flows.engines.cpu.parallel_pass import run_segment
@@ -25,11 +26,18 @@ CHUNK, CHUNK_OF_FRAMES = 256, 64
 
 A chunk goes through the layers together. A chunk of 256 steps keeps a layer's inputs and outputs in
 the second-level cache, and reads the weights as seldom as the cache allows. A folded signal has few
-time steps: with longer chunks the threads would wait for each other."""
+time steps: with longer chunks several threads would wait for each other. One thread has nobody to
+wait for, and takes `CHUNK` steps of either signal."""
 
 FEW_CHUNKS = 8
 """A signal of fewer chunks than this is cut into chunks of half the length. Otherwise most threads
 would wait for the first chunk at the beginning, and for the last chunk at the end."""
+
+LEAST_WORK = 100_000_000
+"""Multiplications that a piece of signal must have for each thread. With less work, the threads
+lose more time by handing chunks on than they gain (measured)."""
+TILES_GAIN = 3
+"""How many times as many multiplications a processor with tiles (AMX) finishes in the same time."""
 
 
 class Step(NamedTuple):
@@ -60,6 +68,7 @@ class ChainWeights:
         self.networks = list(networks)
         self.rotations = list(rotations)
         self._modules = [m for part in (*networks, *rotations) for m in part.modules()]
+        self._num_weights = sum(w.numel() for net in networks for w in net.parameters())
         self._floor = transformer.log_scale_floor
         self._version: list[tuple[int, int]] | None = None
         self._laid_out: dict[bool, list[Step]] = {}
@@ -83,6 +92,17 @@ class ChainWeights:
                 for net, matrix in zip(self.networks, mixing, strict=True)
             ]
         return self._laid_out[in_pairs]
+
+    def num_threads(self, in_pairs: bool, num_steps: int) -> int:
+        """Return how many threads draw pieces of `num_steps` time steps, of all streams together.
+
+        No more than PyTorch has, than there are layers, and than find `LEAST_WORK`.
+        """
+        work = num_steps * self._num_weights
+        if in_pairs and amx_is_granted():
+            work //= TILES_GAIN
+        layers = sum(network.config.num_layers for network in self.networks)
+        return max(1, min(torch.get_num_threads(), layers, work // LEAST_WORK))
 
     def _versions(self) -> list[tuple[int, int]] | None:
         """Return each weight's address and PyTorch's count of its changes.
@@ -111,16 +131,25 @@ class CompiledChain:
         weights: the steps' weights. The chain uses their values at its construction.
         num_streams: signals in a batch, B.
         in_pairs: whether the layers multiply in bfloat16.
+        length: expected number of time steps in a piece of the signal; None for a long signal. Few
+            steps are drawn by fewer threads.
     """
 
-    def __init__(self, weights: ChainWeights, num_streams: int, in_pairs: bool = False) -> None:
+    def __init__(
+        self,
+        weights: ChainWeights,
+        num_streams: int,
+        in_pairs: bool = False,
+        length: int | None = None,
+    ) -> None:
         self._networks = networks = weights.networks
         self._steps = weights.laid_out(in_pairs)
         channels = networks[0].num_channels
-        self._chunk = CHUNK if channels == 1 else CHUNK_OF_FRAMES
         self._time = 0
+        steps = num_streams * (LEAST_WORK if length is None else length)
+        threads = weights.num_threads(in_pairs, steps)
+        self._chunk = CHUNK if channels == 1 or threads == 1 else CHUNK_OF_FRAMES
         total = sum(network.config.num_layers for network in networks)
-        threads = min(torch.get_num_threads(), total)
         self._pool = ThreadPoolExecutor(max(1, threads - 1))  # the caller has a stage, too
         cuts = [total * i // threads for i in range(threads + 1)]
         self._stages: list[list[tuple[int, Segment]]] = [[] for _ in range(threads)]
@@ -150,8 +179,10 @@ class CompiledChain:
         check_frames(context, z, self._networks[0].context_channels)
         x = z.transpose(1, 2).clone(memory_format=torch.contiguous_format)
         frames = context.transpose(1, 2).to(x).contiguous()
-        line = _Line(self._steps, frames.numpy(), x.numpy(), self._time, self._chunk)
         *others, last = self._stages
+        is_short = len(others) > 0 and z.shape[-1] < FEW_CHUNKS * self._chunk
+        length = self._chunk // 2 if is_short else self._chunk
+        line = _Line(self._steps, frames.numpy(), x.numpy(), self._time, length)
         queues: list[SimpleQueue] = [SimpleQueue() for _ in others]
         inboxes: list[SimpleQueue | None] = [None, *queues]
         runs = [
@@ -183,7 +214,7 @@ class _Line:
         self._read = rounded_to_pairs(frames) if are_pairs(steps[0].context.gates) else frames
         self._x = x  # (B, T, C)
         self._time = time
-        self._length = chunk if x.shape[1] >= FEW_CHUNKS * chunk else chunk // 2
+        self._length = chunk
 
     def run(
         self,

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from dsp.cepstrum import taps_by_transform
-from dsp.filters.minimum_phase import AT_ONCE, COLUMNS, minimum_phase_taps
+from dsp.filters.minimum_phase import BLOCK, COLUMNS, minimum_phase_taps
 
 
-@pytest.mark.parametrize("order", [1, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE + 1, 64])
+@pytest.mark.parametrize("order", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 1, 64])
 @pytest.mark.parametrize("filters", [1, COLUMNS, COLUMNS + 3])
 def test_taps_and_gradient_are_those_of_a_long_transform(order: int, filters: int) -> None:
     torch.manual_seed(order)
