@@ -112,9 +112,10 @@ class ChainWeights:
         # `Module.parameters` would walk through all modules at every draw, which takes 0.2 ms.
         owners = [tensors for m in self._modules for tensors in (m._parameters, m._buffers)]
         weights = [w for tensors in owners for w in tensors.values() if w is not None]
-        if any(weight.is_inference() for weight in weights):
+        try:
+            return [(weight.data_ptr(), weight._version) for weight in weights]
+        except RuntimeError:  # inference tensors have no count
             return None
-        return [(weight.data_ptr(), weight._version) for weight in weights]
 
 
 class CompiledChain:
