@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flows import CompiledChain, Engine, EngineError, fold_weight_norm
+from flows.engines.cpu import chain
 from flows.engines.cpu.instructions.intrinsics import MULTIPLIES_PAIRS
 from flows.engines.threads import pytorch_threads
 from student import Student, StudentConfig
@@ -55,8 +56,16 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
     return CONFIGS[request.param]
 
 
+@pytest.fixture(autouse=True)
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let short signals have many chunks, and wrap in the rings."""
+    monkeypatch.setattr(chain, "CHUNK", 32)
+
+
 @pytest.fixture(params=[1, 2, 3])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Let so many threads share even a small student."""
+    monkeypatch.setattr(chain, "LEAST_WORK", 1)
     with pytorch_threads(request.param):
         yield request.param
 
@@ -150,13 +159,29 @@ def test_threads_share_the_layers_and_change_nothing(threads: int) -> None:
     student, mel = make_student(config=config).float(), make_mel(frames=FRAMES).float()
     frames = student.context(mel, FRAMES)
     z = torch.randn(2, 1, FRAMES * config.hop_length, generator=seeded())
-    chain = CompiledChain(student.chain_weights, 2)
-    assert [len(stage) > 0 for stage in chain._stages] == [True] * threads
-    found, expected = chain(z, frames), z.double()
+    drawing = CompiledChain(student.chain_weights, 2)
+    assert [len(stage) > 0 for stage in drawing._stages] == [True] * threads
+    found, expected = drawing(z, frames), z.double()
     for network in student.double().parts.networks:
         shift, log_scale = student.transformer.split(network(expected, frames.double()))
         expected = expected * log_scale.exp() + shift
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("in_pairs", [False, True])
+def test_short_pieces_are_drawn_by_fewer_threads(
+    in_pairs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "amx_is_granted", lambda: True)
+    weights = make_student(config=CONFIGS["hop_of_twelve"]).float().chain_weights
+    least = 1 + chain.LEAST_WORK * (chain.TILES_GAIN if in_pairs else 1)
+    least //= sum(weight.numel() for net in weights.networks for weight in net.parameters())
+    with pytorch_threads(3):
+        found = [weights.num_threads(in_pairs, n) for n in (1, 2 * least, 2 * least + 2, 10**9)]
+        assert found == [1, 1, 2, 3]
+        assert len(CompiledChain(weights, 1, in_pairs, least)._stages) == 1
+        assert len(CompiledChain(weights, 4, in_pairs, least)._stages) == 3
+        assert len(CompiledChain(weights, 1)._stages) == 3
 
 
 def test_pytorch_keeps_its_threads(threads: int) -> None:
