@@ -50,8 +50,9 @@ if in_stages 1; then
 fi
 if in_stages 2; then
   say "stage 2: teacher"
-  "$root/run_teacher.sh" --stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" --device "$device" \
-    --processes "$processes" "${overrides[@]}"
+  # Stage 5 evaluates the teacher, too.
+  "$root/run_teacher.sh" --stage 2 --stop_stage 2 --recipe "$recipe" --exp "$exp" --dump "$dump" \
+    --device "$device" --processes "$processes" "${overrides[@]}"
 fi
 if in_stages 3; then
   say "stage 3: distil the student"
