@@ -60,8 +60,8 @@ def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
     Returns:
         pulses, float64, shape of `cycles`. A pulse stands at every whole number of cycles.
     """
-    count = (sample_rate / (2 * hz)).floor()
+    twice = 2 * (sample_rate / 2 / hz).floor()
     # The quotient is even. Below 1e-6 it equals its limit, 2 M + 1, to 7 digits.
     half = (torch.pi * (cycles - cycles.round())).abs().clamp(min=1e-6)
-    quotient = ((2 * count + 1) * half).sin() / half.sin()
-    return (2 / count).sqrt() * (quotient - 1) / 2
+    quotient = ((twice + 1) * half).sin() / half.sin()
+    return (quotient - 1) * twice.rsqrt()
