@@ -123,6 +123,9 @@ class _Place(NamedTuple):
 def _start(command: Callable[..., None], arguments: dict[str, Any], place: _Place) -> _Worker:
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=_work, args=(command, arguments, place, theirs))
+    # A worker that ends while the others are joining it is reported in one line. Gloo's own lines
+    # would come before it.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     with _signals_held_back():
         process.start()
     theirs.close()  # else reading would not end with the worker
@@ -221,6 +224,9 @@ def _work(
         if not is_lost_process(error):
             raise
         report = Report("lost", f"lost a process of {place.num_processes}", signal.SIGTERM)
+    finally:
+        for each in STOPPING:  # nothing is left to be stopped
+            signal.signal(each, signal.SIG_IGN)
     if report is not None:
         line.send(report)
     leave()  # copies of a server, which tests start, do not come to the exit of Python
@@ -250,6 +256,8 @@ def _listen(line: connection.Connection) -> None:
     try:
         while True:
             received = line.recv()
+            if received in signal.sigpending():
+                signal.sigwait({received})  # the terminal's own signal, held back until now
             before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {received})
             signal.raise_signal(received)  # the main thread handles it
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -202,3 +202,30 @@ def test_ctrl_c_while_workers_are_loading_is_one_line(dump: Path, tmp_path: Path
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 130, output
     assert output.splitlines() == ["parallel-wavenet: interrupted; the same command resumes"]
+
+
+def test_a_terminals_signal_that_the_command_passes_on_is_one_signal() -> None:
+    # The worker's own signal is held back. Handled apart from the command's, it would be a second.
+    script = """if True:
+        import multiprocessing, os, signal, threading, time
+        from pipelines.training.parallel import launch
+
+        def late(number, now=signal.raise_signal):
+            time.sleep(0.2)
+            now(number)
+
+        received = []
+        signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+        signal.pthread_sigmask(signal.SIG_BLOCK, launch.STOPPING)
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal = late
+        ours, theirs = multiprocessing.Pipe()
+        threading.Thread(target=launch._listen, args=(theirs,), daemon=True).start()
+        ours.send(signal.SIGINT)
+        while not received:
+            time.sleep(0.1)
+        time.sleep(1)
+        print(received == [signal.SIGINT], signal.SIGINT in signal.sigpending())
+    """
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True False\n", "")
