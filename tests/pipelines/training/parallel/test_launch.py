@@ -208,6 +208,7 @@ def test_a_terminals_signal_that_the_command_passes_on_is_one_signal() -> None:
     # The worker's own signal is held back. Handled apart from the command's, it would be a second.
     script = """if True:
         import multiprocessing, os, signal, threading, time
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # also of threads to come
         from pipelines.training.parallel import launch
 
         def late(number, now=signal.raise_signal):
@@ -216,7 +217,6 @@ def test_a_terminals_signal_that_the_command_passes_on_is_one_signal() -> None:
 
         received = []
         signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
-        signal.pthread_sigmask(signal.SIG_BLOCK, launch.STOPPING)
         os.kill(os.getpid(), signal.SIGINT)
         signal.raise_signal = late
         ours, theirs = multiprocessing.Pipe()
