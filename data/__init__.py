@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from storage.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from data.audio.outputs import is_output, mark_output
+    from data.audio.outputs import mark_output, refuse_foreign_files
     from data.audio.read import (
         AUDIO_SUFFIXES,
         AudioError,
@@ -100,7 +100,6 @@ __all__ = [
     "fetch",
     "find_audio_files",
     "from_int16",
-    "is_output",
     "lead_samples",
     "log_mel",
     "mark_output",
@@ -110,6 +109,7 @@ __all__ = [
     "read_mel_file",
     "read_table",
     "read_waveform",
+    "refuse_foreign_files",
     "repeated_values",
     "residual_energy",
     "search_audio",

@@ -71,10 +71,12 @@ def read_table(
         a table of at least `MIN_ROWS` rows and one column.
     Raises:
         TableError: if the file is missing, unreadable, not two-dimensional or too short; if a cell
-            is not a finite number; if the first column counts the rows; or if the first line is of
-            numbers and may be a header.
+            is not a finite number; if the first column counts the rows; if the first line is of
+            numbers and may be a header; or if the seed is negative.
     """
     name = str(source)
+    if seed < 0:
+        raise TableError(f"seed is {seed}, expected >= 0")
     if name.startswith(TOY_PREFIX):
         return _draw_toy(name, seed)
     path = Path(source)

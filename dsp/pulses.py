@@ -61,7 +61,7 @@ def pulse_train(cycles: Tensor, hz: Tensor, sample_rate: int) -> Tensor:
         pulses, float64, shape of `cycles`. A pulse stands at every whole number of cycles.
     """
     twice = 2 * (sample_rate / 2 / hz).floor()
-    # The quotient is even. Below 1e-6 it equals its limit, 2 M + 1, to 7 digits.
+    # The quotient is even. Below 1e-6 it equals its limit, 2 M + 1, to 7 digits if M < 300.
     half = (torch.pi * (cycles - cycles.round())).abs().clamp(min=1e-6)
     quotient = ((twice + 1) * half).sin() / half.sin()
     return (quotient - 1) * twice.rsqrt()

@@ -1,6 +1,7 @@
 """A mel-conditioned stack of inverse autoregressive flows: noise to waveform in parallel."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
@@ -245,8 +246,11 @@ class Student(Pretrained):
         Raises:
             ValueError: if a shape does not fit, or there are no frames at all.
         """
-        chunks = stream_context(self.context, log_mels)
-        yield from render(self, chunks, temperature, generator, engine, True)
+        pieces = iter(log_mels)
+        begin = list(itertools.islice(pieces, 1))
+        few = all(piece.shape[0] * piece.shape[-1] <= FEW_FRAMES for piece in begin)
+        chunks = stream_context(self.context, itertools.chain(begin, pieces))
+        yield from render(self, chunks, temperature, generator, engine, few)
 
     def log_prob(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
         """Return the exact log-density of whole waveforms in nats, shape (B,); see `encode`."""

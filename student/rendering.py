@@ -88,7 +88,7 @@ def render(
         temperature: factor on the noise.
         generator: source of randomness.
         engine: see `Student.sample`.
-        few: whether a chunk has few frames.
+        few: whether PyTorch computes the contexts on one thread, if the engine is compiled.
     Yields:
         consecutive pieces of the waveforms, shape (B, 1, n * hop_length) each.
     """
@@ -118,7 +118,8 @@ class Renderer:
     Args:
         steps: the student's steps.
         weights: weights of the networks and of the rotations between them.
-        like: noise of the first piece, shape (B, 1, T).
+        like: noise of the first piece, shape (B, 1, T). Its length decides how many threads draw
+            all pieces.
         engine: see `flows.choose_engine`.
     """
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from storage.overwriting import refuse_existing
 
 MARKER_FILE = ".made-by-parallel-wavenet"
 _TEXT = """\
@@ -28,3 +31,18 @@ def mark_output(folder: Path) -> None:
 def is_output(folder: Path) -> bool:
     """Tell whether a folder is marked; a folder that cannot be read counts as not marked."""
     return os.path.exists(folder / MARKER_FILE)
+
+
+def refuse_foreign_files(folder: Path, files: Iterable[Path]) -> None:
+    """Raise an error if files that are to be written exist in a folder without a mark.
+
+    They may be recordings, or another program's.
+
+    Args:
+        folder: the output folder.
+        files: files in the folder, or below it.
+    Raises:
+        OverwriteError: names the first file that exists.
+    """
+    if not is_output(folder):
+        refuse_existing(files, f"{folder} is not marked as a folder of this program's")

@@ -28,6 +28,7 @@ from data.prepared.recording import PrepareTask, Record, make_utterance
 from data.prepared.settings import PrepareConfig
 from data.prepared.split import assign_splits
 from data.prepared.statistics import training_statistics
+from storage.atomic import write_file
 from storage.folder_lock import folder_lock
 
 
@@ -177,13 +178,19 @@ def _make_pending(
     pending = [task for task in tasks if not journal.is_current(task)]
     if pending:
         journal.begin()
-        # The manifest is about to become untrue.
-        (dump_dir / MANIFEST_NAME).unlink(missing_ok=True)
+        # The manifest is about to become untrue, unless no recording can be used.
+        manifest = dump_dir / MANIFEST_NAME
+        before = manifest.read_bytes() if manifest.exists() else None
+        manifest.unlink(missing_ok=True)
+        is_untrue = False
         num_workers = num_workers or choose_num_workers(len(pending))
         with tqdm(total=len(pending), desc="prepare", unit="file", disable=not progress) as bar:
             for record in parallel_map(make_utterance, pending, num_workers):
                 journal.add(record)
+                is_untrue = is_untrue or not record.problem
                 bar.update()
+        if before is not None and not is_untrue:
+            write_file(manifest, before)
     return len(pending)
 
 

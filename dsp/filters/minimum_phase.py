@@ -26,7 +26,7 @@ def minimum_phase_taps(cepstrum: Tensor) -> Tensor:
     is differentiable once.
 
     Args:
-        cepstrum: c_1 .. c_K, shape (..., K).
+        cepstrum: c_1 .. c_K, shape (..., K), K > 0, float32 or float64.
     Returns:
         h_1 .. h_K, shape (..., K).
     References:

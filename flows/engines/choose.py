@@ -96,7 +96,8 @@ def _obstacle(engine: Engine, like: Tensor, sequential: bool) -> str | None:
 def _in_words(engine: Engine, like: Tensor) -> str:
     if engine == "compiled":
         pairs = ", layers in bfloat16" * multiplies_in_pairs()
-        return f"compiled, {num_threads()} threads{pairs}"
+        threads = "1 thread" if num_threads() == 1 else f"up to {num_threads()} threads"
+        return f"compiled, {threads}{pairs}"
     if engine == "graph":
         return "PyTorch's steps as a CUDA graph"
     if engine == "persistent":

@@ -8,11 +8,11 @@ from data import (
     Manifest,
     UtteranceSet,
     find_audio_files,
-    is_output,
     mark_output,
+    refuse_foreign_files,
     write_waveform,
 )
-from storage.overwriting import refuse_existing, refuse_overwriting
+from storage.overwriting import refuse_overwriting
 
 EXCERPT_SECONDS = 1.0
 """Shortest recording, seconds, that is written if there are longer ones."""
@@ -43,8 +43,7 @@ def excerpts(
     paths = [out / f"{chosen.utterances[i].name}.wav" for i in taken]
     corpus = Path(manifest.contents.corpus)
     refuse_overwriting(find_audio_files(corpus) if corpus.is_dir() else [], paths)
-    if not is_output(out):  # it may hold the corpus, whose folder is known by a relative name only
-        refuse_existing(paths, f"{out} is not marked as a folder of this program's")
+    refuse_foreign_files(out, paths)  # the corpus, whose folder is known by a relative name only
     mark_output(out)
     for i, path in zip(taken, paths, strict=True):
         write_waveform(path, chosen.load(i)[0][0].numpy(), manifest.mel.sample_rate)

@@ -49,6 +49,8 @@ def export(
     if format == "onnx":
         check_packages()
     refuse_overwriting(model_files(model), [out])
+    if out.is_dir():
+        raise ExportError(f"out is {out}, which is a folder: expected a file")
     student = load_model(model)
     if not isinstance(student, Student):
         raise ArtefactError(f"{model}: expected a student, got a {student.kind}")

@@ -6,7 +6,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from data import MelConfig, mark_output, read_waveform, write_waveform
+from data import (
+    MelConfig,
+    mark_output,
+    read_waveform,
+    refuse_foreign_files,
+    write_waveform,
+)
 from flows.model_folder import ArtefactError, model_files, model_folder
 from pipelines.commands.export import check_packages, metadata, trace, write_onnx
 from pipelines.demo.web_runtime import VERSION, runtime_files
@@ -35,7 +41,8 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
         ExportError: if a package that the export needs is missing.
         WebRuntimeError: if the ONNX runtime cannot be fetched.
         AudioError: if the example cannot be read.
-        OverwriteError: if a file of the model, or the example, would be overwritten.
+        OverwriteError: if a file of the model, or the example, would be overwritten, or a file in
+            a folder that this program has not made.
     """
     check_packages()
     called, model = model.resolve().name, model_folder(model)
@@ -46,12 +53,20 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
     _check_runs_in_a_page(student, mel, model)
     runtime = runtime_files()
     read = [*model_files(model), *([] if example is None else [example])]
-    refuse_overwriting(read, [out / name for name in (EXAMPLE_FILE, ONNX_FILE, STUDENT_FILE)])
+    written = [out / name for name in (EXAMPLE_FILE, ONNX_FILE, STUDENT_FILE)]
+    refuse_overwriting(read, written)
+    pages = sorted(
+        resources.files("pipelines.demo").joinpath("web").iterdir(),
+        key=lambda file: file.name == INDEX_FILE,  # the page last
+    )
+    refuse_foreign_files(out, [*written, *(out / file.name for file in pages)])
     waveform = None if example is None else read_waveform(example, mel.sample_rate)
     mark_output(out)
     for name, content in runtime.items():
         write_file(out / "runtime" / name, content)
-    if waveform is not None:
+    if waveform is None:
+        (out / EXAMPLE_FILE).unlink(missing_ok=True)  # else an earlier one would be published
+    else:
         write_waveform(out / EXAMPLE_FILE, waveform, mel.sample_rate)
     described = _describe(student, mel) | {
         "name": called,
@@ -60,8 +75,7 @@ def write_site(model: Path, out: Path, example: Path | None = None) -> Path:
     }
     described |= _write_student(student, mel, out / ONNX_FILE)
     write_file(out / STUDENT_FILE, json.dumps(described, indent=1))
-    pages = resources.files("pipelines.demo").joinpath("web").iterdir()
-    for file in sorted(pages, key=lambda file: file.name == INDEX_FILE):  # the page last
+    for file in pages:
         write_file(out / file.name, file.read_bytes())
     return out / INDEX_FILE
 

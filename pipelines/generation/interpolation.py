@@ -6,7 +6,15 @@ from typing import Literal
 import torch
 from tqdm import tqdm
 
-from data import log_mel, mark_output, read_waveform, with_pitch, with_speaker, write_waveform
+from data import (
+    log_mel,
+    mark_output,
+    read_waveform,
+    refuse_foreign_files,
+    with_pitch,
+    with_speaker,
+    write_waveform,
+)
 from flows.model_folder import model_files
 from pipelines.generation.inputs import check_max_seconds
 from pipelines.workspace import load_model, mel_of, pick_device, pitch_of, speakers_known
@@ -29,6 +37,8 @@ def interpolate(
 
     The conditioning is interpolated linearly between the recordings' log-mels. A teacher encodes in
     parallel and decodes step by step; a student encodes step by step and decodes in parallel.
+    A student trained on speech can encode what it has drawn itself, but seldom a recording, whose
+    noise is so unlikely under the student that its numbers overflow.
 
     Args:
         model: folder of a teacher or a student.
@@ -44,12 +54,14 @@ def interpolate(
     Returns:
         the written files, in order.
     Raises:
-        OverwriteError: if a file that is read would be overwritten.
+        OverwriteError: if a file that is read would be overwritten, or a file in a folder that
+            this program has not made.
         ValueError: if the model or a recording cannot be used.
     """
     check_max_seconds(max_seconds)
     targets = [out / f"{i:02d}.wav" for i in range(num_steps)]
     refuse_overwriting([first, second, *model_files(model)], targets)
+    refuse_foreign_files(out, targets)
     network = load_model(model, pick_device(device))
     mel, speakers = mel_of(network, model), speakers_known(network, model)
     pitch = pitch_of(network, model)
@@ -73,7 +85,17 @@ def interpolate(
             network.frames_of(with_speaker(frames, speakers, speaker), samples // mel.hop_length)
             for frames in told
         )
-        points = network.flow.interpolate(start, end, num_steps, start_context, path, end_context)
+        try:
+            points = network.flow.interpolate(
+                start, end, num_steps, start_context, path, end_context
+            )
+        except ValueError as error:
+            raise ValueError(f"{first} and {second}: not encoded by {model}: {error}") from error
+    if not all(torch.isfinite(point).all() for point in points):
+        raise ValueError(
+            f"{first} and {second}: not encoded by {model}: the interpolated waveforms are not "
+            "finite, as the recordings are too unlikely under the model; a teacher encodes any"
+        )
     mark_output(out)
     for target, point in zip(targets, points, strict=True):
         num_clipped = write_waveform(target, point[0, 0].cpu().numpy(), mel.sample_rate)

@@ -8,7 +8,7 @@ from typing import Literal, TextIO
 
 from tqdm import tqdm
 
-from data import MelFormat, is_output
+from data import MelFormat, refuse_foreign_files
 from flows import Engine
 from flows.model_folder import model_files, model_folder
 from pipelines.generation.input_errors import InputError, InputsFailedError
@@ -20,7 +20,7 @@ from pipelines.generation.vocoder import STANDARD_OUTPUT, Generated, Vocoder, Vo
 from pipelines.precision import PrecisionName
 from pipelines.standard_streams import is_open
 from pipelines.workspace import pick_device
-from storage.overwriting import refuse_existing, refuse_overwriting
+from storage.overwriting import refuse_overwriting
 
 # Errors of the disk or of the stream's reader end the run. Other errors, such as a name that is too
 # long, concern one file.
@@ -111,8 +111,8 @@ def generate(
             if sources.from_standard_input is not None:
                 read.append(Path("/dev/stdin"))  # the file that a shell has put there, if any
             refuse_overwriting(read, targets.values())
-            if target.is_folder and not skip_existing and not is_output(out):
-                refuse_existing(_beside(targets), "beside its input it may be a recording")
+            if target.is_folder and not skip_existing:
+                refuse_foreign_files(out, targets.values())
         for line in left_out_lines(sources.left_out):
             print(line, file=messages)
         if skip_existing:
@@ -186,8 +186,3 @@ def _generate_all(
 def _clipping_warning(item: Generated) -> str:
     clipped = f"{item.num_clipped} of {item.num_samples} samples were clipped"
     return f"warning: {item.path}: {clipped}"
-
-
-def _beside(targets: dict[Path, Path]) -> list[Path]:
-    """Return the output files that are in the folder of their input."""
-    return [to for source, to in targets.items() if to.parent.resolve() == source.parent.resolve()]

@@ -16,6 +16,7 @@ from flows.model_folder import CONFIG_FILE
 from flows.pretrained import read_description
 from pipelines.commands.evaluate import AUDIO_FOLDER, EVALUATION_FILE
 from pipelines.report.glance import SystemLine, count_parameters, system_lines
+from pipelines.report.results import BENCHMARK_FIELDS, EVALUATION_FIELDS, read_results
 from pipelines.training.log import METRICS_FILE
 from storage.configuration import from_dict
 
@@ -97,6 +98,7 @@ def collect(exp: Path, limit: int = 8) -> Content:
     Raises:
         ReportError: if the limit is below 1, if there is no model or no audio, or if a file cannot
             be read.
+        ResultsError: if a file of results cannot be used.
     """
     if limit < 1:
         raise ReportError(f"limit is {limit}, expected at least 1")
@@ -107,11 +109,11 @@ def collect(exp: Path, limit: int = 8) -> Content:
     }
     if not models:
         raise ReportError(f"{exp}: holds no teacher/{CONFIG_FILE} and no student/{CONFIG_FILE}")
-    evaluation = _read_json(exp / "evaluation" / EVALUATION_FILE)
+    evaluation = _results(exp / "evaluation" / EVALUATION_FILE, EVALUATION_FIELDS)
     newest = models.get("student") or models["teacher"]
     mel = from_dict(MelConfig, newest["metadata"].get("mel"), f"{exp}: metadata.mel")
     title = exp.resolve().name
-    benchmark = _read_json(exp / "benchmark.json")
+    benchmark = _results(exp / "benchmark.json", BENCHMARK_FIELDS)
     counts = {name: count_parameters(exp / name) for name in models}
     return Content(
         title=title,
@@ -197,13 +199,8 @@ def in_order(systems: Iterable[str]) -> list[str]:
     return sorted(systems, key=lambda s: (names.get(s.partition(" (")[0], len(names)), s))
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: cannot be read: {error}") from error
+def _results(path: Path, fields: dict[str, type]) -> dict[str, Any] | None:
+    return read_results(path, fields) if path.exists() else None
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import jinja2
 import matplotlib.image
 import torch
 
-from data import MelConfig, log_mel, mark_output, write_waveform
+from data import MelConfig, log_mel, mark_output, refuse_foreign_files, write_waveform
 from pipelines.pictures import spectrogram_image
 from pipelines.report.content import Content, ListenedUtterance
 from pipelines.report.view import view
@@ -30,12 +30,16 @@ def write_page(content: Content, out: Path) -> Path:
         out: folder to write into; made if missing.
     Returns:
         path of the page, `index.html`, which is written last.
+    Raises:
+        OverwriteError: if there is such a file in a folder that this program has not made.
     """
+    names = ("page.css", "page.js")
+    refuse_foreign_files(out, [out / INDEX_FILE, *(out / name for name in names)])
     mark_output(out)
     for i, utterance in enumerate(content.utterances):
         _write_audio(utterance, content.mel.sample_rate, out / "audio", i)
         _write_pictures(utterance, content.mel, out / "pictures", i)
-    for name in ("page.css", "page.js"):
+    for name in names:
         write_file(out / name, _resource(name))
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

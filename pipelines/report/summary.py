@@ -1,17 +1,12 @@
 """The summary of a finished run, on one page."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pipelines.benchmark.comparison import benchmark_table
 from pipelines.commands.evaluate import EVALUATION_FILE
 from pipelines.evaluation import evaluation_table
 from pipelines.report.page import INDEX_FILE
-
-
-class SummaryError(ValueError):
-    """A result of the summary that is missing or unreadable."""
+from pipelines.report.results import BENCHMARK_FIELDS, EVALUATION_FIELDS, read_results
 
 
 def summary_of(exp: Path) -> str:
@@ -21,14 +16,14 @@ def summary_of(exp: Path) -> str:
         exp: folder of the results of `run_distill.sh`: `evaluation/`, `benchmark.json` and
             `samples/`. If there is a listening page, the summary names it.
     Raises:
-        SummaryError: if a result is missing; the message names the file.
+        ResultsError: if a result is missing or cannot be used; the message names the file.
     """
     sections = [
         f"# {exp}",
         "## Held-out utterances",
-        evaluation_table(_read(exp / "evaluation" / EVALUATION_FILE)),
+        evaluation_table(read_results(exp / "evaluation" / EVALUATION_FILE, EVALUATION_FIELDS)),
         "## Sampling speed",
-        benchmark_table(_read(exp / "benchmark.json")),
+        benchmark_table(read_results(exp / "benchmark.json", BENCHMARK_FIELDS)),
         "## Listen",
     ]
     folders = ("recording", "student", "teacher")
@@ -39,10 +34,3 @@ def summary_of(exp: Path) -> str:
         lines.insert(0, f"* side by side, switching in place: {page}")
     sections += ["\n".join(lines), f"Curves: tensorboard --logdir {exp}"]
     return "\n\n".join(sections) + "\n"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SummaryError(f"{path}: cannot be read: {error}") from error

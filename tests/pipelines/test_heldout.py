@@ -27,7 +27,8 @@ from pipelines.commands.excerpts import excerpts
 from pipelines.frame_gaussians import frame_energy_nll, oracle_lpc_nll
 from pipelines.heldout import bits_per_sample, log_mel_distance, shuffled_frames
 from pipelines.recipes import recipe_names
-from pipelines.report.summary import SummaryError, summary_of
+from pipelines.report.results import ResultsError
+from pipelines.report.summary import summary_of
 from teacher import Teacher
 from tests.models import FILTERED_STUDENT, HOP, VOICED_STUDENT, make_mel, make_student, make_teacher
 from tests.speech import speech
@@ -237,7 +238,7 @@ def test_summary_shows_results_and_names_what_is_missing(dump: Path, trained: Pa
         device="cpu",
     )
     (trained / "benchmark.json").unlink(missing_ok=True)
-    with pytest.raises(SummaryError, match=r"benchmark\.json"):
+    with pytest.raises(ResultsError, match=r"benchmark\.json"):
         summary_of(trained)
     benchmark_command(
         trained / "teacher",

@@ -130,10 +130,42 @@ def test_a_file_that_nobody_can_tell_from_a_recording_is_not_written_over(
     before = contents(place)
     line = f"{GENERATE} --input v/00.npy --out"
     assert main(shlex.split(f"{line} v")) == 2
-    assert "v/00.wav: exists, and beside its input it may be a recording" in capsys.readouterr().err
+    assert (
+        "v/00.wav: exists, and v is not marked as a folder of this program's"
+        in capsys.readouterr().err
+    )
     assert contents(place) == before
     for _ in range(2):  # into a folder of the program's own, again and again
         assert main(shlex.split(f"{line} out")) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (f"{GENERATE} --input v/00.npy --out other", "00.wav"),
+        ("interpolate --model student --first v/00.wav --second v/00.wav --out other", "00.wav"),
+        ("report --exp . --out other", "index.html"),
+    ],
+    ids=["generate", "interpolate", "report"],
+)
+def test_files_in_a_folder_of_the_users_are_not_written_over(
+    place: Path,
+    line: str,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    np.save(place / "v" / "00.npy", np.zeros((MelConfig().num_mels, 4), np.float32))
+    (place / "samples" / "recording").mkdir(parents=True)
+    shutil.copy(place / "v" / "00.wav", place / "samples" / "recording")
+    (place / "other").mkdir()
+    (place / "other" / name).write_text("mine")
+    before = contents(place)
+    assert main(shlex.split(line)) == 2
+    error = capsys.readouterr().err
+    assert f"other/{name}: exists, and other is not marked as a folder of this program's" in error
+    assert contents(place) == before
 
 
 def test_excerpts_replace_excerpts_only(

@@ -58,8 +58,9 @@ def config(request: pytest.FixtureRequest) -> StudentConfig:
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let short signals have many chunks, and wrap in the rings."""
-    monkeypatch.setattr(chain, "CHUNK", 32)
+    """Let short signals have many chunks of several blocks, and wrap in the rings."""
+    monkeypatch.setattr(chain, "CHUNK", 96)
+    monkeypatch.setattr(chain, "CHUNK_OF_FRAMES", 96)
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -182,6 +183,16 @@ def test_short_pieces_are_drawn_by_fewer_threads(
         assert len(CompiledChain(weights, 1, in_pairs, least)._stages) == 1
         assert len(CompiledChain(weights, 4, in_pairs, least)._stages) == 3
         assert len(CompiledChain(weights, 1)._stages) == 3
+
+
+def test_a_chain_refuses_other_streams_than_it_has_state_for() -> None:
+    student, mel = make_student().float(), make_mel(2, FRAMES).float()
+    drawing, frames = CompiledChain(student.chain_weights, 1), student.context(mel, FRAMES)
+    z = torch.zeros(2, 1, FRAMES * HOP)
+    with pytest.raises(ValueError, match=r"2 streams of .*32, expected 1 of torch\.float32"):
+        drawing(z, frames)
+    with pytest.raises(ValueError, match=r"1 streams of torch\.float64"):
+        drawing(z[:1].double(), frames[:1])
 
 
 def test_pytorch_keeps_its_threads(threads: int) -> None:

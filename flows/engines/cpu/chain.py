@@ -27,17 +27,18 @@ CHUNK, CHUNK_OF_FRAMES = 256, 64
 A chunk goes through the layers together. A chunk of 256 steps keeps a layer's inputs and outputs in
 the second-level cache, and reads the weights as seldom as the cache allows. A folded signal has few
 time steps: with longer chunks several threads would wait for each other. One thread has nobody to
-wait for, and takes `CHUNK` steps of either signal."""
+wait for, and takes `CHUNK` steps of either signal; a layer's state holds whole chunks."""
 
 FEW_CHUNKS = 8
 """A signal of fewer chunks than this is cut into chunks of half the length. Otherwise most threads
 would wait for the first chunk at the beginning, and for the last chunk at the end."""
 
 LEAST_WORK = 100_000_000
-"""Multiplications that a piece of signal must have for each thread. With less work, the threads
-lose more time by handing chunks on than they gain (measured)."""
+"""Weights times time steps, about the number of multiplications, that a piece of signal must have
+for each thread. With less work, the threads lose more time by handing chunks on than they gain
+(measured)."""
 TILES_GAIN = 3
-"""How many times as many multiplications a processor with tiles (AMX) finishes in the same time."""
+"""How many times as much work a processor with tiles (AMX) does in the same time."""
 
 
 class Step(NamedTuple):
@@ -79,11 +80,12 @@ class ChainWeights:
         version = self._versions()
         if version is None or version != self._version:
             self._laid_out, self._version = {}, version
-        if in_pairs not in self._laid_out:
+        laid_out = self._laid_out  # another thread may begin a new one
+        if in_pairs not in laid_out:
             channels = self.networks[0].num_channels
             mixing = [rotation.matrix().T[None] for rotation in self.rotations]
             mixing += [torch.empty(0, channels, channels)] * (len(self.networks) - len(mixing))
-            self._laid_out[in_pairs] = [
+            laid_out[in_pairs] = [
                 Step(
                     lay_out_pass(net, self._floor, in_pairs),
                     lay_out_context(net, in_pairs),
@@ -91,7 +93,7 @@ class ChainWeights:
                 )
                 for net, matrix in zip(self.networks, mixing, strict=True)
             ]
-        return self._laid_out[in_pairs]
+        return laid_out[in_pairs]
 
     def num_threads(self, in_pairs: bool, num_steps: int) -> int:
         """Return how many threads draw pieces of `num_steps` time steps, of all streams together.
@@ -133,7 +135,7 @@ class CompiledChain:
         num_streams: signals in a batch, B.
         in_pairs: whether the layers multiply in bfloat16.
         length: expected number of time steps in a piece of the signal; None for a long signal. Few
-            steps are drawn by fewer threads.
+            steps are drawn by fewer threads; the threads stay the same for later pieces.
     """
 
     def __init__(
@@ -147,8 +149,8 @@ class CompiledChain:
         self._steps = weights.laid_out(in_pairs)
         channels = networks[0].num_channels
         self._time = 0
-        steps = num_streams * (LEAST_WORK if length is None else length)
-        threads = weights.num_threads(in_pairs, steps)
+        self._num_streams = num_streams
+        threads = weights.num_threads(in_pairs, num_streams * (10**9 if length is None else length))
         self._chunk = CHUNK if channels == 1 or threads == 1 else CHUNK_OF_FRAMES
         total = sum(network.config.num_layers for network in networks)
         self._pool = ThreadPoolExecutor(max(1, threads - 1))  # the caller has a stage, too
@@ -171,12 +173,19 @@ class CompiledChain:
         """Transform the next piece of the signal.
 
         Args:
-            z: input of the first step, shape (B, C, T).
+            z: input of the first step, float32, shape (B, C, T).
             context: frames, shape (B, H, L) with T a multiple of L.
         Returns:
             output of the last step, shape (B, C, T).
+        Raises:
+            ValueError: if a shape or the type does not fit.
         """
         check_signal(z, self._networks[0].num_channels, "z")
+        if z.shape[0] != self._num_streams or z.dtype != torch.float32:
+            raise ValueError(
+                f"z has {z.shape[0]} streams of {z.dtype}, expected {self._num_streams} of "
+                "torch.float32"
+            )
         check_frames(context, z, self._networks[0].context_channels)
         x = z.transpose(1, 2).clone(memory_format=torch.contiguous_format)
         frames = context.transpose(1, 2).to(x).contiguous()

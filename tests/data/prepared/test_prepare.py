@@ -97,6 +97,14 @@ def test_corpus_with_nothing_usable_is_refused(tmp_path: Path) -> None:
         run(tmp_path / "corpus")
 
 
+def test_a_run_that_can_use_nothing_leaves_the_manifest(corpus: Path) -> None:
+    manifest = run(corpus)
+    with pytest.raises(DataError, match="no usable audio"):
+        run(corpus, replace(CONFIG, min_seconds=1000.0))
+    assert Manifest.load(corpus.parent / "dump") == manifest
+    assert run(corpus) == manifest
+
+
 def test_folder_without_audio_is_refused(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     with pytest.raises(DataError, match="no usable audio in"):

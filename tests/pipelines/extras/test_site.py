@@ -16,6 +16,7 @@ import soundfile
 from flows import ArtefactError
 from pipelines.demo import site
 from pipelines.demo.site import write_site
+from storage.overwriting import OverwriteError
 from student import StudentConfig
 from tests.models import HOP, MELS, STUDENT, VOICED_STUDENT, make_student, make_teacher
 
@@ -54,6 +55,19 @@ def test_the_folder_is_whole(config: StudentConfig, tmp_path: Path) -> None:
     assert session.get_modelmeta().custom_metadata_map.get("breath") == (
         "1.0" if has_voice else None
     )
+
+
+def test_an_earlier_example_is_not_published_and_a_page_of_the_users_stays(tmp_path: Path) -> None:
+    model, example = save(STUDENT, tmp_path / "mine"), tmp_path / "speech.flac"
+    soundfile.write(example, np.sin(np.arange(1000)) / 2, 8000)
+    write_site(model, tmp_path / "site", example)
+    write_site(model, tmp_path / "site")
+    assert not (tmp_path / "site" / "example.wav").exists()
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "index.html").write_text("my own")
+    with pytest.raises(OverwriteError, match="web is not marked as a folder of this program's"):
+        write_site(model, tmp_path / "web")
+    assert [path.name for path in (tmp_path / "web").iterdir()] == ["index.html"]
 
 
 def test_nothing_on_the_page_comes_from_elsewhere() -> None:

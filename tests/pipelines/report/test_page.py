@@ -15,6 +15,7 @@ from data import write_waveform
 from data.audio.outputs import is_output
 from pipelines.cli import main
 from pipelines.report import ReportError, charts, collect, write_page
+from pipelines.report.results import ResultsError
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&<!--</script><script>alert(2)"
 
@@ -75,6 +76,7 @@ def test_a_page_has_every_section_and_needs_no_network(
         }
     ]
     benchmark = {"audio_seconds": 1.0, "rounds": 3, "threads": 1, "device": "", "rows": rows}
+    benchmark["peak_gflops"] = {}
     (exp / "benchmark.json").write_text(json.dumps(benchmark))
     assert main(["report", "--exp", str(exp)]) == 0
     text = (exp / "report" / "index.html").read_text()
@@ -182,7 +184,7 @@ def test_missing_and_damaged_results_are_named(trained: Path, tmp_path: Path) ->
         collect(exp)
     other = make_run(tmp_path / "other", trained, ["a"], ["student"])
     (other / "benchmark.json").write_text("{")
-    with pytest.raises(ReportError, match=r"benchmark\.json: cannot be read"):
+    with pytest.raises(ResultsError, match=r"benchmark\.json: cannot be read"):
         collect(other)
 
 
