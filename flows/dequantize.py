@@ -9,7 +9,7 @@ class Dequantize(nn.Module):
 
     .. math:: u = (k + \epsilon) / K, \qquad \epsilon \sim U[0, 1)
 
-    The message that refuses integers points a user of the library to this class. The command
+    `Flow.log_prob` refuses integers, and its message names this class. The command
     `density` adds such noise to single columns of a table (`pipelines.density.rows`).
 
     The class is not a `Transform`, because a discrete variable has no density. The probability of

@@ -52,8 +52,9 @@ class StudentConfig:
         initial_std: standard deviation of the untrained student's samples. The training pipeline
             sets it from the corpus.
         log_scale_floor: lower bound of each flow's log-scale, nats.
-        excitation: excitation of a frame student, in addition to its noise. The pitch of the
-            excitation is predicted from the conditioning, or the conditioning contains it.
+        excitation: excitation of the student, in addition to its noise, with any frame_length. The
+            pitch of the excitation is predicted from the conditioning, or the conditioning contains
+            it.
         base: distribution of the noise, and of each sample given the earlier noise: "gaussian" as
             in ClariNet, or "logistic" as in Parallel WaveNet.
     """

@@ -33,7 +33,7 @@ def interpolate(
     """Interpolate between two recordings in the latent space of a model.
 
     Args:
-        model: folder of a teacher or a student.
+        model: folder of a teacher, or of a student, which can seldom encode a recording.
         first: recording at the start of the path.
         second: recording at the end; the longer recording is cut to the shorter one's length.
         out: folder that gets one WAV file for each point.
