@@ -166,8 +166,12 @@ def _bring_up_to_date(
             f"{dump_dir}: the corpus has no audio any more, as if its disk were missing; the "
             f"features of {len(gone)} recordings are kept"
         )
+    manifest = dump_dir / MANIFEST_NAME
+    before = manifest.read_bytes() if manifest.exists() else None
     num_made = _make_pending(tasks, journal, dump_dir, num_workers, progress)
     journal.compact()
+    if before is not None and all(journal.records[task.name].problem for task in tasks):
+        write_file(manifest, before)  # no recording can be used, so no features have changed
     return _Done([journal.records[task.name] for task in tasks], gone, num_made > 0)
 
 
@@ -178,19 +182,13 @@ def _make_pending(
     pending = [task for task in tasks if not journal.is_current(task)]
     if pending:
         journal.begin()
-        # The manifest is about to become untrue, unless no recording can be used.
-        manifest = dump_dir / MANIFEST_NAME
-        before = manifest.read_bytes() if manifest.exists() else None
-        manifest.unlink(missing_ok=True)
-        is_untrue = False
+        # The manifest is about to become untrue.
+        (dump_dir / MANIFEST_NAME).unlink(missing_ok=True)
         num_workers = num_workers or choose_num_workers(len(pending))
         with tqdm(total=len(pending), desc="prepare", unit="file", disable=not progress) as bar:
             for record in parallel_map(make_utterance, pending, num_workers):
                 journal.add(record)
-                is_untrue = is_untrue or not record.problem
                 bar.update()
-        if before is not None and not is_untrue:
-            write_file(manifest, before)
     return len(pending)
 
 

@@ -102,6 +102,8 @@ def test_a_run_that_can_use_nothing_leaves_the_manifest(corpus: Path) -> None:
     with pytest.raises(DataError, match="no usable audio"):
         run(corpus, replace(CONFIG, min_seconds=1000.0))
     assert Manifest.load(corpus.parent / "dump") == manifest
+    for utterance in manifest.utterances():
+        check_digest(manifest.mel_path(utterance.name), utterance.mel_sha256)
     assert run(corpus) == manifest
 
 
