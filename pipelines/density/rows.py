@@ -47,7 +47,8 @@ class Rows:
             val_percent: share of rows for validation.
             test_percent: share of rows for the test.
         Raises:
-            TableError: if the table is discrete, or a column is constant in the training rows.
+            TableError: if the table is discrete, if a column is constant in the training rows, or
+                if a column's variance is too large or too small for float64.
         """
         discrete = discrete_columns(table, dequantize)
         parts = split_rows(len(table.values), seed, val_percent, test_percent)
@@ -60,6 +61,14 @@ class Rows:
             raise TableError(
                 f"{table.source}: column {name} holds one value only in the {len(train)} training "
                 "rows: leave it out, or try another --seed"
+            )
+        variance = train.var(0)
+        extreme = ~(variance.isfinite() & (variance > 0)) & ~is_discrete
+        if extreme.any():
+            column = int(extreme.nonzero()[0])
+            raise TableError(
+                f"{table.source}: column {table.columns[column]} has a variance of "
+                f"{float(variance[column]):g} in float64, expected one above 0: rescale it"
             )
         generator = torch.Generator().manual_seed(seed)
         val, test = (add_noise(part, is_discrete, generator) for part in (val, test))

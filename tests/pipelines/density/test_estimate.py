@@ -140,6 +140,15 @@ def test_column_constant_in_the_training_rows_is_refused() -> None:
         Rows.from_table(as_table(values), seed=seed)
 
 
+@pytest.mark.parametrize(("scale", "variance"), [(1e200, "inf"), (1e-200, "0")])
+def test_a_column_out_of_range_is_named(scale: float, variance: str) -> None:
+    values = np.random.default_rng(0).normal(size=(40, 2)) * [1.0, scale]
+    with pytest.raises(
+        ValueError, match=f"^test: column 1 has a variance of {variance} in float64"
+    ):
+        Rows.from_table(as_table(values))
+
+
 def test_a_loaded_model_is_the_saved_one(saved: Path) -> None:
     model = DensityModel.from_pretrained(saved / "model")
     result = json.loads((saved / "model/result.json").read_text())
