@@ -123,10 +123,7 @@ class _Place(NamedTuple):
 def _start(command: Callable[..., None], arguments: dict[str, Any], place: _Place) -> _Worker:
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=_work, args=(command, arguments, place, theirs))
-    # A worker that ends while the others are joining it is reported in one line. Gloo's own lines
-    # would come before it.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-    with _signals_held_back():
+    with _signals_held_back(), _gloo_silenced():
         process.start()
     theirs.close()  # else reading would not end with the worker
     return _Worker(process, ours)
@@ -145,6 +142,23 @@ def _signals_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _gloo_silenced() -> Iterator[None]:
+    """Keep gloo from printing lines in a process that the block starts, unless the user wants them.
+
+    If a worker ends while others are joining it, the command says so in one line.
+    """
+    name = "TORCH_CPP_LOG_LEVEL"
+    is_wanted = name in os.environ
+    if not is_wanted:
+        os.environ[name] = "FATAL"
+    try:
+        yield
+    finally:
+        if not is_wanted:
+            del os.environ[name]
 
 
 def _wait(workers: Sequence[_Worker], stop: StopRequest) -> list[_Worker]:

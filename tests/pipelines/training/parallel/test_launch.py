@@ -52,6 +52,7 @@ def hold_the_lock() -> None:
 
 def end_before_gloo(folder: Path) -> None:
     """Let one worker end while a thread of gloo still waits there for the other worker."""
+    assert os.environ["TORCH_CPP_LOG_LEVEL"] == "FATAL"  # gloo prints nothing
     if rank() == 0:
         while not (folder / "waiting").exists():
             time.sleep(0.01)
@@ -124,8 +125,10 @@ def test_a_worker_ends_in_peace_while_gloo_is_at_work(
 ) -> None:
     # As users' workers start: a copy of a server does not go through Python's end.
     monkeypatch.setattr(launch, "CONTEXT", multiprocessing.get_context("spawn"))
+    monkeypatch.delenv("TORCH_CPP_LOG_LEVEL", raising=False)
     run_in_processes(end_before_gloo, 2, folder=tmp_path)
     assert capfd.readouterr().err == ""
+    assert "TORCH_CPP_LOG_LEVEL" not in os.environ
 
 
 @pytest.mark.slow
