@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,22 +35,6 @@ def refuse_overwriting(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
             raise OverwriteError(
                 f"{output}: is {which} of this command and would be written over: choose another "
                 "--out"
-            )
-
-
-def refuse_existing(outputs: Iterable[Path], why: str) -> None:
-    """Raise an error if an output exists that the command may not have made.
-
-    Args:
-        outputs: files that the command will write.
-        why: why an existing file is not the command's own.
-    Raises:
-        OverwriteError: names the first output that exists.
-    """
-    for output in outputs:
-        if os.path.lexists(output):
-            raise OverwriteError(
-                f"{output}: exists, and {why}: it would be written over; choose another --out"
             )
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from storage.overwriting import refuse_existing
+from storage.overwriting import OverwriteError
 
 MARKER_FILE = ".made-by-parallel-wavenet"
 _TEXT = """\
@@ -44,5 +44,11 @@ def refuse_foreign_files(folder: Path, files: Iterable[Path]) -> None:
     Raises:
         OverwriteError: names the first file that exists.
     """
-    if not is_output(folder):
-        refuse_existing(files, f"{folder} is not marked as a folder of this program's")
+    if is_output(folder):
+        return
+    for file in files:
+        if os.path.lexists(file):
+            raise OverwriteError(
+                f"{file}: exists, and {folder} is not marked as a folder of this program's: it "
+                "would be written over; choose another --out"
+            )

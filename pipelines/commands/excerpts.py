@@ -43,7 +43,8 @@ def excerpts(
     paths = [out / f"{chosen.utterances[i].name}.wav" for i in taken]
     corpus = Path(manifest.contents.corpus)
     refuse_overwriting(find_audio_files(corpus) if corpus.is_dir() else [], paths)
-    refuse_foreign_files(out, paths)  # the corpus, whose folder is known by a relative name only
+    # The corpus may be known by a relative name only, and then is not found above.
+    refuse_foreign_files(out, paths)
     mark_output(out)
     for i, path in zip(taken, paths, strict=True):
         write_waveform(path, chosen.load(i)[0][0].numpy(), manifest.mel.sample_rate)

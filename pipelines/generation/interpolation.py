@@ -1,9 +1,11 @@
 """Interpolation between two recordings in a model's latent space."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from data import (
@@ -89,16 +91,20 @@ def interpolate(
             points = network.flow.interpolate(
                 start, end, num_steps, start_context, path, end_context
             )
+            _check_finite(points)
         except ValueError as error:
             raise ValueError(f"{first} and {second}: not encoded by {model}: {error}") from error
-    if not all(torch.isfinite(point).all() for point in points):
-        raise ValueError(
-            f"{first} and {second}: not encoded by {model}: the interpolated waveforms are not "
-            "finite, as the recordings are too unlikely under the model; a teacher encodes any"
-        )
     mark_output(out)
     for target, point in zip(targets, points, strict=True):
         num_clipped = write_waveform(target, point[0, 0].cpu().numpy(), mel.sample_rate)
         if num_clipped:
             tqdm.write(f"warning: {target}: {num_clipped} of {samples} samples were clipped")
     return targets
+
+
+def _check_finite(points: Iterable[Tensor]) -> None:
+    if not all(torch.isfinite(point).all() for point in points):
+        raise ValueError(
+            "the interpolated waveforms are not finite, as the recordings are too unlikely under "
+            "the model; a teacher encodes any"
+        )

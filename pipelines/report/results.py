@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 EVALUATION_FIELDS = {"source": str, "minutes": float, "systems": dict, "utterances": list}
+"""Fields of `evaluate`'s results that a page or a summary reads, and their types."""
+
 BENCHMARK_FIELDS = {"device": str, "threads": int, "peak_gflops": dict, "rows": list}
-"""Fields that a page or a summary reads, and their types."""
+"""Fields of `benchmark`'s results that a page or a summary reads, and their types."""
 
 
 class ResultsError(ValueError):
